@@ -1,0 +1,21 @@
+#!/bin/bash
+# SPDX-License-Identifier: GPL-2.0 OR Linux-OpenIB
+# klog.sh FILE: looks for trouble in a kernel log. Prints the first places with their surroundings; exits with 1 if there are any.
+here=$(dirname "$0")
+log=${1:?klog.sh: name a log}
+
+patterns() { grep -v '^#' "$here/$1"; }
+
+lines=$(tr -d '\r' <"$log" | grep -anE -f <(patterns klog-bad) | grep -avE -f <(patterns klog-benign) | cut -d: -f1)
+[ -n "$lines" ] || exit 0
+
+# One report is many lines: show a window, skip what it covered, three at most.
+last=0 shown=0
+for n in $lines; do
+	[ "$n" -gt "$last" ] || continue
+	[ $shown -lt 3 ] || { echo "  ... and more"; break; }
+	from=$((n > 3 ? n - 3 : 1)) last=$((n + 40)) shown=$((shown + 1))
+	echo "  --- kernel log, line $n"
+	tr -d '\r' <"$log" | sed -n "${from},${last}p" | sed 's/^/  /'
+done
+exit 1

@@ -1,0 +1,60 @@
+#!/bin/bash
+# SPDX-License-Identifier: GPL-2.0 OR Linux-OpenIB
+# source.sh: unpacks the kernel source that belongs to the newest linux-image-amd64 of the backports suite, if it is
+# not in the cache, and prints its path. apt checks the signatures; nothing is installed.
+. "$(dirname "$0")/lib.sh"
+
+key=$(cache_key "$SRC/scripts/source.sh" -- "$SUITE-backports")
+dir=$CACHE/source-backports-$key
+tmp=$CACHE/tmp-source-backports-$key
+
+# An apt of our own, that knows only the backports suite and touches nothing of the machine's.
+write_apt()
+{
+	mkdir -p "$tmp/apt/state/lists/partial" "$tmp/apt/cache/archives/partial" "$tmp/apt/etc/parts"
+	: >"$tmp/apt/status"
+	sources_list "$SUITE-backports" >"$tmp/apt/sources.list"
+	cat >"$tmp/apt/apt.conf" <<-CONF
+	Dir::State "$tmp/apt/state";
+	Dir::State::status "$tmp/apt/status";
+	Dir::Cache "$tmp/apt/cache";
+	Dir::Etc::sourcelist "$tmp/apt/sources.list";
+	Dir::Etc::sourceparts "$tmp/apt/etc/parts";
+	Dir::Etc::preferencesparts "$tmp/apt/etc/parts";
+	APT::Sandbox::User "root";
+	CONF
+}
+
+build()
+{
+	local image package
+	rm -rf "$tmp"
+	write_apt
+	export APT_CONFIG=$tmp/apt/apt.conf
+	apt-get update
+	image=$(apt-cache depends linux-image-amd64 | sed -n 's/^ *Depends: linux-image-\([0-9]*\.[0-9]*\).*/\1/p' | head -n 1)
+	[ -n "$image" ] || die "the mirror has no linux-image-amd64 in $SUITE-backports"
+	package=linux-source-$image
+	(cd "$tmp/apt" && apt-get download "$package")
+	dpkg-deb --fsys-tarfile "$tmp/apt/$package"_*.deb | tar xO "./usr/src/$package.tar.xz" | tar xJ -C "$tmp"
+	mv "$tmp/$package" "$tmp/linux"
+	rm -rf "$tmp/apt"
+	mv -T "$tmp" "$dir"
+}
+
+if [ "${1:-}" = --build ]; then
+	build
+	exit
+fi
+
+ensure()
+{
+	[ ! -d "$dir" ] || return 0
+	need_space 6
+	prune_cache source-backports "$key"
+	step "fetching the kernel source for UML" "$CACHE/log/source.log" unshare --pid --fork --kill-child "$0" --build
+}
+
+[ -d "$dir" ] || with_lock source-backports ensure
+touch "$dir"
+echo "$dir/linux"

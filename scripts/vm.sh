@@ -1,0 +1,193 @@
+#!/bin/bash
+# SPDX-License-Identifier: GPL-2.0 OR Linux-OpenIB
+# vm.sh: boots a guest, runs a command in it and exits with its status; ./run vm --help tells the options.
+# 125: the guest could not be made ready, died or hung. 126: its kernel log has a warning or worse.
+. "$(dirname "$0")/lib.sh"
+
+usage()
+{
+	cat <<-'TEXT'
+	usage: ./run vm [-k KERNEL] [-m MEM] [-d DIR] [-t SECONDS] [-e NAME=VALUE]... [options] -- CMD...
+
+	Boots a guest, loads our modules, brings the links up, runs CMD as root and exits with its status. One
+	CMD word is given to a shell, several are run as they are.
+
+	  -k KERNEL       stable (default), backports, uml, uml-fast
+	  -m MEM          guest memory, such as 512M or 4G (default 4G)
+	  -d DIR          DIR of this machine appears as /mnt, writable, and CMD starts there
+	  -t SECONDS      the guest is killed after that (default 1200)
+	  -e NAME=VALUE   sets a variable for CMD
+	  --log FILE      keeps the kernel log in FILE
+	  --append ARGS   more kernel parameters
+	  --rxe           loads the stock rdma_rxe too, after our links are up
+	  --no-links      loads the modules, but adds no links
+	  --no-modules    loads nothing
+	  --no-build      uses the modules as they were built last
+
+	In the guest: rxe_odp0 on veth0, 10.77.0.1 and fd77::1; in the namespace "peer" rxe_odp1 on veth1,
+	10.77.0.2 and fd77::2. A kernel warning, oops or hang fails the run, whatever CMD says (exit status 126 or 125).
+	TEXT
+}
+
+kernel=stable mem=4G dir='' limit=1200 log='' append='' rxe=0 links=1 modules=1 build=1 env=()
+needs_value() { [ $# -ge 2 ] || die "option $1 needs a value; see ./run vm --help"; }
+while [ $# -gt 0 ]; do
+	case $1 in
+	-k | -m | -d | -t | -e | --log | --append) needs_value "$@" ;;&
+	-k) kernel=$2; shift 2 ;;
+	-m) mem=$2; shift 2 ;;
+	-d) dir=$2; shift 2 ;;
+	-t) limit=$2; shift 2 ;;
+	-e) env+=("$2"); shift 2 ;;
+	--log) log=$2; shift 2 ;;
+	--append) append=$2; shift 2 ;;
+	--rxe) rxe=1; shift ;;
+	--no-links) links=0; shift ;;
+	--no-modules) modules=0; shift ;;
+	--no-build) build=0; shift ;;
+	-h | --help) usage; exit 0 ;;
+	--) shift; break ;;
+	-*) die "unknown option '$1'; see ./run vm --help" ;;
+	*) break ;;
+	esac
+done
+[ $# -gt 0 ] || die "no command given: ./run vm -- CMD..."
+case $kernel in
+stable | backports | uml | uml-fast) ;;
+*) die "unknown kernel '$kernel': use stable, backports, uml or uml-fast" ;;
+esac
+[[ $mem =~ ^[1-9][0-9]*[MG]$ ]] || die "memory '$mem' is not understood: write it like 512M or 4G"
+[[ $limit =~ ^[1-9][0-9]*$ ]] || die "'$limit' is no number of seconds"
+for e in "${env[@]}"; do
+	[[ $e =~ ^[A-Za-z_][A-Za-z0-9_]*= ]] || die "'$e' is no NAME=VALUE"
+done
+if [ -n "$dir" ]; then
+	[ -d "$dir" ] || die "there is no directory $dir to show in the guest"
+	dir=$(cd "$dir" && pwd -P)
+fi
+need_root
+
+"$SRC/scripts/host.sh" guest
+case $kernel in
+uml*) tree=$("$SRC/scripts/tree.sh" backports) linux=$("$SRC/scripts/uml.sh" "$kernel") ;;
+*) tree=$("$SRC/scripts/tree.sh" "$kernel") ;;
+esac
+[ $modules = 0 ] || [ $build = 0 ] || "$SRC/scripts/modules.sh" "$kernel"
+
+run=$(mktemp -d "${TMPDIR:-/tmp}/rdma-odp.XXXXXX")
+guest=''
+cleanup()
+{
+	if [ -n "$guest" ]; then
+		kill -KILL "$guest" 2>/dev/null || :
+		wait "$guest" 2>/dev/null || :
+	fi
+	[ -z "$log" ] || [ ! -e "$run/console.log" ] || tr -d '\r' <"$run/console.log" >"$log"
+	rm -rf "$run"
+}
+trap cleanup EXIT
+trap 'exit 130' INT
+trap 'exit 143' TERM HUP
+
+write_share()
+{
+	local m
+	mkdir -p "$run/host/modules" "$run/out"
+	cp "$SRC"/scripts/guest/{boot,links,session} "$SRC"/scripts/klog* "$run/host/"
+	printf '%s\n' "ODP_MODULES=$modules" "ODP_LINKS=$links" "ODP_RXE=$rxe" "ODP_DIR=$(printf %q "$dir")" >"$run/host/config"
+	printf '%q\n' "RDMA_ODP_KERNEL=$kernel" "${env[@]}" >"$run/host/env"
+	if [ $# -eq 1 ]; then
+		printf '%s\n' "$1"
+	else
+		printf 'exec'
+		printf ' %q' "$@"
+		printf '\n'
+	fi >"$run/host/cmd"
+	if [ $modules = 1 ]; then
+		for m in "$SRC/build/$kernel/modules"/*.ko; do
+			[ ! -e "$m" ] || cp "$m" "$run/host/modules/"
+		done
+	fi
+}
+
+start_qemu()
+{
+	local accel=(-accel tcg,thread=multi -cpu max) share
+	if "$SRC/scripts/kvm.sh" "$tree"; then
+		accel=(-accel kvm -cpu host)
+	fi
+	share=(-virtfs "local,path=$run/host,mount_tag=host,security_model=none,readonly=on"
+		-virtfs "local,path=$run/out,mount_tag=out,security_model=none")
+	[ -z "$dir" ] || share+=(-virtfs "local,path=$dir,mount_tag=mnt,security_model=passthrough,multidevs=remap")
+	TMPDIR=$run exec timeout --foreground -s KILL "$limit" setpriv --pdeathsig KILL \
+		qemu-system-x86_64 "${accel[@]}" -smp 2 -m "$mem" -display none -no-reboot -nic none -monitor none \
+		-serial "file:$run/console.log" -kernel "$tree/vmlinuz" -initrd "$tree/initrd.img" \
+		-drive "file=$tree/disk.img,format=raw,if=virtio,snapshot=on" "${share[@]}" -device virtio-serial-pci \
+		-chardev "file,id=out,path=$run/stdout" -device virtserialport,chardev=out,name=stdout \
+		-chardev "file,id=err,path=$run/stderr" -device virtserialport,chardev=err,name=stderr \
+		-append "console=ttyS0 loglevel=5 panic=-1 mitigations=off root=/dev/vda rw init=/odp/init ODP_SHARE=9p $append" \
+		>"$run/qemu.log" 2>&1 </dev/null
+}
+
+# UML's processes and mounts live in namespaces of their own and end with its init; the tree is bound read-only.
+start_uml()
+{
+	# shellcheck disable=SC2016
+	exec timeout --foreground -s KILL "$limit" unshare --mount --pid --fork --kill-child sh -c '
+		mkdir "$1/shm" "$1/root" && mount -t tmpfs -o size=100% tmpfs "$1/shm" &&
+		mount --bind "$2" "$1/root" && mount -o remount,bind,ro "$1/root" || exit 1
+		run=$1 mem=$3 linux=$4 append=$5
+		TMPDIR=$run/shm exec "$linux" "mem=$mem" ncpus=2 seccomp=on root=/dev/root rootfstype=hostfs \
+			"rootflags=$run/root" ro init=/odp/init loglevel=5 panic=-1 con=null con0=null,fd:1 \
+			con1=null,fd:5 con2=null,fd:6 "ODP_SHARE=$run/host" kmemleak=off $append' \
+		uml "$run" "$tree/root" "$mem" "$linux" "$append" \
+		>"$run/console.log" 2>&1 </dev/null 5>"$run/stdout" 6>"$run/stderr"
+}
+
+write_share "$@"
+[ -x "$run/host/boot" ] || die "scripts/guest/boot is not executable"
+
+mkfifo "$run/stdout" "$run/stderr"
+cat "$run/stdout" &
+readers=$!
+cat "$run/stderr" >&2 &
+readers="$readers $!"
+# Held open until the guest is gone, so that the readers end then and not before.
+exec {hold_out}>"$run/stdout" {hold_err}>"$run/stderr"
+
+case $kernel in
+uml*) start_uml & ;;
+*) start_qemu & ;;
+esac
+guest=$!
+rc=0
+wait "$guest" || rc=$?
+guest=''
+exec {hold_out}>&- {hold_err}>&-
+# shellcheck disable=SC2086
+wait $readers || :
+
+# The verdict: the kernel log first, since it overrules what the command says.
+touch "$run/console.log"
+report=$("$SRC/scripts/klog.sh" "$run/console.log") || {
+	printf '%s\n' "$report" >&2
+	status=none
+	[ ! -e "$run/out/status" ] || status=$(cat "$run/out/status")
+	printf 'run: the guest kernel (%s) complained, see above; the command'\''s own status: %s\n' "$kernel" "$status" >&2
+	exit 126
+}
+if [ -e "$run/out/failed" ]; then
+	tail -n 15 "$run/console.log" | tr -d '\r' | sed 's/^/  /' >&2
+	printf 'run: %s\n' "$(cat "$run/out/failed")" >&2
+	exit 125
+fi
+if [ ! -e "$run/out/status" ]; then
+	tail -n 30 "$run/console.log" | tr -d '\r' | sed 's/^/  /' >&2
+	[ ! -s "$run/qemu.log" ] || sed 's/^/  /' "$run/qemu.log" >&2
+	case $rc in
+	124 | 137) printf 'run: the guest (%s) had not ended after %d s and was killed; -t gives it more\n' "$kernel" "$limit" >&2 ;;
+	*) printf 'run: the guest (%s) died before the command ended (emulator status %d)\n' "$kernel" "$rc" >&2 ;;
+	esac
+	exit 125
+fi
+exit "$(cat "$run/out/status")"
