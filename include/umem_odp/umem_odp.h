@@ -1,0 +1,340 @@
+/* SPDX-License-Identifier: GPL-2.0 */
+/*
+ * On-demand-paging memory for devices that read and write user memory.
+ *
+ * A region is one registered range of a process's address space. It pins nothing: it mirrors the
+ * process's page tables in a table of its own, which the kernel's invalidations keep true, and
+ * which faults fill.
+ *
+ * A driver's life with a region:
+ *
+ *	r = umem_odp_region_create(mm, start, length, UMEM_ODP_WRITE);
+ *
+ *	again:						any context up to softirq
+ *	err = umem_odp_access_begin(r, &acc, va, len, write);
+ *	if (!err) {
+ *		memcpy(acc.kaddr, packet, acc.len_bytes);
+ *		umem_odp_access_end(&acc);
+ *		va += acc.len_bytes; ...
+ *	} else if (err == -EAGAIN) {
+ *		err = umem_odp_fault_async(r, va, rest_of_the_message, write, &qp->waiter);
+ *		if (!err)
+ *			goto again;
+ *		if (err == -EINPROGRESS)
+ *			return;				qp->waiter.wake() resumes the work
+ *	}
+ *
+ *	umem_odp_region_close(r);			no new access, waiters are woken
+ *	umem_odp_region_destroy(r);			nothing of it is left
+ *
+ * The caller keeps the region's pointer alive: every call with it must have returned, or run inside
+ * an RCU read-side critical section in which the region was looked up, before the memory behind it
+ * goes. umem_odp_region_destroy() frees it after a grace period.
+ *
+ * Errors mean the same everywhere:
+ *
+ *	-EAGAIN		a miss: the page is not in the table. Ask for a fault.
+ *	-EINPROGRESS	a fault is under way, the waiter will be woken.
+ *	-EFAULT		for good: outside of the region, a write to a region that is not writable, no
+ *			mapping there, a mapping without the permission, or one that the kernel must
+ *			not touch (VM_IO, VM_PFNMAP, memfd_secret, a shadow stack for writing).
+ *	-EHWPOISON	for good: the memory is broken.
+ *	-EOWNERDEAD	for good: the process's address space is gone.
+ *	-ESHUTDOWN	for good: the region is closed.
+ *	-ENOMEM, -EBUSY	for now: no memory, or the page was taken away faster than it could be put in.
+ *			Ask again. Never report one of these as an access error.
+ *	-EINTR		the wait was cut short by a fatal signal (umem_odp_fault() only).
+ */
+#ifndef UMEM_ODP_UMEM_ODP_H
+#define UMEM_ODP_UMEM_ODP_H
+
+#include <linux/bits.h>
+#include <linux/list.h>
+#include <linux/sizes.h>
+#include <linux/types.h>
+
+struct mm_struct;
+struct umem_odp_leaf;
+struct umem_odp_region;
+
+/* The device may write the region. Without it every access and fault for writing is -EFAULT. */
+#define UMEM_ODP_WRITE		BIT(0)
+
+/* An access covers at most this much, so that an invalidation never waits long for it. */
+#define UMEM_ODP_ACCESS_MAX	SZ_64K
+
+/**
+ * umem_odp_region_create() - register a range of an address space
+ * @mm: the address space; the region keeps the struct, not the memory
+ * @start: first user address, any alignment
+ * @length_bytes: length, any size that ends below the address space's end
+ * @flags: UMEM_ODP_WRITE or 0
+ *
+ * Nothing is pinned, faulted or looked at, and nothing is allocated per page: the range may be
+ * unmapped now and mapped later. The cost does not depend on the length.
+ *
+ * Context: Process context, may sleep, takes mmap_lock for writing if this is the first region of
+ * the address space.
+ * Return: the region, or ERR_PTR: -EINVAL for an empty range, one that wraps or leaves the user
+ * address space, or an unknown flag; -ENOMEM; -EOWNERDEAD if the address space is gone; -EINTR.
+ */
+struct umem_odp_region *umem_odp_region_create(struct mm_struct *mm, u64 start, u64 length_bytes,
+					       u32 flags);
+
+/**
+ * umem_odp_region_close() - first stage of the release: let nothing new in
+ * @r: the region
+ *
+ * From its return on, new accesses and faults answer -ESHUTDOWN. Waiters that no fault thread works
+ * on are woken with -ESHUTDOWN by the caller itself, the others soon by their thread: a fault that
+ * would last for ever is cut short by a signal. Accesses that had begun go on to their end. Does not
+ * wait for any of them. A second call does nothing.
+ *
+ * Context: Process context, BH on. Holds no lock while it calls umem_odp_waiter.wake(), so the
+ * caller must hold none that wake() takes.
+ */
+void umem_odp_region_close(struct umem_odp_region *r);
+
+/**
+ * umem_odp_region_destroy() - release a region
+ * @r: the region, or NULL or an ERR_PTR for nothing to do
+ *
+ * Closes it, waits for accesses, faults and wake() calls to return, drops every entry and notifier,
+ * and frees the region after an RCU grace period. Works before and after the exit of the owner, in
+ * any order. Waits for no page: running faults are cut short.
+ *
+ * Context: Process context, may sleep. Not from wake() or touch(), and not between
+ * umem_odp_access_begin() and umem_odp_access_end().
+ */
+void umem_odp_region_destroy(struct umem_odp_region *r);
+
+/**
+ * struct umem_odp_access - an access under way, on its user's stack
+ * @kaddr: kernel address of the first byte
+ * @len_bytes: how many bytes from @kaddr on may be touched; 1 to the length that was asked for
+ * @leaf: private
+ */
+struct umem_odp_access {
+	void *kaddr;
+	u32 len_bytes;
+	/* private: */
+	struct umem_odp_leaf *leaf;
+};
+
+/**
+ * umem_odp_access_begin() - begin to touch bytes of a region
+ * @r: the region
+ * @acc: filled on success
+ * @va: user address of the first byte
+ * @len_bytes: how many bytes are wanted, not 0
+ * @write: the bytes will be written
+ *
+ * On success acc->len_bytes bytes at acc->kaddr are the process's memory at @va, until
+ * umem_odp_access_end(). It is as long as memory is contiguous, at most UMEM_ODP_ACCESS_MAX, and
+ * never longer than @len_bytes; the caller loops. Until the end, bottom halves are off, an RCU read
+ * lock and a leaf's lock are held shared: touch the memory, and be quick. Accesses do not exclude
+ * each other.
+ *
+ * Memory that is read may be poisoned: use copy_mc_to_kernel().
+ *
+ * Context: Any context up to softirq, interrupts on. Never sleeps, never spins on an invalidation.
+ * Not while another access is held (see umem_odp_access_try_begin()).
+ * Return: 0; -EAGAIN on a miss (the page is not there, not for writing, or is just being taken
+ * away); -EFAULT; -ESHUTDOWN.
+ */
+int umem_odp_access_begin(struct umem_odp_region *r, struct umem_odp_access *acc, u64 va,
+			  u32 len_bytes, bool write);
+
+/**
+ * umem_odp_access_try_begin() - begin a second access beside a held one
+ * @r: the region, the same or another
+ * @acc: filled on success
+ * @va: user address of the first byte
+ * @len_bytes: how many bytes are wanted, not 0
+ * @write: the bytes will be written
+ *
+ * As umem_odp_access_begin(), but takes the leaf's lock only if it is free: two held leaves can
+ * deadlock with nothing. Its failure is -EAGAIN too, and says nothing about the page: end the first
+ * access, and copy through a buffer, or try again.
+ *
+ * Context: As umem_odp_access_begin(), and also while another access is held.
+ * Return: As umem_odp_access_begin().
+ */
+int umem_odp_access_try_begin(struct umem_odp_region *r, struct umem_odp_access *acc, u64 va,
+			      u32 len_bytes, bool write);
+
+/**
+ * umem_odp_access_end() - end an access
+ * @acc: what umem_odp_access_begin() or umem_odp_access_try_begin() filled
+ *
+ * Context: The context in which it was begun. Two accesses may end in any order.
+ */
+void umem_odp_access_end(struct umem_odp_access *acc);
+
+/**
+ * umem_odp_copy_from() - copy bytes out of a region
+ * @r: the region
+ * @va: user address of the first byte
+ * @buf: kernel memory
+ * @len_bytes: how many
+ * @done: set to how many bytes were copied, on success and on failure
+ *
+ * Return: 0 if all were copied; -EAGAIN on a miss at @va + *@done; -EHWPOISON if the memory there is
+ * broken; -EFAULT; -ESHUTDOWN.
+ * Context: As umem_odp_access_begin().
+ */
+int umem_odp_copy_from(struct umem_odp_region *r, u64 va, void *buf, size_t len_bytes,
+		       size_t *done);
+
+/**
+ * umem_odp_copy_to() - copy bytes into a region
+ * @r: the region
+ * @va: user address of the first byte
+ * @buf: kernel memory
+ * @len_bytes: how many
+ * @done: set to how many bytes were copied, on success and on failure
+ *
+ * Return: 0 if all were copied; -EAGAIN on a miss at @va + *@done; -EFAULT; -ESHUTDOWN.
+ * Context: As umem_odp_access_begin().
+ */
+int umem_odp_copy_to(struct umem_odp_region *r, u64 va, const void *buf, size_t len_bytes,
+		     size_t *done);
+
+/**
+ * struct umem_odp_waiter - somebody who waits for a fault
+ * @wake: called exactly once for each umem_odp_fault_async() that answered -EINPROGRESS, unless
+ *	umem_odp_fault_cancel() answered true. Process context, no lock held, BH on. The waiter is
+ *	the caller's again from here: wake() may free it, or give it to umem_odp_fault_async() again.
+ *	It must not sleep for long: other waiters of the address space may stand behind it.
+ *	@err is 0 when at least the page of the first byte was put in (it may have been taken again
+ *	since: begin the access, and ask again on a miss), or an error as listed on top.
+ * @touch: optional. Called at most once, before wake(w, 0), under the leaf's lock (exclusive, BH
+ *	off), right after the page was put in, so that the waiting access makes progress even if the
+ *	page is taken again at once. @len bytes at @kaddr are the process's memory at @va, the
+ *	address that was asked for; @len is at least 1, at most what was asked for and
+ *	UMEM_ODP_ACCESS_MAX. Returns how many it consumed. It may call nothing of this API. When
+ *	umem_odp_fault_cancel() answers true it has not been called and will not be.
+ * @touched_bytes: what touch() returned, 0 before
+ * @fault_ns: how long the fault took, from the asking to the waking; set before wake()
+ * @node: private
+ * @region: private
+ * @va: private
+ * @len_bytes: private
+ * @start_ns: private
+ * @write: private
+ * @slow: private
+ * @waiting: private
+ *
+ * The caller embeds it, sets @wake and @touch (or NULL), and leaves it alone from -EINPROGRESS until
+ * wake() or a successful cancel.
+ */
+struct umem_odp_waiter {
+	void (*wake)(struct umem_odp_waiter *w, int err);
+	size_t (*touch)(struct umem_odp_waiter *w, u64 va, void *kaddr, size_t len);
+	size_t touched_bytes;
+	u64 fault_ns;
+	/* private: */
+	struct list_head node;
+	struct umem_odp_region *region;
+	u64 va;
+	u64 len_bytes;
+	u64 start_ns;
+	bool write;
+	bool slow;
+	bool waiting;
+};
+
+/**
+ * umem_odp_fault_async() - ask for pages, and be woken when the first is there
+ * @r: the region
+ * @va: user address of the first byte that is needed
+ * @len_bytes: how many bytes from there on are needed, not 0: the rest of the message. What lies
+ *	outside of the region is left out.
+ * @write: they will be written
+ * @w: the waiter, zeroed before its first use, with wake() and touch() set
+ *
+ * A fault works on at most 2 MiB at a time. The waiter is woken when the page of @va is there, with
+ * as many of the following ones as came without waiting; the next miss is the next call. Faults on
+ * the same pages join. Pages that nobody asked for are not brought in.
+ *
+ * A fault can last for ever (userfaultfd, a hung file system). It then holds no lock and delays
+ * nobody else's.
+ *
+ * Context: Any context up to softirq. Never sleeps. Not between access begin and end.
+ * Return: 0 if the page of @va is there already, no wake() will come; -EINPROGRESS; -EFAULT;
+ * -ESHUTDOWN.
+ */
+int umem_odp_fault_async(struct umem_odp_region *r, u64 va, u64 len_bytes, bool write,
+			 struct umem_odp_waiter *w);
+
+/**
+ * umem_odp_fault_cancel() - wait no longer
+ * @w: a waiter for which umem_odp_fault_async() answered -EINPROGRESS
+ *
+ * Cuts the fault short if nobody else waits for it.
+ *
+ * Context: Any context up to softirq. Does not wait. Not from touch().
+ * Return: true if neither wake() nor touch() was called or will be: the waiter is the caller's.
+ * False if they have been called, or are about to be, without waiting for any page.
+ */
+bool umem_odp_fault_cancel(struct umem_odp_waiter *w);
+
+/**
+ * umem_odp_fault() - bring pages in, and sleep until they were there
+ * @r: the region
+ * @va: user address of the first byte
+ * @len_bytes: how many bytes, not 0
+ * @write: for writing
+ *
+ * The sleeping form of umem_odp_fault_async(), for the whole span. No promise that a page is still
+ * there on return.
+ *
+ * Context: Process context, no lock held, may sleep for ever, ends with a fatal signal.
+ * Return: 0, or an error as listed on top.
+ */
+int umem_odp_fault(struct umem_odp_region *r, u64 va, u64 len_bytes, bool write);
+
+/**
+ * struct umem_odp_stats - what a region has seen
+ * @faults: faults that were asked for and not found present
+ * @fault_pages: pages that faults put in
+ * @joined_faults: faults that found another at work on their pages, and waited for that
+ * @retries: rounds of a fault that were lost to an invalidation or to a page that did not stay
+ * @failed_faults: faults that ended with an error
+ * @invalidations: invalidations that reached a part of the region where something is or was resident
+ * @invalidated_pages: entries that they dropped
+ * @downgrades: entries from which they took the right to write
+ * @resident_pages: entries now, in pages
+ * @table_bytes: memory of the table now, without the inner nodes of its two search trees
+ * @worst_fault_ns: the longest fault, from asking to waking
+ * @last_fault_ns: the last one
+ * @avg_fault_ns: a moving average over about the last eight
+ */
+struct umem_odp_stats {
+	u64 faults;
+	u64 fault_pages;
+	u64 joined_faults;
+	u64 retries;
+	u64 failed_faults;
+	u64 invalidations;
+	u64 invalidated_pages;
+	u64 downgrades;
+	u64 resident_pages;
+	u64 table_bytes;
+	u64 worst_fault_ns;
+	u64 last_fault_ns;
+	u64 avg_fault_ns;
+};
+
+/**
+ * umem_odp_region_stats() - read a region's statistics
+ * @r: the region
+ * @stats: filled
+ *
+ * Each figure is right by itself; together they are no snapshot.
+ *
+ * Context: Any context up to softirq.
+ */
+void umem_odp_region_stats(const struct umem_odp_region *r, struct umem_odp_stats *stats);
+
+#endif /* UMEM_ODP_UMEM_ODP_H */
