@@ -1,2 +1,92 @@
 #!/bin/bash
-exit 0
+# SPDX-License-Identifier: GPL-2.0 OR Linux-OpenIB
+# modules.sh KERNEL [MAKE ARGUMENTS]: builds our modules for a kernel into build/KERNEL/modules, through Kbuild: for a
+# Debian kernel in its guest tree with the compiler there, for UML with the compiler that made it.
+# ODP_DIRS="umem_odp" builds only that one.
+#
+# Kbuild writes beside its sources, and 6.12 knows no MO=, so it works on a mirror of symbolic links in build/KERNEL/kmod.
+. "$(dirname "$0")/lib.sh"
+
+kernel=${1:?modules.sh: name a kernel}
+shift
+out=$SRC/build/$kernel
+mirror=$out/kmod
+
+# Relative links, because a guest tree shows the sources under another path. None for what is gone.
+mirror_sources()
+{
+	local f up
+	mkdir -p "$mirror"
+	find "$mirror" -xtype l -delete
+	(cd "$SRC" && find kernel include -type d) | (cd "$mirror" && xargs mkdir -p)
+	(cd "$SRC" && find kernel include -type f ! -name '.*') | while read -r f; do
+		[ ! -e "$mirror/$f" ] || continue
+		up=$(dirname "$f" | sed 's|[^/][^/]*|..|g')
+		ln -s "$up/../../../$f" "$mirror/$f"
+	done
+}
+
+# kbuild TOP KDIR MAKE-ARGUMENTS: TOP is where the sources are seen.
+kbuild()
+{
+	local top=$1/build/$kernel/kmod/kernel kdir=$2
+	shift 2
+	sh "$top/compat/probe.sh" "$top/compat/probes" "$kdir" "$top/generated" "$@" &&
+		make -C "$kdir" M="$top" -j "$(nproc)" ${ODP_DIRS:+"ODP_DIRS=$ODP_DIRS"} "$@" modules
+}
+
+# in_tree ROOT CMD...: runs CMD in the tree, in a mount namespace of its own, with the sources in /odp/build. The
+# backports kernel's objtool reads /proc.
+in_tree()
+{
+	local root=$1
+	shift
+	# shellcheck disable=SC2016
+	unshare --mount --pid --fork --kill-child sh -ec '
+		root=$1 src=$2
+		shift 2
+		mount --bind "$root" "$root"
+		mount -o remount,bind,ro "$root"
+		mount --bind "$src" "$root/odp/build"
+		mount -t proc proc "$root/proc"
+		mount -t tmpfs tmpfs "$root/tmp"
+		mount --bind /dev/null "$root/dev/null"
+		exec chroot "$root" "$@"' sh "$root" "$SRC" "$@"
+}
+
+build()
+{
+	local tree kdir rc=0 log=$out/kbuild.log where
+	mkdir -p "$out/modules"
+	mirror_sources
+	case $kernel in
+	uml*)
+		kdir=$(dirname "$("$SRC/scripts/uml.sh" "$kernel")")
+		where=$SRC
+		kbuild "$SRC" "$kdir" ARCH=um "$@" >"$log" 2>&1 || rc=$?
+		;;
+	*)
+		tree=$("$SRC/scripts/tree.sh" "$kernel")
+		kdir=/lib/modules/$(cat "$tree/release")/build
+		where=/odp/build
+		in_tree "$tree/root" /bin/bash -c "$(declare -f kbuild)
+			kernel=$kernel ODP_DIRS='${ODP_DIRS:-}' kbuild /odp/build \"\$@\"" kbuild "$kdir" "$@" >"$log" 2>&1 || rc=$?
+		;;
+	esac
+	# Messages name the sources, not their mirror.
+	sed -i "s|$where/build/$kernel/kmod/||g; s|\.\./build/$kernel/kmod/||g" "$log"
+	if [ $rc -ne 0 ]; then
+		grep -E -A6 'error|Error|undefined' "$log" | head -n 80 >&2 || tail -n 20 "$log" >&2
+		die "the modules do not build for $kernel; the whole log is $log"
+	fi
+	grep -E -A6 'warning:' "$log" | head -n 40 >&2 || :
+	find "$mirror/kernel" -name '*.ko' -exec cp -u {} "$out/modules/" \;
+}
+
+shopt -s nullglob
+kbuilds=("$SRC"/kernel/*/Kbuild)
+if [ ${#kbuilds[@]} -eq 0 ]; then
+	say "there is no module yet"
+	exit 0
+fi
+with_lock "modules-$kernel-$(cache_key -- "$SRC")" build "$@"

@@ -1,0 +1,39 @@
+/* SPDX-License-Identifier: GPL-2.0 */
+/*
+ * The only place that knows kernels apart. It is included before every source file of both modules
+ * (-include), and makes older kernels look like Linux 7.2. What a kernel has is asked by compiling
+ * (probe.sh and probes/), never by its version.
+ */
+#ifndef ODP_COMPAT_H
+#define ODP_COMPAT_H
+
+#include "compat_config.h"
+
+/*
+ * These headers are included here so that the macros below cannot change the declarations they stand for.
+ */
+#include <net/udp_tunnel.h>
+#include <rdma/ib_umem.h>
+#include <rdma/ib_verbs.h>
+
+#ifndef HAVE_IB_UMEM_GET_VA
+static inline struct ib_umem *ib_umem_get_va(struct ib_device *device, unsigned long addr,
+					     size_t size, int access)
+{
+	return ib_umem_get(device, addr, size, access);
+}
+#endif
+
+/* Before, every device was born in the initial namespace, and moved by "rdma dev set netns". */
+#ifndef HAVE_IB_ALLOC_DEVICE_NET
+#define ib_alloc_device_with_net(drv_struct, member, net) \
+	((void)(net), ib_alloc_device(drv_struct, member))
+#endif
+
+/* Before, a tunnel was set up on the struct socket. */
+#ifndef HAVE_UDP_TUNNEL_SOCK_SK
+#define setup_udp_tunnel_sock(net, sk, cfg) (setup_udp_tunnel_sock)(net, (sk)->sk_socket, cfg)
+#define udp_tunnel_sock_release(sk) (udp_tunnel_sock_release)((sk)->sk_socket)
+#endif
+
+#endif

@@ -1,0 +1,20 @@
+#!/bin/bash
+# SPDX-License-Identifier: GPL-2.0 OR Linux-OpenIB
+# build.sh: ./run build
+. "$(dirname "$0")/lib.sh"
+kernel=stable
+while [ $# -gt 0 ]; do
+	case $1 in
+	-k) [ $# -ge 2 ] || die "option -k needs a kernel"; kernel=$2; shift 2 ;;
+	-h | --help) echo "usage: ./run build [-k KERNEL] [MAKE ARGUMENTS]   (stable, backports, uml, uml-fast)"; exit 0 ;;
+	-*) die "unknown option '$1'; see ./run build --help" ;;
+	*) break ;;
+	esac
+done
+case $kernel in
+stable | backports | uml | uml-fast) ;;
+*) die "unknown kernel '$kernel': use stable, backports, uml or uml-fast" ;;
+esac
+"$SRC/scripts/host.sh" guest build
+"$SRC/scripts/modules.sh" "$kernel" "$@"
+say "built: $(cd "$SRC" && echo build/"$kernel"/modules/*.ko)"
