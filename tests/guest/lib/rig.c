@@ -1,0 +1,142 @@
+// SPDX-License-Identifier: GPL-2.0 OR Linux-OpenIB
+#include "rig.h"
+
+#include <fcntl.h>
+#include <sched.h>
+#include <unistd.h>
+
+const char *rig_device_name(void)
+{
+	const char *name = getenv("RDMA_ODP_DEVICE");
+
+	return name && *name ? name : "rxe_odp0";
+}
+
+const char *rig_peer_name(void)
+{
+	static char name[64];
+
+	snprintf(name, sizeof(name), "%s", rig_device_name());
+	name[strlen(name) - 1] = '1';
+	return name;
+}
+
+bool rig_is_stock(void)
+{
+	return !strncmp(rig_device_name(), "rxe", 3) && strncmp(rig_device_name(), "rxe_odp", 7);
+}
+
+int netns_enter_peer(void)
+{
+	int saved = open("/proc/thread-self/ns/net", O_RDONLY | O_CLOEXEC);
+	int peer = open(PEER_NETNS, O_RDONLY | O_CLOEXEC);
+
+	if (saved < 0 || peer < 0 || setns(peer, CLONE_NEWNET)) {
+		if (saved >= 0)
+			close(saved);
+		saved = -1;
+	}
+	if (peer >= 0)
+		close(peer);
+	return saved;
+}
+
+void netns_leave(int saved)
+{
+	assert_zero(setns(saved, CLONE_NEWNET));
+	close(saved);
+}
+
+struct ibv_context *rig_context(const char *name)
+{
+	struct ibv_device **list = ibv_get_device_list(NULL);
+	struct ibv_context *ctx = NULL;
+	int i;
+
+	for (i = 0; list && list[i]; i++)
+		if (!strcmp(ibv_get_device_name(list[i]), name))
+			ctx = ibv_open_device(list[i]);
+	if (list)
+		ibv_free_device_list(list);
+	return ctx;
+}
+
+static void find_gids(struct rig *rig)
+{
+	static const uint8_t v4_prefix[12] = { [10] = 0xff, [11] = 0xff };
+	struct ibv_gid_entry entry;
+	int i;
+
+	rig->gid4 = -1;
+	rig->gid6 = -1;
+	for (i = 0; i < 16; i++) {
+		if (ibv_query_gid_ex(rig->ctx, 1, i, &entry, 0) || entry.gid_type != IBV_GID_TYPE_ROCE_V2)
+			continue;
+		if (!memcmp(entry.gid.raw, v4_prefix, sizeof(v4_prefix))) {
+			if (rig->gid4 < 0) {
+				rig->gid4 = i;
+				rig->gids[0] = entry.gid;
+			}
+		} else if (entry.gid.raw[0] == 0xfd && rig->gid6 < 0) {
+			rig->gid6 = i;
+			rig->gids[1] = entry.gid;
+		}
+	}
+}
+
+static void open_named(struct rig *rig, const char *name)
+{
+	memset(rig, 0, sizeof(*rig));
+	rig->ctx = rig_context(name);
+	if (!rig->ctx)
+		fail_because("no device %s, or it cannot be opened (errno %d); RDMA_ODP_DEVICE names another", name,
+			     errno);
+	assert_zero(ibv_query_device_ex(rig->ctx, NULL, &rig->attr));
+	rig->pd = ibv_alloc_pd(rig->ctx);
+	assert_non_null(rig->pd);
+	find_gids(rig);
+	if (rig->gid4 < 0 && rig->gid6 < 0)
+		fail_because("%s has no RoCEv2 GID", name);
+}
+
+void rig_open(struct rig *rig)
+{
+	open_named(rig, rig_device_name());
+}
+
+void rig_open_peer(struct rig *rig)
+{
+	int saved = netns_enter_peer();
+
+	if (saved < 0)
+		skip_because("there is no network namespace %s", PEER_NETNS);
+	open_named(rig, rig_peer_name());
+	netns_leave(saved);
+}
+
+void rig_close(struct rig *rig)
+{
+	assert_zero(ibv_dealloc_pd(rig->pd));
+	assert_zero(ibv_close_device(rig->ctx));
+	memset(rig, 0, sizeof(*rig));
+}
+
+void rig_need_odp(struct rig *rig, uint32_t rc_caps, uint32_t ud_caps)
+{
+	const struct ibv_odp_caps *odp = &rig->attr.odp_caps;
+
+	if (!(odp->general_caps & IBV_ODP_SUPPORT))
+		skip_because("%s has no on-demand paging", rig_device_name());
+	if ((odp->per_transport_caps.rc_odp_caps & rc_caps) != rc_caps ||
+	    (odp->per_transport_caps.ud_odp_caps & ud_caps) != ud_caps)
+		skip_because("%s has no on-demand paging for this operation (rc %#x, ud %#x)", rig_device_name(),
+			     odp->per_transport_caps.rc_odp_caps, odp->per_transport_caps.ud_odp_caps);
+}
+
+int mode(struct rig *rig, void **state)
+{
+	if (!*state)
+		return 0;
+	rig_need_odp(rig, 0, 0);
+	return IBV_ACCESS_ON_DEMAND;
+}

@@ -1,0 +1,111 @@
+// SPDX-License-Identifier: GPL-2.0 OR Linux-OpenIB
+#include "test.h"
+
+#include <fcntl.h>
+#include <signal.h>
+#include <time.h>
+#include <unistd.h>
+
+static bool skipped;
+
+static void on_alarm(int sig)
+{
+	static const char text[] = "FAIL: the program did not end in time (TEST_LIMIT_S)\n";
+
+	(void)sig;
+	if (write(STDERR_FILENO, text, sizeof(text) - 1))
+		_exit(1);
+	_exit(1);
+}
+
+int test_run(const struct CMUnitTest *tests, size_t count)
+{
+	int failed;
+
+	setvbuf(stdout, NULL, _IOLBF, 0);
+	signal(SIGALRM, on_alarm);
+	signal(SIGPIPE, SIG_IGN);
+	alarm(env_number("TEST_LIMIT_S", 300));
+	failed = _cmocka_run_group_tests("test", tests, count, NULL, NULL);
+	alarm(0);
+	if (failed)
+		return 1;
+	return skipped ? 77 : 0;
+}
+
+void skip_because(const char *fmt, ...)
+{
+	va_list args;
+
+	printf("SKIP: ");
+	va_start(args, fmt);
+	vprintf(fmt, args);
+	va_end(args);
+	printf("\n");
+	skipped = true;
+	_skip(__FILE__, __LINE__);
+	abort();
+}
+
+void fail_at(const char *file, int line, const char *fmt, ...)
+{
+	va_list args;
+
+	printf("FAIL: %s:%d: ", file, line);
+	va_start(args, fmt);
+	vprintf(fmt, args);
+	va_end(args);
+	printf("\n");
+	_fail(file, line);
+	abort();
+}
+
+double seconds(void)
+{
+	struct timespec ts;
+
+	clock_gettime(CLOCK_MONOTONIC, &ts);
+	return ts.tv_sec + ts.tv_nsec / 1e9;
+}
+
+long read_number(const char *path, long fallback)
+{
+	FILE *f = fopen(path, "r");
+	long value = fallback;
+
+	if (!f)
+		return fallback;
+	if (fscanf(f, "%ld", &value) != 1)
+		value = fallback;
+	fclose(f);
+	return value;
+}
+
+int write_text(const char *path, const char *text)
+{
+	int fd = open(path, O_WRONLY | O_CLOEXEC);
+	ssize_t len = strlen(text);
+	int rc = 0;
+
+	if (fd < 0)
+		return -errno;
+	errno = 0;
+	if (write(fd, text, len) != len)
+		rc = errno ? -errno : -EIO;
+	close(fd);
+	return rc;
+}
+
+unsigned long env_number(const char *name, unsigned long fallback)
+{
+	const char *text = getenv(name);
+
+	return text && *text ? strtoul(text, NULL, 0) : fallback;
+}
+
+bool slow_kernel(void)
+{
+	const char *kernel = getenv("RDMA_ODP_KERNEL");
+
+	return kernel && !strcmp(kernel, "uml");
+}
