@@ -42,7 +42,7 @@ struct rxo_pkt {
  * @bytes: from there to the end of the pad, the ICRC not counted
  *
  * Any context; hostile bytes. Returns 0, or -EINVAL: too short for its opcode,
- * an opcode or a transport version we do not speak, a pad longer than the
+ * not a multiple of four, an opcode or a transport version we do not speak, a pad longer than the
  * payload, or a payload where the opcode has none.
  */
 int rxo_pkt_parse(struct rxo_pkt *pkt, const void *bth, u32 bytes);

@@ -1,0 +1,251 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * UDP port 4791 belongs to one owner per network namespace. So all devices on
+ * netdevs of a namespace share one pair of sockets, for IPv4 and IPv6, opened
+ * with the first device and closed with the last. The namespace is the
+ * netdev's; the RDMA device may be shown in another.
+ *
+ * Which device a packet is for: the one on the netdev it came in by; below a
+ * VLAN, the one on the real device. A packet to ourselves comes in by the
+ * loopback device, and one for an address of a netdev may come in by another:
+ * then the owner of the destination address decides. IPv6 remembers where a
+ * link-local address looped back belongs (inet6_iif()).
+ *
+ *	detach				encap_rcv (softirq, RCU)
+ *	------				------------------------
+ *	hash_del_rcu(dev)		finds dev in the table
+ *	synchronize_net()		rxo_rcv(dev)
+ *	  waits for it			leaves the read section
+ *	dev may go			finds nothing
+ *
+ * A namespace may end before its devices do: a netdev that is moved out is
+ * unregistered from it without waiting for who holds it. The exit callback then
+ * takes the devices off itself, and their detach finds nothing left to do.
+ */
+#include <linux/hashtable.h>
+#include <linux/if_vlan.h>
+#include <linux/inetdevice.h>
+#include <linux/ip.h>
+#include <linux/ipv6.h>
+#include <linux/mutex.h>
+#include <net/addrconf.h>
+#include <net/netns/generic.h>
+#include <net/sock.h>
+#include <net/udp_tunnel.h>
+
+#include "dev.h"
+#include "net.h"
+#include "ns.h"
+
+#define TABLE_BITS	4
+
+struct rxo_ns {
+	struct sock *sk4;			/* NULL without devices */
+	struct sock *sk6;			/* NULL without devices or IPv6 */
+	unsigned int devices;
+	DECLARE_HASHTABLE(table, TABLE_BITS);	/* of rxo_dev.ns_node by netdev; RCU readers */
+};
+
+/* Protects all of every rxo_ns and rxo_dev.ns. Taken inside RTNL or without it. */
+static DEFINE_MUTEX(ns_lock);
+static unsigned int pernet_id;
+
+static struct rxo_dev *find(struct rxo_ns *ns, const struct net_device *netdev)
+{
+	struct rxo_dev *dev;
+
+	if (!netdev)
+		return NULL;
+	hash_for_each_possible_rcu(ns->table, dev, ns_node, (unsigned long)netdev,
+				   lockdep_is_held(&ns_lock))
+		if (dev->netdev == netdev)
+			return dev;
+	return NULL;
+}
+
+static struct rxo_dev *find_real(struct rxo_ns *ns, const struct net_device *netdev)
+{
+	struct rxo_dev *dev = find(ns, netdev);
+
+	if (!dev && netdev && is_vlan_dev(netdev))
+		dev = find(ns, vlan_dev_real_dev(netdev));
+	return dev;
+}
+
+static struct net_device *address_owner(struct net *net, const struct sk_buff *skb)
+{
+	const struct in6_addr *daddr;
+
+	if (skb->protocol == htons(ETH_P_IP))
+		return __ip_dev_find(net, ip_hdr(skb)->daddr, false);
+
+	daddr = &ipv6_hdr(skb)->daddr;
+	if (ipv6_addr_type(daddr) & IPV6_ADDR_LINKLOCAL)
+		return dev_get_by_index_rcu(net, inet6_iif(skb));
+	return ipv6_dev_find(net, daddr, NULL);
+}
+
+struct rxo_dev *rxo_ns_dev(struct sock *sk, struct sk_buff *skb)
+{
+	struct rxo_ns *ns = rcu_dereference_sk_user_data(sk);
+	struct rxo_dev *dev;
+
+	if (!ns)
+		return NULL;
+	dev = find_real(ns, skb->dev);
+	if (!dev)
+		dev = find_real(ns, address_owner(sock_net(sk), skb));
+	return dev;
+}
+
+static int open_socket(struct net *net, struct rxo_ns *ns, u8 family, struct sock **sk)
+{
+	struct udp_port_cfg port = {
+		.family = family,
+		.local_udp_port = htons(ROCE_V2_UDP_DPORT),
+		.ipv6_v6only = family == AF_INET6,
+		/* RoCEv2 needs no UDP checksum: the ICRC is the better one. */
+		.use_udp6_rx_checksums = false,
+	};
+	struct udp_tunnel_sock_cfg tunnel = {
+		.sk_user_data = ns,
+		.encap_type = 1,
+		.encap_rcv = rxo_net_encap_rcv,
+	};
+	struct socket *sock = NULL;
+	int err;
+
+	err = udp_sock_create(net, &port, &sock);
+	if (err)
+		return err;
+	setup_udp_tunnel_sock(net, sock->sk, &tunnel);
+	*sk = sock->sk;
+	return 0;
+}
+
+static void close_sockets(struct rxo_ns *ns)
+{
+	lockdep_assert_held(&ns_lock);
+
+	if (ns->sk4)
+		udp_tunnel_sock_release(ns->sk4);
+	if (ns->sk6)
+		udp_tunnel_sock_release(ns->sk6);
+	ns->sk4 = NULL;
+	ns->sk6 = NULL;
+	/* A receiver that found a socket before may still be about to call us. */
+	synchronize_net();
+}
+
+static int open_sockets(struct net *net, struct rxo_ns *ns)
+{
+	int err;
+
+	lockdep_assert_held(&ns_lock);
+
+	err = open_socket(net, ns, AF_INET, &ns->sk4);
+	if (err)
+		return err;
+
+	err = open_socket(net, ns, AF_INET6, &ns->sk6);
+	if (err && err != -EAFNOSUPPORT) {
+		close_sockets(ns);
+		return err;
+	}
+	return 0;
+}
+
+int rxo_net_attach(struct rxo_dev *dev)
+{
+	struct net *net = dev_net(dev->netdev);
+	struct rxo_ns *ns = net_generic(net, pernet_id);
+	int err;
+
+	guard(mutex)(&ns_lock);
+
+	if (find(ns, dev->netdev))
+		return -EEXIST;
+
+	if (!ns->devices) {
+		err = open_sockets(net, ns);
+		if (err == -EADDRINUSE)
+			netdev_err(dev->netdev,
+				   "UDP port %u is taken in this network namespace: remove what uses it, for example the rxe links (rdma link), then try again\n",
+				   ROCE_V2_UDP_DPORT);
+		if (err)
+			return err;
+	}
+
+	ns->devices++;
+	dev->ns = ns;
+	hash_add_rcu(ns->table, &dev->ns_node, (unsigned long)dev->netdev);
+	return 0;
+}
+
+/* The caller waits for readers before the device goes. */
+static void take_off(struct rxo_ns *ns, struct rxo_dev *dev)
+{
+	lockdep_assert_held(&ns_lock);
+
+	hash_del_rcu(&dev->ns_node);
+	dev->ns = NULL;
+	ns->devices--;
+}
+
+void rxo_net_detach(struct rxo_dev *dev)
+{
+	struct rxo_ns *ns;
+
+	guard(mutex)(&ns_lock);
+
+	ns = dev->ns;
+	if (!ns)
+		return;
+
+	take_off(ns, dev);
+	if (ns->devices)
+		synchronize_net();
+	else
+		close_sockets(ns);
+}
+
+static int __net_init ns_init(struct net *net)
+{
+	struct rxo_ns *ns = net_generic(net, pernet_id);
+
+	hash_init(ns->table);
+	return 0;
+}
+
+static void __net_exit ns_exit(struct net *net)
+{
+	struct rxo_ns *ns = net_generic(net, pernet_id);
+	struct hlist_node *next;
+	struct rxo_dev *dev;
+	int bucket;
+
+	guard(mutex)(&ns_lock);
+
+	if (!ns->devices)
+		return;
+	hash_for_each_safe(ns->table, bucket, next, dev, ns_node)
+		take_off(ns, dev);
+	close_sockets(ns);
+}
+
+static struct pernet_operations ns_ops = {
+	.init = ns_init,
+	.exit = ns_exit,
+	.id = &pernet_id,
+	.size = sizeof(struct rxo_ns),
+};
+
+int rxo_ns_init(void)
+{
+	return register_pernet_subsys(&ns_ops);
+}
+
+void rxo_ns_exit(void)
+{
+	unregister_pernet_subsys(&ns_ops);
+}
