@@ -24,7 +24,10 @@ struct rxo_ah {
 	struct rcu_head rcu;
 };
 
-/* Allocated by ib_core: INIT_RDMA_OBJ_SIZE(ib_ah, rxo_ibah, ibah). dev->ahs is XA_FLAGS_ALLOC1 | XA_FLAGS_LOCK_IRQ. */
+/*
+ * Allocated by ib_core: INIT_RDMA_OBJ_SIZE(ib_ah, rxo_ibah, ibah). dev->ahs has
+ * XA_FLAGS_ALLOC1 | XA_FLAGS_LOCK_IRQ.
+ */
 struct rxo_ibah {
 	struct ib_ah ibah;
 	u32 ah_num;			/* what a work request carries */

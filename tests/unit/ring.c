@@ -1,0 +1,99 @@
+// SPDX-License-Identifier: GPL-2.0 OR Linux-OpenIB
+/* Ring arithmetic against a queue that counts without wrapping. */
+#include "unit.h"
+
+#include "ring.h"
+
+static void shapes(void **state)
+{
+	u32 num, bytes, mask, shift;
+
+	(void)state;
+	for (num = 1; num < 5000; num++) {
+		for (bytes = 1; bytes <= 4096; bytes = bytes * 3 / 2 + 1) {
+			assert_true(rxo_ring_shape(num, bytes, &mask, &shift));
+			/* Holds what was asked for, in a power of two, and not twice that. */
+			assert_true(mask >= num);
+			assert_int_equal(mask & (mask + 1), 0);
+			assert_true(mask / 2 < num);
+			assert_true(1U << shift >= bytes);
+			assert_true(shift == 0 || 1U << (shift - 1) < bytes);
+			assert_int_equal(rxo_ring_bytes(mask, shift), (u64)(mask + 1) << shift);
+		}
+	}
+}
+
+static void shape_bounds(void **state)
+{
+	u32 mask, shift;
+
+	(void)state;
+	assert_false(rxo_ring_shape(0, 64, &mask, &shift));
+	assert_false(rxo_ring_shape(64, 0, &mask, &shift));
+	assert_false(rxo_ring_shape(UINT32_MAX, 64, &mask, &shift));
+	assert_false(rxo_ring_shape(64, UINT32_MAX, &mask, &shift));
+	assert_false(rxo_ring_shape(RXO_RING_MAX_ENTRIES, 64, &mask, &shift));
+	assert_false(rxo_ring_shape(64, RXO_RING_MAX_ELEM_BYTES + 1, &mask, &shift));
+
+	assert_true(rxo_ring_shape(RXO_RING_MAX_ENTRIES - 1, RXO_RING_MAX_ELEM_BYTES, &mask,
+				   &shift));
+	assert_int_equal(mask, RXO_RING_MAX_ENTRIES - 1);
+	assert_true(rxo_ring_bytes(mask, shift) ==
+		    (u64)RXO_RING_MAX_ENTRIES * RXO_RING_MAX_ELEM_BYTES);
+}
+
+static void counting(void **state)
+{
+	u64 produced = 0, consumed = 0, seed = 2;
+	u32 producer = 0, consumer = 0, mask = 15;
+	int i;
+
+	(void)state;
+	for (i = 0; i < 1000000; i++) {
+		if (unit_random(&seed) % 2) {
+			if (rxo_ring_full(producer, consumer, mask)) {
+				assert_int_equal(produced - consumed, mask);
+			} else {
+				producer = rxo_ring_add(producer, 1, mask);
+				produced++;
+			}
+		} else if (rxo_ring_count(producer, consumer, mask)) {
+			consumer = rxo_ring_add(consumer, 1, mask);
+			consumed++;
+		}
+		assert_int_equal(rxo_ring_count(producer, consumer, mask), produced - consumed);
+		assert_int_equal(producer, produced % (mask + 1));
+		assert_int_equal(consumer, consumed % (mask + 1));
+	}
+}
+
+/* Whatever user space writes, the count stays within the ring and offsets inside it. */
+static void hostile(void **state)
+{
+	u64 seed = 3;
+	int i;
+
+	(void)state;
+	for (i = 0; i < 1000000; i++) {
+		u32 shift = unit_random(&seed) % 17;
+		u32 mask = (1U << (1 + unit_random(&seed) % 20)) - 1;
+		u32 a = unit_random(&seed), b = unit_random(&seed);
+
+		assert_true(rxo_ring_count(a, b, mask) <= mask);
+		assert_true(rxo_ring_offset(a, mask, shift) + (1UL << shift) <=
+			    rxo_ring_bytes(mask, shift));
+		assert_true(rxo_ring_add(a, b, mask) <= mask);
+	}
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(shapes),
+		cmocka_unit_test(shape_bounds),
+		cmocka_unit_test(counting),
+		cmocka_unit_test(hostile),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
