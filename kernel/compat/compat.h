@@ -36,4 +36,9 @@ static inline struct ib_umem *ib_umem_get_va(struct ib_device *device, unsigned 
 #define udp_tunnel_sock_release(sk) (udp_tunnel_sock_release)((sk)->sk_socket)
 #endif
 
+#ifndef HAVE_TIMER_CONTAINER_OF
+#define timer_container_of(var, callback_timer, timer_fieldname) \
+	from_timer(var, callback_timer, timer_fieldname)
+#endif
+
 #endif

@@ -1,0 +1,160 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * Posting work: kernel users write the same WQEs into the same rings as user
+ * space does; user space rings the doorbell by an empty post_send.
+ *
+ * A kernel user may post from a completion handler or with interrupts off, so
+ * its work is started from the QP's work item; a process has its packets sent
+ * on its own time.
+ */
+
+#include "ah.h"
+#include "qp.h"
+#include "queue.h"
+
+static int fill_op(struct rxe_send_wr *to, const struct ib_send_wr *wr, const struct rxo_qp *qp)
+{
+	to->wr_id = wr->wr_id;
+	to->opcode = wr->opcode;
+	to->send_flags = wr->send_flags;
+	to->ex.imm_data = wr->ex.imm_data;
+	if (rxo_qp_is_ud(qp)) {
+		to->wr.ud.remote_qpn = ud_wr(wr)->remote_qpn;
+		to->wr.ud.remote_qkey = ud_wr(wr)->remote_qkey;
+		to->wr.ud.pkey_index = ud_wr(wr)->pkey_index;
+		to->wr.ud.ah_num = to_rxo_ibah(ud_wr(wr)->ah)->ah_num;
+		return wr->opcode == IB_WR_SEND || wr->opcode == IB_WR_SEND_WITH_IMM ? 0 : -EINVAL;
+	}
+	switch (wr->opcode) {
+	case IB_WR_SEND:
+	case IB_WR_SEND_WITH_IMM:
+		return 0;
+	case IB_WR_RDMA_WRITE:
+	case IB_WR_RDMA_WRITE_WITH_IMM:
+	case IB_WR_RDMA_READ:
+		to->wr.rdma.remote_addr = rdma_wr(wr)->remote_addr;
+		to->wr.rdma.rkey = rdma_wr(wr)->rkey;
+		return 0;
+	case IB_WR_ATOMIC_CMP_AND_SWP:
+	case IB_WR_ATOMIC_FETCH_AND_ADD:
+		to->wr.atomic.remote_addr = atomic_wr(wr)->remote_addr;
+		to->wr.atomic.rkey = atomic_wr(wr)->rkey;
+		to->wr.atomic.compare_add = atomic_wr(wr)->compare_add;
+		to->wr.atomic.swap = atomic_wr(wr)->swap;
+		return 0;
+	default:
+		return -EOPNOTSUPP;
+	}
+}
+
+static int fill_inline(struct rxe_dma_info *dma, const struct ib_send_wr *wr,
+		       const struct rxo_sq *sq)
+{
+	u32 at = 0;
+	int i;
+
+	for (i = 0; i < wr->num_sge; i++) {
+		if (wr->sg_list[i].length > sq->max_inline_bytes - at)
+			return -EINVAL;
+		memcpy(dma->inline_data + at, ib_virt_dma_to_ptr(wr->sg_list[i].addr),
+		       wr->sg_list[i].length);
+		at += wr->sg_list[i].length;
+	}
+	dma->length = at;
+	return 0;
+}
+
+static int fill_send(struct rxo_qp *qp, struct rxe_send_wqe *to, const struct ib_send_wr *wr)
+{
+	int i, err;
+
+	if (wr->num_sge < 0 || wr->num_sge > qp->sq.max_sge)
+		return -EINVAL;
+	memset(to, 0, sizeof(*to));
+	err = fill_op(&to->wr, wr, qp);
+	if (err)
+		return err;
+	if (wr->send_flags & IB_SEND_INLINE)
+		return fill_inline(&to->dma, wr, &qp->sq);
+	for (i = 0; i < wr->num_sge; i++) {
+		to->dma.sge[i].addr = wr->sg_list[i].addr;
+		to->dma.sge[i].length = wr->sg_list[i].length;
+		to->dma.sge[i].lkey = wr->sg_list[i].lkey;
+	}
+	to->dma.num_sge = wr->num_sge;
+	return 0;
+}
+
+static int post_kernel(struct rxo_qp *qp, const struct ib_send_wr *wr,
+		       const struct ib_send_wr **bad)
+{
+	struct rxo_sq *sq = &qp->sq;
+	unsigned long flags;
+	int err = 0;
+
+	spin_lock_irqsave(&sq->post_lock, flags);
+	for (; wr; wr = wr->next) {
+		err = rxo_queue_kernel_full(sq->queue) ? -ENOMEM :
+		      fill_send(qp, rxo_queue_kernel_slot(sq->queue), wr);
+		if (err) {
+			*bad = wr;
+			break;
+		}
+		rxo_queue_kernel_push(sq->queue);
+	}
+	spin_unlock_irqrestore(&sq->post_lock, flags);
+	queue_work(rxo_wq, &sq->work);
+	return err;
+}
+
+/* The doorbell. What one run may not send, the work item does. */
+static void ring_doorbell(struct rxo_qp *qp)
+{
+	spin_lock_bh(&qp->sq.lock);
+	rxo_req_run(qp);
+	spin_unlock_bh(&qp->sq.lock);
+	/* librxe rings it for receives that were posted in the error state also. */
+	if (rxo_qp_state(qp) == IB_QPS_ERR)
+		queue_work(rxo_wq, &qp->rq.work);
+}
+
+int rxo_post_send(struct ib_qp *ibqp, const struct ib_send_wr *wr, const struct ib_send_wr **bad)
+{
+	struct rxo_qp *qp = to_rxo_qp(ibqp);
+
+	if (rxo_qp_state(qp) < IB_QPS_RTS) {
+		*bad = wr;
+		return -EINVAL;
+	}
+	if (!qp->user)
+		return post_kernel(qp, wr, bad);
+	ring_doorbell(qp);
+	return 0;
+}
+
+int rxo_post_recv(struct ib_qp *ibqp, const struct ib_recv_wr *wr, const struct ib_recv_wr **bad)
+{
+	struct rxo_qp *qp = to_rxo_qp(ibqp);
+	struct rxo_rq *rq = &qp->rq;
+	unsigned long flags;
+	int err = 0;
+
+	if (rxo_qp_state(qp) < IB_QPS_INIT || qp->srq || qp->user) {
+		*bad = wr;
+		return -EINVAL;
+	}
+	spin_lock_irqsave(&rq->post_lock, flags);
+	for (; wr; wr = wr->next) {
+		err = rxo_queue_kernel_full(rq->queue) ? -ENOMEM :
+		      rxo_rwqe_fill(rxo_queue_kernel_slot(rq->queue), wr, rq->max_sge);
+		if (err) {
+			*bad = wr;
+			break;
+		}
+		rxo_queue_kernel_push(rq->queue);
+	}
+	spin_unlock_irqrestore(&rq->post_lock, flags);
+	if (rxo_qp_state(qp) == IB_QPS_ERR)
+		queue_work(rxo_wq, &rq->work);
+	return err;
+}

@@ -1,0 +1,170 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * Waiting for a page, without a thread that waits.
+ *
+ * An engine that misses asks umem_odp for the span and returns; whoever held
+ * its lock goes on with other work. The fault thread calls wake(), which takes
+ * the lock, tells the engine, and drops the references. The request is made
+ * under the lock, so that a wake which comes before the request has returned
+ * finds @pending set and waits its turn:
+ *
+ *	engine (lock held)			fault thread
+ *	------------------			------------
+ *	pending = true
+ *	rxo_mr_fault_async()
+ *						wake()
+ *						  lock		(waits)
+ *	unlock
+ *						  pending = false
+ *						  done(): engine runs on
+ */
+
+#include <linux/ktime.h>
+#include <linux/wait_bit.h>
+
+#include "qp.h"
+
+static void wait_end(struct rxo_wait *wait)
+{
+	lockdep_assert_held(wait->lock);
+	WRITE_ONCE(wait->pending, false);
+}
+
+static void wait_put(struct rxo_wait *wait, struct rxo_mr *mr)
+{
+	struct rxo_qp *qp = wait->qp;
+
+	wake_up_var(&wait->pending);
+	rxo_mr_put(mr);
+	rxo_qp_put(qp);
+}
+
+static void wake(struct umem_odp_waiter *waiter, int err)
+{
+	struct rxo_wait *wait = container_of(waiter, struct rxo_wait, waiter);
+	struct rxo_mr *mr;
+
+	spin_lock_bh(wait->lock);
+	mr = wait->mr;
+	wait_end(wait);
+	wait->done(wait->qp, err);
+	spin_unlock_bh(wait->lock);
+	/*
+	 * done() may have begun another fault on this very wait: that one has
+	 * references of its own, these are the old ones.
+	 */
+	wait_put(wait, mr);
+}
+
+void rxo_wait_init(struct rxo_wait *wait, struct rxo_qp *qp, spinlock_t *lock,
+		   struct work_struct *work, void (*done)(struct rxo_qp *qp, int err))
+{
+	wait->qp = qp;
+	wait->lock = lock;
+	wait->work = work;
+	wait->done = done;
+	wait->pending = false;
+}
+
+/**
+ * rxo_fault_is_final - whether done()'s error says that the memory will never be there
+ *
+ * What is transient is tried again by running the engine again.
+ */
+bool rxo_fault_is_final(int err)
+{
+	return err && err != -EAGAIN && err != -ENOMEM && err != -EBUSY;
+}
+
+/**
+ * rxo_wait_fault - ask for the pages of a miss
+ * @wait: of this direction, not pending
+ * @miss: its reference to the region is taken over
+ * @write: whether they will be written
+ *
+ * Under the direction's lock. Returns 0 (they are there: try again),
+ * -EAGAIN (done() will be called), or why they never will be.
+ */
+int rxo_wait_fault(struct rxo_wait *wait, struct rxo_miss *miss, bool write)
+{
+	int err;
+
+	lockdep_assert_held(wait->lock);
+	if (WARN_ON_ONCE(wait->pending)) {
+		rxo_mr_put(miss->mr);
+		return -EBUSY;
+	}
+	memset(&wait->waiter, 0, sizeof(wait->waiter));
+	wait->waiter.wake = wake;
+	wait->mr = miss->mr;
+	wait->start_ns = ktime_get_ns();
+	WRITE_ONCE(wait->pending, true);
+	kref_get(&wait->qp->ref);
+
+	err = rxo_mr_fault_async(miss->mr, miss->iova, miss->length_bytes, write, &wait->waiter);
+	if (err == -EINPROGRESS) {
+		rxo_stat_inc(wait->qp->dev, RXO_STAT_ODP_FAULTS);
+		return -EAGAIN;
+	}
+	wait_end(wait);
+	wait_put(wait, miss->mr);
+	if (err && !rxo_fault_is_final(err))
+		err = rxo_wait_again(wait);
+	return err;
+}
+
+/**
+ * rxo_wait_again - let the work item run the engine again
+ *
+ * For an access that missed although the pages are there: an invalidation has
+ * the leaf, perhaps on this very CPU, below the softirq that we are. It must
+ * be let through, so nobody spins. Returns -EAGAIN.
+ */
+int rxo_wait_again(struct rxo_wait *wait)
+{
+	lockdep_assert_held(wait->lock);
+	queue_work(rxo_wq, wait->work);
+	return -EAGAIN;
+}
+
+/**
+ * rxo_wait_copy - rxo_sg_copy() that asks for what is missing
+ *
+ * Under the direction's lock. 0, -EAGAIN (the engine will be run again), or
+ * the errno of the copy or of a fault that failed for good.
+ */
+int rxo_wait_copy(struct rxo_wait *wait, const struct rxo_sg *sg, void *buf, u32 bytes,
+		  bool to_mem, u32 *done)
+{
+	struct rxo_miss miss;
+	int tries, err;
+
+	for (tries = 0; tries < 2; tries++) {
+		err = rxo_sg_copy(sg, buf, bytes, to_mem, done, &miss);
+		if (err != -EAGAIN)
+			return err;
+		err = rxo_wait_fault(wait, &miss, to_mem);
+		if (err)
+			return err;
+	}
+	return rxo_wait_again(wait);
+}
+
+/*
+ * Ends a wait, by cancelling it or by seeing its wake through. May sleep, no
+ * locks; the engine no longer starts any (the state is RESET).
+ */
+void rxo_wait_stop(struct rxo_wait *wait)
+{
+	struct rxo_mr *mr = NULL;
+
+	spin_lock_bh(wait->lock);
+	if (wait->pending && umem_odp_fault_cancel(&wait->waiter)) {
+		mr = wait->mr;
+		wait_end(wait);
+	}
+	spin_unlock_bh(wait->lock);
+	if (mr)
+		wait_put(wait, mr);
+	wait_var_event(&wait->pending, !READ_ONCE(wait->pending));
+}
