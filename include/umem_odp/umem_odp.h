@@ -55,6 +55,7 @@
 
 struct mm_struct;
 struct umem_odp_leaf;
+struct umem_odp_pass;
 struct umem_odp_region;
 
 /* The device may write the region. Without it every access and fault for writing is -EFAULT. */
@@ -223,6 +224,7 @@ int umem_odp_copy_to(struct umem_odp_region *r, u64 va, const void *buf, size_t 
  * @start_ns: private
  * @write: private
  * @slow: private
+ * @pass: private
  * @waiting: private
  *
  * The caller embeds it, sets @wake and @touch (or NULL), and leaves it alone from -EINPROGRESS until
@@ -239,6 +241,7 @@ struct umem_odp_waiter {
 	u64 va;
 	u64 len_bytes;
 	u64 start_ns;
+	struct umem_odp_pass *pass;
 	bool write;
 	bool slow;
 	bool waiting;

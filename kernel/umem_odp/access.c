@@ -1,0 +1,131 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * Accesses: touching a region's bytes through its table, in any context, never sleeping.
+ *
+ * The chunk and the leaf are found under RCU. Between begin and end the leaf's lock is held shared, so
+ * that no invalidation of the memory can finish, which is what keeps it the process's. One access holds
+ * one lock; a second beside it takes its leaf by trylock only, so that two can never wait for each
+ * other, not even through a writer that waits for both.
+ */
+#include <linux/export.h>
+#include <linux/io.h>
+#include <linux/minmax.h>
+#include <linux/uaccess.h>
+#include <linux/xarray.h>
+
+#include "chunk.h"
+#include "leaf.h"
+#include "region.h"
+
+static struct umem_odp_leaf *find_leaf(struct umem_odp_region *r, u64 va)
+{
+	struct umem_odp_chunk *chunk = xa_load(&r->chunks, va >> UMEM_ODP_CHUNK_SHIFT);
+
+	return chunk ? xa_load(&chunk->leaves, umem_odp_leaf_index(va)) : NULL;
+}
+
+/* Ends with RCU and leaf->lock held, or neither. */
+static int begin(struct umem_odp_region *r, struct umem_odp_access *acc, u64 va, u32 len_bytes,
+		 bool write, bool try)
+{
+	struct umem_odp_leaf *leaf;
+	phys_addr_t phys;
+	size_t found;
+
+	if (!umem_odp_region_has(r, va) || (write && !(r->flags & UMEM_ODP_WRITE)))
+		return -EFAULT;
+	if (READ_ONCE(r->closed))
+		return -ESHUTDOWN;
+	found = min_t(u64, len_bytes, UMEM_ODP_ACCESS_MAX);
+	found = min_t(u64, found, r->last - va + 1);
+
+	rcu_read_lock();
+	leaf = find_leaf(r, va);
+	if (!leaf || umem_odp_leaf_is_closing(leaf))
+		goto miss;
+
+	local_bh_disable();
+	if (!try)
+		read_lock(&leaf->lock);
+	else if (!read_trylock(&leaf->lock))
+		goto miss_bh;
+	found = umem_odp_entries_look(&leaf->entries, va & (UMEM_ODP_LEAF_BYTES - 1), found, write,
+				      &phys);
+	if (!found)
+		goto miss_unlock;
+	acc->kaddr = __va(phys);
+	acc->len_bytes = found;
+	acc->leaf = leaf;
+	return 0;
+
+miss_unlock:
+	read_unlock(&leaf->lock);
+miss_bh:
+	local_bh_enable();
+miss:
+	rcu_read_unlock();
+	return -EAGAIN;
+}
+
+int umem_odp_access_begin(struct umem_odp_region *r, struct umem_odp_access *acc, u64 va,
+			  u32 len_bytes, bool write)
+{
+	return begin(r, acc, va, len_bytes, write, false);
+}
+EXPORT_SYMBOL_GPL(umem_odp_access_begin);
+
+int umem_odp_access_try_begin(struct umem_odp_region *r, struct umem_odp_access *acc, u64 va,
+			      u32 len_bytes, bool write)
+{
+	return begin(r, acc, va, len_bytes, write, true);
+}
+EXPORT_SYMBOL_GPL(umem_odp_access_try_begin);
+
+void umem_odp_access_end(struct umem_odp_access *acc)
+{
+	read_unlock(&acc->leaf->lock);
+	local_bh_enable();
+	rcu_read_unlock();
+}
+EXPORT_SYMBOL_GPL(umem_odp_access_end);
+
+int umem_odp_copy_from(struct umem_odp_region *r, u64 va, void *buf, size_t len_bytes,
+		       size_t *done)
+{
+	struct umem_odp_access acc;
+	unsigned long left;
+	int err;
+
+	for (*done = 0; *done < len_bytes; *done += acc.len_bytes) {
+		err = begin(r, &acc, va + *done,
+			    min_t(size_t, len_bytes - *done, UMEM_ODP_ACCESS_MAX), false, false);
+		if (err)
+			return err;
+		left = copy_mc_to_kernel(buf + *done, acc.kaddr, acc.len_bytes);
+		umem_odp_access_end(&acc);
+		if (left) {
+			*done += acc.len_bytes - left;
+			return -EHWPOISON;
+		}
+	}
+	return 0;
+}
+EXPORT_SYMBOL_GPL(umem_odp_copy_from);
+
+int umem_odp_copy_to(struct umem_odp_region *r, u64 va, const void *buf, size_t len_bytes,
+		     size_t *done)
+{
+	struct umem_odp_access acc;
+	int err;
+
+	for (*done = 0; *done < len_bytes; *done += acc.len_bytes) {
+		err = begin(r, &acc, va + *done,
+			    min_t(size_t, len_bytes - *done, UMEM_ODP_ACCESS_MAX), true, false);
+		if (err)
+			return err;
+		memcpy(acc.kaddr, buf + *done, acc.len_bytes);
+		umem_odp_access_end(&acc);
+	}
+	return 0;
+}
+EXPORT_SYMBOL_GPL(umem_odp_copy_to);

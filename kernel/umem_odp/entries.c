@@ -1,0 +1,163 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * The entries of one leaf: which of its 512 pages are present, where, and whether for writing.
+ *
+ * A leaf holds either page entries or one huge entry, which stands for all of its pages and needs no
+ * memory beside the leaf. The two never mix: setting one kind where the other is drops that first.
+ * A partial event on a huge entry takes all of it, because splitting it would need memory.
+ *
+ * Nothing here locks, allocates or knows an mm, so that tests/unit can compare it with a naive model.
+ * The callers hold leaf->lock: shared to look, exclusively to change.
+ */
+#include <linux/minmax.h>
+
+#include "entries.h"
+
+static bool may(unsigned long entry, bool write)
+{
+	return entry & (write ? UMEM_ODP_ENTRY_WRITE : UMEM_ODP_ENTRY_VALID);
+}
+
+static bool same_frame(unsigned long a, unsigned long b)
+{
+	return !((a ^ b) & PAGE_MASK);
+}
+
+/**
+ * umem_odp_entries_look() - find the memory of some bytes
+ * @e: the entries
+ * @offset_bytes: of the first byte in the leaf
+ * @len_bytes: how many are wanted, not 0; what lies beyond the leaf is left out
+ * @write: for writing
+ * @phys: set to the physical address of the first byte, if there is one
+ *
+ * Return: how many bytes from @phys on are physically contiguous, at most @len_bytes; 0 on a miss.
+ */
+size_t umem_odp_entries_look(const struct umem_odp_entries *e, unsigned long offset_bytes,
+			     size_t len_bytes, bool write, phys_addr_t *phys)
+{
+	unsigned int i = offset_bytes >> PAGE_SHIFT;
+	unsigned long in_page = offset_bytes & ~PAGE_MASK;
+	unsigned long entry, next;
+	size_t found;
+
+	len_bytes = min_t(size_t, len_bytes, UMEM_ODP_LEAF_BYTES - offset_bytes);
+	if (may(e->huge, write)) {
+		*phys = (e->huge & PAGE_MASK) + offset_bytes;
+		return len_bytes;
+	}
+	if (!e->pages || !may(e->pages[i], write))
+		return 0;
+
+	entry = e->pages[i] & PAGE_MASK;
+	*phys = entry + in_page;
+	for (found = PAGE_SIZE - in_page; found < len_bytes; found += PAGE_SIZE) {
+		entry += PAGE_SIZE;
+		next = e->pages[++i];
+		if (!may(next, write) || !same_frame(next, entry))
+			break;
+	}
+	return min(found, len_bytes);
+}
+
+/**
+ * umem_odp_entries_set() - put pages in
+ * @e: the entries, with @pages allocated
+ * @first: index of the first page in the leaf
+ * @nr: how many
+ * @entries: what to put in, each VALID
+ *
+ * A page that was there already keeps its right to write: a fault for reading says nothing of it.
+ *
+ * Return: how many of them were not present before.
+ */
+unsigned int umem_odp_entries_set(struct umem_odp_entries *e, unsigned int first,
+				  unsigned int nr, const unsigned long *entries)
+{
+	unsigned int added = 0, i;
+
+	if (e->huge)
+		umem_odp_entries_drop(e, 0, UMEM_ODP_LEAF_PAGES - 1);
+	for (i = 0; i < nr; i++) {
+		unsigned long old = e->pages[first + i], new = entries[i];
+
+		if (!(old & UMEM_ODP_ENTRY_VALID))
+			added++;
+		else if (same_frame(old, new))
+			new |= old & UMEM_ODP_ENTRY_WRITE;
+		e->pages[first + i] = new;
+	}
+	e->resident += added;
+	return added;
+}
+
+/**
+ * umem_odp_entries_set_huge() - put the whole leaf in
+ * @e: the entries
+ * @entry: the leaf's first page, VALID
+ *
+ * Return: how many pages were not present before.
+ */
+unsigned int umem_odp_entries_set_huge(struct umem_odp_entries *e, unsigned long entry)
+{
+	unsigned int before = e->resident;
+
+	if (e->huge && same_frame(e->huge, entry))
+		entry |= e->huge & UMEM_ODP_ENTRY_WRITE;
+	else
+		umem_odp_entries_drop(e, 0, UMEM_ODP_LEAF_PAGES - 1);
+	e->huge = entry;
+	e->resident = UMEM_ODP_LEAF_PAGES;
+	return UMEM_ODP_LEAF_PAGES - before;
+}
+
+/**
+ * umem_odp_entries_drop() - take pages out
+ * @e: the entries
+ * @first: index of the first page in the leaf
+ * @last: index of the last
+ *
+ * Return: how many pages went; all of the leaf if it was a huge one.
+ */
+unsigned int umem_odp_entries_drop(struct umem_odp_entries *e, unsigned int first,
+				   unsigned int last)
+{
+	unsigned int dropped = 0, i;
+
+	if (e->huge) {
+		dropped = e->resident;
+		e->huge = 0;
+	} else if (e->resident) {
+		for (i = first; i <= last; i++) {
+			dropped += e->pages[i] & UMEM_ODP_ENTRY_VALID;
+			e->pages[i] = 0;
+		}
+	}
+	e->resident -= dropped;
+	return dropped;
+}
+
+/**
+ * umem_odp_entries_downgrade() - take the right to write from pages
+ * @e: the entries
+ * @first: index of the first page in the leaf
+ * @last: index of the last
+ *
+ * Return: how many pages lost it; all of the leaf if it was a huge one.
+ */
+unsigned int umem_odp_entries_downgrade(struct umem_odp_entries *e, unsigned int first,
+					unsigned int last)
+{
+	unsigned int lost = 0, i;
+
+	if (e->huge) {
+		lost = e->huge & UMEM_ODP_ENTRY_WRITE ? UMEM_ODP_LEAF_PAGES : 0;
+		e->huge &= ~UMEM_ODP_ENTRY_WRITE;
+	} else if (e->resident) {
+		for (i = first; i <= last; i++) {
+			lost += !!(e->pages[i] & UMEM_ODP_ENTRY_WRITE);
+			e->pages[i] &= ~UMEM_ODP_ENTRY_WRITE;
+		}
+	}
+	return lost;
+}

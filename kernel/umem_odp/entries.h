@@ -1,0 +1,45 @@
+/* SPDX-License-Identifier: GPL-2.0 */
+/* The entries of one leaf. Pure: no lock, no allocation, no mm. */
+#ifndef UMEM_ODP_ENTRIES_H
+#define UMEM_ODP_ENTRIES_H
+
+#include <linux/bits.h>
+#include <linux/mm.h>
+#include <linux/types.h>
+
+#define UMEM_ODP_LEAF_SHIFT	21
+#define UMEM_ODP_LEAF_BYTES	(1UL << UMEM_ODP_LEAF_SHIFT)
+#define UMEM_ODP_LEAF_ORDER	(UMEM_ODP_LEAF_SHIFT - PAGE_SHIFT)
+#define UMEM_ODP_LEAF_PAGES	(1U << UMEM_ODP_LEAF_ORDER)
+
+/*
+ * An entry is the physical address of a page, and these bits. Bit 2 is kept for ACCESSED, which is
+ * for the tracking of young pages.
+ */
+#define UMEM_ODP_ENTRY_VALID	BIT(0)
+#define UMEM_ODP_ENTRY_WRITE	BIT(1)
+#define UMEM_ODP_ENTRY_BITS	(UMEM_ODP_ENTRY_VALID | UMEM_ODP_ENTRY_WRITE)
+
+/**
+ * struct umem_odp_entries - the entries of one leaf
+ * @pages: UMEM_ODP_LEAF_PAGES of them, or NULL if no page was ever put in
+ * @huge: the one entry for all of the leaf, or 0; all @pages are 0 then
+ * @resident: how many pages are present
+ */
+struct umem_odp_entries {
+	unsigned long *pages;
+	unsigned long huge;
+	unsigned int resident;
+};
+
+size_t umem_odp_entries_look(const struct umem_odp_entries *e, unsigned long offset_bytes,
+			     size_t len_bytes, bool write, phys_addr_t *phys);
+unsigned int umem_odp_entries_set(struct umem_odp_entries *e, unsigned int first,
+				  unsigned int nr, const unsigned long *entries);
+unsigned int umem_odp_entries_set_huge(struct umem_odp_entries *e, unsigned long entry);
+unsigned int umem_odp_entries_drop(struct umem_odp_entries *e, unsigned int first,
+				   unsigned int last);
+unsigned int umem_odp_entries_downgrade(struct umem_odp_entries *e, unsigned int first,
+					unsigned int last);
+
+#endif

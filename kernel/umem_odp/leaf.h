@@ -1,0 +1,59 @@
+/* SPDX-License-Identifier: GPL-2.0 */
+/* A leaf: the translations of one 2 MiB-aligned piece of a region, and their lock. */
+#ifndef UMEM_ODP_LEAF_H
+#define UMEM_ODP_LEAF_H
+
+#include <linux/atomic.h>
+#include <linux/rcupdate.h>
+#include <linux/spinlock.h>
+
+#include "entries.h"
+
+struct umem_odp_chunk;
+struct umem_odp_region;
+
+/**
+ * struct umem_odp_leaf - the translations of 2 MiB
+ * @lock: protects @entries; shared to use memory through them, exclusive to change them
+ * @closing: how many want @lock exclusively and do not have it yet; an access that sees one misses
+ * @entries: the translations
+ * @pins: faults at work here, which keep an empty leaf; region->lock
+ * @index: in the chunk; immutable
+ * @rcu: frees it behind lookups
+ */
+struct umem_odp_leaf {
+	rwlock_t lock;
+	atomic_t closing;
+	struct umem_odp_entries entries;
+	u16 pins;
+	u16 index;
+	struct rcu_head rcu;
+};
+
+/* A hint, see leaf.c: an access that sees it misses, and never spins. */
+static inline bool umem_odp_leaf_is_closing(const struct umem_odp_leaf *leaf)
+{
+	return atomic_read(&leaf->closing);
+}
+
+static inline unsigned int umem_odp_leaf_index(u64 va)
+{
+	return (va >> UMEM_ODP_LEAF_SHIFT) & 511;
+}
+
+static inline unsigned int umem_odp_leaf_page(u64 va)
+{
+	return (va >> PAGE_SHIFT) & (UMEM_ODP_LEAF_PAGES - 1);
+}
+
+void umem_odp_leaf_lock(struct umem_odp_leaf *leaf);
+void umem_odp_leaf_unlock(struct umem_odp_leaf *leaf);
+struct umem_odp_leaf *umem_odp_leaf_get(struct umem_odp_region *r, struct umem_odp_chunk *chunk,
+					u64 va);
+void umem_odp_leaf_put(struct umem_odp_region *r, struct umem_odp_chunk *chunk,
+		       struct umem_odp_leaf *leaf);
+int umem_odp_leaf_alloc_pages(struct umem_odp_region *r, struct umem_odp_leaf *leaf);
+void umem_odp_leaf_remove_if_empty(struct umem_odp_region *r, struct umem_odp_chunk *chunk,
+				   struct umem_odp_leaf *leaf);
+
+#endif
