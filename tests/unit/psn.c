@@ -6,14 +6,14 @@
 
 #define SPACE	(1LL << 24)
 
-static const int64_t positions[] = {
+static const s64 positions[] = {
 	0, 1, 2, 0x7ffffe, 0x7fffff, 0x800000, 0x800001, 0xfffffe, 0xffffff, 0x1000000, 0x1000001,
 	0x17fffff, 0x1800000, 0x2345678, 0x7fffffffff,
 };
 
-static void check_pair(int64_t a, int64_t b)
+static void check_pair(s64 a, s64 b)
 {
-	int64_t distance = a - b;
+	s64 distance = a - b;
 
 	if (distance >= SPACE / 2 || distance < -SPACE / 2)
 		return;
@@ -26,7 +26,7 @@ static void check_pair(int64_t a, int64_t b)
 
 static void edges(void **state)
 {
-	static const int64_t distances[] = {
+	static const s64 distances[] = {
 		0, 1, 2, 127, 0x7ffffe, 0x7fffff,
 	};
 	size_t i, j;
@@ -44,14 +44,14 @@ static void edges(void **state)
 
 static void random_pairs(void **state)
 {
-	uint64_t seed = 1;
+	u64 seed = 1;
 	int i;
 
 	(void)state;
 	for (i = 0; i < 1000000; i++) {
-		int64_t a = unit_random(&seed) >> 24;
+		s64 a = unit_random(&seed) >> 24;
 
-		check_pair(a, a + (int64_t)(unit_random(&seed) % SPACE) - SPACE / 2);
+		check_pair(a, a + (s64)(unit_random(&seed) % SPACE) - SPACE / 2);
 	}
 }
 

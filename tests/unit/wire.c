@@ -10,7 +10,10 @@
 
 #include "pkt.h"
 
-/* Extension headers as the table names them: (D)ETH, (R)ETH, (A)ETH, A(t)omicETH, Atomic(K)ETH, (I)mmDt, IET(H). */
+/*
+ * Extension headers, one letter each: (D)ETH, (R)ETH, (A)ETH, A(t)omicETH,
+ * AtomicAc(K)ETH, (I)mmDt, IET(H).
+ */
 static const struct row {
 	u8 opcode;
 	const char *headers;
