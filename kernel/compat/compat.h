@@ -41,4 +41,34 @@ static inline struct ib_umem *ib_umem_get_va(struct ib_device *device, unsigned 
 	from_timer(var, callback_timer, timer_fieldname)
 #endif
 
+/*
+ * Verbs whose prototype has changed: the table of verbs says compat_VERB(function), and older kernels
+ * get an adaptor.
+ */
+#ifdef HAVE_REG_USER_MR_DMAH
+#define compat_reg_user_mr(fn) fn
+#else
+struct ib_dmah;
+struct ib_mr *rxo_reg_user_mr(struct ib_pd *pd, u64 start, u64 length, u64 iova, int access,
+			      struct ib_dmah *dmah, struct ib_udata *udata);
+static inline struct ib_mr *rxo_reg_user_mr_adaptor(struct ib_pd *pd, u64 start, u64 length,
+						    u64 iova, int access, struct ib_udata *udata)
+{
+	return rxo_reg_user_mr(pd, start, length, iova, access, NULL, udata);
+}
+#define compat_reg_user_mr(fn) fn##_adaptor
+#endif
+
+#ifdef HAVE_RESIZE_USER_CQ
+#define compat_resize_user_cq(fn) fn
+#else
+int rxo_resize_user_cq(struct ib_cq *cq, unsigned int cqe, struct ib_udata *udata);
+static inline int rxo_resize_user_cq_adaptor(struct ib_cq *cq, int cqe, struct ib_udata *udata)
+{
+	return rxo_resize_user_cq(cq, cqe, udata);
+}
+#define compat_resize_user_cq(fn) fn##_adaptor
+#define resize_user_cq resize_cq
+#endif
+
 #endif

@@ -1,0 +1,147 @@
+// SPDX-License-Identifier: GPL-2.0
+/* Counters of a device, and what restrack shows of a memory region. */
+#include <linux/percpu.h>
+#include <rdma/ib_verbs.h>
+#include <rdma/rdma_netlink.h>
+#include <rdma/restrack.h>
+
+#include "dev.h"
+#include "mr.h"
+#include "stats.h"
+
+void rxo_stat_add(struct rxo_dev *dev, enum rxo_stat stat, u64 n)
+{
+	this_cpu_add(dev->stats->count[stat], n);
+}
+
+/* What is shown of a region; summed up, of a device as well. */
+#define ODP_STATS(X)		\
+	X(faults)		\
+	X(fault_pages)		\
+	X(joined_faults)	\
+	X(retries)		\
+	X(failed_faults)	\
+	X(invalidations)	\
+	X(invalidated_pages)	\
+	X(downgrades)		\
+	X(resident_pages)	\
+	X(table_bytes)		\
+	X(worst_fault_ns)
+
+#define COUNT_ONE(field) + 1
+#define NUM_ODP_STATS (0 ODP_STATS(COUNT_ONE))
+
+static const struct {
+	const char *name;
+	size_t offset;
+} odp_stats[] = {
+#define NAME_AND_PLACE(field) { #field, offsetof(struct umem_odp_stats, field) },
+	ODP_STATS(NAME_AND_PLACE)
+};
+
+static u64 odp_stat(const struct umem_odp_stats *stats, unsigned int i)
+{
+	return *(const u64 *)((const u8 *)stats + odp_stats[i].offset);
+}
+
+/* The names of stock rxe where both count the same; behind them the regions' sums. */
+static const struct rdma_stat_desc descs[] = {
+	[RXO_STAT_SENT_PKTS]		= { .name = "sent_pkts" },
+	[RXO_STAT_RCVD_PKTS]		= { .name = "rcvd_pkts" },
+	[RXO_STAT_DUPLICATE_REQUEST]	= { .name = "duplicate_request" },
+	[RXO_STAT_OUT_OF_SEQUENCE]	= { .name = "out_of_seq_request" },
+	[RXO_STAT_RCVD_RNR]		= { .name = "rcvd_rnr_err" },
+	[RXO_STAT_SENT_RNR]		= { .name = "send_rnr_err" },
+	[RXO_STAT_RCVD_SEQ_ERR]		= { .name = "rcvd_seq_err" },
+	[RXO_STAT_ACK_TIMEOUT]		= { .name = "ack_timeout" },
+	[RXO_STAT_RETRIED_PKTS]		= { .name = "retried_pkts" },
+	[RXO_STAT_RETRY_EXCEEDED]	= { .name = "retry_exceeded_err" },
+	[RXO_STAT_RNR_EXCEEDED]		= { .name = "retry_rnr_exceeded_err" },
+	[RXO_STAT_ICRC_ERR]		= { .name = "rx_icrc_encapsulated" },
+	[RXO_STAT_RCV_DROPPED]		= { .name = "rcv_dropped" },
+	[RXO_STAT_SEND_ERR]		= { .name = "send_err" },
+	[RXO_STAT_FAULT_HELD_PKTS]	= { .name = "fault_held_pkts" },
+	[RXO_STAT_FAULT_RNR]		= { .name = "fault_rnr" },
+	[RXO_STAT_ODP_FAULTS]		= { .name = "fault_waits" },
+	[RXO_STAT_LINK_DOWNED]		= { .name = "link_downed" },
+#define SUM_DESC(field) { .name = "odp_" #field },
+	ODP_STATS(SUM_DESC)
+};
+
+static_assert(ARRAY_SIZE(descs) == RXO_STAT_NUM + NUM_ODP_STATS);
+
+struct rdma_hw_stats *rxo_alloc_hw_port_stats(struct ib_device *ibdev, u32 port)
+{
+	return rdma_alloc_hw_stats_struct(descs, ARRAY_SIZE(descs),
+					  RDMA_HW_STATS_DEFAULT_LIFESPAN);
+}
+
+static u64 read_stat(const struct rxo_dev *dev, enum rxo_stat stat)
+{
+	u64 sum = 0;
+	int cpu;
+
+	for_each_possible_cpu(cpu)
+		sum += READ_ONCE(per_cpu_ptr(dev->stats, cpu)->count[stat]);
+	return sum;
+}
+
+int rxo_get_hw_stats(struct ib_device *ibdev, struct rdma_hw_stats *stats, u32 port, int index)
+{
+	struct rxo_dev *dev = to_rxo_dev(ibdev);
+	struct umem_odp_stats odp;
+	unsigned int i;
+
+	/* Port 0 would be the device's own counters: there are none. */
+	if (port != 1)
+		return -EINVAL;
+	for (i = 0; i < RXO_STAT_NUM; i++)
+		stats->value[i] = read_stat(dev, i);
+	rxo_mem_sum_stats(dev, &odp);
+	for (i = 0; i < NUM_ODP_STATS; i++)
+		stats->value[RXO_STAT_NUM + i] = odp_stat(&odp, i);
+	return ARRAY_SIZE(descs);
+}
+
+static const char * const kind_names[] = {
+	[RXO_MR_DMA]	= "dma",
+	[RXO_MR_PINNED]	= "pinned",
+	[RXO_MR_ODP]	= "odp",
+};
+
+int rxo_fill_res_mr_entry(struct sk_buff *msg, struct ib_mr *ibmr)
+{
+	struct nlattr *nest = nla_nest_start(msg, RDMA_NLDEV_ATTR_DRIVER);
+
+	if (!nest)
+		return -EMSGSIZE;
+	if (rdma_nl_put_driver_string(msg, "kind", kind_names[rxo_ibmr_kind(ibmr)])) {
+		nla_nest_cancel(msg, nest);
+		return -EMSGSIZE;
+	}
+	nla_nest_end(msg, nest);
+	return 0;
+}
+
+int rxo_fill_stat_mr_entry(struct sk_buff *msg, struct ib_mr *ibmr)
+{
+	struct umem_odp_stats stats;
+	struct nlattr *nest;
+	unsigned int i;
+
+	if (rxo_ibmr_kind(ibmr) != RXO_MR_ODP)
+		return 0;
+	rxo_ibmr_odp_stats(ibmr, &stats);
+
+	nest = nla_nest_start(msg, RDMA_NLDEV_ATTR_STAT_HWCOUNTERS);
+	if (!nest)
+		return -EMSGSIZE;
+	for (i = 0; i < NUM_ODP_STATS; i++) {
+		if (rdma_nl_stat_hwcounter_entry(msg, odp_stats[i].name, odp_stat(&stats, i))) {
+			nla_nest_cancel(msg, nest);
+			return -EMSGSIZE;
+		}
+	}
+	nla_nest_end(msg, nest);
+	return 0;
+}

@@ -1,0 +1,55 @@
+/* SPDX-License-Identifier: GPL-2.0 */
+/* Counters of a device, shown by "rdma statistic" and sysfs hw_counters. */
+#ifndef RXO_STATS_H
+#define RXO_STATS_H
+
+#include <linux/percpu.h>
+#include <linux/types.h>
+
+enum rxo_stat {
+	RXO_STAT_SENT_PKTS,
+	RXO_STAT_RCVD_PKTS,
+	RXO_STAT_DUPLICATE_REQUEST,
+	RXO_STAT_OUT_OF_SEQUENCE,
+	RXO_STAT_RCVD_RNR,
+	RXO_STAT_SENT_RNR,
+	RXO_STAT_RCVD_SEQ_ERR,
+	RXO_STAT_ACK_TIMEOUT,
+	RXO_STAT_RETRIED_PKTS,
+	RXO_STAT_RETRY_EXCEEDED,
+	RXO_STAT_RNR_EXCEEDED,
+	RXO_STAT_ICRC_ERR,
+	RXO_STAT_RCV_DROPPED,		/* malformed, no such QP, wrong state, hold bound */
+	RXO_STAT_SEND_ERR,		/* no route, no memory */
+	RXO_STAT_FAULT_HELD_PKTS,	/* packets that waited for a page fault */
+	RXO_STAT_FAULT_RNR,		/* RNR NAKs sent because a fault lasted */
+	RXO_STAT_ODP_FAULTS,		/* asynchronous faults that were asked for */
+	RXO_STAT_LINK_DOWNED,
+	RXO_STAT_NUM,
+};
+
+struct rxo_stats {
+	u64 count[RXO_STAT_NUM];
+};
+
+struct ib_device;
+struct ib_mr;
+struct rdma_hw_stats;
+struct rxo_dev;
+struct sk_buff;
+
+/* Any context. */
+void rxo_stat_add(struct rxo_dev *dev, enum rxo_stat stat, u64 n);
+
+static inline void rxo_stat_inc(struct rxo_dev *dev, enum rxo_stat stat)
+{
+	rxo_stat_add(dev, stat, 1);
+}
+
+/* The verbs, and restrack's entries for regions. */
+struct rdma_hw_stats *rxo_alloc_hw_port_stats(struct ib_device *ibdev, u32 port);
+int rxo_get_hw_stats(struct ib_device *ibdev, struct rdma_hw_stats *stats, u32 port, int index);
+int rxo_fill_res_mr_entry(struct sk_buff *msg, struct ib_mr *ibmr);
+int rxo_fill_stat_mr_entry(struct sk_buff *msg, struct ib_mr *ibmr);
+
+#endif /* RXO_STATS_H */

@@ -1,0 +1,199 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * What the device says of itself, and its table of verbs.
+ *
+ * driver_id and ABI version are rxe's, so that the librxe of any rdma-core
+ * drives it: uverbs refuses an ioctl that carries another driver_id than the
+ * device's, and librxe always sends its own.
+ */
+#include <linux/etherdevice.h>
+#include <net/addrconf.h>
+#include <rdma/ib_mad.h>
+#include <rdma/ib_verbs.h>
+#include <rdma/uverbs_ioctl.h>
+
+#include "ah.h"
+#include "cq.h"
+#include "dev.h"
+#include "mr.h"
+#include "qp.h"
+#include "srq.h"
+#include "stats.h"
+
+#define RC_ODP_CAPS (IB_ODP_SUPPORT_SEND | IB_ODP_SUPPORT_RECV | IB_ODP_SUPPORT_WRITE | \
+		     IB_ODP_SUPPORT_READ | IB_ODP_SUPPORT_ATOMIC | IB_ODP_SUPPORT_SRQ_RECV)
+#define UD_ODP_CAPS (IB_ODP_SUPPORT_SEND | IB_ODP_SUPPORT_RECV | IB_ODP_SUPPORT_SRQ_RECV)
+
+static int query_device(struct ib_device *ibdev, struct ib_device_attr *attr,
+			struct ib_udata *udata)
+{
+	struct rxo_dev *dev = to_rxo_dev(ibdev);
+
+	if (udata && (udata->inlen || udata->outlen))
+		return -EINVAL;
+	*attr = (struct ib_device_attr) {
+		.sys_image_guid		= ibdev->node_guid,
+		.max_mr_size		= U64_MAX,
+		.page_size_cap		= ~(u64)(PAGE_SIZE - 1),
+		.max_qp			= 1 << 20,
+		.max_qp_wr		= RXO_MAX_QP_WR,
+		.device_cap_flags	= IB_DEVICE_BAD_PKEY_CNTR | IB_DEVICE_BAD_QKEY_CNTR |
+					  IB_DEVICE_PORT_ACTIVE_EVENT | IB_DEVICE_SYS_IMAGE_GUID |
+					  IB_DEVICE_RC_RNR_NAK_GEN | IB_DEVICE_SRQ_RESIZE,
+		.kernel_cap_flags	= IBK_ALLOW_USER_UNREG | IBK_ON_DEMAND_PAGING,
+		.max_send_sge		= RXO_MAX_SGE,
+		.max_recv_sge		= RXO_MAX_SGE,
+		.max_sge_rd		= RXO_MAX_SGE,
+		.max_cq			= 1 << 20,
+		.max_cqe		= RXO_MAX_CQE,
+		.max_mr			= (1 << 24) - 1,
+		.max_pd			= 1 << 20,
+		.max_qp_rd_atom		= RXO_MAX_RD_ATOMIC,
+		.max_res_rd_atom	= RXO_MAX_RD_ATOMIC * (1 << 20),
+		.max_qp_init_rd_atom	= RXO_MAX_RD_ATOMIC,
+		.atomic_cap		= IB_ATOMIC_GLOB,
+		.max_ah			= 1 << 20,
+		.max_srq		= 1 << 20,
+		.max_srq_wr		= RXO_MAX_SRQ_WR,
+		.max_srq_sge		= RXO_MAX_SGE,
+		.max_pkeys		= 1,
+		.odp_caps = {
+			.general_caps = IB_ODP_SUPPORT,
+			.per_transport_caps.rc_odp_caps = RC_ODP_CAPS,
+			.per_transport_caps.ud_odp_caps = UD_ODP_CAPS,
+		},
+	};
+	/* A MAC address is a vendor's, and so is the device. */
+	attr->vendor_id = dev->netdev->dev_addr[0] << 16 | dev->netdev->dev_addr[1] << 8 |
+			  dev->netdev->dev_addr[2];
+	return 0;
+}
+
+static void get_dev_fw_str(struct ib_device *ibdev, char *str)
+{
+	strscpy(str, "rxe_odp", IB_FW_VERSION_NAME_MAX);
+}
+
+static int query_port(struct ib_device *ibdev, u32 port, struct ib_port_attr *attr)
+{
+	struct rxo_dev *dev = to_rxo_dev(ibdev);
+	int err;
+
+	err = ib_get_eth_speed(ibdev, port, &attr->active_speed, &attr->active_width);
+	if (err)
+		return err;
+	attr->state = rxo_dev_port_state(dev);
+	if (attr->state == IB_PORT_ACTIVE)
+		attr->phys_state = IB_PORT_PHYS_STATE_LINK_UP;
+	else if (netif_running(dev->netdev))
+		attr->phys_state = IB_PORT_PHYS_STATE_POLLING;
+	else
+		attr->phys_state = IB_PORT_PHYS_STATE_DISABLED;
+	attr->max_mtu = IB_MTU_4096;
+	attr->active_mtu = READ_ONCE(dev->mtu_cap);
+	attr->gid_tbl_len = RXO_NUM_GIDS;
+	attr->pkey_tbl_len = 1;
+	attr->port_cap_flags = IB_PORT_CM_SUP;
+	attr->max_msg_sz = RXO_MAX_MSG_BYTES;
+	attr->max_vl_num = 1;
+	return 0;
+}
+
+static int get_port_immutable(struct ib_device *ibdev, u32 port, struct ib_port_immutable *im)
+{
+	im->core_cap_flags = RDMA_CORE_PORT_IBA_ROCE_UDP_ENCAP;
+	im->gid_tbl_len = RXO_NUM_GIDS;
+	im->pkey_tbl_len = 1;
+	im->max_mad_size = IB_MGMT_MAD_SIZE;
+	return 0;
+}
+
+static enum rdma_link_layer get_link_layer(struct ib_device *ibdev, u32 port)
+{
+	return IB_LINK_LAYER_ETHERNET;
+}
+
+static int query_pkey(struct ib_device *ibdev, u32 port, u16 index, u16 *pkey)
+{
+	if (index)
+		return -EINVAL;
+	*pkey = IB_DEFAULT_PKEY_FULL;
+	return 0;
+}
+
+/* A domain is an address to compare: nothing to set up. */
+static int alloc_pd(struct ib_pd *ibpd, struct ib_udata *udata)
+{
+	return 0;
+}
+
+static int dealloc_pd(struct ib_pd *ibpd, struct ib_udata *udata)
+{
+	return 0;
+}
+
+const struct ib_device_ops rxo_dev_ops = {
+	.owner			= THIS_MODULE,
+	.driver_id		= RDMA_DRIVER_RXE,
+	.uverbs_abi_ver		= 2,
+
+	.enable_driver		= rxo_dev_enable,
+	.dealloc_driver		= rxo_dev_dealloc,
+	.get_dev_fw_str		= get_dev_fw_str,
+	.get_link_layer		= get_link_layer,
+	.get_netdev		= rxo_dev_get_netdev,
+	.get_port_immutable	= get_port_immutable,
+	.query_device		= query_device,
+	.query_pkey		= query_pkey,
+	.query_port		= query_port,
+
+	.alloc_hw_port_stats	= rxo_alloc_hw_port_stats,
+	.get_hw_stats		= rxo_get_hw_stats,
+	.fill_res_mr_entry	= rxo_fill_res_mr_entry,
+	.fill_stat_mr_entry	= rxo_fill_stat_mr_entry,
+
+	.alloc_ucontext		= rxo_alloc_ucontext,
+	.dealloc_ucontext	= rxo_dealloc_ucontext,
+	.disassociate_ucontext	= rxo_disassociate_ucontext,
+	.mmap			= rxo_mmap,
+
+	.alloc_pd		= alloc_pd,
+	.dealloc_pd		= dealloc_pd,
+
+	.create_ah		= rxo_create_ah,
+	.create_user_ah		= rxo_create_ah,
+	.modify_ah		= rxo_modify_ah,
+	.query_ah		= rxo_query_ah,
+	.destroy_ah		= rxo_destroy_ah,
+
+	.create_cq		= rxo_create_cq,
+	.resize_user_cq		= compat_resize_user_cq(rxo_resize_user_cq),
+	.destroy_cq		= rxo_destroy_cq,
+	.poll_cq		= rxo_poll_cq,
+	.req_notify_cq		= rxo_req_notify_cq,
+
+	.create_srq		= rxo_create_srq,
+	.modify_srq		= rxo_modify_srq,
+	.query_srq		= rxo_query_srq,
+	.destroy_srq		= rxo_destroy_srq,
+	.post_srq_recv		= rxo_post_srq_recv,
+
+	.create_qp		= rxo_create_qp,
+	.modify_qp		= rxo_modify_qp,
+	.query_qp		= rxo_query_qp,
+	.destroy_qp		= rxo_destroy_qp,
+	.post_send		= rxo_post_send,
+	.post_recv		= rxo_post_recv,
+
+	.get_dma_mr		= rxo_get_dma_mr,
+	.reg_user_mr		= compat_reg_user_mr(rxo_reg_user_mr),
+	.rereg_user_mr		= rxo_rereg_user_mr,
+	.dereg_mr		= rxo_dereg_mr,
+
+	INIT_RDMA_OBJ_SIZE(ib_ah, rxo_ibah, ibah),
+	INIT_RDMA_OBJ_SIZE(ib_cq, rxo_cq, ibcq),
+	INIT_RDMA_OBJ_SIZE(ib_pd, rxo_pd, ibpd),
+	INIT_RDMA_OBJ_SIZE(ib_qp, rxo_qp, ibqp),
+	INIT_RDMA_OBJ_SIZE(ib_srq, rxo_srq, ibsrq),
+	INIT_RDMA_OBJ_SIZE(ib_ucontext, rxo_ucontext, ibuc),
+};
