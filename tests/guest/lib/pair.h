@@ -4,7 +4,7 @@
  * for every test), end a on the device and end b on its peer in the other namespace, so that every packet crosses
  * the veth pair.
  *
- * Completions are polled, with a bound of BOUND_S seconds that only a hang reaches; what notification does is the
+ * Completions are polled, with a bound of BOUND_S seconds (TEST_BOUND_S) that only a hang reaches; what notification does is the
  * business of the tests named cq_notify*.
  */
 #ifndef TESTS_GUEST_PAIR_H
@@ -13,7 +13,7 @@
 #include "mem.h"
 #include "pattern.h"
 
-#define BOUND_S		100
+#define BOUND_S		((int)env_number("TEST_BOUND_S", 60))
 
 /* How to connect; start from CONN and change what matters. */
 struct conn {
