@@ -127,6 +127,7 @@ void rxo_net_xmit(struct rxo_dev *dev, struct rxo_path *path, struct sk_buff_hea
 {
 	struct dst_entry *dst;
 	struct sk_buff *skb;
+	int err;
 
 	local_bh_disable();
 	rcu_read_lock();
@@ -137,7 +138,8 @@ void rxo_net_xmit(struct rxo_dev *dev, struct rxo_path *path, struct sk_buff_hea
 		goto out;
 	}
 	while ((skb = __skb_dequeue(list))) {
-		if (net_xmit_eval(xmit_one(skb, path, dst)))
+		err = xmit_one(skb, path, dst);
+		if (net_xmit_eval(err))		/* a macro: evaluates it twice */
 			rxo_stat_inc(dev, RXO_STAT_SEND_ERR);
 		else
 			rxo_stat_inc(dev, RXO_STAT_SENT_PKTS);

@@ -22,6 +22,7 @@
 #include <linux/skbuff.h>
 #include <linux/timer.h>
 #include <linux/workqueue.h>
+#include <rdma/ib_mad.h>
 #include <rdma/ib_verbs.h>
 #include <rdma/rdma_user_rxe.h>
 #include <umem_odp/umem_odp.h>
@@ -81,9 +82,9 @@ struct rxo_swqe {
 	u8 status;		/* enum ib_wc_status: why it may not be sent */
 	bool started;
 	bool counts_rd;		/* is counted in sq.rd_atomic */
-	union {
-		struct rxe_sge sge[0];
-		u8 inline_data[0];
+	union {			/* by IB_SEND_INLINE */
+		DECLARE_FLEX_ARRAY(struct rxe_sge, sge);
+		DECLARE_FLEX_ARRAY(u8, inline_data);
 	};
 };
 
