@@ -1,0 +1,223 @@
+// SPDX-License-Identifier: GPL-2.0 OR Linux-OpenIB
+#include <fcntl.h>
+#include <sys/ioctl.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+#include "pattern.h"
+#include "umem.h"
+
+#define MODULE	"/odp/host/modules/umem_odp_selftest.ko"
+#define DEVICE	"/dev/umem_odp_selftest"
+
+static pid_t loader;
+static int open_fds[64];
+
+/* A module that stays would hold umem_odp in the kernel behind the test. */
+static void unload(void)
+{
+	unsigned int i;
+
+	if (getpid() != loader)
+		return;
+	for (i = 0; i < ARRAY_SIZE(open_fds); i++) {
+		if (open_fds[i])
+			close(open_fds[i]);
+	}
+	if (syscall(SYS_delete_module, "umem_odp_selftest", O_NONBLOCK))
+		perror("umem_odp_selftest does not unload");
+}
+
+static void load(void)
+{
+	int fd;
+
+	if (access(DEVICE, F_OK) == 0)
+		return;
+	fd = open(MODULE, O_RDONLY | O_CLOEXEC);
+	if (fd < 0)
+		fail_because("%s: %s", MODULE, strerror(errno));
+	assert_zero(syscall(SYS_finit_module, fd, "", 0));
+	close(fd);
+	loader = getpid();
+	atexit(unload);
+}
+
+int umem_open(void)
+{
+	unsigned int i;
+	int fd;
+
+	load();
+	fd = open(DEVICE, O_RDWR | O_CLOEXEC);
+	if (fd < 0)
+		fail_because("%s: %s", DEVICE, strerror(errno));
+	for (i = 0; i < ARRAY_SIZE(open_fds) && open_fds[i]; i++)
+		;
+	if (i < ARRAY_SIZE(open_fds))
+		open_fds[i] = fd;
+	return fd;
+}
+
+int umem_region(void *addr, size_t bytes)
+{
+	int fd = umem_open();
+
+	assert_zero(umem_create(fd, addr, bytes, UMEM_SELFTEST_WRITE));
+	return fd;
+}
+
+void umem_close(int fd)
+{
+	unsigned int i;
+
+	for (i = 0; i < ARRAY_SIZE(open_fds); i++) {
+		if (open_fds[i] == fd)
+			open_fds[i] = 0;
+	}
+	close(fd);
+}
+
+static int call(int fd, unsigned long cmd, void *arg)
+{
+	return ioctl(fd, cmd, arg) ? -errno : 0;
+}
+
+static struct umem_selftest_span span(void *addr, size_t bytes, uint32_t flags, uint32_t slot)
+{
+	return (struct umem_selftest_span){
+		.va = (uintptr_t)addr, .len_bytes = bytes, .flags = flags, .slot = slot };
+}
+
+int umem_create(int fd, void *addr, size_t bytes, uint32_t flags)
+{
+	struct umem_selftest_span arg = span(addr, bytes, flags, 0);
+
+	return call(fd, UMEM_SELFTEST_CREATE, &arg);
+}
+
+static int copy(int fd, unsigned long cmd, const void *addr, const void *buf, size_t bytes, uint32_t flags,
+		size_t *done)
+{
+	struct umem_selftest_copy arg;
+	size_t at = 0;
+	int err;
+
+	do {
+		arg = (struct umem_selftest_copy){
+			.va = (uintptr_t)addr + at, .buf = (uintptr_t)buf + at, .flags = flags,
+			.len_bytes = bytes - at < UMEM_SELFTEST_COPY_MAX ? bytes - at : UMEM_SELFTEST_COPY_MAX };
+		err = call(fd, cmd, &arg);
+		at += arg.done_bytes;
+	} while (!err && at < bytes);
+	if (done)
+		*done = at;
+	return err;
+}
+
+int umem_to(int fd, void *addr, const void *buf, size_t bytes, uint32_t flags, size_t *done)
+{
+	return copy(fd, UMEM_SELFTEST_COPY_TO, addr, buf, bytes, flags, done);
+}
+
+int umem_from(int fd, const void *addr, void *buf, size_t bytes, uint32_t flags, size_t *done)
+{
+	return copy(fd, UMEM_SELFTEST_COPY_FROM, addr, buf, bytes, flags, done);
+}
+
+int umem_fault(int fd, void *addr, size_t bytes, bool write)
+{
+	struct umem_selftest_span arg = span(addr, bytes, write ? UMEM_SELFTEST_WRITE : 0, 0);
+
+	return call(fd, UMEM_SELFTEST_FAULT, &arg);
+}
+
+int umem_async(int fd, unsigned int slot, void *addr, size_t bytes, bool write)
+{
+	struct umem_selftest_span arg = span(addr, bytes, write ? UMEM_SELFTEST_WRITE : 0, slot);
+
+	return call(fd, UMEM_SELFTEST_ASYNC, &arg);
+}
+
+int umem_wait(int fd, unsigned int slot, unsigned int ms)
+{
+	struct umem_selftest_slot arg = { .slot = slot, .timeout_ms = ms };
+
+	assert_zero(call(fd, UMEM_SELFTEST_WAIT, &arg));
+	assert_int_equal(arg.wakes, arg.err != -EINPROGRESS);
+	return arg.err;
+}
+
+bool umem_cancel(int fd, unsigned int slot)
+{
+	struct umem_selftest_slot arg = { .slot = slot };
+
+	assert_zero(call(fd, UMEM_SELFTEST_CANCEL, &arg));
+	assert_int_equal(arg.wakes, !arg.err);
+	return arg.err;
+}
+
+struct umem_selftest_stats umem_stats(int fd)
+{
+	struct umem_selftest_stats arg;
+
+	assert_zero(call(fd, UMEM_SELFTEST_STATS, &arg));
+	return arg;
+}
+
+int umem_shutdown(int fd)
+{
+	return call(fd, UMEM_SELFTEST_CLOSE, NULL);
+}
+
+int umem_destroy(int fd)
+{
+	return call(fd, UMEM_SELFTEST_DESTROY, NULL);
+}
+
+bool umem_is_present(int fd, void *addr, bool write)
+{
+	uint8_t byte;
+	int err;
+
+	/* Writing would change the byte: it is put back as it is, which only tests without a race may do. */
+	err = umem_from(fd, addr, &byte, 1, UMEM_SELFTEST_NOFAULT, NULL);
+	if (!err && write)
+		err = umem_to(fd, addr, &byte, 1, UMEM_SELFTEST_NOFAULT, NULL);
+	assert_true(!err || err == -EAGAIN);
+	return !err;
+}
+
+void umem_fill(int fd, void *addr, size_t bytes, uint32_t seed)
+{
+	uint8_t *buf = malloc(bytes);
+
+	pattern_fill(buf, bytes, seed, 0);
+	assert_zero(umem_to(fd, addr, buf, bytes, 0, NULL));
+	free(buf);
+}
+
+void umem_check_at(const char *file, int line, int fd, void *addr, size_t bytes, uint32_t seed)
+{
+	uint8_t *buf = malloc(bytes);
+	int err;
+
+	err = umem_from(fd, addr, buf, bytes, 0, NULL);
+	if (err)
+		fail_at(file, line, "reading the region: %s", strerror(-err));
+	pattern_check_at(file, line, buf, bytes, seed, 0, "read through the region");
+	free(buf);
+}
+
+uint8_t *umem_map(size_t bytes)
+{
+	uint8_t *map = mmap(NULL, bytes + HUGE_BYTES, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	size_t head;
+
+	assert_ptr_not_equal(map, MAP_FAILED);
+	head = -(uintptr_t)map & (HUGE_BYTES - 1);
+	if (head)
+		munmap(map, head);
+	munmap(map + head + bytes, HUGE_BYTES - head);
+	return map + head;
+}
