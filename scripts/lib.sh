@@ -8,8 +8,10 @@
 
 set -euo pipefail
 
+# shellcheck disable=SC2034
 SRC=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd -P)
 CACHE=${XDG_CACHE_HOME:-$HOME/.cache}/rdma-odp
+# shellcheck disable=SC2034
 SUITE=trixie
 export LC_ALL=C
 umask 022

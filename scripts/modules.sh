@@ -6,6 +6,7 @@
 #
 # Kbuild writes beside its sources, and 6.12 knows no MO=, so it works on a mirror of symbolic links in build/KERNEL/kmod.
 . "$(dirname "$0")/lib.sh"
+. "$(dirname "$0")/intree.sh"
 
 kernel=${1:?modules.sh: name a kernel}
 shift
@@ -33,25 +34,6 @@ kbuild()
 	shift 2
 	sh "$top/compat/probe.sh" "$top/compat/probes" "$kdir" "$top/generated" "$@" &&
 		make -C "$kdir" M="$top" -j "$(nproc)" ${ODP_DIRS:+"ODP_DIRS=$ODP_DIRS"} "$@" modules
-}
-
-# in_tree ROOT CMD...: runs CMD in the tree, in a mount namespace of its own, with the sources in /odp/build. The
-# backports kernel's objtool reads /proc.
-in_tree()
-{
-	local root=$1
-	shift
-	# shellcheck disable=SC2016
-	unshare --mount --pid --fork --kill-child sh -ec '
-		root=$1 src=$2
-		shift 2
-		mount --bind "$root" "$root"
-		mount -o remount,bind,ro "$root"
-		mount --bind "$src" "$root/odp/build"
-		mount -t proc proc "$root/proc"
-		mount -t tmpfs tmpfs "$root/tmp"
-		mount --bind /dev/null "$root/dev/null"
-		exec chroot "$root" "$@"' sh "$root" "$SRC" "$@"
 }
 
 build()

@@ -74,8 +74,10 @@ uml*) tree=$("$SRC/scripts/tree.sh" backports) linux=$("$SRC/scripts/uml.sh" "$k
 esac
 [ $modules = 0 ] || [ $build = 0 ] || "$SRC/scripts/modules.sh" "$kernel"
 
+: "${linux:=}"
 run=$(mktemp -d "${TMPDIR:-/tmp}/rdma-odp.XXXXXX")
 guest=''
+# shellcheck disable=SC2317
 cleanup()
 {
 	if [ -n "$guest" ]; then
@@ -93,8 +95,9 @@ write_share()
 {
 	local m
 	mkdir -p "$run/host/modules" "$run/out"
-	cp "$SRC"/scripts/guest/{boot,links,session} "$SRC"/scripts/klog* "$run/host/"
-	printf '%s\n' "ODP_MODULES=$modules" "ODP_LINKS=$links" "ODP_RXE=$rxe" "ODP_DIR=$(printf %q "$dir")" >"$run/host/config"
+	cp "$SRC"/scripts/guest/{boot,links,procs,session,kunit} "$SRC"/scripts/klog* "$run/host/"
+	printf '%s\n' "ODP_MODULES=$modules" "ODP_LINKS=$links" "ODP_RXE=$rxe" "ODP_DIR=$(printf %q "$dir")" \
+		"ODP_KERNEL_MODULES=${linux:+$(dirname "$linux")/modules}" >"$run/host/config"
 	printf '%q\n' "RDMA_ODP_KERNEL=$kernel" "${env[@]}" >"$run/host/env"
 	if [ $# -eq 1 ]; then
 		printf '%s\n' "$1"
@@ -112,14 +115,14 @@ write_share()
 
 start_qemu()
 {
-	local accel=(-accel tcg,thread=multi -cpu max) share
+	local accel=(-accel 'tcg,thread=multi' -cpu max) share
 	if "$SRC/scripts/kvm.sh" "$tree"; then
 		accel=(-accel kvm -cpu host)
 	fi
 	share=(-virtfs "local,path=$run/host,mount_tag=host,security_model=none,readonly=on"
 		-virtfs "local,path=$run/out,mount_tag=out,security_model=none")
 	[ -z "$dir" ] || share+=(-virtfs "local,path=$dir,mount_tag=mnt,security_model=passthrough,multidevs=remap")
-	TMPDIR=$run exec timeout --foreground -s KILL "$limit" setpriv --pdeathsig KILL \
+	TMPDIR=$run exec setpriv --pdeathsig KILL timeout --foreground -s KILL "$limit" setpriv --pdeathsig KILL \
 		qemu-system-x86_64 "${accel[@]}" -smp 2 -m "$mem" -display none -no-reboot -nic none -monitor none \
 		-serial "file:$run/console.log" -kernel "$tree/vmlinuz" -initrd "$tree/initrd.img" \
 		-drive "file=$tree/disk.img,format=raw,if=virtio,snapshot=on" "${share[@]}" -device virtio-serial-pci \
@@ -129,17 +132,20 @@ start_qemu()
 		>"$run/qemu.log" 2>&1 </dev/null
 }
 
-# UML's processes and mounts live in namespaces of their own and end with its init; the tree is bound read-only.
+# UML's processes and mounts live in namespaces of their own and end with the shell there, which must stay: a panic ends UML by a
+# signal, and PID 1 would not get it. The tree is bound read-only.
 start_uml()
 {
 	# shellcheck disable=SC2016
-	exec timeout --foreground -s KILL "$limit" unshare --mount --pid --fork --kill-child sh -c '
+	exec setpriv --pdeathsig KILL timeout --foreground -s KILL "$limit" \
+		setpriv --pdeathsig KILL unshare --mount --pid --fork --kill-child sh -c '
 		mkdir "$1/shm" "$1/root" && mount -t tmpfs -o size=100% tmpfs "$1/shm" &&
 		mount --bind "$2" "$1/root" && mount -o remount,bind,ro "$1/root" || exit 1
 		run=$1 mem=$3 linux=$4 append=$5
-		TMPDIR=$run/shm exec "$linux" "mem=$mem" ncpus=2 seccomp=on root=/dev/root rootfstype=hostfs \
+		TMPDIR=$run/shm "$linux" "mem=$mem" ncpus=2 seccomp=on root=/dev/root rootfstype=hostfs \
 			"rootflags=$run/root" ro init=/odp/init loglevel=5 panic=-1 con=null con0=null,fd:1 \
-			con1=null,fd:5 con2=null,fd:6 "ODP_SHARE=$run/host" kmemleak=off $append' \
+			con1=null,fd:5 con2=null,fd:6 "ODP_SHARE=$run/host" kmemleak=off $append
+		exit $?' \
 		uml "$run" "$tree/root" "$mem" "$linux" "$append" \
 		>"$run/console.log" 2>&1 </dev/null 5>"$run/stdout" 6>"$run/stderr"
 }

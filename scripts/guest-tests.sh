@@ -1,0 +1,183 @@
+#!/bin/bash
+# SPDX-License-Identifier: GPL-2.0 OR Linux-OpenIB
+# guest-tests.sh run KERNEL:          boots a guest and runs the test programs in it; after a crash or a hang it
+#                                     boots again and goes on behind the culprit. One result for each in build/KERNEL/session.
+# guest-tests.sh result KERNEL NAME:  tells the result of one.
+# guest-tests.sh list KERNEL:         the names.
+#
+# RDMA_ODP_PATTERN, an extended regular expression over "guest.KERNEL.NAME", chooses programs. A line
+# "rdma-odp: timeout N" in a program's source gives it N seconds instead of 120.
+. "$(dirname "$0")/lib.sh"
+
+verb=${1:?} kernel=${2:?}
+session=$SRC/build/$kernel/session
+
+# Where the CPU is emulated, or KASAN and lockdep watch, everything takes longer.
+slow() { [ "$kernel" = uml ] || ! "$SRC/scripts/kvm.sh" "$("$SRC/scripts/tree.sh" "$kernel")"; }
+
+names()
+{
+	local f
+	for f in "$SRC"/tests/guest/*.c "$SRC"/tests/guest/*.sh; do
+		[ ! -e "$f" ] || { f=$(basename "$f"); echo "${f%.*}"; }
+	done
+	[ "$kernel" != uml ] || for f in "$SRC"/kernel/*/kunit/Kbuild; do
+		[ ! -e "$f" ] || echo "kunit_$(basename "$(dirname "$(dirname "$f")")")"
+	done
+}
+
+limit()
+{
+	local n
+	n=$(cat "$SRC/tests/guest/$1".{c,sh} 2>/dev/null | grep -aoE 'rdma-odp: timeout [0-9]+' | head -n 1 | grep -oE '[0-9]+$' || :)
+	echo $((${n:-120} * factor + ${STORM_S:-0}))
+}
+
+prepare()
+{
+	local name
+	factor=1
+	! slow || factor=5
+	rm -rf "$session"
+	mkdir -p "$session/programs" "$session/results"
+	: >"$session/todo"
+	while read -r name; do
+		[[ guest.$kernel.$name =~ ${RDMA_ODP_PATTERN:-.} ]] || continue
+		case $name in
+		kunit_*)
+			printf '#!/bin/sh\nexec /odp/host/kunit %s_kunit\n' "${name#kunit_}" >"$session/programs/$name"
+			;;
+		*)
+			if [ -e "$SRC/tests/guest/$name.c" ]; then
+				cp "$SRC/build/$kernel/tests/$name" "$session/programs/"
+			else
+				cp "$SRC/tests/guest/$name.sh" "$session/programs/$name"
+			fi
+			;;
+		esac
+		chmod 755 "$session/programs/$name"
+		echo "$name $(limit "$name")" >>"$session/todo"
+	done < <(names)
+	[ ! -d "$SRC/tests/guest/data" ] || cp -r "$SRC/tests/guest/data" "$session/"
+}
+
+# Tells progress, on the terminal or file that ./run test gives us past ctest.
+tell() { [ -z "${RDMA_ODP_PROGRESS:-}" ] || printf '==> %s\n' "$*" >>"$RDMA_ODP_PROGRESS"; }
+
+fail()
+{
+	local name=$1 why=$2
+	[ ! -e "$session/boot.klog" ] ||
+		tr -d '\r' <"$session/boot.klog" | awk -v mark="rdma-odp: begin $name" 'index($0, mark) { on = 1 } on' |
+			tail -n 60 >>"$session/results/$name.out"
+	echo "session: $why" >>"$session/results/$name.out"
+	echo "$why 0" | sed 's/ .* / /; s/^[a-z]*/guest/' >"$session/results/$name.status"
+}
+
+# boot_once: one guest, watched. The session says which program runs; one that outlasts its own
+# bound by two minutes has taken the guest with it.
+boot_once()
+{
+	local vm current='' since=$SECONDS now done_before='' done_now rc=0 bound=240 args=()
+	[ -z "${STORM_S:-}" ] || args+=(-e "STORM_S=$STORM_S")
+	"$SRC/scripts/vm.sh" -k "$kernel" -d "$session" -t 14400 --no-build --log "$session/boot.klog" "${args[@]}" -- \
+		/odp/host/session >"$session/boot.out" 2>&1 &
+	vm=$!
+	# shellcheck disable=SC2064
+	trap "kill $vm 2>/dev/null; wait $vm; exit 130" INT TERM HUP
+	while kill -0 $vm 2>/dev/null; do
+		now=$(cat "$session/results/current" 2>/dev/null || :)
+		done_now=$(find "$session/results" -name '*.status' | wc -l)
+		if [ "$now" != "$current" ] || [ "$done_now" != "$done_before" ]; then
+			[ -z "$current" ] || [ "$now" = "$current" ] || told "$current"
+			current=$now done_before=$done_now since=$SECONDS bound=240
+			[ -z "$current" ] || bound=$(($(awk -v n="$current" '$1 == n { print $2 }' "$session/todo") + 120))
+		fi
+		if [ $((SECONDS - since)) -gt "$bound" ]; then
+			echo "guest-tests: no progress for $bound s, the guest is killed" >>"$session/boot.out"
+			kill $vm
+		fi
+		sleep 0.5
+	done
+	wait $vm || rc=$?
+	trap - INT TERM HUP
+	[ -z "$current" ] || told "$current"
+	return $rc
+}
+
+told()
+{
+	[ ! -e "$session/results/$1.status" ] ||
+		tell "guest.$kernel.$1: $(awk '{ printf "%s, %s s", ($1 == 0 ? "passed" : $1 == 77 ? "skipped" : "FAILED"), $2 }' \
+			"$session/results/$1.status")"
+}
+
+left()
+{
+	local name
+	while read -r name _; do
+		[ -e "$session/results/$name.status" ] || echo "$name"
+	done <"$session/todo"
+}
+
+run()
+{
+	local rc current boots=0 idle=0
+	"$SRC/scripts/modules.sh" "$kernel"
+	"$SRC/scripts/programs.sh" "$kernel" tests/guest tests
+	prepare
+	while [ -n "$(left)" ]; do
+		boots=$((boots + 1))
+		tell "guest.$kernel: booting, $(left | wc -l) programs to run"
+		rm -f "$session/results/current"
+		rc=0
+		boot_once || rc=$?
+		current=$(cat "$session/results/current" 2>/dev/null || :)
+		if [ -n "$current" ] && [ ! -e "$session/results/$current.status" ]; then
+			fail "$current" "the guest died or hung while it ran"
+			cat "$session/boot.out" >>"$session/results/$current.out"
+			told "$current"
+			idle=0
+		elif [ -z "$current" ] && [ -n "$(left)" ]; then
+			# It did not come up. Once more may be luck; twice is not.
+			idle=$((idle + 1))
+			[ $idle -lt 2 ] || { cat "$session/boot.out"; exit 1; }
+		fi
+	done
+	cat "$session/boot.out"
+	echo "${rc:-0}" >"$session/last"
+	echo "$boots boot(s)"
+}
+
+result()
+{
+	local name=$1 status seconds
+	[ -e "$session/results/$name.status" ] || die "$name was not run; ./run test $name runs it"
+	read -r status seconds <"$session/results/$name.status"
+	cat "$session/results/$name.out" 2>/dev/null || :
+	echo "guest.$kernel.$name: status $status after $seconds s"
+	[[ $status =~ ^[0-9]+$ ]] || exit 1
+	exit "$status"
+}
+
+# The end of the last boot: links and modules removed, kernel log clean.
+unload()
+{
+	local rc
+	[ -e "$session/last" ] || die "the session did not end"
+	rc=$(cat "$session/last")
+	[ "$rc" = 0 ] || [ "$rc" = 126 ] || [ "$rc" = 99 ] || { cat "$session/boot.out"; exit 1; }
+	# 126: a dirty log. That of a program is that program's failure, not this one's.
+	if [ "$rc" = 126 ]; then
+		awk '/rdma-odp: command ended/ { on = 1 } on' "$session/boot.klog" >"$session/end.klog"
+		"$SRC/scripts/klog.sh" "$session/end.klog"
+	fi
+}
+
+case $verb in
+run) run ;;
+result) result "${3:?}" ;;
+unload) unload ;;
+list) names ;;
+*) die "guest-tests.sh: no verb '$verb'" ;;
+esac

@@ -1,0 +1,24 @@
+# SPDX-License-Identifier: GPL-2.0 OR Linux-OpenIB
+# Programs for the guests: every TOP/SRC/*.c is one, with all of TOP/tests/guest/lib linked in. Run by programs.sh, in a guest tree,
+# with TOP, SRC and OUT set.
+CC ?= gcc
+CFLAGS := -std=gnu11 -O2 -g -Wall -Wextra -Wno-unused-parameter -Werror=implicit-function-declaration -D_GNU_SOURCE -pthread \
+	  -I$(TOP)/tests/guest/lib -I$(TOP)/$(SRC) -I$(TOP)/include/uapi -I$(TOP)/include
+LIBS := -lcmocka -lrdmacm -libverbs -lpthread -lrt -lm
+
+lib := $(patsubst $(TOP)/tests/guest/lib/%.c,$(OUT)/lib/%.o,$(wildcard $(TOP)/tests/guest/lib/*.c))
+programs := $(patsubst $(TOP)/$(SRC)/%.c,$(OUT)/%,$(wildcard $(TOP)/$(SRC)/*.c))
+
+all: $(programs)
+
+$(OUT)/lib/%.o: $(TOP)/tests/guest/lib/%.c
+	$(CC) $(CFLAGS) -MMD -c -o $@ $<
+
+$(OUT)/lib/libguest.a: $(lib)
+	rm -f $@
+	ar rcs $@ $(lib)
+
+$(OUT)/%: $(TOP)/$(SRC)/%.c $(OUT)/lib/libguest.a
+	$(CC) $(CFLAGS) -MMD -MF $(OUT)/lib/$*.prog.d -MT $@ -o $@ $< $(OUT)/lib/libguest.a $(LIBS)
+
+-include $(wildcard $(OUT)/lib/*.d)

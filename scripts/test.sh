@@ -1,0 +1,100 @@
+#!/bin/bash
+# SPDX-License-Identifier: GPL-2.0 OR Linux-OpenIB
+# test.sh: ./run test
+. "$(dirname "$0")/lib.sh"
+
+usage()
+{
+	cat <<-'TEXT'
+	usage: ./run test [-k KERNEL]... [-l] [PATTERN]
+
+	Builds and runs the test suite, and ends with ctest's closing line; a list of what was skipped stands above it.
+
+	  -k KERNEL   only this kernel's guest tests: stable, backports, uml (may be repeated; default: all of them)
+	  -l          only lists the tests
+	  PATTERN     only the tests whose name matches this regular expression, such as
+	              unit, check, guest.stable, rc_write. Guests boot only for what is asked.
+
+	STORM_S=3600 ./run test storm lets the storm test run for an hour.
+	TEXT
+}
+
+kernels=() pattern='' list=0
+while [ $# -gt 0 ]; do
+	case $1 in
+	-k) [ $# -ge 2 ] || die "option -k needs a kernel"; kernels+=("$2"); shift 2 ;;
+	-l) list=1; shift ;;
+	-h | --help) usage; exit 0 ;;
+	-*) die "unknown option '$1'; see ./run test --help" ;;
+	*) [ -z "$pattern" ] || die "one pattern only; see ./run test --help"; pattern=$1; shift ;;
+	esac
+done
+for k in "${kernels[@]}"; do
+	case $k in
+	stable | backports | uml) ;;
+	*) die "no tests for kernel '$k': use stable, backports or uml" ;;
+	esac
+done
+
+"$SRC/scripts/host.sh" guest build check
+
+only=()
+if [ ${#kernels[@]} -gt 0 ]; then
+	# -k alone means that kernel's tests, not unit and check again.
+	label=$(IFS='|'; echo "${kernels[*]}")
+	only=(-L "^($label)\$")
+else
+	kernels=(stable backports uml)
+fi
+mkdir -p "$SRC/build"
+step "configuring" "$SRC/build/configure.log" \
+	cmake -S "$SRC" --preset default "-DRDMA_ODP_KERNELS=$(IFS=';'; echo "${kernels[*]}")"
+
+# Session tests are fixtures: ctest adds them where a chosen test needs one.
+choose=(-R "${pattern:-.}" "${only[@]}")
+[ -z "$pattern" ] || choose+=(-E '^session\.')
+if [ $list = 1 ]; then
+	exec ctest --test-dir "$SRC/build/host" -N "${choose[@]}"
+fi
+chosen=$(ctest --test-dir "$SRC/build/host" -N "${choose[@]}" | sed -n 's/^ *Test *#[0-9]*: //p')
+[ -n "$chosen" ] || die "no test matches '$pattern'; ./run test -l lists them"
+
+build_unit() { cmake --build "$SRC/build/host" -j "$(nproc)"; }
+! grep -q '^unit\.' <<<"$chosen" || step "building the unit tests" "$SRC/build/unit.log" build_unit
+
+# Kernels and trees first, with their progress on the terminal.
+for k in stable backports uml; do
+	grep -qE "^guest\.$k\." <<<"$chosen" || continue
+	case $k in
+	uml) "$SRC/scripts/tree.sh" backports >/dev/null && "$SRC/scripts/uml.sh" uml >/dev/null ;;
+	*) tree=$("$SRC/scripts/tree.sh" $k) && { "$SRC/scripts/kvm.sh" "$tree" || :; } ;;
+	esac
+	step "building the modules ($k)" "$SRC/build/modules-$k.log" "$SRC/scripts/modules.sh" $k
+	step "building the test programs ($k)" "$SRC/build/programs-$k.log" "$SRC/scripts/programs.sh" $k tests/guest tests
+done
+
+# ctest shows nothing of a running test: the sessions tell their progress in a file, and it is shown from there.
+export RDMA_ODP_PATTERN=$pattern RDMA_ODP_PROGRESS=$SRC/build/progress
+: >"$RDMA_ODP_PROGRESS"
+tail -f -n +1 "$RDMA_ODP_PROGRESS" >&2 &
+tail=$!
+ctest=''
+stop()
+{
+	[ -z "$ctest" ] || kill -INT "$ctest" 2>/dev/null || :
+	[ -z "$ctest" ] || wait "$ctest" 2>/dev/null || :
+	kill "$tail" 2>/dev/null || :
+}
+trap stop EXIT
+trap 'exit 130' INT
+trap 'exit 143' TERM HUP
+
+rc=0
+ctest --test-dir "$SRC/build/host" --output-on-failure "${choose[@]}" -j 2 >"$SRC/build/ctest.out" 2>&1 &
+ctest=$!
+tail -f -n +1 --pid "$ctest" "$SRC/build/ctest.out" &
+show=$!
+wait "$ctest" || rc=$?
+ctest=''
+wait "$show" 2>/dev/null || :
+exit $rc
