@@ -1,0 +1,41 @@
+// SPDX-License-Identifier: GPL-2.0 OR Linux-OpenIB
+/* The capability bits say what works, and nothing else: ODP for every RC operation, SRQ receive, UD send and receive. */
+#include "rig.h"
+
+static void bits(void **state)
+{
+	uint32_t rc = IBV_ODP_SUPPORT_SEND | IBV_ODP_SUPPORT_RECV | IBV_ODP_SUPPORT_WRITE | IBV_ODP_SUPPORT_READ |
+		      IBV_ODP_SUPPORT_ATOMIC | IBV_ODP_SUPPORT_SRQ_RECV;
+	uint32_t ud = IBV_ODP_SUPPORT_SEND | IBV_ODP_SUPPORT_RECV | IBV_ODP_SUPPORT_SRQ_RECV;
+	struct rig rig;
+
+	(void)state;
+	rig_open(&rig);
+	rig_need_odp(&rig, 0, 0);
+	assert_int_equal(rig.attr.odp_caps.per_transport_caps.rc_odp_caps, rc);
+	assert_int_equal(rig.attr.odp_caps.per_transport_caps.ud_odp_caps, ud);
+	assert_int_equal(rig.attr.odp_caps.per_transport_caps.uc_odp_caps, 0);
+	assert_true(rig.attr.odp_caps.general_caps & IBV_ODP_SUPPORT);
+	rig_close(&rig);
+}
+
+/* Whether implicit registration is claimed or not, the claim is true. */
+static void implicit_is_as_claimed(void **state)
+{
+	struct ibv_mr *mr;
+	struct rig rig;
+
+	(void)state;
+	rig_open(&rig);
+	rig_need_odp(&rig, 0, 0);
+	mr = ibv_reg_mr(rig.pd, NULL, SIZE_MAX, IBV_ACCESS_LOCAL_WRITE | IBV_ACCESS_ON_DEMAND);
+	if (rig.attr.odp_caps.general_caps & IBV_ODP_SUPPORT_IMPLICIT)
+		assert_non_null(mr);
+	else
+		assert_null(mr);
+	if (mr)
+		assert_zero(ibv_dereg_mr(mr));
+	rig_close(&rig);
+}
+
+TEST_MAIN(TEST(bits), TEST(implicit_is_as_claimed))

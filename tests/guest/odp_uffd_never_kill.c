@@ -1,0 +1,128 @@
+// SPDX-License-Identifier: GPL-2.0 OR Linux-OpenIB
+/*
+ * A userfaultfd that never answers. The owner may be killed in the middle of the fault, may deregister, may destroy
+ * its QP, may simply exit: each ends promptly, and other programs' faults are served meanwhile and after.
+ */
+#include "pair.h"
+
+#include <signal.h>
+#include <sys/mman.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+enum ending { KILL, EXIT, DEREG, DESTROY };
+
+/* In a child: starts a write into a page that never comes. */
+static void hang_there(enum op op, enum ending ending, int ready)
+{
+	struct conn conn = CONN;
+	struct buf from, to, *never;
+	struct ibv_send_wr wr;
+	struct ibv_sge sge;
+	struct pair pair;
+	struct uffd uffd;
+	struct ibv_wc wc;
+
+	pair_open(&pair, &conn);
+	buf_make(&from, pair.a.rig->pd, MEM_ANON, PAGE, 0, ACCESS_ALL | IBV_ACCESS_ON_DEMAND);
+	buf_make(&to, pair.a.rig->pd, MEM_ANON, PAGE, 0, ACCESS_ALL | IBV_ACCESS_ON_DEMAND);
+	never = op == OP_READ ? &from : &to;
+	uffd_register(&uffd, never->data, PAGE);
+	sge = buf_sge(op == OP_READ ? &to : &from, 0, PAGE);
+	wr = wr_rdma(op == OP_READ ? IBV_WR_RDMA_READ : IBV_WR_RDMA_WRITE, &sge, 1, op == OP_READ ? &from : &to, 0);
+	end_post(&pair.a, &wr);
+	/* The handler was asked: the fault is under way, and stays so. */
+	while (read(uffd.fd, &(struct { char msg[32]; }){ 0 }, 32) != 32)
+		usleep(1000);
+	if (ibv_poll_cq(pair.a.scq, 1, &wc))
+		_exit(2);
+	switch (ending) {
+	case KILL:
+		if (write(ready, "r", 1) != 1)
+			_exit(3);
+		pause();
+		break;
+	case EXIT:
+		break;
+	case DEREG:
+		if (ibv_dereg_mr(never->mr))
+			_exit(4);
+		break;
+	case DESTROY:
+		if (ibv_destroy_qp(pair.a.qp) || ibv_destroy_qp(pair.b.qp) || ibv_dereg_mr(never->mr))
+			_exit(5);
+		break;
+	}
+	if (ending != KILL && write(ready, "r", 1) != 1)
+		_exit(3);
+	_exit(0);
+}
+
+static void ends_promptly(enum op op, enum ending ending)
+{
+	struct conn conn = CONN;
+	struct pair pair;
+	int ready[2], status;
+	char c;
+	pid_t child;
+
+	assert_zero(pipe(ready));
+	child = fork();
+	assert_true(child >= 0);
+	if (!child) {
+		alarm(BOUND_S);
+		hang_there(op, ending, ready[1]);
+	}
+	close(ready[1]);
+	assert_int_equal(read(ready[0], &c, 1), 1);
+	close(ready[0]);
+	/* Another program's faults are served while that one stands. */
+	pair_open(&pair, &conn);
+	{
+		struct buf from, to;
+
+		buf_make(&from, pair.a.rig->pd, MEM_ANON, 10000, 1, ACCESS_ALL | IBV_ACCESS_ON_DEMAND);
+		buf_make(&to, pair.b.rig->pd, MEM_ANON, 10000, 2, ACCESS_ALL | IBV_ACCESS_ON_DEMAND);
+		pair_move_checked(&pair, OP_WRITE, &from, &to, 1);
+		buf_free(&from);
+		buf_free(&to);
+	}
+	if (ending == KILL)
+		kill(child, SIGKILL);
+	assert_int_equal(waitpid(child, &status, 0), child);
+	if (ending == KILL)
+		assert_true(WIFSIGNALED(status) && WTERMSIG(status) == SIGKILL);
+	else
+		assert_true(WIFEXITED(status) && WEXITSTATUS(status) == 0);
+	pair_assert_works(&pair);
+	pair_close(&pair);
+}
+
+static void need(void)
+{
+	struct rig rig;
+	struct uffd uffd;
+	void *page;
+
+	rig_open(&rig);
+	rig_need_odp(&rig, 0, 0);
+	rig_close(&rig);
+	page = mmap(NULL, PAGE, PROT_READ, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	uffd_register(&uffd, page, PAGE);
+	uffd_close(&uffd);
+	munmap(page, PAGE);
+}
+
+static void run(enum ending ending)
+{
+	need();
+	ends_promptly(OP_WRITE, ending);
+	ends_promptly(OP_READ, ending);
+}
+
+static void killed(void **state) { (void)state; run(KILL); }
+static void exits(void **state) { (void)state; run(EXIT); }
+static void deregisters(void **state) { (void)state; run(DEREG); }
+static void destroys(void **state) { (void)state; run(DESTROY); }
+
+TEST_MAIN(TEST(killed), TEST(exits), TEST(deregisters), TEST(destroys))
