@@ -258,8 +258,8 @@ static struct rxo_mr *read_mr(struct rxo_qp *qp)
 }
 
 /*
- * Goes on with the READ under way. 0: all responses left. -EAGAIN: a fault is
- * under way, or the budget is used up and the work item goes on.
+ * Goes on with the READ under way, as far as the budget lets it. -EAGAIN: it
+ * waits for a page, or for memory.
  */
 int rxo_exec_read(struct rxo_qp *qp, u32 *budget)
 {
@@ -295,7 +295,7 @@ int rxo_exec_read(struct rxo_qp *qp, u32 *budget)
 		rxo_net_xmit(qp->dev, &qp->path, &list);
 	if (err == -EAGAIN)
 		read->ready_bytes = read->offset_bytes;	/* a page went again */
-	if (err && err != -EAGAIN && err != -ENOMEM)
-		return err;
-	return read->active ? rxo_wait_again(&qp->rq.wait) : 0;
+	if (err == -EAGAIN || err == -ENOMEM)
+		return rxo_wait_again(&qp->rq.wait);
+	return err;
 }

@@ -111,7 +111,7 @@ static int post_kernel(struct rxo_qp *qp, const struct ib_send_wr *wr,
 static void ring_doorbell(struct rxo_qp *qp)
 {
 	spin_lock_bh(&qp->sq.lock);
-	rxo_req_run(qp);
+	rxo_req_kick(qp);
 	spin_unlock_bh(&qp->sq.lock);
 	/* librxe rings it for receives that were posted in the error state also. */
 	if (rxo_qp_state(qp) == IB_QPS_ERR)

@@ -111,6 +111,7 @@ struct rxo_sq {
 	u32 psn;
 	u32 alloc_psn;
 	u32 rd_atomic;			/* READs and atomics under way */
+	int cpu;			/* sent the last packets */
 	u8 retry_left;
 	u8 rnr_left;
 	bool rnr_wait;			/* the peer said: not before rnr_timer */
@@ -291,6 +292,7 @@ int rxo_post_recv(struct ib_qp *ibqp, const struct ib_recv_wr *wr, const struct 
 int rxo_req_payload(struct rxo_qp *qp, struct rxo_swqe *wqe, u32 offset, void *to, u32 bytes);
 void rxo_req_init(struct rxo_qp *qp);
 void rxo_req_run(struct rxo_qp *qp);			/* under sq.lock */
+void rxo_req_kick(struct rxo_qp *qp);			/* under sq.lock */
 void rxo_req_back_to(struct rxo_qp *qp, u32 psn);	/* under sq.lock */
 void rxo_req_fail(struct rxo_qp *qp, enum ib_wc_status status);	/* the oldest WQE; under sq.lock */
 void rxo_req_timer(struct rxo_qp *qp, bool progress);	/* under sq.lock */

@@ -329,6 +329,7 @@ static bool run_rc(struct rxo_qp *qp)
 		budget--;
 	}
 	if (!skb_queue_empty(&list)) {
+		qp->sq.cpu = smp_processor_id();
 		rxo_net_xmit(qp->dev, &qp->path, &list);
 		rxo_req_timer(qp, false);
 	}
@@ -378,7 +379,26 @@ void rxo_req_run(struct rxo_qp *qp)
 		break;
 	}
 	if (more)
-		queue_work(rxo_wq, &qp->sq.work);
+		queue_work(system_bh_wq, &qp->sq.work);
+}
+
+/**
+ * rxo_req_kick - run the requester for a reason that is not an answer
+ *
+ * Under sq.lock. Packets of one flow stay in order only while one CPU sends
+ * them (each has its own queue in the NIC, or its own backlog on loopback and
+ * veth), and a peer takes a late packet for a lost one. So as long as some are
+ * on their way, the CPU that sent them sends the next.
+ */
+void rxo_req_kick(struct rxo_qp *qp)
+{
+	struct rxo_sq *sq = &qp->sq;
+
+	lockdep_assert_held(&sq->lock);
+	if (sq->una_psn != sq->psn && sq->cpu != smp_processor_id() && cpu_online(sq->cpu))
+		queue_work_on(sq->cpu, system_bh_wq, &sq->work);
+	else
+		rxo_req_run(qp);
 }
 
 static void run_work(struct work_struct *work)
@@ -437,7 +457,7 @@ static void page_came(struct rxo_qp *qp, int err)
 	if (rxo_fault_is_final(err) && may_send(qp) && sq->cur < sq->copied &&
 	    sq->psn == sq->wait_psn)
 		fail_current(qp, rxo_swqe_at(qp, sq->cur), IB_WC_LOC_PROT_ERR);
-	rxo_req_run(qp);
+	rxo_req_kick(qp);
 }
 
 void rxo_req_init(struct rxo_qp *qp)

@@ -440,7 +440,7 @@ void rxo_resp_run(struct rxo_qp *qp)
 		}
 	}
 	if (!budget)
-		queue_work(rxo_wq, &rq->work);
+		queue_work(system_bh_wq, &rq->work);	/* here: see rxo_req_kick() */
 	if (rxo_qp_state(qp) == IB_QPS_ERR)
 		rxo_resp_flush(qp);
 }
