@@ -37,8 +37,7 @@ static int query_device(struct ib_device *ibdev, struct ib_device_attr *attr,
 		.page_size_cap		= ~(u64)(PAGE_SIZE - 1),
 		.max_qp			= 1 << 20,
 		.max_qp_wr		= RXO_MAX_QP_WR,
-		.device_cap_flags	= IB_DEVICE_BAD_PKEY_CNTR | IB_DEVICE_BAD_QKEY_CNTR |
-					  IB_DEVICE_PORT_ACTIVE_EVENT | IB_DEVICE_SYS_IMAGE_GUID |
+		.device_cap_flags	= IB_DEVICE_PORT_ACTIVE_EVENT | IB_DEVICE_SYS_IMAGE_GUID |
 					  IB_DEVICE_RC_RNR_NAK_GEN | IB_DEVICE_SRQ_RESIZE,
 		.kernel_cap_flags	= IBK_ALLOW_USER_UNREG | IBK_ON_DEMAND_PAGING,
 		.max_send_sge		= RXO_MAX_SGE,
