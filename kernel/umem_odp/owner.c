@@ -12,6 +12,7 @@
 #include <linux/slab.h>
 
 #include "owner.h"
+#include "queue.h"
 
 static DEFINE_MUTEX(owners_lock);
 static LIST_HEAD(owners);
@@ -71,11 +72,13 @@ static struct umem_odp_owner *make(struct mm_struct *mm)
 	INIT_LIST_HEAD(&owner->pending);
 	INIT_LIST_HEAD(&owner->passes);
 	INIT_LIST_HEAD(&owner->pool_node);
+	INIT_DELAYED_WORK(&owner->retry, umem_odp_queue_retry_work);
 	return owner;
 }
 
 static void destroy(struct umem_odp_owner *owner)
 {
+	cancel_delayed_work_sync(&owner->retry);
 	mmdrop(owner->mm);
 	kfree(owner);
 }

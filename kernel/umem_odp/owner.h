@@ -6,6 +6,7 @@
 #include <linux/list.h>
 #include <linux/refcount.h>
 #include <linux/spinlock.h>
+#include <linux/workqueue.h>
 
 struct mm_struct;
 
@@ -29,6 +30,7 @@ struct mm_struct;
  * @nr_blocked: passes that wait for a page
  * @queued: it stands in the pool's list for one more thread
  * @pool_node: in that list; pool.lock
+ * @retry: gives waiters that were too many to wait for their pages another try
  */
 struct umem_odp_owner {
 	struct mm_struct *mm;
@@ -42,6 +44,7 @@ struct umem_odp_owner {
 	unsigned int nr_blocked;
 	bool queued;
 	struct list_head pool_node;
+	struct delayed_work retry;
 };
 
 struct umem_odp_owner *umem_odp_owner_get(struct mm_struct *mm);

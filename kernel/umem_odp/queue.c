@@ -49,6 +49,8 @@
 #include "thread.h"
 #include "trace.h"
 
+#define RETRY_JIFFIES	(HZ / 10)
+
 static u64 first_page(const struct umem_odp_waiter *w)
 {
 	return w->va & PAGE_MASK;
@@ -108,6 +110,36 @@ static void put_back(struct umem_odp_owner *owner, struct umem_odp_waiter *w)
 	lockdep_assert_held(&owner->lock);
 	w->pass = NULL;
 	list_move(&w->node, &owner->pending);
+}
+
+/*
+ * Its page does not come at once, and as many of the owner's passes wait for pages as may. It waits for
+ * one of them to end, and is tried now and then: somebody else may bring the page in, and the kernel
+ * tells nobody when a page comes.
+ */
+static void make_slow(struct umem_odp_owner *owner, struct umem_odp_waiter *w)
+{
+	lockdep_assert_held(&owner->lock);
+	w->pass = NULL;
+	w->slow = true;
+	list_move_tail(&w->node, &owner->pending);
+	queue_delayed_work(umem_odp_wq, &owner->retry, RETRY_JIFFIES);
+}
+
+/**
+ * umem_odp_queue_retry_work() - try those again who were too many to wait for their pages
+ * @work: the owner's retry
+ */
+void umem_odp_queue_retry_work(struct work_struct *work)
+{
+	struct umem_odp_owner *owner = container_of(to_delayed_work(work), struct umem_odp_owner,
+						    retry);
+	struct umem_odp_waiter *w;
+
+	guard(spinlock_bh)(&owner->lock);
+	list_for_each_entry(w, &owner->pending, node)
+		w->slow = false;
+	call_thread(owner);
 }
 
 static void measure(struct umem_odp_region *r, struct umem_odp_waiter *w)
@@ -364,9 +396,9 @@ static int finish(struct umem_odp_pass *pass, int err, struct list_head *failed)
 	list_for_each_entry_safe_reverse(w, next, &pass->waiters, node) {
 		bool mine = first_page(w) == pass->next;
 
-		if (again || !(mine || concerns_all(err))) {
-			if (err == UMEM_ODP_PASS_LATER && mine)
-				w->slow = true;
+		if (again && err == UMEM_ODP_PASS_LATER && mine) {
+			make_slow(owner, w);
+		} else if (again || !(mine || concerns_all(err))) {
 			put_back(owner, w);
 		} else {
 			claim(w, failed);

@@ -10,6 +10,7 @@ struct umem_odp_owner;
 struct umem_odp_pass;
 struct umem_odp_region;
 struct umem_odp_waiter;
+struct work_struct;
 
 int umem_odp_queue_add(struct umem_odp_waiter *w);
 bool umem_odp_queue_remove(struct umem_odp_waiter *w);
@@ -17,6 +18,7 @@ void umem_odp_queue_close(struct umem_odp_region *r);
 bool umem_odp_queue_is_idle(struct umem_odp_region *r);
 void umem_odp_queue_serve(struct umem_odp_owner *owner, struct umem_odp_pass *pass);
 void umem_odp_queue_fail(struct umem_odp_owner *owner, int err);
+void umem_odp_queue_retry_work(struct work_struct *work);
 
 void umem_odp_queue_claim(struct umem_odp_pass *pass, u64 next, struct list_head *claimed);
 bool umem_odp_queue_block(struct umem_odp_pass *pass);
