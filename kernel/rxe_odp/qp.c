@@ -306,7 +306,9 @@ void rxo_qp_quiesce(struct rxo_qp *qp)
 	rxo_wait_stop(&qp->sq.place_wait);
 	rxo_wait_stop(&qp->rq.wait);
 	cancel_work_sync(&qp->sq.work);
+	cancel_work_sync(&qp->sq.bh_work);
 	cancel_work_sync(&qp->rq.work);
+	cancel_work_sync(&qp->rq.bh_work);
 	timer_delete_sync(&qp->sq.ack_timer);
 	timer_delete_sync(&qp->sq.rnr_timer);
 	timer_delete_sync(&qp->rq.hold_timer);

@@ -122,7 +122,8 @@ struct rxo_sq {
 	u32 wait_psn;			/* what is to be sent from there */
 	struct rxo_wait place_wait;	/* for the memory that a READ or atomic answers to */
 	struct sk_buff_head held;	/* answers that wait for place_wait; its own lock is not used */
-	struct work_struct work;
+	struct work_struct work;	/* rxo_wq: where others may be let through first */
+	struct work_struct bh_work;	/* system_bh_wq: at once, on a certain CPU */
 };
 
 /* A READ that is being answered. */
@@ -179,7 +180,8 @@ struct rxo_rq {
 	u32 atomic_next;
 	struct timer_list hold_timer;
 	struct rxo_wait wait;
-	struct work_struct work;
+	struct work_struct work;	/* as the send side's */
+	struct work_struct bh_work;
 };
 
 struct rxo_qp {

@@ -379,7 +379,7 @@ void rxo_req_run(struct rxo_qp *qp)
 		break;
 	}
 	if (more)
-		queue_work(system_bh_wq, &qp->sq.work);
+		queue_work(system_bh_wq, &qp->sq.bh_work);
 }
 
 /**
@@ -396,19 +396,27 @@ void rxo_req_kick(struct rxo_qp *qp)
 
 	lockdep_assert_held(&sq->lock);
 	if (sq->una_psn != sq->psn && sq->cpu != smp_processor_id() && cpu_online(sq->cpu))
-		queue_work_on(sq->cpu, system_bh_wq, &sq->work);
+		queue_work_on(sq->cpu, system_bh_wq, &sq->bh_work);
 	else
 		rxo_req_run(qp);
 }
 
-static void run_work(struct work_struct *work)
+static void run(struct rxo_qp *qp)
 {
-	struct rxo_qp *qp = container_of(work, struct rxo_qp, sq.work);
-
 	spin_lock_bh(&qp->sq.lock);
 	rxo_comp_drain(qp);
 	rxo_req_run(qp);
 	spin_unlock_bh(&qp->sq.lock);
+}
+
+static void run_work(struct work_struct *work)
+{
+	run(container_of(work, struct rxo_qp, sq.work));
+}
+
+static void run_bh_work(struct work_struct *work)
+{
+	run(container_of(work, struct rxo_qp, sq.bh_work));
 }
 
 /*
@@ -469,5 +477,6 @@ void rxo_req_init(struct rxo_qp *qp)
 	timer_setup(&sq->ack_timer, ack_timeout, 0);
 	timer_setup(&sq->rnr_timer, rnr_timeout, 0);
 	INIT_WORK(&sq->work, run_work);
+	INIT_WORK(&sq->bh_work, run_bh_work);
 	rxo_wait_init(&sq->wait, qp, &sq->lock, &sq->work, page_came);
 }

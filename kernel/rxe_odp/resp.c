@@ -440,7 +440,7 @@ void rxo_resp_run(struct rxo_qp *qp)
 		}
 	}
 	if (!budget)
-		queue_work(system_bh_wq, &rq->work);	/* here: see rxo_req_kick() */
+		queue_work(system_bh_wq, &rq->bh_work);	/* here: see rxo_req_kick() */
 	if (rxo_qp_state(qp) == IB_QPS_ERR)
 		rxo_resp_flush(qp);
 }
@@ -501,13 +501,21 @@ void rxo_resp_rcv(struct rxo_qp *qp, struct sk_buff *skb)
 	spin_unlock(&rq->lock);
 }
 
-static void run_work(struct work_struct *work)
+static void run(struct rxo_qp *qp)
 {
-	struct rxo_qp *qp = container_of(work, struct rxo_qp, rq.work);
-
 	spin_lock_bh(&qp->rq.lock);
 	rxo_resp_run(qp);
 	spin_unlock_bh(&qp->rq.lock);
+}
+
+static void run_work(struct work_struct *work)
+{
+	run(container_of(work, struct rxo_qp, rq.work));
+}
+
+static void run_bh_work(struct work_struct *work)
+{
+	run(container_of(work, struct rxo_qp, rq.bh_work));
 }
 
 static void page_came(struct rxo_qp *qp, int err)
@@ -533,5 +541,6 @@ void rxo_resp_init(struct rxo_qp *qp)
 	__skb_queue_head_init(&rq->held);
 	timer_setup(&rq->hold_timer, hold_timeout, 0);
 	INIT_WORK(&rq->work, run_work);
+	INIT_WORK(&rq->bh_work, run_bh_work);
 	rxo_wait_init(&rq->wait, qp, &rq->lock, &rq->work, page_came);
 }
