@@ -395,7 +395,8 @@ void rxo_req_kick(struct rxo_qp *qp)
 	struct rxo_sq *sq = &qp->sq;
 
 	lockdep_assert_held(&sq->lock);
-	if (sq->una_psn != sq->psn && sq->cpu != smp_processor_id() && cpu_online(sq->cpu))
+	if (!rxo_qp_is_ud(qp) && sq->una_psn != sq->psn && sq->cpu != smp_processor_id() &&
+	    cpu_online(sq->cpu))
 		queue_work_on(sq->cpu, system_bh_wq, &sq->bh_work);
 	else
 		rxo_req_run(qp);
