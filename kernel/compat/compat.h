@@ -9,6 +9,9 @@
 
 #include "compat_config.h"
 
+/* Before <linux/printk.h> gives it another meaning; a source may say the same again. */
+#define pr_fmt(fmt) KBUILD_MODNAME ": " fmt
+
 /*
  * These headers are included here so that the macros below cannot change the declarations they stand for.
  */
