@@ -29,7 +29,7 @@ static int begin(struct umem_odp_region *r, struct umem_odp_access *acc, u64 va,
 		 bool write, bool try)
 {
 	struct umem_odp_leaf *leaf;
-	phys_addr_t phys;
+	unsigned long phys;
 	size_t found;
 
 	if (!umem_odp_region_has(r, va) || (write && !(r->flags & UMEM_ODP_WRITE)))

@@ -34,7 +34,7 @@ static bool same_frame(unsigned long a, unsigned long b)
  * Return: how many bytes from @phys on are physically contiguous, at most @len_bytes; 0 on a miss.
  */
 size_t umem_odp_entries_look(const struct umem_odp_entries *e, unsigned long offset_bytes,
-			     size_t len_bytes, bool write, phys_addr_t *phys)
+			     size_t len_bytes, bool write, unsigned long *phys)
 {
 	unsigned int i = offset_bytes >> PAGE_SHIFT;
 	unsigned long in_page = offset_bytes & ~PAGE_MASK;

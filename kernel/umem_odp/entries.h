@@ -3,8 +3,8 @@
 #ifndef UMEM_ODP_ENTRIES_H
 #define UMEM_ODP_ENTRIES_H
 
+#include <asm/page.h>
 #include <linux/bits.h>
-#include <linux/mm.h>
 #include <linux/types.h>
 
 #define UMEM_ODP_LEAF_SHIFT	21
@@ -33,7 +33,7 @@ struct umem_odp_entries {
 };
 
 size_t umem_odp_entries_look(const struct umem_odp_entries *e, unsigned long offset_bytes,
-			     size_t len_bytes, bool write, phys_addr_t *phys);
+			     size_t len_bytes, bool write, unsigned long *phys);
 unsigned int umem_odp_entries_set(struct umem_odp_entries *e, unsigned int first,
 				  unsigned int nr, const unsigned long *entries);
 unsigned int umem_odp_entries_set_huge(struct umem_odp_entries *e, unsigned long entry);

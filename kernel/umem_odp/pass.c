@@ -262,7 +262,7 @@ static void mark_dirty(const unsigned long *entries, unsigned int nr)
 
 static void run_touch(struct umem_odp_leaf *leaf, struct umem_odp_waiter *w)
 {
-	phys_addr_t phys;
+	unsigned long phys;
 	size_t len;
 
 	if (!w->touch)

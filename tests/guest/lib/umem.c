@@ -177,7 +177,7 @@ int umem_destroy(int fd)
 
 bool umem_is_present(int fd, void *addr, bool write)
 {
-	uint8_t byte;
+	uint8_t byte = 0;
 	int err;
 
 	/* Writing would change the byte: it is put back as it is, which only tests without a race may do. */
@@ -199,7 +199,7 @@ void umem_fill(int fd, void *addr, size_t bytes, uint32_t seed)
 
 void umem_check_at(const char *file, int line, int fd, void *addr, size_t bytes, uint32_t seed)
 {
-	uint8_t *buf = malloc(bytes);
+	uint8_t *buf = calloc(1, bytes);
 	int err;
 
 	err = umem_from(fd, addr, buf, bytes, 0, NULL);
