@@ -15,6 +15,7 @@
 /*
  * These headers are included here so that the macros below cannot change the declarations they stand for.
  */
+#include <linux/slab.h>
 #include <net/udp_tunnel.h>
 #include <rdma/ib_umem.h>
 #include <rdma/ib_verbs.h>
@@ -37,6 +38,11 @@ static inline struct ib_umem *ib_umem_get_va(struct ib_device *device, unsigned 
 #ifndef HAVE_UDP_TUNNEL_SOCK_SK
 #define setup_udp_tunnel_sock(net, sk, cfg) (setup_udp_tunnel_sock)(net, (sk)->sk_socket, cfg)
 #define udp_tunnel_sock_release(sk) (udp_tunnel_sock_release)((sk)->sk_socket)
+#endif
+
+/* A macro, so it can be asked for itself. Before, sizes were spelled out. */
+#ifndef kzalloc_obj
+#define kzalloc_obj(obj, gfp) ((typeof(obj) *)kzalloc(sizeof(obj), gfp))
 #endif
 
 #ifndef HAVE_TIMER_CONTAINER_OF

@@ -329,7 +329,7 @@ int rxo_dev_init(void)
 {
 	int err;
 
-	/* Unregistration flushes ib_core's work, which is not for memory reclaim: so this is not. */
+	/* Not for memory reclaim, as ib_core's work is not, which unregistration flushes. */
 	remove_wq = alloc_workqueue("rxe_odp_remove", WQ_UNBOUND, 0);
 	if (!remove_wq)
 		return -ENOMEM;

@@ -21,12 +21,12 @@ struct rxo_qp;
 struct rxo_ah;
 struct rxo_ns;
 
-#define RXO_MAX_QP_WR		(1 << 14)
-#define RXO_MAX_SRQ_WR		(1 << 15)
-#define RXO_MAX_CQE		((1 << 18) - 1)
+#define RXO_MAX_QP_WR		16384
+#define RXO_MAX_SRQ_WR		32768
+#define RXO_MAX_CQE		262143
 #define RXO_MAX_INLINE_BYTES	400
 #define RXO_MAX_RD_ATOMIC	128
-#define RXO_MAX_MSG_BYTES	(1U << 31)
+#define RXO_MAX_MSG_BYTES	0x80000000U
 #define RXO_FIRST_QPN		17	/* 0 and 1 are SMI and GSI */
 #define RXO_NUM_GIDS		256
 
@@ -35,7 +35,7 @@ struct rxo_ns;
 #define RXO_MIN_NETDEV_MTU	(RXO_MAX_OVERHEAD_BYTES + 256)
 
 /*
- * rxo_devs_lock (dev.c) protects list; mems_lock protects mems and odp_retired. The xarrays are written under their own locks.
+ * rxo_devs_lock (dev.c) protects list. The xarrays are written under their own locks.
  * netdev, net and ns are immutable once the device is registered.
  */
 struct rxo_dev {
@@ -48,7 +48,7 @@ struct rxo_dev {
 	struct xarray ahs;		/* ah_num to struct rxo_ah */
 	struct xarray mrs;		/* key >> 8 to struct rxo_mr, RCU lookups */
 	struct rxo_stats __percpu *stats;
-	struct mutex mems_lock;
+	struct mutex mems_lock;		/* protects mems, odp_retired */
 	struct list_head mems;		/* of struct rxo_mem, the ODP ones */
 	struct umem_odp_stats odp_retired; /* what deregistered regions have seen */
 	u32 next_qpn, next_ah, next_mr;	/* of the xarrays' cyclic allocation */
@@ -56,7 +56,7 @@ struct rxo_dev {
 	enum ib_mtu mtu_cap;		/* largest path MTU that fits the netdev's; read anywhere */
 	/* the rest is dev.c's */
 	struct list_head list;
-	struct net *net;		/* the netdev's namespace at birth: to be compared, not used */
+	struct net *net;		/* the netdev's at birth: to be compared, not used */
 	struct work_struct remove_work;
 	int port_state;			/* enum ib_port_state, as last reported */
 	bool gone;			/* the netdev leaves */

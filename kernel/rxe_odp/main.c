@@ -1,7 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0
 /* The module: its link type, and what all devices share. */
-#define pr_fmt(fmt) KBUILD_MODNAME ": " fmt
-
 #include <linux/module.h>
 #include <rdma/rdma_netlink.h>
 

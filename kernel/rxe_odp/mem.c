@@ -19,7 +19,7 @@
 
 static struct rxo_mem *alloc_mem(enum rxo_mr_kind kind, u64 va, u64 length_bytes, bool writable)
 {
-	struct rxo_mem *mem = kzalloc(sizeof(*mem), GFP_KERNEL_ACCOUNT);
+	struct rxo_mem *mem = kzalloc_obj(*mem, GFP_KERNEL_ACCOUNT);
 
 	if (!mem)
 		return NULL;

@@ -45,7 +45,7 @@ struct rxo_mem *rxo_mem_create_pinned(struct rxo_dev *dev, u64 va, u64 length_by
 /* Of current's memory. May sleep. ERR_PTR: what umem_odp_region_create() says. */
 struct rxo_mem *rxo_mem_create_odp(struct rxo_dev *dev, u64 va, u64 length_bytes, bool writable);
 
-/* Closes it, waits until the last reference is put (the caller's was before), and frees. May sleep. */
+/* Closes it, waits until the last reference is put (the caller's was), and frees. May sleep. */
 void rxo_mem_destroy(struct rxo_dev *dev, struct rxo_mem *mem);
 
 static inline void rxo_mem_get(struct rxo_mem *mem)

@@ -12,7 +12,7 @@
 static struct rxo_mr *alloc_mr(struct rxo_mem *mem, struct rxo_pd *pd, int access, u64 iova,
 			       u64 length)
 {
-	struct rxo_mr *mr = kzalloc(sizeof(*mr), GFP_KERNEL_ACCOUNT);
+	struct rxo_mr *mr = kzalloc_obj(*mr, GFP_KERNEL_ACCOUNT);
 
 	if (!mr)
 		return NULL;
@@ -35,7 +35,7 @@ static struct ib_mr *publish(struct rxo_dev *dev, struct rxo_mem *mem, struct rx
 
 	if (IS_ERR(mem))
 		return ERR_CAST(mem);
-	ibmr = kzalloc(sizeof(*ibmr), GFP_KERNEL_ACCOUNT);
+	ibmr = kzalloc_obj(*ibmr, GFP_KERNEL_ACCOUNT);
 	if (!ibmr)
 		goto err_mem;
 	ibmr->mem = mem;
@@ -135,10 +135,9 @@ struct ib_mr *rxo_rereg_user_mr(struct ib_mr *ib, int flags, u64 start, u64 leng
 		access = ibmr->mr->access;
 
 	if (!(flags & IB_MR_REREG_TRANS)) {
-		bool odp = access & IB_ACCESS_ON_DEMAND;
+		bool was_odp = mem->kind == RXO_MR_ODP, odp = access & IB_ACCESS_ON_DEMAND;
 
-		if (odp == (mem->kind == RXO_MR_ODP) &&
-		    (mem->writable || !ib_access_writable(access))) {
+		if (odp == was_odp && (mem->writable || !ib_access_writable(access))) {
 			err = replace(ibmr, to_rxo_pd(pd), access);
 			return err ? ERR_PTR(err) : NULL;
 		}

@@ -28,7 +28,7 @@ struct rxo_queue *rxo_queue_create(u32 *num_elem, u32 elem_bytes)
 
 	if (!rxo_ring_shape(*num_elem, elem_bytes, &mask, &elem_shift))
 		return ERR_PTR(-EINVAL);
-	q = kzalloc(sizeof(*q), GFP_KERNEL_ACCOUNT);
+	q = kzalloc_obj(*q, GFP_KERNEL_ACCOUNT);
 	if (!q)
 		return ERR_PTR(-ENOMEM);
 
@@ -114,6 +114,7 @@ void rxo_queue_push(struct rxo_queue *q)
 
 bool rxo_queue_kernel_full(const struct rxo_queue *q)
 {
+	/* Pairs with rxo_queue_advance(): the entry was read before. */
 	return rxo_ring_full(q->buf->producer_index, smp_load_acquire(&q->buf->consumer_index),
 			     q->mask);
 }
@@ -125,6 +126,7 @@ void *rxo_queue_kernel_slot(const struct rxo_queue *q)
 
 void rxo_queue_kernel_push(struct rxo_queue *q)
 {
+	/* Pairs with rxo_queue_count(): the entry is seen with the index. */
 	smp_store_release(&q->buf->producer_index,
 			  rxo_ring_add(q->buf->producer_index, 1, q->mask));
 }
@@ -133,6 +135,7 @@ void *rxo_queue_kernel_head(const struct rxo_queue *q)
 {
 	u32 consumer = q->buf->consumer_index;
 
+	/* Pairs with rxo_queue_push(). */
 	if (smp_load_acquire(&q->buf->producer_index) == consumer)
 		return NULL;
 	return entry(q, consumer);
@@ -140,6 +143,7 @@ void *rxo_queue_kernel_head(const struct rxo_queue *q)
 
 void rxo_queue_kernel_pop(struct rxo_queue *q)
 {
+	/* Pairs with rxo_queue_produced(): the entry was read before. */
 	smp_store_release(&q->buf->consumer_index,
 			  rxo_ring_add(q->buf->consumer_index, 1, q->mask));
 }

@@ -42,19 +42,31 @@ struct rxo_queue {
  */
 struct rxo_queue *rxo_queue_create(u32 *num_elem, u32 elem_bytes);
 
-/* Withdraws the offer, if it was not taken. What is mapped stays mapped. May sleep. NULL is fine. */
+/* Withdraws the offer, if it was not taken. What is mapped stays mapped. May sleep. */
 void rxo_queue_destroy(struct rxo_queue *q);
 
-/* A work queue (user or kernel posts, we consume). Serialised by the caller's lock. */
-u32 rxo_queue_count(const struct rxo_queue *q);			/* entries posted and not consumed, <= mask */
-void *rxo_queue_at(const struct rxo_queue *q, u32 nth);		/* nth behind our index; hostile bytes */
-void rxo_queue_advance(struct rxo_queue *q);			/* consume one, publish the index (release) */
+/*
+ * A work queue (user or kernel posts, we consume). Serialised by the caller's lock.
+ *
+ * count	entries posted and not consumed, at most the mask
+ * at		the nth behind our index; hostile bytes
+ * advance	consume one, and tell the poster
+ */
+u32 rxo_queue_count(const struct rxo_queue *q);
+void *rxo_queue_at(const struct rxo_queue *q, u32 nth);
+void rxo_queue_advance(struct rxo_queue *q);
 
-/* A completion queue (we produce, user or kernel polls). */
-u32 rxo_queue_produced(const struct rxo_queue *q);		/* entries pushed and not polled, <= mask */
+/*
+ * A completion queue (we produce, user or kernel polls). Likewise.
+ *
+ * produced	entries pushed and not polled, at most the mask
+ * slot		where to write the next entry
+ * push		publish it
+ */
+u32 rxo_queue_produced(const struct rxo_queue *q);
 bool rxo_queue_full(const struct rxo_queue *q);
-void *rxo_queue_slot(const struct rxo_queue *q);		/* where to write the next entry */
-void rxo_queue_push(struct rxo_queue *q);			/* publish it (release) */
+void *rxo_queue_slot(const struct rxo_queue *q);
+void rxo_queue_push(struct rxo_queue *q);
 
 /* The other side, for kernel users: post to a work queue, poll a completion queue. */
 bool rxo_queue_kernel_full(const struct rxo_queue *q);

@@ -14,14 +14,13 @@
 #else
 #include <stdbool.h>
 #include <stddef.h>
-#include <stdint.h>
-typedef uint32_t u32;
-typedef uint64_t u64;
+typedef unsigned int u32;
+typedef unsigned long long u64;
 #endif
 
 /* No ring is asked to hold more. */
-#define RXO_RING_MAX_ENTRIES	(1U << 20)
-#define RXO_RING_MAX_ELEM_BYTES	(1U << 16)
+#define RXO_RING_MAX_ENTRIES	1048576U
+#define RXO_RING_MAX_ELEM_BYTES	65536U
 
 /* Smallest n with 1 << n >= @value, for @value up to 1 << 31. */
 static inline u32 rxo_ring_log2_up(u32 value)

@@ -29,14 +29,14 @@ struct rxo_rwqe {
 /*
  * @lock protects @queue and its consumer side, @limit, @max_wr; irqsave, inside
  * the QP's locks. @post_lock serialises kernel posters; irqsave, innermost; only
- * user SRQs are resized, so posters need no @lock. @mutex serialises modify.
+ * user SRQs are resized, so posters need no @lock.
  */
 struct rxo_srq {
 	struct ib_srq ibsrq;
 	struct rxo_queue *queue;	/* of struct rxe_recv_wqe */
-	spinlock_t lock;
-	spinlock_t post_lock;
-	struct mutex mutex;
+	spinlock_t lock;		/* see above */
+	spinlock_t post_lock;		/* see above */
+	struct mutex mutex;		/* serialises modify */
 	u32 max_wr;
 	u32 max_sge;			/* immutable */
 	u32 limit;			/* 0: not armed */

@@ -14,34 +14,11 @@ void rxo_stat_add(struct rxo_dev *dev, enum rxo_stat stat, u64 n)
 	this_cpu_add(dev->stats->count[stat], n);
 }
 
-/* What is shown of a region; summed up, of a device as well. */
-#define ODP_STATS(X)		\
-	X(faults)		\
-	X(fault_pages)		\
-	X(joined_faults)	\
-	X(retries)		\
-	X(failed_faults)	\
-	X(invalidations)	\
-	X(invalidated_pages)	\
-	X(downgrades)		\
-	X(resident_pages)	\
-	X(table_bytes)		\
-	X(worst_fault_ns)
-
-#define COUNT_ONE(field) + 1
-#define NUM_ODP_STATS (0 ODP_STATS(COUNT_ONE))
-
-static const struct {
-	const char *name;
-	size_t offset;
-} odp_stats[] = {
-#define NAME_AND_PLACE(field) { #field, offsetof(struct umem_odp_stats, field) },
-	ODP_STATS(NAME_AND_PLACE)
-};
-
-static u64 odp_stat(const struct umem_odp_stats *stats, unsigned int i)
-{
-	return *(const u64 *)((const u8 *)stats + odp_stats[i].offset);
+/* A figure of a region; of a device, the sum over its regions. */
+#define ODP_PREFIX "odp_"
+#define ODP_STAT(field) { \
+	.name = ODP_PREFIX #field, \
+	.priv = (void *)offsetof(struct umem_odp_stats, field), \
 }
 
 /* The names of stock rxe where both count the same; behind them the regions' sums. */
@@ -64,11 +41,24 @@ static const struct rdma_stat_desc descs[] = {
 	[RXO_STAT_FAULT_RNR]		= { .name = "fault_rnr" },
 	[RXO_STAT_ODP_FAULTS]		= { .name = "fault_waits" },
 	[RXO_STAT_LINK_DOWNED]		= { .name = "link_downed" },
-#define SUM_DESC(field) { .name = "odp_" #field },
-	ODP_STATS(SUM_DESC)
+	/* The first of a region's figures is at RXO_STAT_NUM. */
+	ODP_STAT(faults),
+	ODP_STAT(fault_pages),
+	ODP_STAT(joined_faults),
+	ODP_STAT(retries),
+	ODP_STAT(failed_faults),
+	ODP_STAT(invalidations),
+	ODP_STAT(invalidated_pages),
+	ODP_STAT(downgrades),
+	ODP_STAT(resident_pages),
+	ODP_STAT(table_bytes),
+	ODP_STAT(worst_fault_ns),
 };
 
-static_assert(ARRAY_SIZE(descs) == RXO_STAT_NUM + NUM_ODP_STATS);
+static u64 odp_stat(const struct umem_odp_stats *stats, unsigned int i)
+{
+	return *(const u64 *)((const u8 *)stats + (uintptr_t)descs[i].priv);
+}
 
 struct rdma_hw_stats *rxo_alloc_hw_port_stats(struct ib_device *ibdev, u32 port)
 {
@@ -98,8 +88,8 @@ int rxo_get_hw_stats(struct ib_device *ibdev, struct rdma_hw_stats *stats, u32 p
 	for (i = 0; i < RXO_STAT_NUM; i++)
 		stats->value[i] = read_stat(dev, i);
 	rxo_mem_sum_stats(dev, &odp);
-	for (i = 0; i < NUM_ODP_STATS; i++)
-		stats->value[RXO_STAT_NUM + i] = odp_stat(&odp, i);
+	for (; i < ARRAY_SIZE(descs); i++)
+		stats->value[i] = odp_stat(&odp, i);
 	return ARRAY_SIZE(descs);
 }
 
@@ -136,8 +126,9 @@ int rxo_fill_stat_mr_entry(struct sk_buff *msg, struct ib_mr *ibmr)
 	nest = nla_nest_start(msg, RDMA_NLDEV_ATTR_STAT_HWCOUNTERS);
 	if (!nest)
 		return -EMSGSIZE;
-	for (i = 0; i < NUM_ODP_STATS; i++) {
-		if (rdma_nl_stat_hwcounter_entry(msg, odp_stats[i].name, odp_stat(&stats, i))) {
+	for (i = RXO_STAT_NUM; i < ARRAY_SIZE(descs); i++) {
+		if (rdma_nl_stat_hwcounter_entry(msg, descs[i].name + strlen(ODP_PREFIX),
+						 odp_stat(&stats, i))) {
 			nla_nest_cancel(msg, nest);
 			return -EMSGSIZE;
 		}
