@@ -1,0 +1,179 @@
+// SPDX-License-Identifier: GPL-2.0 OR Linux-OpenIB
+/*
+ * Huge entries: a leaf behind one huge mapping costs no page of entries, is dropped whole by a partial event, and holds the
+ * right bytes through splitting, collapsing and copy-on-write.
+ */
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "pattern.h"
+#include "umem.h"
+
+#define LEAVES	8UL
+#define BYTES	(LEAVES * HUGE_BYTES)
+
+static bool is_huge(void *addr)
+{
+	char line[256];
+	unsigned long start, end, kb = 0;
+	bool here = false;
+	FILE *smaps = fopen("/proc/self/smaps", "r");
+
+	assert_non_null(smaps);
+	while (fgets(line, sizeof(line), smaps)) {
+		if (sscanf(line, "%lx-%lx ", &start, &end) == 2)
+			here = start <= (uintptr_t)addr && (uintptr_t)addr < end;
+		else if (here && sscanf(line, "AnonHugePages: %lu kB", &kb) == 1)
+			break;
+	}
+	fclose(smaps);
+	return kb > 0;
+}
+
+static uint8_t *map_huge(void)
+{
+	uint8_t *map = umem_map(BYTES);
+
+	if (madvise(map, BYTES, MADV_HUGEPAGE))
+		skip_because("no transparent huge pages: %s", strerror(errno));
+	memset(map, 1, BYTES);
+	if (!is_huge(map))
+		skip_because("the kernel gave no huge page");
+	return map;
+}
+
+static void a_leaf_of_one_mapping_is_one_entry(void **state)
+{
+	uint8_t *map = map_huge();
+	int fd = umem_region(map, BYTES);
+	struct umem_selftest_stats st;
+
+	(void)state;
+	pattern_fill(map, BYTES, 1, 0);
+	/* One byte of each leaf brings in the leaf. */
+	assert_zero(umem_fault(fd, map, BYTES, true));
+	st = umem_stats(fd);
+	assert_int_equal(st.resident_pages, BYTES / PAGE_BYTES);
+	assert_true(st.table_bytes < LEAVES * 256 + 4096);
+	assert_int_equal(st.faults, LEAVES);
+	umem_check(fd, map, BYTES, 1);
+	assert_int_equal(umem_stats(fd).faults, LEAVES);
+	umem_fill(fd, map + 12345, HUGE_BYTES, 2);
+	pattern_check(map + 12345, HUGE_BYTES, 2, 0, "through huge entries");
+	umem_close(fd);
+	munmap(map, BYTES);
+}
+
+static void a_partial_event_drops_it_whole(void **state)
+{
+	uint8_t *map = map_huge(), byte = 0;
+	int fd = umem_region(map, BYTES);
+
+	(void)state;
+	pattern_fill(map, BYTES, 1, 0);
+	assert_zero(umem_fault(fd, map, BYTES, true));
+	assert_zero(madvise(map + 7 * PAGE_BYTES, PAGE_BYTES, MADV_DONTNEED));
+	assert_int_equal(umem_stats(fd).resident_pages, (LEAVES - 1) * 512);
+	assert_zero(umem_from(fd, map + 7 * PAGE_BYTES, &byte, 1, 0, NULL));
+	assert_int_equal(byte, 0);
+	umem_check(fd, map, 7 * PAGE_BYTES, 1);
+	/* The leaf has pages now. */
+	umem_fill(fd, map + 7 * PAGE_BYTES, PAGE_BYTES, 3);
+	pattern_check(map + 7 * PAGE_BYTES, PAGE_BYTES, 3, 0, "in the hole");
+	umem_close(fd);
+	munmap(map, BYTES);
+}
+
+static void a_leaf_that_is_not_all_of_the_region_has_pages(void **state)
+{
+	uint8_t *map = map_huge();
+	int fd = umem_region(map + 1, HUGE_BYTES - 1);
+
+	(void)state;
+	pattern_fill(map, HUGE_BYTES, 1, 0);
+	assert_zero(umem_fault(fd, map + 1, HUGE_BYTES - 1, true));
+	assert_int_equal(umem_stats(fd).resident_pages, 512);
+	assert_true(umem_stats(fd).table_bytes > 4096);
+	umem_close(fd);
+	munmap(map, BYTES);
+}
+
+static void fork_write_protects_it(void **state)
+{
+	uint8_t *map = map_huge();
+	int fd = umem_region(map, BYTES), go[2], status;
+	pid_t pid;
+	char c;
+
+	(void)state;
+	pattern_fill(map, BYTES, 1, 0);
+	assert_zero(umem_fault(fd, map, BYTES, true));
+	assert_zero(pipe(go));
+	pid = fork();
+	assert_true(pid >= 0);
+	if (!pid)
+		_exit(read(go[0], &c, 1) != 1 || pattern_differs(map, BYTES, 1, 0, "the child"));
+	assert_int_equal(umem_stats(fd).resident_pages, BYTES / PAGE_BYTES);
+	assert_int_equal(umem_stats(fd).downgrades, BYTES / PAGE_BYTES);
+	umem_fill(fd, map, BYTES, 2);
+	pattern_check(map, BYTES, 2, 0, "the parent");
+	assert_int_equal(write(go[1], "", 1), 1);
+	assert_int_equal(waitpid(pid, &status, 0), pid);
+	assert_int_equal(status, 0);
+	umem_close(fd);
+	munmap(map, BYTES);
+}
+
+static void collapsed_and_split(void **state)
+{
+	uint8_t *map = umem_map(BYTES);
+	int fd = umem_region(map, BYTES), i;
+
+	(void)state;
+	if (madvise(map, BYTES, MADV_NOHUGEPAGE))
+		skip_because("no transparent huge pages: %s", strerror(errno));
+	umem_fill(fd, map, BYTES, 1);
+	madvise(map, BYTES, MADV_HUGEPAGE);
+	for (i = 0; i < 3; i++) {
+#ifdef MADV_COLLAPSE
+		if (madvise(map, BYTES, MADV_COLLAPSE))
+			skip_because("MADV_COLLAPSE: %s", strerror(errno));
+#endif
+		umem_check(fd, map, BYTES, 1 + i);
+		assert_zero(umem_fault(fd, map, BYTES, true));
+		assert_true(umem_stats(fd).table_bytes < LEAVES * 256 + 4096);
+		/* Half a huge page moves away and comes back: it is split. */
+		assert_zero(mprotect(map, HUGE_BYTES / 2, PROT_READ));
+		assert_zero(mprotect(map, HUGE_BYTES / 2, PROT_READ | PROT_WRITE));
+		umem_check(fd, map, BYTES, 1 + i);
+		umem_fill(fd, map, BYTES, 2 + i);
+		pattern_check(map, BYTES, 2 + i, 0, "after the split");
+	}
+	umem_close(fd);
+	munmap(map, BYTES);
+}
+
+static void hugetlb(void **state)
+{
+	uint8_t *map;
+	int fd;
+
+	(void)state;
+	if (write_text("/proc/sys/vm/nr_hugepages", "4"))
+		skip_because("no hugetlb");
+	map = mmap(NULL, 2 * HUGE_BYTES, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_HUGETLB, -1, 0);
+	if (map == MAP_FAILED)
+		skip_because("no hugetlb page: %s", strerror(errno));
+	fd = umem_region(map, 2 * HUGE_BYTES);
+	umem_fill(fd, map + 3, 2 * HUGE_BYTES - 3, 1);
+	pattern_check(map + 3, 2 * HUGE_BYTES - 3, 1, 0, "in hugetlb pages");
+	assert_true(umem_stats(fd).table_bytes < 4096);
+	assert_zero(munmap(map, 2 * HUGE_BYTES));
+	assert_zero(umem_stats(fd).resident_pages);
+	umem_close(fd);
+	write_text("/proc/sys/vm/nr_hugepages", "0");
+}
+
+TEST_MAIN(TEST(a_leaf_of_one_mapping_is_one_entry), TEST(a_partial_event_drops_it_whole),
+	  TEST(a_leaf_that_is_not_all_of_the_region_has_pages), TEST(fork_write_protects_it), TEST(collapsed_and_split),
+	  TEST(hugetlb))
