@@ -9,14 +9,7 @@
 #ifndef RXO_RING_H
 #define RXO_RING_H
 
-#ifdef __KERNEL__
 #include <linux/types.h>
-#else
-#include <stdbool.h>
-#include <stddef.h>
-typedef unsigned int u32;
-typedef unsigned long long u64;
-#endif
 
 /* No ring is asked to hold more. */
 #define RXO_RING_MAX_ENTRIES	1048576U
