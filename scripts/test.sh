@@ -92,9 +92,24 @@ trap 'exit 143' TERM HUP
 rc=0
 ctest --test-dir "$SRC/build/host" --output-on-failure "${choose[@]}" -j 2 >"$SRC/build/ctest.out" 2>&1 &
 ctest=$!
-tail -f -n +1 --pid "$ctest" "$SRC/build/ctest.out" &
+# The closing lines are kept back, so that they come last.
+tail -f -n +1 --pid "$ctest" "$SRC/build/ctest.out" | sed -u '/% tests passed,/,$d' &
 show=$!
 wait "$ctest" || rc=$?
 ctest=''
 wait "$show" 2>/dev/null || :
+
+skips()
+{
+	local f name kernel
+	for f in "$SRC"/build/{stable,backports,uml}/session/results/*.status; do
+		[ -e "$f" ] && [ "$f" -nt "$SRC/build/configure.log" ] && [ "$(cut -d' ' -f1 "$f")" = 77 ] || continue
+		name=$(basename "$f" .status) kernel=${f#"$SRC/build/"}
+		grep -qx "guest.${kernel%%/*}.$name" <<<"$chosen" || continue
+		printf '  guest.%s.%s: %s\n' "${kernel%%/*}" "$name" "$(grep -aiE 'skip' "${f%.status}.out" | grep -avE '^\[' | tail -n 1)"
+	done
+}
+skipped=$(skips)
+[ -z "$skipped" ] || printf '\nSkipped, and why:\n%s\n' "$skipped"
+sed -n '/% tests passed,/,$p' "$SRC/build/ctest.out"
 exit $rc
