@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0 OR Linux-OpenIB */
 /*
- * /dev/umem_odp_selftest: what a NIC does with a region, by ioctl, for tests of umem_odp alone. One open
- * file is one region of the process that creates it.
+ * /dev/umem_odp_selftest: what a NIC does with a region, by ioctl, for tests of umem_odp alone.
+ * One open file is one region of the process that creates it.
  */
 #ifndef UMEM_ODP_SELFTEST_H
 #define UMEM_ODP_SELFTEST_H
@@ -9,7 +9,7 @@
 #include <linux/ioctl.h>
 #include <linux/types.h>
 
-#define UMEM_SELFTEST_WRITE	1	/* a region that may be written; an access or fault that writes */
+#define UMEM_SELFTEST_WRITE	1	/* may be written; is to be written */
 #define UMEM_SELFTEST_NOFAULT	2	/* copy: end at the first miss with EAGAIN */
 #define UMEM_SELFTEST_TOUCH	4	/* copy: let touch() copy what a fault has brought in */
 
@@ -36,7 +36,7 @@ struct umem_selftest_copy {
 struct umem_selftest_slot {
 	__u32 slot;
 	__u32 timeout_ms;	/* wait: for so long at most */
-	__s32 err;		/* out; wait: EINPROGRESS if it is still under way. cancel: 1 if it was in time */
+	__s32 err;		/* out: of the fault, -EINPROGRESS; cancel: 1 if it was in time */
 	__u32 wakes;		/* out: how often wake() was called */
 	__u64 fault_ns;		/* out */
 };

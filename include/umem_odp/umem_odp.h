@@ -35,14 +35,15 @@
  *
  *	-EAGAIN		a miss: the page is not in the table. Ask for a fault.
  *	-EINPROGRESS	a fault is under way, the waiter will be woken.
- *	-EFAULT		for good: outside of the region, a write to a region that is not writable, no
- *			mapping there, a mapping without the permission, or one that the kernel must
- *			not touch (VM_IO, VM_PFNMAP, memfd_secret, a shadow stack for writing).
+ *	-EFAULT		for good: outside of the region, a write to a region that is not writable,
+ *			no mapping there, a mapping without the permission, or one that the kernel
+ *			must not touch (VM_IO, VM_PFNMAP, memfd_secret, a shadow stack for writing).
+ *			A mapping that cannot be read cannot be written here either.
  *	-EHWPOISON	for good: the memory is broken.
  *	-EOWNERDEAD	for good: the process's address space is gone.
  *	-ESHUTDOWN	for good: the region is closed.
- *	-ENOMEM, -EBUSY	for now: no memory, or the page was taken away faster than it could be put in.
- *			Ask again. Never report one of these as an access error.
+ *	-ENOMEM, -EBUSY	for now: no memory, or the page was taken away faster than it could be put
+ *			in. Ask again. Never report one of these as an access error.
  *	-EINTR		the wait was cut short by a fatal signal (umem_odp_fault() only).
  */
 #ifndef UMEM_ODP_UMEM_ODP_H
@@ -86,10 +87,10 @@ struct umem_odp_region *umem_odp_region_create(struct mm_struct *mm, u64 start, 
  * umem_odp_region_close() - first stage of the release: let nothing new in
  * @r: the region
  *
- * From its return on, new accesses and faults answer -ESHUTDOWN. Waiters that no fault thread works
- * on are woken with -ESHUTDOWN by the caller itself, the others soon by their thread: a fault that
- * would last for ever is cut short by a signal. Accesses that had begun go on to their end. Does not
- * wait for any of them. A second call does nothing.
+ * From its return on, new accesses and faults answer -ESHUTDOWN. Waiters that no fault thread
+ * works on are woken with -ESHUTDOWN by the caller itself, the others soon by their thread: a
+ * fault that would last for ever is cut short by a signal. Accesses that had begun go on to their
+ * end. Does not wait for any of them. A second call does nothing.
  *
  * Context: Process context, BH on. Holds no lock while it calls umem_odp_waiter.wake(), so the
  * caller must hold none that wake() takes.
@@ -180,8 +181,8 @@ void umem_odp_access_end(struct umem_odp_access *acc);
  * @len_bytes: how many
  * @done: set to how many bytes were copied, on success and on failure
  *
- * Return: 0 if all were copied; -EAGAIN on a miss at @va + *@done; -EHWPOISON if the memory there is
- * broken; -EFAULT; -ESHUTDOWN.
+ * Return: 0 if all were copied; -EAGAIN on a miss at @va + *@done; -EHWPOISON if the memory there
+ * is broken; -EFAULT; -ESHUTDOWN.
  * Context: As umem_odp_access_begin().
  */
 int umem_odp_copy_from(struct umem_odp_region *r, u64 va, void *buf, size_t len_bytes,
@@ -205,8 +206,8 @@ int umem_odp_copy_to(struct umem_odp_region *r, u64 va, const void *buf, size_t 
  * struct umem_odp_waiter - somebody who waits for a fault
  * @wake: called exactly once for each umem_odp_fault_async() that answered -EINPROGRESS, unless
  *	umem_odp_fault_cancel() answered true. Process context, no lock held, BH on. The waiter is
- *	the caller's again from here: wake() may free it, or give it to umem_odp_fault_async() again.
- *	It must not sleep for long: other waiters of the address space may stand behind it.
+ *	the caller's again from here: wake() may free it, or give it to umem_odp_fault_async()
+ *	again. It must not sleep for long: other waiters of the address space may stand behind it.
  *	@err is 0 when at least the page of the first byte was put in (it may have been taken again
  *	since: begin the access, and ask again on a miss), or an error as listed on top.
  * @touch: optional. Called at most once, before wake(w, 0), under the leaf's lock (exclusive, BH
@@ -227,8 +228,8 @@ int umem_odp_copy_to(struct umem_odp_region *r, u64 va, const void *buf, size_t 
  * @pass: private
  * @waiting: private
  *
- * The caller embeds it, sets @wake and @touch (or NULL), and leaves it alone from -EINPROGRESS until
- * wake() or a successful cancel.
+ * The caller embeds it, sets @wake and @touch (or NULL), and leaves it alone from -EINPROGRESS
+ * until wake() or a successful cancel.
  */
 struct umem_odp_waiter {
 	void (*wake)(struct umem_odp_waiter *w, int err);
@@ -276,7 +277,7 @@ int umem_odp_fault_async(struct umem_odp_region *r, u64 va, u64 len_bytes, bool 
  *
  * Cuts the fault short if nobody else waits for it.
  *
- * Context: Any context up to softirq. Does not wait. Not from touch().
+ * Context: Any context up to softirq. Does not wait. Not from touch(), nor after the region's end.
  * Return: true if neither wake() nor touch() was called or will be: the waiter is the caller's.
  * False if they have been called, or are about to be, without waiting for any page.
  */
@@ -304,7 +305,8 @@ int umem_odp_fault(struct umem_odp_region *r, u64 va, u64 len_bytes, bool write)
  * @joined_faults: faults that found another at work on their pages, and waited for that
  * @retries: rounds of a fault that were lost to an invalidation or to a page that did not stay
  * @failed_faults: faults that ended with an error
- * @invalidations: invalidations that reached a part of the region where something is or was resident
+ * @invalidations: invalidations that reached a part of the region where something is or was
+ * resident
  * @invalidated_pages: entries that they dropped
  * @downgrades: entries from which they took the right to write
  * @resident_pages: entries now, in pages

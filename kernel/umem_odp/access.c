@@ -2,10 +2,10 @@
 /*
  * Accesses: touching a region's bytes through its table, in any context, never sleeping.
  *
- * The chunk and the leaf are found under RCU. Between begin and end the leaf's lock is held shared, so
- * that no invalidation of the memory can finish, which is what keeps it the process's. One access holds
- * one lock; a second beside it takes its leaf by trylock only, so that two can never wait for each
- * other, not even through a writer that waits for both.
+ * The chunk and the leaf are found under RCU. Between begin and end the leaf's lock is held
+ * shared, so that no invalidation of the memory can finish, which is what keeps it the process's.
+ * One access holds one lock; a second beside it takes its leaf by trylock only, so that two can
+ * never wait for each other, not even through a writer that waits for both.
  */
 #include <linux/export.h>
 #include <linux/io.h>

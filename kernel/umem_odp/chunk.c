@@ -1,15 +1,15 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * Chunks: the units of invalidation. Each has an interval notifier of its own, so that a page which
- * is reclaimed at one end of a region of a TiB retries no fault at the other, and an madvise of what
- * was never touched finds no notifier at all.
+ * Chunks: the units of invalidation. Each has an interval notifier of its own, so that a page
+ * which is reclaimed at one end of a region of a TiB retries no fault at the other, and an madvise
+ * of what was never touched finds no notifier at all.
  *
  * A chunk is made by the first fault in it: the notifier is inserted before the chunk is published,
  * so what an access or an invalidation finds is always watched. Inserting needs no mmap_lock, since
  * the owner has made the mm's first interval notifier long before (owner.c).
  *
- * It goes when it has neither leaves nor pins. That is noticed under region->lock and often inside of
- * a notifier callback, where a notifier cannot be removed; so a work item does it:
+ * It goes when it has neither leaves nor pins. That is noticed under region->lock and often inside
+ * of a notifier callback, where a notifier cannot be removed; so a work item does it:
  *
  *	invalidation, last leaf gone	reap work			fault in the same GiB
  *	----------------------------	---------			---------------------
@@ -21,7 +21,7 @@
  *					unlock
  *									finds none, makes a new one:
  *					remove the notifier		two notifiers over one range
- *					kfree_rcu			for a while, which is allowed
+ *					kfree_rcu			for a while: that is allowed
  */
 #include <linux/slab.h>
 
@@ -48,7 +48,7 @@ static struct umem_odp_chunk *make(struct umem_odp_region *r, unsigned long inde
 	struct umem_odp_chunk *chunk;
 	int err;
 
-	chunk = kzalloc(sizeof(*chunk), GFP_KERNEL_ACCOUNT);
+	chunk = kzalloc_obj(*chunk, GFP_KERNEL_ACCOUNT);
 	if (!chunk)
 		return ERR_PTR(-ENOMEM);
 	chunk->region = r;

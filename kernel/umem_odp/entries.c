@@ -2,12 +2,12 @@
 /*
  * The entries of one leaf: which of its 512 pages are present, where, and whether for writing.
  *
- * A leaf holds either page entries or one huge entry, which stands for all of its pages and needs no
- * memory beside the leaf. The two never mix: setting one kind where the other is drops that first.
- * A partial event on a huge entry takes all of it, because splitting it would need memory.
+ * A leaf holds either page entries or one huge entry, which stands for all of its pages and needs
+ * no memory beside the leaf. The two never mix: setting one kind where the other is drops that
+ * first. A partial event on a huge entry takes all of it, because splitting it would need memory.
  *
- * Nothing here locks, allocates or knows an mm, so that tests/unit can compare it with a naive model.
- * The callers hold leaf->lock: shared to look, exclusively to change.
+ * Nothing here locks, allocates or knows an mm, so that tests/unit can compare it with a naive
+ * model. The callers hold leaf->lock: shared to look, exclusively to change.
  */
 #include <linux/minmax.h>
 

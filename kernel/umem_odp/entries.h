@@ -8,9 +8,9 @@
 #include <linux/types.h>
 
 #define UMEM_ODP_LEAF_SHIFT	21
-#define UMEM_ODP_LEAF_BYTES	(1UL << UMEM_ODP_LEAF_SHIFT)
+#define UMEM_ODP_LEAF_BYTES	BIT(UMEM_ODP_LEAF_SHIFT)
 #define UMEM_ODP_LEAF_ORDER	(UMEM_ODP_LEAF_SHIFT - PAGE_SHIFT)
-#define UMEM_ODP_LEAF_PAGES	(1U << UMEM_ODP_LEAF_ORDER)
+#define UMEM_ODP_LEAF_PAGES	((unsigned int)BIT(UMEM_ODP_LEAF_ORDER))
 
 /*
  * An entry is the physical address of a page, and these bits. Bit 2 is kept for ACCESSED, which is

@@ -25,8 +25,8 @@ int umem_odp_fault_async(struct umem_odp_region *r, u64 va, u64 len_bytes, bool 
 	if (!umem_odp_region_has(r, va) || !len_bytes || (write && !(r->flags & UMEM_ODP_WRITE)))
 		return -EFAULT;
 	/*
-	 * A leaf that is closing is not present: the thread waits for the invalidation's end, and its
-	 * asker need not spin.
+	 * A leaf that is closing is not present: the thread waits for the invalidation's end, and
+	 * its asker need not spin.
 	 */
 	if (is_present(r, va, write))
 		return 0;
@@ -80,13 +80,14 @@ int umem_odp_fault(struct umem_odp_region *r, u64 va, u64 len_bytes, bool write)
 {
 	struct umem_odp_access acc;
 	u64 done = 0;
+	u32 step;
 	int err;
 
 	if (!len_bytes || !umem_odp_region_has(r, va) || len_bytes - 1 > r->last - va)
 		return -EFAULT;
 	while (done < len_bytes) {
-		err = umem_odp_access_begin(r, &acc, va + done,
-					    min_t(u64, len_bytes - done, UMEM_ODP_ACCESS_MAX), write);
+		step = min_t(u64, len_bytes - done, UMEM_ODP_ACCESS_MAX);
+		err = umem_odp_access_begin(r, &acc, va + done, step, write);
 		if (!err) {
 			done += acc.len_bytes;
 			umem_odp_access_end(&acc);
@@ -97,7 +98,7 @@ int umem_odp_fault(struct umem_odp_region *r, u64 va, u64 len_bytes, bool write)
 			err = fault_first(r, va + done, len_bytes - done, write);
 		if (err)
 			return err;
-		/* The page was there: that is all that is promised, so there is an end to this loop. */
+		/* The page was there. No more is promised, so there is an end to this loop. */
 		done += PAGE_SIZE - ((va + done) & ~PAGE_MASK);
 	}
 	return 0;

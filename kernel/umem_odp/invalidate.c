@@ -22,14 +22,15 @@
  *	unlock
  *	leaf->lock exclusive, the entries go
  *
- * The second order needs that the leaf can be found: it was inserted before the fault took region->lock,
- * and stays for as long as it has entries.
+ * The second order needs that the leaf can be found: it was inserted before the fault took
+ * region->lock, and stays for as long as it has entries.
  *
  * Which events take what. Everything drops the entry, except those that are pure write-protection:
- * PROTECTION_PAGE (fork, writeback's mkclean) and SOFT_DIRTY. They only take WRITE away, so that reads
- * go on without a fault. mprotect, NUMA hints and userfaultfd's write-protection raise PROTECTION_VMA;
- * KSM, MADV_FREE, copy-on-write, collapse, split, swap and poison raise CLEAR: all of these drop. A
- * change that only permits more raises nothing and needs nothing: the next write misses and upgrades.
+ * PROTECTION_PAGE (fork, writeback's mkclean) and SOFT_DIRTY. They only take WRITE away, so that
+ * reads go on without a fault. mprotect, NUMA hints and userfaultfd's write-protection raise
+ * PROTECTION_VMA; KSM, MADV_FREE, copy-on-write, collapse, split, swap and poison raise CLEAR: all
+ * of these drop. A change that only permits more raises nothing and needs nothing: the next write
+ * misses and upgrades.
  */
 #include <linux/mmu_notifier.h>
 #include <linux/sched.h>

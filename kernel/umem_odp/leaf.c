@@ -24,11 +24,11 @@
  * round, a softirq on CPU 0 between the two could ask again and again for a leaf that stays closing
  * until it ends.
  *
- * The life. region->lock protects insertion and removal. A leaf is removed when it is empty and not
- * pinned; pins are taken under region->lock too, and only a pinned leaf gets entries, so what is
- * found empty under region->lock stays so. The struct is freed after RCU, since an access finds it
- * without a lock: it then finds no entries, which is a miss. Its page of entries goes at once: nobody
- * looks at that without leaf->lock.
+ * The life. region->lock protects insertion and removal. A leaf is removed when it is empty and
+ * not pinned; pins are taken under region->lock too, and only a pinned leaf gets entries, so what
+ * is found empty under region->lock stays so. The struct is freed after RCU, since an access finds
+ * it without a lock: it then finds no entries, which is a miss. Its page of entries goes at once:
+ * nobody looks at that without leaf->lock.
  */
 #include <linux/slab.h>
 #include <linux/xarray.h>
@@ -93,7 +93,7 @@ struct umem_odp_leaf *umem_odp_leaf_get(struct umem_odp_region *r, struct umem_o
 		if (leaf)
 			return leaf;
 
-		leaf = kzalloc(sizeof(*leaf), GFP_KERNEL_ACCOUNT);
+		leaf = kzalloc_obj(*leaf, GFP_KERNEL_ACCOUNT);
 		if (!leaf)
 			return ERR_PTR(-ENOMEM);
 		rwlock_init(&leaf->lock);
@@ -124,7 +124,7 @@ int umem_odp_leaf_alloc_pages(struct umem_odp_region *r, struct umem_odp_leaf *l
 {
 	unsigned long *pages;
 
-	/* Only a fault that pins the leaf sets it, and only removal takes it away: no lock to look. */
+	/* Only a fault that pins the leaf sets it, only removal takes it: no lock to look. */
 	if (READ_ONCE(leaf->entries.pages))
 		return 0;
 	pages = kcalloc(UMEM_ODP_LEAF_PAGES, sizeof(*pages), GFP_KERNEL_ACCOUNT);

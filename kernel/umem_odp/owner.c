@@ -2,9 +2,9 @@
 /*
  * Owners: one object for each mm that has regions.
  *
- * It bounds the fault threads of a process, and it is where the first interval notifier of an mm is
- * made: that one takes mmap_lock and every VMA's lock in the kernel, which a registration can afford
- * and a fault cannot. Later notifiers of the mm, the chunks', need a spinlock only.
+ * It bounds the fault threads of a process, and it is where the first interval notifier of an mm
+ * is made: that one takes mmap_lock and every VMA's lock in the kernel, which a registration can
+ * afford and a fault cannot. Later notifiers of the mm, the chunks', need a spinlock only.
  */
 #include <linux/mmu_notifier.h>
 #include <linux/mutex.h>
@@ -23,7 +23,7 @@ static struct umem_odp_owner *find_get(struct mm_struct *mm)
 
 	lockdep_assert_held(&owners_lock);
 	list_for_each_entry(owner, &owners, node) {
-		/* One that has just lost its last reference waits for the mutex to leave the list. */
+		/* One that has lost its last reference waits for the mutex to leave the list. */
 		if (owner->mm == mm && refcount_inc_not_zero(&owner->refs))
 			return owner;
 	}
@@ -57,7 +57,7 @@ static struct umem_odp_owner *make(struct mm_struct *mm)
 	struct umem_odp_owner *owner;
 	int err;
 
-	owner = kzalloc(sizeof(*owner), GFP_KERNEL_ACCOUNT);
+	owner = kzalloc_obj(*owner, GFP_KERNEL_ACCOUNT);
 	if (!owner)
 		return ERR_PTR(-ENOMEM);
 	err = prepare_mm(mm);
@@ -80,7 +80,7 @@ static void destroy(struct umem_odp_owner *owner)
 {
 	cancel_delayed_work_sync(&owner->retry);
 	mmdrop(owner->mm);
-	kfree(owner);
+	kfree_rcu(owner, rcu);
 }
 
 /**

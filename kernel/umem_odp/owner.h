@@ -22,8 +22,8 @@ struct mm_struct;
  * @mm: the address space, the struct is held; immutable
  * @refs: regions, and threads at work or asked for
  * @node: in the list of owners; owners_lock
- * @lock: protects all below, and the waiters and passes of all regions. Always _bh: faults are asked
- *	for in softirq
+ * @lock: protects all below, and the waiters and passes of all regions. Always _bh: faults are
+ *	asked for in softirq
  * @pending: waiters that no pass serves yet
  * @passes: passes at work
  * @nr_threads: threads at work for this owner
@@ -31,13 +31,14 @@ struct mm_struct;
  * @queued: it stands in the pool's list for one more thread
  * @pool_node: in that list; pool.lock
  * @retry: gives waiters that were too many to wait for their pages another try
+ * @rcu: frees it behind callers that found a region under RCU
  */
 struct umem_odp_owner {
 	struct mm_struct *mm;
 	refcount_t refs;
 	struct list_head node;
 
-	spinlock_t lock;
+	spinlock_t lock;	/* all below */
 	struct list_head pending;
 	struct list_head passes;
 	unsigned int nr_threads;
@@ -45,6 +46,7 @@ struct umem_odp_owner {
 	bool queued;
 	struct list_head pool_node;
 	struct delayed_work retry;
+	struct rcu_head rcu;
 };
 
 struct umem_odp_owner *umem_odp_owner_get(struct mm_struct *mm);

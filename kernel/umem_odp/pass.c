@@ -1,33 +1,34 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * A pass: make pages present in one leaf, from its first missing one up to the first that does not come
- * at once, at least one.
+ * A pass: make pages present in one leaf, from its first missing one up to the first that does not
+ * come at once, at least one.
  *
  * A round of it:
  *
  *	1	mmu_interval_read_begin(): waits while the chunk is being invalidated.
  *	2	mmap_lock for reading. Refuse for good what the kernel must not touch.
  *	3	hmm_range_fault() with no request flags only looks the pages up.
- *	4	Bring in those that are missing, as far as that goes without waiting (RETRY_NOWAIT), under the
- *		same mmap_lock: one lock for up to 512 pages. Look again.
- *	5	If the first page did not come, wait for it with fixup_user_fault(), which drops mmap_lock
- *		meanwhile and may last for ever; then another round.
- *	6	Let go of mmap_lock. Under region->lock, if nothing of the chunk was invalidated since 1: mark
- *		dirty what will be writable, claim the waiters, put the entries in, run touch().
+ *	4	Bring in those that are missing, as far as that goes without waiting
+ *		(RETRY_NOWAIT), under the same mmap_lock: one lock for up to 512 pages. Look again.
+ *	5	If the first page did not come, wait for it with fixup_user_fault(), which drops
+ *		mmap_lock meanwhile and may last for ever; then another round.
+ *	6	Let go of mmap_lock. Under region->lock, if nothing of the chunk was invalidated
+ *		since 1: mark dirty what will be writable, claim the waiters, put the entries in,
+ *		run touch().
  *
- * Why hmm does not bring the pages in itself: it faults without FAULT_FLAG_ALLOW_RETRY. So it answers
- * EFAULT in a range of userfaultfd, keeps mmap_lock across I/O, so that the owner's mmap() stands still,
- * and makes every error an EFAULT.
+ * Why hmm does not bring the pages in itself: it faults without FAULT_FLAG_ALLOW_RETRY. So it
+ * answers EFAULT in a range of userfaultfd, keeps mmap_lock across I/O, so that the owner's mmap()
+ * stands still, and makes every error an EFAULT.
  *
- * Why later pages are not waited for: who waits for the first page would wait for them too. A mapping
- * with page_mkwrite is written to through 5 only: the file system may throttle there, and does not know
- * RETRY_NOWAIT.
+ * Why later pages are not waited for: who waits for the first page would wait for them too. A
+ * mapping with page_mkwrite is written to through 5 only: the file system may throttle there, and
+ * does not know RETRY_NOWAIT.
  *
  * Why dirty is handed over in 6 and not at invalidation. WRITE goes only to entries of a fault for
- * writing. Then a writable mapping of a file system that tracks writes is dirty already; its writeback
- * takes WRITE away (PROTECTION_PAGE) before it clears dirty. Anonymous and shared memory are cleaned
- * only when they are unmapped (CLEAR). Each of these comes through the chunk's notifier, which waits
- * for region->lock before it lets the kernel go on:
+ * writing. Then a writable mapping of a file system that tracks writes is dirty already; its
+ * writeback takes WRITE away (PROTECTION_PAGE) before it clears dirty. Anonymous and shared memory
+ * are cleaned only when they are unmapped (CLEAR). Each of these comes through the chunk's
+ * notifier, which waits for region->lock before it lets the kernel go on:
  *
  *	pass					reclaim
  *	----					-------
@@ -40,11 +41,11 @@
  *						 the entry goes
  *						sees a dirty page, writes it out
  *
- * It cannot be done under leaf->lock (inode locks are taken with BH on), nor after region->lock (the
- * page may be truncated then).
+ * It cannot be done under leaf->lock (inode locks are taken with BH on), nor after region->lock
+ * (the page may be truncated then).
  *
- * Memory is charged to the owner's cgroup. The mm is kept from going by a user reference, which is given
- * back without running the exit here.
+ * Memory is charged to the owner's cgroup. The mm is kept from going by a user reference, which is
+ * given back without running the exit here.
  */
 #include <linux/hmm.h>
 #include <linux/magic.h>
@@ -63,7 +64,7 @@
 #include "region.h"
 #include "trace.h"
 
-/* So many rounds in which nothing moved, lost to invalidations: then the asker may have its turn. */
+/* So many rounds in which nothing moved, lost to invalidations: then the asker decides. */
 #define LOST_ROUNDS_MAX		64
 /* region->lock is held for so many pages at a time. */
 #define INSTALL_BATCH		64
@@ -92,7 +93,7 @@ static bool asks_file_system(struct vm_area_struct *vma)
 	return vma->vm_flags & VM_SHARED && vma->vm_ops && vma->vm_ops->page_mkwrite;
 }
 
-/* A page of a device's memory has no memory behind its kernel address that the CPU may just copy. */
+/* Behind the kernel address of a device's page is nothing that the CPU may just copy. */
 static bool is_device_page(unsigned long pfn)
 {
 	struct page *page = hmm_pfn_to_page(pfn);
@@ -151,9 +152,9 @@ static bool fault_at_once(struct umem_odp_pass *pass, struct vm_area_struct *vma
 }
 
 /*
- * Brings in what is missing and comes at once. One fault can bring in its neighbours (a huge page, what
- * the page cache has), so it looks again after one page, two, four: that finds them, and costs little
- * where there are none. Returns how many it asked for.
+ * Brings in what is missing and comes at once. One fault can bring in its neighbours (a huge page,
+ * what the page cache has), so it looks again after one page, two, four: that finds them, and
+ * costs little where there are none. Returns how many it asked for.
  */
 static unsigned int bring_in(struct umem_odp_pass *pass, struct vm_area_struct *vma)
 {
@@ -169,7 +170,7 @@ static unsigned int bring_in(struct umem_odp_pass *pass, struct vm_area_struct *
 			brought++;
 		}
 		pass->streak = min(pass->streak * 2, UMEM_ODP_LEAF_PAGES);
-		/* An invalidation, our own copy-on-write too, ends the round: what came is found next time. */
+		/* An invalidation, our own copy-on-write's too, ends the round. */
 		if (look(pass, i))
 			return brought;
 	}
@@ -359,7 +360,7 @@ static int run_rounds(struct umem_odp_pass *pass)
 		streak = pass->streak;
 		err = run_round(pass);
 		rounds++;
-		/* A round that brought pages in and lost them to its own copy-on-write has moved. */
+		/* A round that lost its pages to its own copy-on-write has moved. */
 		if (pass->streak == streak)
 			lost++;
 		if (err == -EAGAIN && lost == LOST_ROUNDS_MAX)
@@ -399,9 +400,9 @@ err_put_chunk:
  *
  * Context: A fault thread. May last for ever; ends with SIGKILL.
  * Return: 0 if at least its first page was put in: the waiters of what was put in are in
- * pass->ready, and pass->next stands behind it. -EFAULT, -EHWPOISON, -ENOMEM and -EBUSY concern the page
- * at pass->next, -EOWNERDEAD all. -EINTR: stopped. UMEM_ODP_PASS_LATER: it would have to wait for the
- * page at pass->next.
+ * pass->ready, and pass->next stands behind it. -EFAULT, -EHWPOISON, -ENOMEM and -EBUSY concern
+ * the page at pass->next, -EOWNERDEAD all. -EINTR: stopped. UMEM_ODP_PASS_LATER: it would have to
+ * wait for the page at pass->next.
  */
 int umem_odp_pass_run(struct umem_odp_pass *pass)
 {

@@ -6,16 +6,17 @@
  *
  *	pending		in owner->pending; a thread will take it
  *	joined		in pass->waiters; its first page lies in the pass's window
- *	claimed		waiting is false; the waker's own. wake() is called soon, without waiting for
- *			any page, and cancelling is too late
+ *	claimed		waiting is false; the waker's own. wake() is called soon, without
+ *			waiting for any page, and cancelling is too late
  *
- * The state is in the waiter, which its user has: asking for a fault allocates nothing, so it cannot
- * fail in softirq.
+ * The state is in the waiter, which its user has: asking for a fault allocates nothing, so it
+ * cannot fail in softirq.
  *
- * Joining. A waiter joins a pass of its region whose window has its first page, unless it wants to write
- * and the pass only reads. A pass makes pages present up to the first that does not come at once; who
- * joined for a later one goes back to pending, and gets a pass that starts with its own page. So an
- * error concerns those only who asked for that very page, and so does a page that never comes:
+ * Joining. A waiter joins a pass of its region whose window has its first page, unless it wants to
+ * write and the pass only reads. A pass makes pages present up to the first that does not come at
+ * once; who joined for a later one goes back to pending, and gets a pass that starts with its own
+ * page. So an error concerns those only who asked for that very page, and so does a page that
+ * never comes:
  *
  *	pass A, pages 0 to 511			pass B, page 7, had joined A
  *	----------------------			----------------------------
@@ -26,18 +27,19 @@
  *	unlock
  *	waits for page 0 for ever		page 7 is put in
  *
- * The claim. A pass claims the waiters of the pages that it is about to put in under region->lock, when
- * nothing can fail any more, then runs their touch() under leaf->lock, and wakes them when it has
- * let go of both. A cancel is either before the claim, and then touch() and wake() never run, or after
- * it, and then wake() comes soon.
+ * The claim. A pass claims the waiters of the pages that it is about to put in under region->lock,
+ * when nothing can fail any more, then runs their touch() under leaf->lock, and wakes them when it
+ * has let go of both. A cancel is either before the claim, and then touch() and wake() never run,
+ * or after it, and then wake() comes soon.
  *
- * Stopping. A pass that has lost its last waiter, or whose region is closed, is stopped by a signal:
- * it may hang in a page fault for ever. The signal is sent under owner->lock while the pass is
- * listed, and the thread discards signals under the same lock when it has unlisted it: a signal never
- * hits a later pass.
+ * Stopping. A pass that has lost its last waiter, or whose region is closed, is stopped by a
+ * signal: it may hang in a page fault for ever. The signal is sent under owner->lock while the
+ * pass is listed, and the thread discards signals under the same lock when it has unlisted it: a
+ * signal never hits a later pass.
  *
- * The end of a region. busy counts waiters until their wake() has returned, and passes. The thread lowers
- * it, and wakes who waits for it, under owner->lock, and touches the region no more after that.
+ * The end of a region. busy counts waiters until their wake() has returned, and passes. The thread
+ * lowers it, and wakes who waits for it, under owner->lock, and touches the region no more after
+ * that.
  */
 #include <linux/ktime.h>
 #include <linux/sched/signal.h>
@@ -113,9 +115,9 @@ static void put_back(struct umem_odp_owner *owner, struct umem_odp_waiter *w)
 }
 
 /*
- * Its page does not come at once, and as many of the owner's passes wait for pages as may. It waits for
- * one of them to end, and is tried now and then: somebody else may bring the page in, and the kernel
- * tells nobody when a page comes.
+ * Its page does not come at once, and as many of the owner's passes wait for pages as may. It
+ * waits for one of them to end, and is tried now and then: somebody else may bring the page in,
+ * and the kernel tells nobody when a page comes.
  */
 static void make_slow(struct umem_odp_owner *owner, struct umem_odp_waiter *w)
 {
@@ -396,13 +398,12 @@ static int finish(struct umem_odp_pass *pass, int err, struct list_head *failed)
 	list_for_each_entry_safe_reverse(w, next, &pass->waiters, node) {
 		bool mine = first_page(w) == pass->next;
 
-		if (again && err == UMEM_ODP_PASS_LATER && mine) {
+		if (mine && err == UMEM_ODP_PASS_LATER)
 			make_slow(owner, w);
-		} else if (again || !(mine || concerns_all(err))) {
+		else if (again || !(mine || concerns_all(err)))
 			put_back(owner, w);
-		} else {
+		else
 			claim(w, failed);
-		}
 	}
 	return err;
 }

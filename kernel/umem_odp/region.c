@@ -4,17 +4,18 @@
  *
  * The release is staged:
  *
- *	close		closed is set under owner->lock: no fault begins after that, since each looks under
- *			the same lock. Waiters are sent away, passes are stopped by a signal.
- *	wait		until no wake() is running and no pass is at work. Then nothing puts entries in.
- *	drop		every entry under its leaf's lock, which waits for the accesses at work. An
- *			access that began before closed was set finds no entry from here on.
- *	remove		the notifiers. No callback runs after that.
- *	free		after an RCU grace period, for accesses that have found the region under RCU.
+ *	close	closed is set under owner->lock: no fault begins after that, since each looks
+ *		under the same lock. Waiters are sent away, passes are stopped by a signal.
+ *	wait	until no wake() is running and no pass is at work. Then nothing puts entries in.
+ *	drop	every entry under its leaf's lock, which waits for the accesses at work. An access
+ *		that began before closed was set finds no entry from here on.
+ *	remove	the notifiers. No callback runs after that.
+ *	free	after an RCU grace period, for callers that have found the region under RCU; the
+ *		owner, whose lock they may take, as well.
  *
- * The mm may have gone before (each notifier was called for all of its range then, and a fault finds no
- * user of the mm), or may go meanwhile: an exit that runs into the removal waits for it or is waited
- * for in the kernel's notifier code, which holds the mm's struct.
+ * The mm may have gone before (each notifier was called for all of its range then, and a fault
+ * finds no user of the mm), or may go meanwhile: an exit that runs into the removal waits for it
+ * or is waited for in the kernel's notifier code, which holds the mm's struct.
  */
 #include <linux/export.h>
 #include <linux/sched/mm.h>
@@ -34,7 +35,7 @@ static struct umem_odp_region *make(struct mm_struct *mm, u64 start, u64 length_
 	struct umem_odp_owner *owner;
 	struct umem_odp_region *r;
 
-	r = kzalloc(sizeof(*r), GFP_KERNEL_ACCOUNT);
+	r = kzalloc_obj(*r, GFP_KERNEL_ACCOUNT);
 	if (!r)
 		return ERR_PTR(-ENOMEM);
 	owner = umem_odp_owner_get(mm);

@@ -55,7 +55,7 @@ struct umem_odp_region {
 	u32 flags;
 	bool closed;
 
-	spinlock_t lock;
+	spinlock_t lock;	/* sequences, chunks, leaves, pins */
 	struct xarray chunks;
 	struct work_struct reap;
 

@@ -3,13 +3,14 @@
  * Fault threads: a pool that grows when an owner needs one and none is idle, and shrinks when they
  * have had nothing to do for a while.
  *
- * They are threads of our own, not kworkers, because a page fault may last for ever and only a signal
- * ends it, and kworkers get none. There is no bound on the pool: each owner has a bound of its own
- * (queue.c), so what a process can occupy does not grow with what others want, and nobody waits
- * behind somebody else's stuck page.
+ * They are threads of our own, not kworkers, because a page fault may last for ever and only a
+ * signal ends it, and kworkers get none. There is no bound on the pool: each owner has a bound of
+ * its own (queue.c), so what a process can occupy does not grow with what others want, and nobody
+ * waits behind somebody else's stuck page.
  *
- * A thread is asked for in softirq, where none can be made: if too few are idle a work item makes one.
- * If that fails the owner's waiters are told -ENOMEM, unless a thread is at work for it already.
+ * A thread is asked for in softirq, where none can be made: if too few are idle a work item makes
+ * one. If that fails the owner's waiters are told -ENOMEM, unless a thread is at work for it
+ * already.
  */
 #include <linux/completion.h>
 #include <linux/kthread.h>
@@ -28,11 +29,12 @@
 static void grow(struct work_struct *work);
 
 /*
- * lock protects called, nr_called, nr_idle and stopping, and is taken inside of owner->lock. Threads
- * that are just being made count as idle. Each thread completes gone once, as its last step.
+ * lock protects called, nr_called, nr_idle and stopping, and is taken inside of owner->lock.
+ * Threads that are just being made count as idle. Each thread completes gone once, as its last
+ * step.
  */
 static struct {
-	spinlock_t lock;
+	spinlock_t lock;	/* the next four */
 	struct list_head called;
 	unsigned int nr_called;
 	unsigned int nr_idle;
@@ -109,7 +111,7 @@ static int make(void)
 	struct umem_odp_pass *pass;
 	struct task_struct *task;
 
-	pass = kmalloc(sizeof(*pass), GFP_KERNEL);
+	pass = kzalloc_obj(*pass, GFP_KERNEL);
 	if (!pass)
 		return -ENOMEM;
 	task = kthread_run(thread, pass, "umem_odp_fault");

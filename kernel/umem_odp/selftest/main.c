@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * A second driver above umem_odp, for tests only: it does what a NIC does with a region, when a test
- * program asks by ioctl. The protocol is in include/umem_odp/selftest.h.
+ * A second driver above umem_odp, for tests only: it does what a NIC does with a region, when a
+ * test program asks by ioctl. The protocol is in include/umem_odp/selftest.h.
  *
- * One open file has one region. file->lock protects it against ioctls of other threads: all but those that
- * create and destroy hold it shared.
+ * One open file has one region. file->lock protects it against ioctls of other threads: all but
+ * those that create and destroy hold it shared.
  */
 #include <linux/completion.h>
 #include <linux/fs.h>
