@@ -95,7 +95,7 @@ write_share()
 {
 	local m
 	mkdir -p "$run/host/modules" "$run/out"
-	cp "$SRC"/scripts/guest/{boot,links,procs,session,kunit} "$SRC"/scripts/klog* "$run/host/"
+	cp "$SRC"/scripts/guest/{boot,links,procs,session,kunit,demo} "$SRC"/scripts/klog* "$run/host/"
 	printf '%s\n' "ODP_MODULES=$modules" "ODP_LINKS=$links" "ODP_RXE=$rxe" "ODP_DIR=$(printf %q "$dir")" \
 		"ODP_KERNEL_MODULES=${linux:+$(dirname "$linux")/modules}" >"$run/host/config"
 	printf '%q\n' "RDMA_ODP_KERNEL=$kernel" "${env[@]}" >"$run/host/env"
