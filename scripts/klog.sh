@@ -6,7 +6,21 @@ log=${1:?klog.sh: name a log}
 
 patterns() { grep -v '^#' "$here/$1"; }
 
-lines=$(tr -d '\r' <"$log" | grep -anE -f <(patterns klog-bad) | grep -avE -f <(patterns klog-benign) | cut -d: -f1)
+# The OOM killer at work in a memory cgroup is no failure, and its report has a call trace: blanked, line by line.
+without_cgroup_oom()
+{
+	awk '/invoked oom-killer/ { oom = 1 }
+		{ line[NR] = $0; in_oom[NR] = oom }
+		/oom-kill:constraint=/ {
+			if (/CONSTRAINT_MEMCG/)
+				for (n = NR; in_oom[n]; n--)
+					line[n] = ""
+			oom = 0
+		}
+		END { for (n = 1; n <= NR; n++) print line[n] }'
+}
+
+lines=$(tr -d '\r' <"$log" | without_cgroup_oom | grep -anE -f <(patterns klog-bad) | grep -avE -f <(patterns klog-benign) | cut -d: -f1)
 [ -n "$lines" ] || exit 0
 
 # One report is many lines: show a window, skip what it covered, three at most.
