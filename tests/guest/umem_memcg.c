@@ -1,0 +1,114 @@
+// SPDX-License-Identifier: GPL-2.0 OR Linux-OpenIB
+/*
+ * Pages that the region brings in, and the table's own memory, are charged to the cgroup of the owner, not of the threads that
+ * bring them in; a cgroup that is too small takes the owner and nobody else.
+ */
+#include <fcntl.h>
+#include <signal.h>
+#include <sys/mount.h>
+#include <sys/stat.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "pattern.h"
+#include "umem.h"
+
+#define ROOT	"/tmp/umem_cgroup"
+#define GROUP	ROOT "/umem"
+
+static void group_begin(void)
+{
+	mkdir(ROOT, 0755);
+	if (mount("none", ROOT, "cgroup2", 0, NULL) && errno != EBUSY)
+		skip_because("no cgroup2: %s", strerror(errno));
+	if (write_text(ROOT "/cgroup.subtree_control", "+memory"))
+		skip_because("no memory controller");
+	if (mkdir(GROUP, 0755) && errno != EEXIST)
+		skip_because("no cgroup: %s", strerror(errno));
+}
+
+static void group_end(void)
+{
+	rmdir(GROUP);
+	umount(ROOT);
+}
+
+static int enter(void)
+{
+	char pid[16];
+
+	snprintf(pid, sizeof(pid), "%d", getpid());
+	return write_text(GROUP "/cgroup.procs", pid);
+}
+
+/* In the group: how much of what the region brings in is charged to it. */
+static int charged(int fd)
+{
+	size_t bytes = 32 * MIB;
+	long before, after;
+	uint8_t *map;
+
+	if (enter())
+		return 1;
+	map = umem_map(bytes);
+	before = read_number(GROUP "/memory.current", -1);
+	if (umem_create(fd, map, bytes, UMEM_SELFTEST_WRITE) || umem_fault(fd, map, bytes, true))
+		return 2;
+	after = read_number(GROUP "/memory.current", -1);
+	printf("charged %ld KiB for %zu KiB\n", (after - before) / 1024, bytes / 1024);
+	return after - before < (long)bytes ? 3 : 0;
+}
+
+static void the_owner_is_charged(void **state)
+{
+	int fd, status;
+	pid_t pid;
+
+	(void)state;
+	group_begin();
+	fd = umem_open();
+	pid = fork();
+	assert_true(pid >= 0);
+	if (!pid)
+		_exit(charged(fd));
+	assert_int_equal(waitpid(pid, &status, 0), pid);
+	assert_int_equal(status, 0);
+	umem_close(fd);
+}
+
+static void the_oom_killer_takes_the_owner(void **state)
+{
+	uint8_t *mine = umem_map(HUGE_BYTES), byte;
+	int fd, other, status;
+	pid_t pid;
+
+	(void)state;
+	group_begin();
+	fd = umem_open();
+	other = umem_region(mine, HUGE_BYTES);
+	assert_zero(write_text(GROUP "/memory.max", "16M"));
+	write_text(GROUP "/memory.swap.max", "0");
+	pid = fork();
+	assert_true(pid >= 0);
+	if (!pid) {
+		uint8_t *map = umem_map(64 * MIB);
+
+		if (enter() || umem_create(fd, map, 64 * MIB, UMEM_SELFTEST_WRITE))
+			_exit(1);
+		_exit(umem_fault(fd, map, 64 * MIB, true) ? 2 : 0);
+	}
+	assert_int_equal(waitpid(pid, &status, 0), pid);
+	/* It was killed, or told that there is no memory; that there was enough is impossible. */
+	assert_true((WIFSIGNALED(status) && WTERMSIG(status) == SIGKILL) || (WIFEXITED(status) && WEXITSTATUS(status) == 2));
+	print_message("the owner was %s\n", WIFSIGNALED(status) ? "killed" : "told");
+	/* Others go on. */
+	umem_fill(other, mine, HUGE_BYTES, 1);
+	pattern_check(mine, HUGE_BYTES, 1, 0, "the other region");
+	assert_true(umem_from(fd, mine, &byte, 1, 0, NULL) < 0);
+	umem_close(fd);
+	umem_close(other);
+	group_end();
+	munmap(mine, HUGE_BYTES);
+}
+
+TEST_MAIN(TEST(the_owner_is_charged), TEST(the_oom_killer_takes_the_owner))
