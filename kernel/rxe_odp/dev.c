@@ -100,7 +100,7 @@ static void init(struct rxo_dev *dev, struct net_device *netdev)
 	dev->netdev = netdev;
 	dev->net = dev_net(netdev);
 	netdev_hold(netdev, &dev->netdev_tracker, GFP_KERNEL);
-	xa_init_flags(&dev->qps, XA_FLAGS_ALLOC1);
+	xa_init_flags(&dev->qps, XA_FLAGS_ALLOC1 | XA_FLAGS_LOCK_BH);
 	xa_init_flags(&dev->ahs, XA_FLAGS_ALLOC1 | XA_FLAGS_LOCK_IRQ);
 	xa_init_flags(&dev->mrs, XA_FLAGS_ALLOC1);
 	mutex_init(&dev->mems_lock);

@@ -181,6 +181,22 @@ void rxo_mem_destroy(struct rxo_dev *dev, struct rxo_mem *mem)
 	free_mem(mem);
 }
 
+/*
+ * Kernel addresses are as good as whoever gave them, and with an unsafe global
+ * rkey that is a peer: only what is mapped memory is touched.
+ */
+static bool is_memory(u64 va, u32 length)
+{
+	u64 at;
+
+	if (va + length < va)
+		return false;
+	for (at = va & PAGE_MASK; at < va + length; at += PAGE_SIZE)
+		if (!virt_addr_valid((void *)(uintptr_t)at))
+			return false;
+	return true;
+}
+
 /* The page of a pinned region that holds @va, and how many of @length bytes lie in it. */
 static struct page *page_at(const struct rxo_mem *mem, u64 va, u32 length, u32 *bytes)
 {
@@ -231,6 +247,8 @@ int rxo_mem_copy_from(struct rxo_mem *mem, u64 va, void *dst, u32 length, u32 *d
 	*done = 0;
 	switch (mem->kind) {
 	case RXO_MR_DMA:
+		if (!is_memory(va, length))
+			return -EFAULT;
 		memcpy(dst, (void *)(uintptr_t)va, length);
 		*done = length;
 		break;
@@ -253,6 +271,8 @@ int rxo_mem_copy_to(struct rxo_mem *mem, u64 va, const void *src, u32 length, u3
 	*done = 0;
 	switch (mem->kind) {
 	case RXO_MR_DMA:
+		if (!is_memory(va, length))
+			return -EFAULT;
 		memcpy((void *)(uintptr_t)va, src, length);
 		*done = length;
 		break;
@@ -290,6 +310,8 @@ int rxo_mem_atomic(struct rxo_mem *mem, u64 va, bool cmp_swap, u64 compare, u64 
 		return -EINVAL;
 	switch (mem->kind) {
 	case RXO_MR_DMA:
+		if (!is_memory(va, 8))
+			return -EFAULT;
 		*old = do_atomic((void *)(uintptr_t)va, cmp_swap, compare, swap_add);
 		break;
 	case RXO_MR_PINNED:
