@@ -6,7 +6,7 @@
  * sq.una_psn is the oldest PSN without an answer. An acknowledgement covers all
  * SENDs and WRITEs before it, but never a READ or an atomic, which are done
  * when their data has come: an answer from behind one of those says that its
- * data was lost (IBTA C9-111, o9-... implied NAK), and we go back to it, once
+ * data was lost (an implied NAK), and we go back to it, once
  * until something moves.
  *
  * Data that cannot be placed because a page of ours is missing is held with
@@ -36,7 +36,7 @@ static void moved(struct rxo_qp *qp, u32 una_psn)
 
 /*
  * One try less, from the oldest packet. False when there was none left: the
- * WQE failed and the QP is in error. retry_cnt 7 means seven (C9-...: three bits).
+ * WQE failed and the QP is in error. retry_cnt 7 means seven.
  */
 bool rxo_comp_retry(struct rxo_qp *qp)
 {

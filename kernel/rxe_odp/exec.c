@@ -70,7 +70,7 @@ static int twice(struct rxo_qp *qp, struct sk_buff *skb,
 int rxo_exec_write(struct rxo_qp *qp, struct sk_buff *skb)
 {
 	lockdep_assert_held(&qp->rq.lock);
-	/* Without a byte to write the key is not looked at (IBTA C9-88). */
+	/* Without a byte to write the key is not looked at. */
 	if (!qp->rq.msg.resid_bytes)
 		return 0;
 	return twice(qp, skb, write_payload);
@@ -210,6 +210,7 @@ static int respond(struct rxo_qp *qp, struct rxo_mr *mr, struct sk_buff_head *li
 		err = rxo_mr_copy_from(mr, read->va + read->offset_bytes, payload, bytes, &done);
 		if (err) {
 			kfree_skb(skb);
+			read->ready_bytes = read->offset_bytes + done;
 			return err;
 		}
 	}
@@ -228,25 +229,36 @@ static int respond(struct rxo_qp *qp, struct rxo_mr *mr, struct sk_buff_head *li
 }
 
 /*
- * Makes sure that what the next responses need is there before the first of
- * them leaves: while nothing was answered the peer can still be told to come
- * back, which some peers take badly in the middle of an answer.
+ * Finds, or asks for, what the responses need. Before the first of them left,
+ * that is all of the READ (or its first 2 MiB): a peer that was not answered yet
+ * can be told to come back, which some take badly in the middle of an answer.
+ * Once found is enough, or reclaim could hold us off for ever; and from then on
+ * only what turns out to be missing is asked for.
+ *
  * Consumes the reference when it returns nonzero.
  */
 static int read_ahead(struct rxo_qp *qp, struct rxo_mr *mr)
 {
 	struct rxo_read *read = &qp->rq.read;
-	struct rxo_miss miss = {
-		.mr = mr,
-		.iova = read->va + read->offset_bytes,
-		.length_bytes = min(read->length_bytes - read->offset_bytes, READ_AHEAD_BYTES),
-	};
+	u32 window = min(read->length_bytes, READ_AHEAD_BYTES);
+	struct rxo_miss miss = { .mr = mr };
 	int err;
 
+	if (read->first && read->ready_bytes < window)
+		read->ready_bytes += rxo_mr_present(mr, read->va + read->ready_bytes,
+						    window - read->ready_bytes, false);
+	if (read->first && read->ready_bytes >= window) {
+		read->ready_bytes = read->length_bytes;
+		return 0;
+	}
+	miss.iova = read->va + read->ready_bytes;
+	miss.length_bytes = min(read->length_bytes - read->ready_bytes, READ_AHEAD_BYTES);
 	err = rxo_wait_fault(&qp->rq.wait, &miss, false);
-	if (!err)
-		read->ready_bytes = read->offset_bytes + miss.length_bytes;
-	return err;
+	if (err)
+		return err;
+	if (!read->first)
+		read->ready_bytes = read->length_bytes;
+	return rxo_wait_again(&qp->rq.wait);
 }
 
 static struct rxo_mr *read_mr(struct rxo_qp *qp)
@@ -271,19 +283,18 @@ int rxo_exec_read(struct rxo_qp *qp, u32 *budget)
 	lockdep_assert_held(&qp->rq.lock);
 	if (err)
 		return err;
-	if (read->length_bytes && read->offset_bytes >= read->ready_bytes) {
-		mr = read_mr(qp);
-		err = IS_ERR(mr) ? PTR_ERR(mr) : read_ahead(qp, mr);
-		if (err)
-			return err;
-	}
+	/* Without a byte to read the key is not looked at. */
 	if (read->length_bytes) {
 		mr = read_mr(qp);
 		if (IS_ERR(mr))
 			return PTR_ERR(mr);
+		if (read->ready_bytes < read->length_bytes)
+			err = read_ahead(qp, mr);
+		if (err)
+			return err;
 	}
 	__skb_queue_head_init(&list);
-	while (read->active && *budget && (!mr || read->offset_bytes < read->ready_bytes)) {
+	while (read->active && *budget) {
 		err = respond(qp, mr, &list);
 		if (err)
 			break;
@@ -293,8 +304,6 @@ int rxo_exec_read(struct rxo_qp *qp, u32 *budget)
 		rxo_mr_put(mr);
 	if (!skb_queue_empty(&list))
 		rxo_net_xmit(qp->dev, &qp->path, &list);
-	if (err == -EAGAIN)
-		read->ready_bytes = read->offset_bytes;	/* a page went again */
 	if (err == -EAGAIN || err == -ENOMEM)
 		return rxo_wait_again(&qp->rq.wait);
 	return err;

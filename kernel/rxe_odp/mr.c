@@ -88,6 +88,23 @@ int rxo_mr_fault_async(struct rxo_mr *mr, u64 iova, u64 length, bool write,
 	return umem_odp_fault_async(mr->mem->region, to_va(mr, iova), length, write, waiter);
 }
 
+u64 rxo_mr_present(struct rxo_mr *mr, u64 iova, u64 length, bool write)
+{
+	struct umem_odp_access acc;
+	u64 found = 0;
+
+	if (mr->mem->kind != RXO_MR_ODP)
+		return length;
+	while (found < length) {
+		if (umem_odp_access_begin(mr->mem->region, &acc, to_va(mr, iova) + found,
+					  min_t(u64, length - found, UMEM_ODP_ACCESS_MAX), write))
+			break;
+		found += acc.len_bytes;
+		umem_odp_access_end(&acc);
+	}
+	return found;
+}
+
 u64 rxo_mr_fault_ns(struct rxo_mr *mr)
 {
 	struct umem_odp_stats stats;

@@ -105,6 +105,9 @@ int rxo_mr_atomic(struct rxo_mr *mr, u64 iova, bool cmp_swap, u64 compare, u64 s
 int rxo_mr_fault_async(struct rxo_mr *mr, u64 iova, u64 length, bool write,
 		       struct umem_odp_waiter *waiter);
 
+/* How many of @length bytes from @iova on an access would find now. Any context up to softirq. */
+u64 rxo_mr_present(struct rxo_mr *mr, u64 iova, u64 length, bool write);
+
 /* Typical time of this region's recent faults, in ns; sizes RNR timers. */
 u64 rxo_mr_fault_ns(struct rxo_mr *mr);
 

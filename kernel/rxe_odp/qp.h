@@ -36,7 +36,9 @@
 #include "sgl.h"
 #include "srq.h"
 
-#define RXO_WINDOW_PKTS		128	/* unacknowledged PSNs; a started READ may pass it */
+#define RXO_WINDOW_PKTS		128	/* unacknowledged PSNs; a piece of a READ may pass it */
+#define RXO_READ_PKTS		64U	/* a READ is asked for in pieces of so many responses */
+#define RXO_READ_PIECES		2U	/* of one READ, under way at once */
 #define RXO_ACK_EVERY_PKTS	32	/* an ACK is asked for at least this often */
 #define RXO_BUDGET_PKTS		64	/* packets in one run with BH off */
 #define RXO_HOLD_PKTS		256	/* packets held for a fault, each direction */
@@ -81,7 +83,7 @@ struct rxo_swqe {
 	u8 send_flags;		/* IB_SEND_*: all below 1 << 8 */
 	u8 status;		/* enum ib_wc_status: why it may not be sent */
 	bool started;
-	bool counts_rd;		/* is counted in sq.rd_atomic */
+	u8 counts_rd;		/* in sq.rd_atomic: what the peer may have to answer at once */
 	union {			/* by IB_SEND_INLINE */
 		DECLARE_FLEX_ARRAY(struct rxe_sge, sge);
 		DECLARE_FLEX_ARRAY(u8, inline_data);
@@ -110,7 +112,7 @@ struct rxo_sq {
 	u32 una_psn;
 	u32 psn;
 	u32 alloc_psn;
-	u32 rd_atomic;			/* READs and atomics under way */
+	u32 rd_atomic;			/* READs and atomics that the peer may have to answer */
 	int cpu;			/* sent the last packets */
 	u8 retry_left;
 	u8 rnr_left;
@@ -133,7 +135,7 @@ struct rxo_read {
 	u32 length_bytes;
 	u32 offset_bytes;
 	u32 psn;			/* of the next response */
-	u32 ready_bytes;		/* found present up to here, before the first response left */
+	u32 ready_bytes;		/* found present up to here; all, once responses leave */
 	bool active;
 	bool first;			/* no response has left yet */
 };

@@ -133,13 +133,15 @@ static bool start_wqe(struct rxo_qp *qp, struct rxo_swqe *wqe)
 	if ((wqe->send_flags & IB_SEND_FENCE) && sq->rd_atomic)
 		return false;
 	if (wants_answer(wqe)) {
-		if (sq->rd_atomic >= qp->max_rd_atomic) {
-			if (!qp->max_rd_atomic)
-				fail_current(qp, wqe, IB_WC_LOC_QP_OP_ERR);
+		u32 pieces = min3(DIV_ROUND_UP(count, RXO_READ_PKTS), RXO_READ_PIECES,
+				  qp->max_rd_atomic);
+
+		if (!pieces)
+			fail_current(qp, wqe, IB_WC_LOC_QP_OP_ERR);
+		if (!pieces || sq->rd_atomic + pieces > qp->max_rd_atomic)
 			return false;
-		}
-		sq->rd_atomic++;
-		wqe->counts_rd = true;
+		sq->rd_atomic += pieces;
+		wqe->counts_rd = pieces;
 	}
 	wqe->first_psn = sq->alloc_psn;
 	wqe->last_psn = rxo_psn_add(sq->alloc_psn, count - 1);
@@ -160,7 +162,36 @@ static struct sk_buff *alloc_packet(struct rxo_qp *qp, u8 opcode, u32 payload_by
 	return skb;
 }
 
-static struct sk_buff *build_read(struct rxo_qp *qp, const struct rxo_swqe *wqe)
+/*
+ * A READ is asked for in pieces. Its responses come as fast as the peer can
+ * send, and while a page of ours is fetched only RXO_HOLD_PKTS of them are
+ * held: what is asked for must fit there. Each piece is a READ of its own to
+ * the peer, and counts as one.
+ */
+static u32 read_piece(const struct rxo_swqe *wqe, u32 psn)
+{
+	return rxo_psn_sub(psn, wqe->first_psn) / RXO_READ_PKTS;
+}
+
+static u32 read_piece_end(const struct rxo_swqe *wqe, u32 psn)
+{
+	u32 end = rxo_psn_add(wqe->first_psn, (read_piece(wqe, psn) + 1) * RXO_READ_PKTS);
+
+	return rxo_psn_cmp(end, wqe->last_psn) > 0 ? rxo_psn_add(wqe->last_psn, 1) : end;
+}
+
+/* Whether another piece may be asked for now. */
+static bool read_may_go_on(const struct rxo_qp *qp, const struct rxo_swqe *wqe)
+{
+	const struct rxo_sq *sq = &qp->sq;
+	u32 oldest = wqe->first_psn;
+
+	if (rxo_psn_cmp(sq->una_psn, oldest) > 0)
+		oldest = sq->una_psn;
+	return read_piece(wqe, sq->psn) - read_piece(wqe, oldest) < wqe->counts_rd;
+}
+
+static struct sk_buff *build_read(struct rxo_qp *qp, const struct rxo_swqe *wqe, u32 end)
 {
 	u32 offset = rxo_psn_sub(qp->sq.psn, wqe->first_psn) * qp->mtu_bytes;
 	struct sk_buff *skb = alloc_packet(qp, IB_OPCODE_RC_RDMA_READ_REQUEST, 0);
@@ -173,7 +204,8 @@ static struct sk_buff *build_read(struct rxo_qp *qp, const struct rxo_swqe *wqe)
 	reth = rxo_pkt_reth(skb);
 	reth->va = cpu_to_be64(wqe->remote_addr + offset);
 	reth->rkey = cpu_to_be32(wqe->rkey);
-	reth->len = cpu_to_be32(wqe->length_bytes - offset);
+	reth->len = cpu_to_be32(min(wqe->length_bytes - offset,
+				    rxo_psn_sub(end, qp->sq.psn) * qp->mtu_bytes));
 	return skb;
 }
 
@@ -302,8 +334,10 @@ static struct sk_buff *next_packet(struct rxo_qp *qp)
 
 	next = rxo_psn_add(sq->psn, 1);
 	if (wqe->opcode == IB_WR_RDMA_READ) {
-		skb = build_read(qp, wqe);
-		next = rxo_psn_add(wqe->last_psn, 1);
+		if (!read_may_go_on(qp, wqe))
+			return NULL;
+		next = read_piece_end(wqe, sq->psn);
+		skb = build_read(qp, wqe, next);
 	} else if (wants_answer(wqe)) {
 		skb = build_atomic(qp, wqe);
 	} else {

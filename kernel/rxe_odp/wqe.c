@@ -180,8 +180,7 @@ void rxo_swqe_complete(struct rxo_qp *qp, enum ib_wc_status status)
 	lockdep_assert_held(&qp->sq.lock);
 	if (wqe->opcode == IB_WR_RDMA_WRITE_WITH_IMM)
 		wc.wc_flags = IB_WC_WITH_IMM;
-	if (wqe->counts_rd)
-		qp->sq.rd_atomic--;
+	qp->sq.rd_atomic -= wqe->counts_rd;
 	rxo_queue_advance(qp->sq.queue);
 	qp->sq.copied--;
 	if (qp->sq.cur)
