@@ -1,0 +1,75 @@
+#!/bin/bash
+# SPDX-License-Identifier: GPL-2.0 OR Linux-OpenIB
+# Stock rdma_rxe beside us, which has the same driver_id: each has its namespace, the port of a namespace belongs to one
+# of them, neither takes the other's devices for its own, and either module may be removed first.
+set -u
+
+fail() { echo "dev_beside_rxe: $*"; exit 1; }
+present() { ip netns exec "$2" rdma link show | grep -q "link $1/"; }
+opens() { ip netns exec "$2" ibv_devinfo -d "$1" >/dev/null 2>&1 || fail "$1 does not open"; }
+
+cleanup()
+{
+	rmmod rdma_rxe
+	ip netns del theirs
+	ip netns del ours
+} 2>/dev/null
+trap cleanup EXIT
+
+modinfo rdma_rxe >/dev/null 2>&1 || { echo "this kernel has no rdma_rxe"; exit 77; }
+
+netns()
+{
+	ip netns add "$1"
+	ip netns exec "$1" ip link add d0 mtu 4200 type dummy
+	ip netns exec "$1" ip link set d0 up
+}
+
+# link NAME TYPE NAMESPACE. Older kernels make the device in the initial namespace.
+link()
+{
+	ip netns exec "$3" rdma link add "$1" type "$2" netdev d0 || return 1
+	! rdma dev show "$1" >/dev/null 2>&1 || rdma dev set "$1" netns "$3"
+}
+
+both_up()
+{
+	/odp/host/links down
+	modprobe rdma_rxe || fail "rdma_rxe does not load"
+	lsmod | grep -q '^rxe_odp' || insmod /odp/host/modules/rxe_odp.ko || fail "rxe_odp does not load"
+	netns theirs
+	netns ours
+	# Linux 6.12's has its sockets in the initial namespace only, and its devices work there only.
+	if link theirs0 rxe theirs; then
+		theirs=theirs
+		opens theirs0 theirs
+		link x rxe_odp theirs 2>/dev/null && fail "a link of ours where the port is theirs"
+	else
+		theirs=
+	fi
+	link ours0 rxe_odp ours || fail "no link of ours beside rdma_rxe"
+	opens ours0 ours
+	link x rxe ours 2>/dev/null && [ -n "$theirs" ] && fail "a link of theirs where the port is ours"
+	# What rdma_rxe does on events of a netdev, it must not do to ours.
+	ip netns exec ours ip link set d0 mtu 1500
+	ip netns exec ours ip link set d0 down
+	ip netns exec ours ip link set d0 up
+	ip netns exec ours ip link set d0 address 02:00:00:00:00:77
+	opens ours0 ours
+}
+
+both_up
+rmmod rxe_odp || fail "rxe_odp is not removed"
+[ -z "$theirs" ] || present theirs0 theirs || fail "our module's end took theirs"
+[ -z "$theirs" ] || opens theirs0 theirs
+rmmod rdma_rxe || fail "rdma_rxe is not removed"
+ip netns del theirs
+ip netns del ours
+
+both_up
+rmmod rdma_rxe || fail "rdma_rxe is not removed first"
+# ib_core unregisters every device with its driver_id: ours are down, cleanly, and come again.
+present ours0 ours && fail "rdma_rxe's end should have taken ours"
+link ours0 rxe_odp ours || fail "no link after rdma_rxe's end"
+opens ours0 ours
+/odp/host/links reset || fail "no links afterwards"

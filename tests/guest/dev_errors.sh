@@ -1,0 +1,58 @@
+#!/bin/bash
+# SPDX-License-Identifier: GPL-2.0 OR Linux-OpenIB
+# A link that cannot be: the right errno, and one sentence with the mend in the kernel log.
+set -u
+
+fail() { echo "dev_errors: $*"; exit 1; }
+
+# refused ERROR SENTENCE CMD...
+refused()
+{
+	local error=$1 sentence=$2 said
+	shift 2
+	echo "dev_errors: $*" >/dev/kmsg
+	said=$("$@" 2>&1) && fail "accepted: $*"
+	[[ $said == *"$error"* ]] || fail "'$*' said '$said', not '$error'"
+	[ -z "$sentence" ] || dmesg | awk -v mark="dev_errors: $*" 'index($0, mark) { out = "" } { out = out $0 "\n" } END { print out }' |
+		grep -q "$sentence" || fail "'$*' is not explained by '$sentence'"
+}
+
+cleanup()
+{
+	kill "$holder"
+	ip link del t0
+	ip netns del taken
+	rdma link del tdev
+} 2>/dev/null
+holder=
+trap cleanup EXIT
+
+add() { rdma link add tdev type rxe_odp netdev "$1"; }
+add_taken() { ip netns exec taken rdma link add tdev type rxe_odp netdev "$1"; }
+refused 'No such device' '' add nosuch
+refused 'Invalid argument' 'not an Ethernet-like device' add lo
+refused 'File exists' 'has a link already' add veth0
+ip link add t0 mtu 339 type dummy
+refused 'Invalid argument' 'MTU 339 is too small for tdev, set it to 340 or more' add t0
+ip link set t0 mtu 1500
+refused 'Too many open files in system' '' rdma link add rxe_odp0 type rxe_odp netdev t0
+
+# Somebody else has the port.
+ip netns add taken
+ip link set t0 netns taken
+ip netns exec taken ip link set t0 up
+ip netns exec taken python3 -c '
+import signal, socket
+s = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+s.bind(("", 4791))
+open("/run/port-is-taken", "w").close()
+signal.pause()' &
+holder=$!
+for _ in {1..100}; do
+	[ ! -e /run/port-is-taken ] || break
+	sleep 0.1
+done
+refused 'Address already in use' '4791' add_taken t0
+kill $holder
+wait $holder 2>/dev/null
+add_taken t0 || fail "the port is free, and yet no link"

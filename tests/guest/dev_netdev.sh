@@ -1,0 +1,70 @@
+#!/bin/bash
+# SPDX-License-Identifier: GPL-2.0 OR Linux-OpenIB
+# The device follows its netdev: MTU, link state, addresses; and goes with it, when it is deleted, moved to another
+# namespace, or its namespace ends.
+set -u
+
+fail() { echo "dev_netdev: $*"; exit 1; }
+
+# eventually CMD...: within 10 s
+eventually()
+{
+	for _ in {1..100}; do
+		"$@" && return 0
+		sleep 0.1
+	done
+	return 1
+}
+
+shows() { ibv_devinfo -v -d "$1" 2>/dev/null | grep -q "$2"; }
+hidden() { ! shows "$1" "$2"; }
+gone() { ! rdma link show | grep -q "link $1/"; }
+cleanup()
+{
+	ip link del t0
+	ip netns del gone
+} 2>/dev/null
+trap cleanup EXIT
+
+ip link add t0 mtu 9000 type veth peer name t1 || fail "no veth"
+ip link set t0 up
+ip link set t1 up
+rdma link add tdev type rxe_odp netdev t0 || fail "no link"
+
+eventually shows tdev 'state:.*PORT_ACTIVE' || fail "not active"
+for mtu in 9000:4096 4180:4096 4179:2048 1500:1024 596:512 340:256; do
+	ip link set t0 mtu ${mtu%:*}
+	shows tdev "active_mtu:[[:space:]]*${mtu#*:} " || fail "netdev MTU ${mtu%:*} gives not ${mtu#*:}"
+done
+ip link set t0 mtu 9000
+
+ip link set t1 down
+eventually shows tdev 'state:.*PORT_DOWN' || fail "active without a carrier"
+ip link set t1 up
+eventually shows tdev 'state:.*PORT_ACTIVE' || fail "not active with a carrier"
+ip link set t0 down
+eventually shows tdev 'state:.*PORT_DOWN' || fail "active when down"
+ip link set t0 up
+eventually shows tdev 'state:.*PORT_ACTIVE' || fail "not active when up"
+grep -q '^[2-9]' /sys/class/infiniband/tdev/ports/1/hw_counters/link_downed ||
+	fail "link_downed counted $(cat /sys/class/infiniband/tdev/ports/1/hw_counters/link_downed)"
+
+ip addr add 10.99.1.1/24 dev t0
+eventually shows tdev '::ffff:10.99.1.1, RoCE v2' || fail "no GID for a new address"
+ip addr del 10.99.1.1/24 dev t0
+eventually hidden tdev '::ffff:10.99.1.1' || fail "a GID for an address that is gone"
+
+ip netns add gone
+ip link set t0 netns gone
+eventually gone tdev || fail "survives the move of its netdev"
+ip netns exec gone ip link set t0 up
+ip netns exec gone rdma link add tdev type rxe_odp netdev t0 || fail "no link in the new namespace"
+ip netns del gone
+eventually gone tdev || fail "survives its namespace"
+eventually sh -c '! ip link show t1 2>/dev/null' || fail "the end of the namespace hangs"
+
+ip link add t0 type dummy
+ip link set t0 up
+rdma link add tdev type rxe_odp netdev t0 || fail "no link on a dummy"
+timeout 10 ip link del t0 || fail "deleting the netdev hangs"
+eventually gone tdev || fail "survives its netdev"
