@@ -77,7 +77,7 @@ with_lock()
 # what interrupted builds left (their lock is ours now).
 prune_cache()
 {
-	find "$CACHE" -mindepth 1 -maxdepth 1 -name "tmp-$1-*" -exec rm -rf --one-file-system {} +
+	find "$CACHE" -mindepth 1 -maxdepth 1 -name "tmp-$1-????????????" -exec rm -rf --one-file-system {} +
 	find "$CACHE" -mindepth 1 -maxdepth 1 -name "$1-????????????" ! -name "$1-$2" -mtime +7 \
 		-exec rm -rf --one-file-system {} +
 }
