@@ -21,9 +21,9 @@ build()
 	done
 	in_tree "$tree/root" make -s -k -j "$(nproc)" -f /odp/build/scripts/programs.mk TOP=/odp/build "SRC=$src" \
 		"OUT=/odp/build/build/$kernel/$out" >"$log" 2>&1 || {
-		sed 's|/odp/build/||g' "$log" | head -n 60 >&2
+		sed 's|/odp/build/||g' "$log" | { head -n 60; cat >/dev/null; } >&2
 		die "the programs of $src do not build for $kernel; the whole log is $log"
 	}
-	sed 's|/odp/build/||g' "$log" | head -n 40 >&2
+	sed 's|/odp/build/||g' "$log" | { head -n 40; cat >/dev/null; } >&2
 }
 with_lock "programs-$kernel-$out-$(cache_key -- "$SRC")" build
