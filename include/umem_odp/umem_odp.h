@@ -210,12 +210,13 @@ int umem_odp_copy_to(struct umem_odp_region *r, u64 va, const void *buf, size_t 
  *	again. It must not sleep for long: other waiters of the address space may stand behind it.
  *	@err is 0 when at least the page of the first byte was put in (it may have been taken again
  *	since: begin the access, and ask again on a miss), or an error as listed on top.
- * @touch: optional. Called at most once, before wake(w, 0), under the leaf's lock (exclusive, BH
- *	off), right after the page was put in, so that the waiting access makes progress even if the
- *	page is taken again at once. @len bytes at @kaddr are the process's memory at @va, the
- *	address that was asked for; @len is at least 1, at most what was asked for and
- *	UMEM_ODP_ACCESS_MAX. Returns how many it consumed. It may call nothing of this API. When
- *	umem_odp_fault_cancel() answers true it has not been called and will not be.
+ * @touch: optional. Called at most once (not at all if very many wait for the page), before
+ *	wake(w, 0), under the leaf's lock (exclusive, BH off), right after the page was put in, so
+ *	that the waiting access makes progress even if the page is taken again at once. @len bytes
+ *	at @kaddr are the process's memory at @va, the address that was asked for; @len is at least
+ *	1, at most what was asked for and UMEM_ODP_ACCESS_MAX. Returns how many it consumed. It may
+ *	call nothing of this API. When umem_odp_fault_cancel() answers true it has not been called
+ *	and will not be.
  * @touched_bytes: what touch() returned, 0 before
  * @fault_ns: how long the fault took, from the asking to the waking; set before wake()
  * @node: private

@@ -21,8 +21,8 @@
  * stands still, and makes every error an EFAULT.
  *
  * Why later pages are not waited for: who waits for the first page would wait for them too. A
- * mapping with page_mkwrite is written to through 5 only: the file system may throttle there, and
- * does not know RETRY_NOWAIT.
+ * mapping with page_mkwrite is written to through 5 only, a few pages in a row: the file system
+ * may throttle there, and does not know RETRY_NOWAIT.
  *
  * Why dirty is handed over in 6 and not at invalidation. WRITE goes only to entries of a fault for
  * writing. Then a writable mapping of a file system that tracks writes is dirty already; its
@@ -68,6 +68,10 @@
 #define LOST_ROUNDS_MAX		64
 /* region->lock is held for so many pages at a time. */
 #define INSTALL_BATCH		64
+/* So many pages a pass waits for, one after the other, where a file system is asked for each. */
+#define WAITS_MAX		16
+/* And so many waiters may use the page before it is let go; the others are only woken. */
+#define TOUCHES_MAX		16
 
 static struct mm_struct *pass_mm(const struct umem_odp_pass *pass)
 {
@@ -177,35 +181,51 @@ static unsigned int bring_in(struct umem_odp_pass *pass, struct vm_area_struct *
 	return brought;
 }
 
-/* Waits for the first page, with mmap_lock dropped. Always ends the round. */
-static int wait_for_first(struct umem_odp_pass *pass)
+/* Waits for a page, with mmap_lock dropped. Ends the round, or says why the page does not come. */
+static int wait_for(struct umem_odp_pass *pass, unsigned int i)
 {
 	bool unlocked = false;
 	int err;
 
-	if (pass->useless == 2)
-		return -EFAULT;
 	if (!umem_odp_queue_block(pass))
 		return UMEM_ODP_PASS_LATER;
-	err = fixup_user_fault(pass_mm(pass), pass->next, fault_flags(pass), &unlocked);
+	err = fixup_user_fault(pass_mm(pass), pass->next + ((u64)i << PAGE_SHIFT),
+			       fault_flags(pass), &unlocked);
 	umem_odp_queue_unblock(pass);
 	if (err)
 		return err;
-	if (!unlocked)
+	if (!unlocked && !i)
 		pass->useless++;
 	return -EAGAIN;
+}
+
+/* The first missing page does not come at once. Those before it can be put in, if there are any. */
+static int wait_or_go_on(struct umem_odp_pass *pass, bool file_system)
+{
+	int err;
+
+	if (!pass->usable)
+		return pass->useless == 2 ? -EFAULT : wait_for(pass, 0);
+	if (!file_system || pass->waits++ == WAITS_MAX)
+		return 0;
+	err = wait_for(pass, pass->usable);
+	return err == -EAGAIN ? err : 0;
 }
 
 /* Step 2 to 5, under mmap_lock. */
 static int examine(struct umem_odp_pass *pass)
 {
 	struct vm_area_struct *vma;
+	bool file_system;
 	int err;
 
 	vma = vma_lookup(pass_mm(pass), pass->next);
 	if (!vma || !may_touch(vma, pass->write))
 		return -EFAULT;
 	pass->nr = (min_t(u64, pass->wanted_end, vma->vm_end) - pass->next) >> PAGE_SHIFT;
+	file_system = pass->write && asks_file_system(vma);
+	if (file_system)
+		pass->nr = min(pass->nr, WAITS_MAX);
 
 	err = look(pass, 0);
 	if (err)
@@ -213,13 +233,13 @@ static int examine(struct umem_odp_pass *pass)
 	count_usable(pass);
 	if (pass->usable == pass->nr)
 		return 0;
-	if (!(pass->write && asks_file_system(vma)) && bring_in(pass, vma)) {
+	if (!file_system && bring_in(pass, vma)) {
 		err = look(pass, 0);
 		if (err)
 			return err;
 		count_usable(pass);
 	}
-	return pass->usable ? 0 : wait_for_first(pass);
+	return pass->usable == pass->nr ? 0 : wait_or_go_on(pass, file_system);
 }
 
 /* The huge entry that covers the leaf, if its mapping is huge; or 0. */
@@ -266,8 +286,6 @@ static void run_touch(struct umem_odp_leaf *leaf, struct umem_odp_waiter *w)
 	unsigned long phys;
 	size_t len;
 
-	if (!w->touch)
-		return;
 	len = umem_odp_entries_look(&leaf->entries, w->va & (UMEM_ODP_LEAF_BYTES - 1),
 				    min_t(u64, w->len_bytes, UMEM_ODP_ACCESS_MAX), w->write, &phys);
 	if (len)
@@ -281,6 +299,7 @@ static bool install(struct umem_odp_pass *pass, const unsigned long *entries, un
 	struct umem_odp_region *r = pass->region;
 	struct umem_odp_leaf *leaf = pass->leaf;
 	u64 va = pass->next;
+	unsigned int touches = 0;
 	struct umem_odp_waiter *w;
 	LIST_HEAD(claimed);
 	long added;
@@ -299,8 +318,10 @@ static bool install(struct umem_odp_pass *pass, const unsigned long *entries, un
 	else
 		umem_odp_entries_set(&leaf->entries, umem_odp_leaf_page(va), nr, entries);
 	added += leaf->entries.resident;
-	list_for_each_entry(w, &claimed, node)
-		run_touch(leaf, w);
+	list_for_each_entry(w, &claimed, node) {
+		if (w->touch && touches++ < TOUCHES_MAX)
+			run_touch(leaf, w);
+	}
 	umem_odp_leaf_unlock(leaf);
 
 	list_splice_tail(&claimed, &pass->ready);
@@ -356,6 +377,7 @@ static int run_rounds(struct umem_odp_pass *pass)
 	trace_umem_odp_fault_begin(pass->region, pass->next, pass->end, pass->write);
 	pass->streak = 1;
 	pass->useless = 0;
+	pass->waits = 0;
 	do {
 		streak = pass->streak;
 		err = run_round(pass);

@@ -30,6 +30,7 @@ struct umem_odp_region;
  * @nr: how many pages from @next on are looked at
  * @usable: how many of these from the first on can be put in
  * @streak: how many pages to bring in before looking again
+ * @waits: how often it has waited for a page behind the first
  * @useless: how often @next was brought in, and was not there, although nobody took it
  * @pfns: what was looked up, then the entries made of it
  */
@@ -51,6 +52,7 @@ struct umem_odp_pass {
 	unsigned int nr;
 	unsigned int usable;
 	unsigned int streak;
+	unsigned int waits;
 	unsigned int useless;
 	unsigned long pfns[UMEM_ODP_LEAF_PAGES];
 };
