@@ -4,7 +4,7 @@
 . "$(dirname "$0")/lib.sh"
 case ${1:-} in
 '') ;;
--h | --help) echo "usage: ./run check   checkpatch, sparse and W=1 (backports), clang-format, shellcheck, SPDX lines"; exit 0 ;;
+-h | --help) echo "usage: ./run check   checkpatch, sparse and W=1, clang-format, shellcheck, SPDX lines"; exit 0 ;;
 *) die "unknown option '$1'; see ./run check --help" ;;
 esac
 
@@ -71,13 +71,15 @@ shell()
 	shellcheck "${s[@]}"
 }
 
-# A build from nothing with W=1 and sparse; any warning fails.
+# A build from nothing with W=1 and sparse; any warning fails. On stable: sparse cannot read 7.2, and Kbuild there says so.
+# Its count of locks is left out, since it sees neither guard() nor a lock taken in one function and given back in another;
+# lockdep watches those at run time.
 static()
 {
-	local log=build/backports-check.log
-	rm -rf build/backports-check
-	ODP_CHECK=1 scripts/modules.sh backports-check W=1 C=2 CF=-D__CHECK_ENDIAN__ >"$log" 2>&1 || { cat "$log"; return 1; }
-	! grep -E 'warning:|error:' build/backports-check/kbuild.log
+	rm -rf build/stable-check
+	scripts/modules.sh stable-check W=1 C=2 "CF=-D__CHECK_ENDIAN__ -Wno-context" || return 1
+	grep -q '^  CHECK ' build/stable-check/kbuild.log || { echo "sparse did not run"; return 1; }
+	! grep -E -A3 'warning:|error:|Warning:' build/stable-check/kbuild.log
 }
 
 run_check()

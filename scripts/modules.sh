@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: GPL-2.0 OR Linux-OpenIB
 # modules.sh KERNEL [MAKE ARGUMENTS]: builds our modules for a kernel into build/KERNEL/modules, through Kbuild: for a
 # Debian kernel in its guest tree with the compiler there, for UML with the compiler that made it.
-# ODP_DIRS="umem_odp" builds only that one.
+# ODP_DIRS="umem_odp" builds only that one. KERNEL-check is KERNEL built into a directory of its own (check.sh).
 #
 # Kbuild writes beside its sources, and 6.12 knows no MO=, so it works on a mirror of symbolic links in build/KERNEL/kmod.
 . "$(dirname "$0")/lib.sh"
@@ -10,6 +10,7 @@
 
 kernel=${1:?modules.sh: name a kernel}
 shift
+flavour=${kernel%-check}
 out=$SRC/build/$kernel
 mirror=$out/kmod
 
@@ -43,12 +44,12 @@ build()
 	mirror_sources
 	case $kernel in
 	uml*)
-		kdir=$(dirname "$("$SRC/scripts/uml.sh" "$kernel")")
+		kdir=$(dirname "$("$SRC/scripts/uml.sh" "$flavour")")
 		where=$SRC
 		kbuild "$SRC" "$kdir" ARCH=um "$@" >"$log" 2>&1 || rc=$?
 		;;
 	*)
-		tree=$("$SRC/scripts/tree.sh" "$kernel")
+		tree=$("$SRC/scripts/tree.sh" "$flavour")
 		kdir=/lib/modules/$(cat "$tree/release")/build
 		where=/odp/build
 		in_tree "$tree/root" /bin/bash -c "$(declare -f kbuild)

@@ -47,6 +47,9 @@ else
 	kernels=(stable backports uml)
 fi
 mkdir -p "$SRC/build"
+# Results lie in build/: one at a time in a clone.
+exec {lock}>"$SRC/build/.lock"
+flock -n "$lock" || { say "waiting for another ./run test in this clone"; flock "$lock"; }
 step "configuring" "$SRC/build/configure.log" \
 	cmake -S "$SRC" --preset default "-DRDMA_ODP_KERNELS=$(IFS=';'; echo "${kernels[*]}")"
 
@@ -59,6 +62,7 @@ fi
 chosen=$(ctest --test-dir "$SRC/build/host" -N "${choose[@]}" | sed -n 's/^ *Test *#[0-9]*: //p')
 [ -n "$chosen" ] || die "no test matches '$pattern'; ./run test -l lists them"
 
+# shellcheck disable=SC2317
 build_unit() { cmake --build "$SRC/build/host" -j "$(nproc)"; }
 ! grep -q '^unit\.' <<<"$chosen" || step "building the unit tests" "$SRC/build/unit.log" build_unit
 
@@ -79,6 +83,7 @@ export RDMA_ODP_PATTERN=$pattern RDMA_ODP_PROGRESS=$SRC/build/progress
 tail -f -n +1 "$RDMA_ODP_PROGRESS" >&2 &
 tail=$!
 ctest=''
+# shellcheck disable=SC2317
 stop()
 {
 	[ -z "$ctest" ] || kill -INT "$ctest" 2>/dev/null || :
@@ -103,7 +108,9 @@ skips()
 {
 	local f name kernel
 	for f in "$SRC"/build/{stable,backports,uml}/session/results/*.status; do
-		[ -e "$f" ] && [ "$f" -nt "$SRC/build/configure.log" ] && [ "$(cut -d' ' -f1 "$f")" = 77 ] || continue
+		[ -e "$f" ] || continue
+		[ "$f" -nt "$SRC/build/configure.log" ] || continue
+		[ "$(cut -d' ' -f1 "$f")" = 77 ] || continue
 		name=$(basename "$f" .status) kernel=${f#"$SRC/build/"}
 		grep -qx "guest.${kernel%%/*}.$name" <<<"$chosen" || continue
 		printf '  guest.%s.%s: %s\n' "${kernel%%/*}" "$name" "$(grep -aiE 'skip' "${f%.status}.out" | grep -avE '^\[' | tail -n 1)"
