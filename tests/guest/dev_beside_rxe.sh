@@ -5,8 +5,12 @@
 set -u
 
 fail() { echo "dev_beside_rxe: $*"; exit 1; }
-present() { ip netns exec "$2" rdma link show | grep -q "link $1/"; }
-opens() { ip netns exec "$2" ibv_devinfo -d "$1" >/dev/null 2>&1 || fail "$1 does not open"; }
+present() { rdma link show | grep -q "link $1/" || ip netns exec "$2" rdma link show | grep -q "link $1/"; }
+opens()
+{
+	ibv_devinfo -d "$1" >/dev/null 2>&1 || ip netns exec "$2" ibv_devinfo -d "$1" >/dev/null 2>&1 ||
+		fail "$1 does not open"
+}
 
 cleanup()
 {
@@ -25,12 +29,14 @@ netns()
 	ip netns exec "$1" ip link set d0 up
 }
 
-# link NAME TYPE NAMESPACE. Older kernels make the device in the initial namespace.
+# link NAME TYPE NAMESPACE. Older kernels make the device in the initial namespace; stock rxe's stays there.
 link()
 {
 	ip netns exec "$3" rdma link add "$1" type "$2" netdev d0 || return 1
-	! rdma dev show "$1" >/dev/null 2>&1 || rdma dev set "$1" netns "$3"
+	[ "$2" = rxe ] || ! rdma dev show "$1" >/dev/null 2>&1 || rdma dev set "$1" netns "$3"
 }
+
+has_port() { [ -n "$(ip netns exec "$1" ss -Hluna 'sport = 4791')" ]; }
 
 both_up()
 {
@@ -39,17 +45,19 @@ both_up()
 	lsmod | grep -q '^rxe_odp' || insmod /odp/host/modules/rxe_odp.ko || fail "rxe_odp does not load"
 	netns theirs
 	netns ours
-	# Linux 6.12's has its sockets in the initial namespace only, and its devices work there only.
-	if link theirs0 rxe theirs; then
-		theirs=theirs
-		opens theirs0 theirs
+	link theirs0 rxe theirs || fail "no link of theirs beside rxe_odp"
+	opens theirs0 theirs
+	# Linux 6.12's has its sockets in the initial namespace, wherever the netdev is.
+	if has_port theirs; then
 		link x rxe_odp theirs 2>/dev/null && fail "a link of ours where the port is theirs"
-	else
-		theirs=
 	fi
+	has_port ours && fail "the port is taken before our first link"
 	link ours0 rxe_odp ours || fail "no link of ours beside rdma_rxe"
+	has_port ours || fail "our link has no port"
 	opens ours0 ours
-	link x rxe ours 2>/dev/null && [ -n "$theirs" ] && fail "a link of theirs where the port is ours"
+	if has_port theirs; then
+		link x rxe ours 2>/dev/null && fail "a link of theirs where the port is ours"
+	fi
 	# What rdma_rxe does on events of a netdev, it must not do to ours.
 	ip netns exec ours ip link set d0 mtu 1500
 	ip netns exec ours ip link set d0 down
@@ -60,8 +68,8 @@ both_up()
 
 both_up
 rmmod rxe_odp || fail "rxe_odp is not removed"
-[ -z "$theirs" ] || present theirs0 theirs || fail "our module's end took theirs"
-[ -z "$theirs" ] || opens theirs0 theirs
+present theirs0 theirs || fail "our module's end took theirs"
+opens theirs0 theirs
 rmmod rdma_rxe || fail "rdma_rxe is not removed"
 ip netns del theirs
 ip netns del ours
