@@ -72,7 +72,7 @@ int rxo_ud_send(struct rxo_qp *qp, struct rxo_swqe *wqe)
 	return 0;
 }
 
-static void complete(struct rxo_qp *qp, struct sk_buff *skb)
+static void complete_datagram(struct rxo_qp *qp, struct sk_buff *skb)
 {
 	const struct rxo_pkt *pkt = rxo_pkt(skb);
 	struct ib_wc wc = {
@@ -142,7 +142,7 @@ int rxo_ud_exec(struct rxo_qp *qp, struct sk_buff *skb)
 	if (err == -EAGAIN)
 		return err;
 	if (!err) {
-		complete(qp, skb);
+		complete_datagram(qp, skb);
 		return 0;
 	}
 	if (rq->have_wqe) {
