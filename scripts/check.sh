@@ -2,9 +2,11 @@
 # SPDX-License-Identifier: GPL-2.0 OR Linux-OpenIB
 # check.sh: style and static checks; ./run check. Every tool runs, each tells what it found, and the exit status is the sum.
 . "$(dirname "$0")/lib.sh"
+fix=0
 case ${1:-} in
 '') ;;
--h | --help) echo "usage: ./run check   checkpatch, sparse and W=1, clang-format, shellcheck, SPDX lines"; exit 0 ;;
+--fix) fix=1 ;;
+-h | --help) echo "usage: ./run check [--fix]   --fix lets clang-format change our programs; the checks: checkpatch, sparse and W=1, clang-format, shellcheck, SPDX lines"; exit 0 ;;
 *) die "unknown option '$1'; see ./run check --help" ;;
 esac
 
@@ -19,18 +21,30 @@ files()
 	find "$@" -type f ! -path './build/*' 2>/dev/null | sort
 }
 
-# checkpatch as for the kernel. Left out, with the reason:
-#   FILE_PATH_CHANGES, MAINTAINERS      there is no MAINTAINERS file here
-#   LINUX_VERSION_CODE                  compat probes need none; nothing else may ask either
-#   SPDX_LICENSE_TAG                    user space and shared headers are GPL-2.0 OR Linux-OpenIB, checked below
+# checkpatch as for the kernel. What is left out, with the reason:
+#   FILE_PATH_CHANGES      there is no MAINTAINERS file here
+#   SPDX_LICENSE_TAG       user space and shared headers are GPL-2.0 OR Linux-OpenIB, checked below
+#   ALLOC_WITH_SIZEOF      kzalloc_obj() is younger than 6.12
+#   COMPLEX_MACRO          (compat alone) a macro there stands for a function of another kernel
+# and in user space, which has other types and includes:
+#   LINE_SPACING, LONG_LINE_COMMENT (clang-format's job), and what names a helper that only the kernel has:
+#   PREFER_KERNEL_TYPES, PREFER_DEFINED_ATTRIBUTE_MACRO, EMBEDDED_FUNCTION_NAME, NAKED_SSCANF, ENOSYS, BIT_MACRO, VOLATILE, CAMELCASE
 checkpatch()
 {
-	local linux=$1 c
-	mapfile -t c < <(files kernel include tests userspace examples benchmarks | grep -E '\.[ch]$')
-	[ ${#c[@]} -gt 0 ] || return 0
-	perl "$linux/scripts/checkpatch.pl" --no-tree --strict --terse --no-summary --show-types --max-line-length=100 \
-		--ignore FILE_PATH_CHANGES,SPDX_LICENSE_TAG \
-		-f "${c[@]}"
+	local linux=$1 files=() command
+	command=(perl "$linux/scripts/checkpatch.pl" --no-tree --strict --terse --no-summary --show-types --max-line-length=100)
+	mapfile -t files < <(files kernel include | grep -E '\.[ch]$' | grep -v '^kernel/compat/')
+	[ ${#files[@]} -eq 0 ] ||
+		"${command[@]}" --ignore FILE_PATH_CHANGES,SPDX_LICENSE_TAG,ALLOC_WITH_SIZEOF -f "${files[@]}" || return 1
+	mapfile -t files < <(files kernel/compat | grep -E '\.[ch]$')
+	[ ${#files[@]} -eq 0 ] ||
+		"${command[@]}" --ignore FILE_PATH_CHANGES,SPDX_LICENSE_TAG,COMPLEX_MACRO,MACRO_ARG_REUSE -f "${files[@]}" || return 1
+	mapfile -t files < <(files tests userspace examples benchmarks | grep -E '\.[ch]$' | grep -v '_packets\.h$')
+	[ ${#files[@]} -eq 0 ] ||
+		"${command[@]}" --ignore \
+			FILE_PATH_CHANGES,SPDX_LICENSE_TAG,LINE_SPACING,LONG_LINE_COMMENT,PREFER_KERNEL_TYPES \
+			--ignore PREFER_DEFINED_ATTRIBUTE_MACRO,EMBEDDED_FUNCTION_NAME,NAKED_SSCANF,ENOSYS,BIT_MACRO,VOLATILE,CAMELCASE \
+			-f "${files[@]}"
 }
 
 spdx()
@@ -44,16 +58,25 @@ spdx()
 		head -n 3 "$f" | grep -qE "SPDX-License-Identifier: .*$want" || { echo "$f: no SPDX line with $want"; rc=1; }
 	done < <(files kernel include tests userspace examples benchmarks scripts cmake run CMakeLists.txt |
 		grep -E '\.([chS]|sh|py|cmake)$|Kbuild$|CMakeLists.txt$|^run$' | grep -v '/data/')
-	return $rc
+	return "$rc"
 }
 
-# The kernel's .clang-format agrees with checkpatch on C that has no kernel macros: our programs.
+# clang-format formats our programs; in the kernel part it and checkpatch do not agree. Its versions differ in what they do, so
+# only one judges.
 clang_format()
 {
 	local c rc=0 f
-	mapfile -t c < <(files tests userspace examples benchmarks | grep -E '\.[ch]$')
+	if ! clang-format --version | grep -q 'version 14\.'; then
+		say "clang-format: not version 14, not asked"
+		return 0
+	fi
+	mapfile -t c < <(files tests userspace examples benchmarks | grep -E '\.[ch]$' | grep -v '_packets\.h$')
+	if [ "$fix" = 1 ]; then
+		clang-format -i --style=file "${c[@]}"
+		return
+	fi
 	for f in "${c[@]}"; do
-		clang-format --style=file --dry-run -Werror "$f" >/dev/null 2>&1 || { echo "$f: clang-format -i would change it"; rc=1; }
+		clang-format --style=file --dry-run -Werror "$f" >/dev/null 2>&1 || { echo "$f: ./run check --fix would change it"; rc=1; }
 	done
 	return $rc
 }
@@ -91,6 +114,10 @@ run_check()
 	verdict "$name" $rc
 }
 
+if [ $fix = 1 ]; then
+	clang_format
+	exit
+fi
 linux=$("$SRC/scripts/source.sh")
 run_check checkpatch checkpatch "$linux"
 run_check SPDX spdx

@@ -62,7 +62,6 @@ fi
 chosen=$(ctest --test-dir "$SRC/build/host" -N "${choose[@]}" | sed -n 's/^ *Test *#[0-9]*: //p')
 [ -n "$chosen" ] || die "no test matches '$pattern'; ./run test -l lists them"
 
-# shellcheck disable=SC2317
 build_unit() { cmake --build "$SRC/build/host" -j "$(nproc)"; }
 ! grep -q '^unit\.' <<<"$chosen" || step "building the unit tests" "$SRC/build/unit.log" build_unit
 
@@ -83,7 +82,6 @@ export RDMA_ODP_PATTERN=$pattern RDMA_ODP_PROGRESS=$SRC/build/progress
 tail -f -n +1 "$RDMA_ODP_PROGRESS" >&2 &
 tail=$!
 ctest=''
-# shellcheck disable=SC2317
 stop()
 {
 	[ -z "$ctest" ] || kill -INT "$ctest" 2>/dev/null || :

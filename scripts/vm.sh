@@ -77,7 +77,6 @@ esac
 : "${linux:=}"
 run=$(mktemp -d "${TMPDIR:-/tmp}/rdma-odp.XXXXXX")
 guest=''
-# shellcheck disable=SC2317
 cleanup()
 {
 	if [ -n "$guest" ]; then
