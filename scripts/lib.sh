@@ -26,7 +26,7 @@ step()
 	shift 2
 	mkdir -p "$(dirname "$log")"
 	if [ -t 2 ]; then
-		(while sleep 1; do printf '\r==> %s ... %d s ' "$text" $((SECONDS - start)) >&2; done) &
+		(while sleep 1 && kill -0 $$; do printf '\r==> %s ... %d s ' "$text" $((SECONDS - start)) >&2; done) &
 		ticker=$!
 	else
 		say "$text ..."

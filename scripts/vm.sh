@@ -29,7 +29,7 @@ usage()
 	TEXT
 }
 
-kernel=stable mem=4G dir='' limit=1200 log='' append='' rxe=0 links=1 modules=1 build=1 env=()
+kernel=stable mem=4G dir='' limit=1200 log='' append='' rxe=0 links=1 modules=1 build=1 icount=0 env=()
 needs_value() { [ $# -ge 2 ] || die "option $1 needs a value; see ./run vm --help"; }
 while [ $# -gt 0 ]; do
 	case $1 in
@@ -45,6 +45,7 @@ while [ $# -gt 0 ]; do
 	--no-links) links=0; shift ;;
 	--no-modules) modules=0; shift ;;
 	--no-build) build=0; shift ;;
+	--icount) icount=1; shift ;;
 	-h | --help) usage; exit 0 ;;
 	--) shift; break ;;
 	-*) die "unknown option '$1'; see ./run vm --help" ;;
@@ -114,15 +115,17 @@ write_share()
 
 start_qemu()
 {
-	local accel=(-accel 'tcg,thread=multi' -cpu max) share
-	if "$SRC/scripts/kvm.sh" "$tree"; then
-		accel=(-accel kvm -cpu host)
+	local accel=(-accel 'tcg,thread=multi' -cpu max -smp 2) share
+	if [ $icount = 1 ]; then
+		accel=(-accel 'tcg,thread=single' -cpu max -smp 1 -icount 'shift=0,sleep=off')
+	elif "$SRC/scripts/kvm.sh" "$tree"; then
+		accel=(-accel kvm -cpu host -smp 2)
 	fi
 	share=(-virtfs "local,path=$run/host,mount_tag=host,security_model=none,readonly=on"
 		-virtfs "local,path=$run/out,mount_tag=out,security_model=none")
 	[ -z "$dir" ] || share+=(-virtfs "local,path=$dir,mount_tag=mnt,security_model=passthrough,multidevs=remap")
 	TMPDIR=$run exec setpriv --pdeathsig KILL timeout --foreground -s KILL "$limit" setpriv --pdeathsig KILL \
-		qemu-system-x86_64 "${accel[@]}" -smp 2 -m "$mem" -display none -no-reboot -nic none -monitor none \
+		qemu-system-x86_64 "${accel[@]}" -m "$mem" -display none -no-reboot -nic none -monitor none \
 		-serial "file:$run/console.log" -kernel "$tree/vmlinuz" -initrd "$tree/initrd.img" \
 		-drive "file=$tree/disk.img,format=raw,if=virtio,snapshot=on" "${share[@]}" -device virtio-serial-pci \
 		-chardev "file,id=out,path=$run/stdout" -device virtserialport,chardev=out,name=stdout \
