@@ -5,82 +5,129 @@
  *
  * Headers follow the BTH in one fixed order (IBTA 9.2, table 38), of which each
  * opcode has a subset: DETH, RETH, AETH, AtomicETH, AtomicAckETH, ImmDt, IETH.
- * So the flags of an opcode give all its offsets, at compile time. UC, RD and
- * XRC are not spoken, nor FLUSH and ATOMIC WRITE: their rows are zero.
+ * UC, RD and XRC are not spoken, nor FLUSH and ATOMIC WRITE: their rows are zero.
  */
 #include <linux/errno.h>
 #include <linux/build_bug.h>
 
 #include "pkt.h"
 
-#define HDR_BYTES(f, flag, type)	((f) & (flag) ? sizeof(struct type) : 0)
+enum header_bytes {
+	BTH		= sizeof(struct rxo_bth),
+	DETH		= sizeof(struct rxo_deth),
+	RETH		= sizeof(struct rxo_reth),
+	AETH		= sizeof(struct rxo_aeth),
+	ATOMIC_ETH	= sizeof(struct rxo_atomic_eth),
+	ATOMIC_ACK_ETH	= sizeof(struct rxo_atomic_ack_eth),
+	IMM		= sizeof(struct rxo_immdt),
+	IETH		= sizeof(struct rxo_ieth),
+};
 
-/* The offset behind each header, one resting on the other. */
-#define AFTER_BTH(f)		sizeof(struct rxo_bth)
-#define AFTER_DETH(f)		(AFTER_BTH(f) + HDR_BYTES(f, RXO_OP_DETH, rxo_deth))
-#define AFTER_RETH(f)		(AFTER_DETH(f) + HDR_BYTES(f, RXO_OP_RETH, rxo_reth))
-#define AFTER_AETH(f)		(AFTER_RETH(f) + HDR_BYTES(f, RXO_OP_AETH, rxo_aeth))
-#define AFTER_ATOMIC(f)		(AFTER_AETH(f) + \
-				 HDR_BYTES(f, RXO_OP_ATOMIC_ETH, rxo_atomic_eth))
-#define AFTER_ATOMIC_ACK(f)	(AFTER_ATOMIC(f) + \
-				 HDR_BYTES(f, RXO_OP_ATOMIC_ACK_ETH, rxo_atomic_ack_eth))
-#define AFTER_IMM(f)		(AFTER_ATOMIC_ACK(f) + HDR_BYTES(f, RXO_OP_IMM, rxo_immdt))
-#define AFTER_IETH(f)		(AFTER_IMM(f) + HDR_BYTES(f, RXO_OP_IETH, rxo_ieth))
+/* Which headers follow the BTH, and where; the flags say the same once more. */
+#define EXT_NONE	.hdr_bytes = BTH
+#define EXT_DETH	.hdr_bytes = BTH + DETH, .deth = BTH
+#define EXT_DETH_IMM	.hdr_bytes = BTH + DETH + IMM, .deth = BTH, .imm = BTH + DETH
+#define EXT_RETH	.hdr_bytes = BTH + RETH, .reth = BTH
+#define EXT_RETH_IMM	.hdr_bytes = BTH + RETH + IMM, .reth = BTH, .imm = BTH + RETH
+#define EXT_AETH	.hdr_bytes = BTH + AETH, .aeth = BTH
+#define EXT_AETH_ATOMIC	.hdr_bytes = BTH + AETH + ATOMIC_ACK_ETH, .aeth = BTH, \
+			.atomic_ack_eth = BTH + AETH
+#define EXT_ATOMIC	.hdr_bytes = BTH + ATOMIC_ETH, .atomic_eth = BTH
+#define EXT_IMM		.hdr_bytes = BTH + IMM, .imm = BTH
+#define EXT_IETH	.hdr_bytes = BTH + IETH, .ieth = BTH
 
-#define OFFSET(f, flag, after)	((f) & (flag) ? after(f) : 0)
-
-#define INFO(f) {							\
-	.flags = RXO_OP_VALID | (f),					\
-	.hdr_bytes = AFTER_IETH(f),					\
-	.deth = OFFSET(f, RXO_OP_DETH, AFTER_BTH),			\
-	.reth = OFFSET(f, RXO_OP_RETH, AFTER_DETH),			\
-	.aeth = OFFSET(f, RXO_OP_AETH, AFTER_RETH),			\
-	.atomic_eth = OFFSET(f, RXO_OP_ATOMIC_ETH, AFTER_AETH),		\
-	.atomic_ack_eth = OFFSET(f, RXO_OP_ATOMIC_ACK_ETH, AFTER_ATOMIC), \
-	.imm = OFFSET(f, RXO_OP_IMM, AFTER_ATOMIC_ACK),			\
-	.ieth = OFFSET(f, RXO_OP_IETH, AFTER_IMM),			\
-}
-
+#define OF_RC		(RXO_OP_VALID | RXO_OP_RC)
 #define OF_SEND		(RXO_OP_REQ | RXO_OP_SEND | RXO_OP_PAYLOAD | RXO_OP_RECV)
 #define OF_WRITE	(RXO_OP_REQ | RXO_OP_WRITE | RXO_OP_PAYLOAD)
-#define OF_WRITE_IMM	(OF_WRITE | RXO_OP_IMM | RXO_OP_RECV)
-#define OF_READ_RESP	(RXO_OP_ACK | RXO_OP_READ_RESP | RXO_OP_PAYLOAD)
 #define OF_ATOMIC	(RXO_OP_REQ | RXO_OP_ATOMIC | RXO_OP_ONLY | RXO_OP_ATOMIC_ETH)
+#define OF_READ_RESP	(RXO_OP_ACK | RXO_OP_READ_RESP | RXO_OP_PAYLOAD)
 
-#define RC(op, f)	[IB_OPCODE_RC_##op] = INFO(RXO_OP_RC | (f))
-#define UD(op, f)	[IB_OPCODE_UD_##op] = INFO(RXO_OP_UD | (f))
+#define RC_SEND		(OF_RC | OF_SEND)
+#define RC_WRITE	(OF_RC | OF_WRITE)
+#define RC_WRITE_IMM	(OF_RC | OF_WRITE | RXO_OP_IMM | RXO_OP_RECV)
+#define RC_READ		(OF_RC | RXO_OP_REQ | RXO_OP_READ | RXO_OP_ONLY | RXO_OP_RETH)
+#define RC_READ_RESP	(OF_RC | OF_READ_RESP)
+#define RC_ACK		(OF_RC | RXO_OP_ACK | RXO_OP_ONLY | RXO_OP_AETH)
+#define RC_ATOMIC	(OF_RC | OF_ATOMIC)
+#define RC_ATOMIC_ACK	(RC_ACK | RXO_OP_ATOMIC_ACK | RXO_OP_ATOMIC_ACK_ETH)
+#define UD_SEND		(RXO_OP_VALID | RXO_OP_UD | OF_SEND | RXO_OP_ONLY | RXO_OP_DETH)
 
 const struct rxo_opcode_info rxo_opcodes[256] = {
-	RC(SEND_FIRST,			OF_SEND | RXO_OP_START),
-	RC(SEND_MIDDLE,			OF_SEND | RXO_OP_MIDDLE),
-	RC(SEND_LAST,			OF_SEND | RXO_OP_END),
-	RC(SEND_LAST_WITH_IMMEDIATE,	OF_SEND | RXO_OP_END | RXO_OP_IMM),
-	RC(SEND_ONLY,			OF_SEND | RXO_OP_ONLY),
-	RC(SEND_ONLY_WITH_IMMEDIATE,	OF_SEND | RXO_OP_ONLY | RXO_OP_IMM),
-	RC(SEND_LAST_WITH_INVALIDATE,	OF_SEND | RXO_OP_END | RXO_OP_IETH),
-	RC(SEND_ONLY_WITH_INVALIDATE,	OF_SEND | RXO_OP_ONLY | RXO_OP_IETH),
-
-	RC(RDMA_WRITE_FIRST,		OF_WRITE | RXO_OP_START | RXO_OP_RETH),
-	RC(RDMA_WRITE_MIDDLE,		OF_WRITE | RXO_OP_MIDDLE),
-	RC(RDMA_WRITE_LAST,		OF_WRITE | RXO_OP_END),
-	RC(RDMA_WRITE_LAST_WITH_IMMEDIATE, OF_WRITE_IMM | RXO_OP_END),
-	RC(RDMA_WRITE_ONLY,		OF_WRITE | RXO_OP_ONLY | RXO_OP_RETH),
-	RC(RDMA_WRITE_ONLY_WITH_IMMEDIATE, OF_WRITE_IMM | RXO_OP_ONLY | RXO_OP_RETH),
-
-	RC(RDMA_READ_REQUEST,		RXO_OP_REQ | RXO_OP_READ | RXO_OP_ONLY | RXO_OP_RETH),
-	RC(RDMA_READ_RESPONSE_FIRST,	OF_READ_RESP | RXO_OP_START | RXO_OP_AETH),
-	RC(RDMA_READ_RESPONSE_MIDDLE,	OF_READ_RESP | RXO_OP_MIDDLE),
-	RC(RDMA_READ_RESPONSE_LAST,	OF_READ_RESP | RXO_OP_END | RXO_OP_AETH),
-	RC(RDMA_READ_RESPONSE_ONLY,	OF_READ_RESP | RXO_OP_ONLY | RXO_OP_AETH),
-
-	RC(ACKNOWLEDGE,			RXO_OP_ACK | RXO_OP_ONLY | RXO_OP_AETH),
-	RC(ATOMIC_ACKNOWLEDGE,		RXO_OP_ACK | RXO_OP_ATOMIC_ACK | RXO_OP_ONLY |
-					RXO_OP_AETH | RXO_OP_ATOMIC_ACK_ETH),
-	RC(COMPARE_SWAP,		OF_ATOMIC),
-	RC(FETCH_ADD,			OF_ATOMIC),
-
-	UD(SEND_ONLY,			OF_SEND | RXO_OP_ONLY | RXO_OP_DETH),
-	UD(SEND_ONLY_WITH_IMMEDIATE,	OF_SEND | RXO_OP_ONLY | RXO_OP_DETH | RXO_OP_IMM),
+	[IB_OPCODE_RC_SEND_FIRST] = {
+		.flags = RC_SEND | RXO_OP_START, EXT_NONE,
+	},
+	[IB_OPCODE_RC_SEND_MIDDLE] = {
+		.flags = RC_SEND | RXO_OP_MIDDLE, EXT_NONE,
+	},
+	[IB_OPCODE_RC_SEND_LAST] = {
+		.flags = RC_SEND | RXO_OP_END, EXT_NONE,
+	},
+	[IB_OPCODE_RC_SEND_LAST_WITH_IMMEDIATE] = {
+		.flags = RC_SEND | RXO_OP_IMM | RXO_OP_END, EXT_IMM,
+	},
+	[IB_OPCODE_RC_SEND_ONLY] = {
+		.flags = RC_SEND | RXO_OP_ONLY, EXT_NONE,
+	},
+	[IB_OPCODE_RC_SEND_ONLY_WITH_IMMEDIATE] = {
+		.flags = RC_SEND | RXO_OP_IMM | RXO_OP_ONLY, EXT_IMM,
+	},
+	[IB_OPCODE_RC_SEND_LAST_WITH_INVALIDATE] = {
+		.flags = RC_SEND | RXO_OP_IETH | RXO_OP_END, EXT_IETH,
+	},
+	[IB_OPCODE_RC_SEND_ONLY_WITH_INVALIDATE] = {
+		.flags = RC_SEND | RXO_OP_IETH | RXO_OP_ONLY, EXT_IETH,
+	},
+	[IB_OPCODE_RC_RDMA_WRITE_FIRST] = {
+		.flags = RC_WRITE | RXO_OP_RETH | RXO_OP_START, EXT_RETH,
+	},
+	[IB_OPCODE_RC_RDMA_WRITE_MIDDLE] = {
+		.flags = RC_WRITE | RXO_OP_MIDDLE, EXT_NONE,
+	},
+	[IB_OPCODE_RC_RDMA_WRITE_LAST] = {
+		.flags = RC_WRITE | RXO_OP_END, EXT_NONE,
+	},
+	[IB_OPCODE_RC_RDMA_WRITE_LAST_WITH_IMMEDIATE] = {
+		.flags = RC_WRITE_IMM | RXO_OP_END, EXT_IMM,
+	},
+	[IB_OPCODE_RC_RDMA_WRITE_ONLY] = {
+		.flags = RC_WRITE | RXO_OP_RETH | RXO_OP_ONLY, EXT_RETH,
+	},
+	[IB_OPCODE_RC_RDMA_WRITE_ONLY_WITH_IMMEDIATE] = {
+		.flags = RC_WRITE_IMM | RXO_OP_RETH | RXO_OP_ONLY, EXT_RETH_IMM,
+	},
+	[IB_OPCODE_RC_RDMA_READ_REQUEST] = {
+		.flags = RC_READ, EXT_RETH,
+	},
+	[IB_OPCODE_RC_RDMA_READ_RESPONSE_FIRST] = {
+		.flags = RC_READ_RESP | RXO_OP_AETH | RXO_OP_START, EXT_AETH,
+	},
+	[IB_OPCODE_RC_RDMA_READ_RESPONSE_MIDDLE] = {
+		.flags = RC_READ_RESP | RXO_OP_MIDDLE, EXT_NONE,
+	},
+	[IB_OPCODE_RC_RDMA_READ_RESPONSE_LAST] = {
+		.flags = RC_READ_RESP | RXO_OP_AETH | RXO_OP_END, EXT_AETH,
+	},
+	[IB_OPCODE_RC_RDMA_READ_RESPONSE_ONLY] = {
+		.flags = RC_READ_RESP | RXO_OP_AETH | RXO_OP_ONLY, EXT_AETH,
+	},
+	[IB_OPCODE_RC_ACKNOWLEDGE] = {
+		.flags = RC_ACK, EXT_AETH,
+	},
+	[IB_OPCODE_RC_ATOMIC_ACKNOWLEDGE] = {
+		.flags = RC_ATOMIC_ACK, EXT_AETH_ATOMIC,
+	},
+	[IB_OPCODE_RC_COMPARE_SWAP] = {
+		.flags = RC_ATOMIC, EXT_ATOMIC,
+	},
+	[IB_OPCODE_RC_FETCH_ADD] = {
+		.flags = RC_ATOMIC, EXT_ATOMIC,
+	},
+	[IB_OPCODE_UD_SEND_ONLY] = {
+		.flags = UD_SEND, EXT_DETH,
+	},
+	[IB_OPCODE_UD_SEND_ONLY_WITH_IMMEDIATE] = {
+		.flags = UD_SEND | RXO_OP_IMM, EXT_DETH_IMM,
+	},
 };
 
 static_assert(sizeof(struct rxo_bth) == 12);

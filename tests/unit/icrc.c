@@ -12,12 +12,12 @@
 #include "icrc.h"
 #include "icrc_packets.h"
 
-#define NUM		(sizeof(packets) / sizeof(*packets))
-#define MAX_BYTES	1200
+#define NUM	  (sizeof(packets) / sizeof(*packets))
+#define MAX_BYTES 1200
 
 struct packet {
 	u8 bytes[MAX_BYTES];
-	u32 num;		/* with the ICRC */
+	u32 num; /* with the ICRC */
 	u32 ip_bytes;
 };
 
@@ -71,8 +71,8 @@ static void captured(void **state)
 	for (i = 0; i < NUM; i++) {
 		load(&p, packets[i].hex);
 		if (computed(&p) != carried(&p))
-			fail_msg("%s: %08x, but the packet has %08x", packets[i].what,
-				 computed(&p), carried(&p));
+			fail_msg("%s: %08x, but the packet has %08x", packets[i].what, computed(&p),
+				 carried(&p));
 	}
 }
 

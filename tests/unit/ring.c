@@ -35,8 +35,8 @@ static void shape_bounds(void **state)
 	assert_false(rxo_ring_shape(RXO_RING_MAX_ENTRIES, 64, &mask, &shift));
 	assert_false(rxo_ring_shape(64, RXO_RING_MAX_ELEM_BYTES + 1, &mask, &shift));
 
-	assert_true(rxo_ring_shape(RXO_RING_MAX_ENTRIES - 1, RXO_RING_MAX_ELEM_BYTES, &mask,
-				   &shift));
+	assert_true(
+		rxo_ring_shape(RXO_RING_MAX_ENTRIES - 1, RXO_RING_MAX_ELEM_BYTES, &mask, &shift));
 	assert_int_equal(mask, RXO_RING_MAX_ENTRIES - 1);
 	assert_true(rxo_ring_bytes(mask, shift) ==
 		    (u64)RXO_RING_MAX_ENTRIES * RXO_RING_MAX_ELEM_BYTES);

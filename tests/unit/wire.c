@@ -143,10 +143,10 @@ static void offsets(void **state)
 
 static void bth(void **state)
 {
-	static const u8 all[12] = { 0x05, 0xf0, 0xff, 0xff, 0x00, 0x12, 0x34, 0x56,
-				    0x80, 0xab, 0xcd, 0xef };
-	static const u8 none[12] = { 0x11, 0x40, 0x12, 0x34, 0x00, 0xff, 0xff, 0xff,
-				     0x00, 0x00, 0x00, 0x01 };
+	static const u8 all[12] = { 0x05, 0xf0, 0xff, 0xff, 0x00, 0x12,
+				    0x34, 0x56, 0x80, 0xab, 0xcd, 0xef };
+	static const u8 none[12] = { 0x11, 0x40, 0x12, 0x34, 0x00, 0xff,
+				     0xff, 0xff, 0x00, 0x00, 0x00, 0x01 };
 	struct rxo_bth b;
 
 	(void)state;
@@ -308,8 +308,7 @@ static void accessors(void **state)
 		if (strchr(row->headers, 't'))
 			assert_ptr_equal(rxo_pkt_atomic_eth(&skb), bytes + offset_of(row, 't'));
 		if (strchr(row->headers, 'K'))
-			assert_ptr_equal(rxo_pkt_atomic_ack_eth(&skb),
-					 bytes + offset_of(row, 'K'));
+			assert_ptr_equal(rxo_pkt_atomic_ack_eth(&skb), bytes + offset_of(row, 'K'));
 		if (strchr(row->headers, 'I'))
 			assert_ptr_equal(rxo_pkt_imm(&skb), bytes + offset_of(row, 'I'));
 		if (strchr(row->headers, 'H'))
@@ -320,14 +319,10 @@ static void accessors(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(table),
-		cmocka_unit_test(offsets),
-		cmocka_unit_test(bth),
-		cmocka_unit_test(aeth),
-		cmocka_unit_test(pads),
-		cmocka_unit_test(parse_every_length),
-		cmocka_unit_test(parse_random),
-		cmocka_unit_test(parse_too_long),
+		cmocka_unit_test(table),	cmocka_unit_test(offsets),
+		cmocka_unit_test(bth),		cmocka_unit_test(aeth),
+		cmocka_unit_test(pads),		cmocka_unit_test(parse_every_length),
+		cmocka_unit_test(parse_random), cmocka_unit_test(parse_too_long),
 		cmocka_unit_test(accessors),
 	};
 
