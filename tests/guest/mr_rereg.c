@@ -108,7 +108,9 @@ static void another_range(void **state)
 	second.mr = first.mr;
 	first.mr = NULL;
 	pair_move_checked(&pair, OP_WRITE, &from, &second, 1);
+	first.mr = second.mr;
 	assert_int_equal(try_write(&from, &first, second.mr, &pair), IBV_WC_REM_ACCESS_ERR);
+	first.mr = NULL;
 	buf_free(&from);
 	buf_free(&first);
 	buf_free(&second);
