@@ -1,0 +1,85 @@
+#!/bin/bash
+# SPDX-License-Identifier: GPL-2.0 OR Linux-OpenIB
+# base.sh KERNEL ROUNDS [PROGRAM...]: ours beside stock rxe; KERNEL may be empty for all. Each program's rows,
+# one a sample, go to build/bench/base/KERNEL.PROGRAM; samples.csv and table.txt are made of the newest of each.
+. "$(dirname "$0")/../scripts/lib.sh"
+
+# KERNEL, options for ./run vm (-: none), programs. Bandwidth at native speed; page faults, which are dear in a
+# User Mode Linux, in emulated guests; instructions where the clock counts them.
+plan()
+{
+	cat <<-'PLAN'
+	uml-fast - bw reg table late
+	stable - cold madvise
+	backports - cold madvise
+	backports --icount instr
+	PLAN
+}
+
+only_kernel=${1:-} rounds=${2:-5} chosen=("${@:3}")
+[[ $rounds =~ ^[1-9][0-9]*$ ]] || die "'$rounds' is no number of rounds"
+
+out=$SRC/build/bench/base
+mkdir -p "$out"
+"$SRC/scripts/host.sh" guest build bench
+# rows KERNEL: takes the rows from what the guest prints and adds the kernel and how busy this machine is.
+rows()
+{
+	local kernel=$1 line load release='' to=/dev/null
+	while read -r line; do
+		case $line in
+		ROW,*)
+			read -r load _ </proc/loadavg
+			echo "$(date -u +%FT%TZ),$kernel,$release,${line#ROW,},$load" >>"$to"
+			;;
+		'KERNEL '*) release=${line#KERNEL } ;;
+		'BEGIN '*)
+			to=$out/$kernel.${line#BEGIN }
+			: >"$to"
+			say "$kernel: ${line#BEGIN } (load $(cut -d' ' -f1 /proc/loadavg))"
+			;;
+		*) printf '%s\n' "$line" >&2 ;;
+		esac
+	done
+}
+
+wanted()
+{
+	local p
+	[ ${#chosen[@]} -gt 0 ] || return 0
+	for p in "${chosen[@]}"; do
+		[ "$p" != "$1" ] || return 0
+	done
+	return 1
+}
+
+rc=0
+while read -r kernel options programs; do
+	[ -z "$only_kernel" ] || [ "$kernel" = "$only_kernel" ] || continue
+	run=()
+	for p in $programs; do
+		! wanted "$p" || run+=("$p")
+	done
+	[ ${#run[@]} -gt 0 ] || continue
+	"$SRC/scripts/modules.sh" "$kernel"
+	"$SRC/scripts/programs.sh" "$kernel" benchmarks bench
+	cp "$SRC/benchmarks/lib/guest" "$SRC/build/$kernel/bench/"
+	[ "$options" != - ] || options=''
+	say "$kernel: ${run[*]}"
+	# shellcheck disable=SC2086
+	"$SRC/scripts/vm.sh" -k "$kernel" $options --no-build --no-links -t 3600 \
+		-d "$SRC/build/$kernel/bench" -e "BENCH_ROUNDS=$rounds" --log "$out/$kernel.klog" -- bash ./guest "${run[@]}" </dev/null | rows "$kernel" || rc=1
+done < <(plan)
+
+csv=$out/samples.csv
+{
+	echo 'time,kernel,release,part,driver,what,mode,bytes,qps,round,value,unit,load'
+	while read -r kernel _ programs; do
+		for p in $programs; do
+			[ ! -e "$out/$kernel.$p" ] || cat "$out/$kernel.$p"
+		done
+	done < <(plan)
+} >"$csv"
+python3 "$SRC/benchmarks/lib/report" "$csv" | tee "$out/table.txt"
+say "the samples are in $csv"
+[ $rc = 0 ] || die "a benchmark or a guest failed, see above"

@@ -1,0 +1,160 @@
+// SPDX-License-Identifier: GPL-2.0 OR Linux-OpenIB
+/*
+ * Bandwidth of write, read and send, pinned and warm ODP, and the latency of an 8-byte write. The
+ * samples of both drivers and both registrations alternate, so that what else the machine does
+ * meets all four.
+ */
+#include "bench.h"
+
+#define QPS	  4
+#define BUF_BYTES MIB
+
+struct lane {
+	enum driver driver;
+	int odp;
+	struct flow flows[QPS];
+};
+
+static struct rig rigs[DRIVERS];
+
+static void lane_open(struct lane *lane)
+{
+	unsigned int i;
+
+	for (i = 0; i < QPS; i++)
+		flow_open(&lane->flows[i], &rigs[lane->driver], BUF_BYTES,
+			  lane->odp ? IBV_ACCESS_ON_DEMAND : 0);
+}
+
+static void lane_close(struct lane *lane)
+{
+	unsigned int i;
+
+	for (i = 0; i < QPS; i++)
+		flow_close(&lane->flows[i]);
+}
+
+static void sample_rate(struct lane *lane, enum op op, size_t bytes, unsigned int qps,
+			unsigned int round)
+{
+	double duration = env_number("BENCH_SAMPLE_MS", 300) / 1e3;
+	unsigned int depth = bytes <= 4 * KIB ? 128 : bytes <= 64 * KIB ? 32 : 16;
+	enum ibv_wc_status failed;
+	double rate;
+
+	/* The first touches of the pages and of the caches are not the subject. */
+	rate = flows_rate(lane->flows, qps, op, bytes, depth, duration / 10, &failed);
+	if (rate >= 0)
+		rate = flows_rate(lane->flows, qps, op, bytes, depth, duration, &failed);
+	if (rate >= 0) {
+		row("bw", driver_names[lane->driver], op_name(op), mode_names[lane->odp], bytes,
+		    qps, round, rate, "MB/s");
+		return;
+	}
+	row_failed("bw", driver_names[lane->driver], op_name(op), mode_names[lane->odp], bytes, qps,
+		   round, ibv_wc_status_str(failed));
+	lane_close(lane);
+	lane_open(lane);
+}
+
+/* Eight bytes there, and when they are seen, eight bytes back; the time of one way. */
+static void sample_latency(struct lane *lane, unsigned int round)
+{
+	struct flow *there = &lane->flows[0], back = *there;
+	volatile uint64_t *at_b = there->to->addr, *at_a = there->from->addr;
+	unsigned long i, turns = env_number("BENCH_PING_PONGS", 1000);
+	double start = 0, bound = seconds() + 120;
+
+	back.a = there->b;
+	back.b = there->a;
+	back.from = there->to;
+	back.to = there->from;
+	back.posted = 0;
+	back.done = 0;
+	for (i = 1; i <= turns + 50; i++) {
+		unsigned long polls = 0;
+
+		if (i == 51)
+			start = seconds();
+		*at_a = i;
+		flow_post(there, OP_WRITE, 0, 0, 8);
+		while (*at_b != i)
+			if (++polls % 64 == 0)
+				sched_yield();
+		/* What comes back differs from what lies there. */
+		*at_b = i | 1UL << 63;
+		flow_post(&back, OP_WRITE, 0, 0, 8);
+		while (*at_a != (i | 1UL << 63))
+			if (++polls % 64 == 0)
+				sched_yield();
+		if (polls > 1000000 && seconds() > bound)
+			fail_because("an 8-byte write does not arrive");
+		flow_poll_cq(there, there->a.scq, &there->done);
+		flow_poll_cq(&back, back.a.scq, &back.done);
+	}
+	row("lat", driver_names[lane->driver], "write", mode_names[lane->odp], 8, 1, round,
+	    (seconds() - start) / turns / 2 * 1e6, "us");
+	while (there->posted != there->done || back.posted != back.done) {
+		flow_poll_cq(there, there->a.scq, &there->done);
+		flow_poll_cq(&back, back.a.scq, &back.done);
+		sched_yield();
+	}
+}
+
+static void memcpy_rate(void)
+{
+	uint8_t *from = map_pages(BUF_BYTES), *to = map_pages(BUF_BYTES);
+	unsigned int round, i;
+
+	memset(from, 1, BUF_BYTES);
+	for (round = 1; round <= ROUNDS; round++) {
+		double start;
+
+		memcpy(to, from, BUF_BYTES);
+		start = seconds();
+		for (i = 0; i < 500; i++) {
+			memcpy(to, from, BUF_BYTES);
+			asm volatile("" ::: "memory");
+		}
+		row("bw", "cpu", "memcpy", "-", BUF_BYTES, 1, round,
+		    500.0 * BUF_BYTES / (seconds() - start) / 1e6, "MB/s");
+	}
+}
+
+int main(void)
+{
+	static const enum op ops[] = { OP_WRITE, OP_READ, OP_SEND };
+	static const size_t sizes[] = { 4 * KIB, 64 * KIB, MIB };
+	static const unsigned int qps[] = { 1, 4 };
+	static struct lane lanes[2 * DRIVERS];
+	unsigned int n = 0, l, o, s, q, round;
+
+	for (l = 0; l < 2 * DRIVERS; l++) {
+		enum driver driver = l % DRIVERS;
+
+		if (!driver_wanted(driver))
+			continue;
+		if (l < DRIVERS)
+			driver_open(&rigs[driver], driver);
+		lanes[n].driver = driver;
+		lanes[n].odp = l / DRIVERS;
+		lane_open(&lanes[n++]);
+	}
+	memcpy_rate();
+	for (round = 1; round <= ROUNDS; round++) {
+		for (l = 0; l < n; l++)
+			sample_latency(&lanes[l], round);
+		for (o = 0; o < ARRAY_SIZE(ops); o++)
+			for (s = 0; s < ARRAY_SIZE(sizes); s++)
+				for (q = 0; q < ARRAY_SIZE(qps); q++)
+					for (l = 0; l < n; l++)
+						sample_rate(&lanes[l], ops[o], sizes[s], qps[q],
+							    round);
+	}
+	for (l = 0; l < n; l++)
+		lane_close(&lanes[l]);
+	for (l = 0; l < DRIVERS; l++)
+		if (driver_wanted(l))
+			rig_close(&rigs[l]);
+	return 0;
+}

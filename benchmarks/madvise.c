@@ -1,0 +1,90 @@
+// SPDX-License-Identifier: GPL-2.0 OR Linux-OpenIB
+/*
+ * madvise(MADV_DONTNEED) inside an ODP region and outside any: of 32 MiB that nobody ever
+ * touched, and of 64 MiB that are resident and, inside, known to the NIC. Elsewhere in the region
+ * the NIC has been at work, so that its notifier exists.
+ */
+#include "bench.h"
+
+#define REGION	  (256 * MIB)
+#define UNTOUCHED (32 * MIB)
+#define RESIDENT  (64 * MIB)
+#define CALLS	  21
+
+static double dontneed_us(uint8_t *addr, size_t bytes)
+{
+	double start = seconds();
+
+	assert_zero(madvise(addr, bytes, MADV_DONTNEED));
+	return (seconds() - start) * 1e6;
+}
+
+static void nic_writes(struct flow *flow, size_t from, size_t to)
+{
+	size_t at;
+
+	for (at = from; at < to; at += MIB) {
+		flow_post(flow, OP_WRITE, at, at, MIB);
+		while (flow->posted != flow->done) {
+			if (!flow_poll_cq(flow, flow->a.scq, &flow->done))
+				sched_yield();
+			if (flow->failed != IBV_WC_SUCCESS)
+				fail_because("write: %s", ibv_wc_status_str(flow->failed));
+		}
+	}
+}
+
+/* The region's first 32 MiB stay untouched, its next 64 are made resident, at its end one MiB is always. */
+static void measure(struct rig *rig, enum driver driver, uint8_t *outside, unsigned int round)
+{
+	const char *name = driver_names[driver];
+	double in[CALLS], out[CALLS];
+	struct conn conn = bench_conn();
+	struct flow flow = { 0 };
+	uint8_t *from = map_pages(REGION), *inside = map_pages(REGION);
+	unsigned int i;
+
+	ends_open(&flow.a, rig, &flow.b, rig, &conn);
+	flow.from = ibv_reg_mr(rig->pd, from, REGION, ACCESS_ALL | IBV_ACCESS_ON_DEMAND);
+	flow.to = ibv_reg_mr(rig->pd, inside, REGION, ACCESS_ALL | IBV_ACCESS_ON_DEMAND);
+	if (!flow.from || !flow.to)
+		fail_because("ibv_reg_mr: errno %d", errno);
+	nic_writes(&flow, REGION - MIB, REGION);
+
+	for (i = 0; i < CALLS; i++) {
+		out[i] = dontneed_us(outside, UNTOUCHED);
+		in[i] = dontneed_us(inside, UNTOUCHED);
+	}
+	row("madvise", name, "untouched outside", "-", UNTOUCHED, 1, round, median(out, CALLS),
+	    "us");
+	row("madvise", name, "untouched inside", "odp", UNTOUCHED, 1, round, median(in, CALLS),
+	    "us");
+
+	memset(outside + UNTOUCHED, 1, RESIDENT);
+	memset(inside + UNTOUCHED, 1, RESIDENT);
+	nic_writes(&flow, UNTOUCHED, UNTOUCHED + RESIDENT);
+	row("madvise", name, "resident outside", "-", RESIDENT, 1, round,
+	    dontneed_us(outside + UNTOUCHED, RESIDENT), "us");
+	row("madvise", name, "resident inside", "odp", RESIDENT, 1, round,
+	    dontneed_us(inside + UNTOUCHED, RESIDENT), "us");
+	flow_close(&flow);
+}
+
+int main(void)
+{
+	uint8_t *outside = map_pages(REGION);
+	struct rig rigs[DRIVERS];
+	unsigned int round, d;
+
+	for (d = 0; d < DRIVERS; d++)
+		if (driver_wanted(d))
+			driver_open(&rigs[d], d);
+	for (round = 1; round <= ROUNDS; round++)
+		for (d = 0; d < DRIVERS; d++)
+			if (driver_wanted(d))
+				measure(&rigs[d], d, outside, round);
+	for (d = 0; d < DRIVERS; d++)
+		if (driver_wanted(d))
+			rig_close(&rigs[d]);
+	return 0;
+}

@@ -1,0 +1,106 @@
+// SPDX-License-Identifier: GPL-2.0 OR Linux-OpenIB
+/*
+ * Registration and release of ODP regions from 1 MiB to 1 TiB over memory that nothing has
+ * touched, and the kernel memory that a region takes: what MemFree loses while many are
+ * registered.
+ */
+#include "bench.h"
+
+#define TIMED 9
+#define MANY  256
+
+static double mem_free_kib(void)
+{
+	FILE *f = fopen("/proc/meminfo", "r");
+	char line[128];
+	long kib = -1;
+
+	assert_non_null(f);
+	while (fgets(line, sizeof(line), f))
+		if (sscanf(line, "MemFree: %ld", &kib) == 1)
+			break;
+	fclose(f);
+	assert_true(kib > 0);
+	return kib;
+}
+
+static bool measure_time(struct rig *rig, enum driver driver, void *addr, size_t bytes,
+			 unsigned int round)
+{
+	double reg_us[TIMED], dereg_us[TIMED];
+	const char *name = driver_names[driver];
+	unsigned int i;
+
+	for (i = 0; i < TIMED; i++) {
+		double t0 = seconds(), t1;
+		struct ibv_mr *mr =
+			ibv_reg_mr(rig->pd, addr, bytes, ACCESS_ALL | IBV_ACCESS_ON_DEMAND);
+
+		t1 = seconds();
+		if (!mr) {
+			row_failed("reg", name, "register", "odp", bytes, 1, round,
+				   strerror(errno));
+			return false;
+		}
+		reg_us[i] = (t1 - t0) * 1e6;
+		t0 = seconds();
+		assert_zero(ibv_dereg_mr(mr));
+		dereg_us[i] = (seconds() - t0) * 1e6;
+	}
+	row("reg", name, "register", "odp", bytes, 1, round, median(reg_us, TIMED), "us");
+	row("reg", name, "release", "odp", bytes, 1, round, median(dereg_us, TIMED), "us");
+	return true;
+}
+
+static void measure_memory(struct rig *rig, enum driver driver, void *addr, size_t bytes,
+			   unsigned int round)
+{
+	struct ibv_mr *mrs[MANY];
+	double before, after;
+	unsigned int i;
+
+	before = mem_free_kib();
+	for (i = 0; i < MANY; i++) {
+		mrs[i] = ibv_reg_mr(rig->pd, addr, bytes, ACCESS_ALL | IBV_ACCESS_ON_DEMAND);
+		assert_non_null(mrs[i]);
+	}
+	after = mem_free_kib();
+	for (i = 0; i < MANY; i++)
+		assert_zero(ibv_dereg_mr(mrs[i]));
+	/* The releases' memory goes after RCU. */
+	usleep(100000);
+	row("reg", driver_names[driver], "kernel memory", "odp", bytes, 1, round,
+	    (before - after) / MANY, "KiB");
+}
+
+int main(void)
+{
+	static const size_t sizes[] = { MIB, 16 * MIB, 256 * MIB, GIB, 16 * GIB, 256 * GIB, TIB };
+	struct rig rigs[DRIVERS];
+	unsigned int round, s, d;
+
+	for (d = 0; d < DRIVERS; d++)
+		if (driver_wanted(d))
+			driver_open(&rigs[d], d);
+	for (round = 1; round <= ROUNDS; round++) {
+		for (s = 0; s < ARRAY_SIZE(sizes); s++) {
+			void *addr = mmap(NULL, sizes[s], PROT_NONE,
+					  MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+
+			if (addr == MAP_FAILED) {
+				row_failed("reg", "-", "mmap", "-", sizes[s], 1, round,
+					   strerror(errno));
+				continue;
+			}
+			for (d = 0; d < DRIVERS; d++)
+				if (driver_wanted(d) &&
+				    measure_time(&rigs[d], d, addr, sizes[s], round))
+					measure_memory(&rigs[d], d, addr, sizes[s], round);
+			munmap(addr, sizes[s]);
+		}
+	}
+	for (d = 0; d < DRIVERS; d++)
+		if (driver_wanted(d))
+			rig_close(&rigs[d]);
+	return 0;
+}
