@@ -31,20 +31,21 @@ files()
 #   PREFER_KERNEL_TYPES, PREFER_DEFINED_ATTRIBUTE_MACRO, EMBEDDED_FUNCTION_NAME, NAKED_SSCANF, ENOSYS, BIT_MACRO, VOLATILE, CAMELCASE
 checkpatch()
 {
-	local linux=$1 files=() command
+	local linux=$1 files=() command rc=0
 	command=(perl "$linux/scripts/checkpatch.pl" --no-tree --strict --terse --no-summary --show-types --max-line-length=100)
 	mapfile -t files < <(files kernel include | grep -E '\.[ch]$' | grep -v '^kernel/compat/')
 	[ ${#files[@]} -eq 0 ] ||
-		"${command[@]}" --ignore FILE_PATH_CHANGES,SPDX_LICENSE_TAG,ALLOC_WITH_SIZEOF -f "${files[@]}" || return 1
+		"${command[@]}" --ignore FILE_PATH_CHANGES,SPDX_LICENSE_TAG,ALLOC_WITH_SIZEOF -f "${files[@]}" || rc=1
 	mapfile -t files < <(files kernel/compat | grep -E '\.[ch]$')
 	[ ${#files[@]} -eq 0 ] ||
-		"${command[@]}" --ignore FILE_PATH_CHANGES,SPDX_LICENSE_TAG,COMPLEX_MACRO,MACRO_ARG_REUSE -f "${files[@]}" || return 1
+		"${command[@]}" --ignore FILE_PATH_CHANGES,SPDX_LICENSE_TAG,COMPLEX_MACRO,MACRO_ARG_REUSE -f "${files[@]}" || rc=1
 	mapfile -t files < <(files tests userspace examples benchmarks | grep -E '\.[ch]$' | grep -v '_packets\.h$')
 	[ ${#files[@]} -eq 0 ] ||
 		"${command[@]}" --ignore \
 			FILE_PATH_CHANGES,SPDX_LICENSE_TAG,LINE_SPACING,LONG_LINE_COMMENT,PREFER_KERNEL_TYPES \
 			--ignore PREFER_DEFINED_ATTRIBUTE_MACRO,EMBEDDED_FUNCTION_NAME,NAKED_SSCANF,ENOSYS,BIT_MACRO,VOLATILE,CAMELCASE \
-			-f "${files[@]}"
+			-f "${files[@]}" || rc=1
+	return $rc
 }
 
 spdx()
@@ -102,7 +103,7 @@ static()
 	rm -rf build/stable-check
 	scripts/modules.sh stable-check W=1 C=2 "CF=-D__CHECK_ENDIAN__ -Wno-context" || return 1
 	grep -q '^  CHECK ' build/stable-check/kbuild.log || { echo "sparse did not run"; return 1; }
-	! grep -E -A3 'warning:|error:|Warning:' build/stable-check/kbuild.log
+	! grep -E 'warning:|error:|Warning:' build/stable-check/kbuild.log | sort -u | grep .
 }
 
 run_check()
