@@ -45,7 +45,7 @@ checkpatch()
 			FILE_PATH_CHANGES,SPDX_LICENSE_TAG,LINE_SPACING,LONG_LINE_COMMENT,PREFER_KERNEL_TYPES \
 			--ignore PREFER_DEFINED_ATTRIBUTE_MACRO,EMBEDDED_FUNCTION_NAME,NAKED_SSCANF,ENOSYS,BIT_MACRO,VOLATILE,CAMELCASE \
 			-f "${files[@]}" || rc=1
-	return $rc
+	return "$rc"
 }
 
 spdx()
@@ -79,7 +79,7 @@ clang_format()
 	for f in "${c[@]}"; do
 		clang-format --style=file --dry-run -Werror "$f" >/dev/null 2>&1 || { echo "$f: ./run check --fix would change it"; rc=1; }
 	done
-	return $rc
+	return "$rc"
 }
 
 shell()
