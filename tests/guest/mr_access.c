@@ -9,7 +9,8 @@ static void refused(struct rig *rig, void *addr, size_t bytes, int access)
 	struct ibv_mr *mr = ibv_reg_mr(rig->pd, addr, bytes, access);
 
 	if (mr)
-		fail_because("a registration of %p, %zu bytes, access %#x was accepted", addr, bytes, access);
+		fail_because("a registration of %p, %zu bytes, access %#x was accepted", addr,
+			     bytes, access);
 }
 
 /* C10-57 and ibv_reg_mr(3): remote write and remote atomic want local write. */
@@ -92,4 +93,5 @@ static void keys_differ(void **state)
 	rig_close(&rig);
 }
 
-TEST_MAIN(TEST_BOTH(remote_write_wants_local_write), TEST_BOTH(ranges), TEST(pinned_wants_memory), TEST_BOTH(keys_differ))
+TEST_MAIN(TEST_BOTH(remote_write_wants_local_write), TEST_BOTH(ranges), TEST(pinned_wants_memory),
+	  TEST_BOTH(keys_differ))

@@ -5,7 +5,7 @@
  */
 #include "pair.h"
 
-#define BYTES	(64 * KIB)
+#define BYTES (64 * KIB)
 
 static void writes_stop(void **state)
 {
@@ -39,7 +39,8 @@ static void writes_stop(void **state)
 				assert_int_equal(errors, 0);
 				continue;
 			}
-			assert_int_equal(wc.status, errors++ ? IBV_WC_WR_FLUSH_ERR : IBV_WC_REM_ACCESS_ERR);
+			assert_int_equal(wc.status,
+					 errors++ ? IBV_WC_WR_FLUSH_ERR : IBV_WC_REM_ACCESS_ERR);
 		}
 		assert_memory_equal(copy, to.data, BYTES);
 		buf_free(&from);

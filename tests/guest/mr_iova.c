@@ -5,7 +5,7 @@
  */
 #include "pair.h"
 
-#define BYTES	(5 * PAGE + 100)
+#define BYTES (5 * PAGE + 100)
 
 static const uint64_t iovas[] = { 0, 0x10000, 1ULL << 46, 0xfffffffff0000000ULL };
 
@@ -24,8 +24,10 @@ static void through_iova(void **state)
 	for (i = 0; i < ARRAY_SIZE(iovas); i++) {
 		buf_map(&from, MEM_ANON, BYTES, 17);
 		buf_map(&to, MEM_ANON, BYTES, 17);
-		from.mr = ibv_reg_mr_iova(pair.a.rig->pd, from.data, BYTES, iovas[i] + 17 + 3 * PAGE, ACCESS_ALL | odp);
-		to.mr = ibv_reg_mr_iova(pair.b.rig->pd, to.data, BYTES, iovas[i] + 17, ACCESS_ALL | odp);
+		from.mr = ibv_reg_mr_iova(pair.a.rig->pd, from.data, BYTES,
+					  iovas[i] + 17 + 3 * PAGE, ACCESS_ALL | odp);
+		to.mr = ibv_reg_mr_iova(pair.b.rig->pd, to.data, BYTES, iovas[i] + 17,
+					ACCESS_ALL | odp);
 		assert_non_null(from.mr);
 		assert_non_null(to.mr);
 		pattern_fill(from.data, BYTES, i, 0);

@@ -4,13 +4,15 @@
 
 #include <sys/mman.h>
 
-static const size_t sizes[] = { 1 * GIB, 2 * GIB, 3 * GIB, 4 * GIB, 64 * GIB, 127 * GIB, 256 * GIB, TIB };
+static const size_t sizes[] = { 1 * GIB,  2 * GIB,   3 * GIB,	4 * GIB,
+				64 * GIB, 127 * GIB, 256 * GIB, TIB };
 
 static void reserve(struct buf *buf, size_t bytes)
 {
 	memset(buf, 0, sizeof(*buf));
 	buf->fd = -1;
-	buf->map = mmap(NULL, bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+	buf->map = mmap(NULL, bytes, PROT_READ | PROT_WRITE,
+			MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
 	assert_ptr_not_equal(buf->map, MAP_FAILED);
 	buf->map_bytes = bytes;
 	buf->data = buf->map;

@@ -8,9 +8,10 @@
 #include <rdma/ib_user_verbs.h>
 #include <unistd.h>
 
-#define BYTES	10000UL
+#define BYTES 10000UL
 
-static enum ibv_wc_status try_write(struct buf *from, struct buf *to, struct ibv_mr *mr, struct pair *pair)
+static enum ibv_wc_status try_write(struct buf *from, struct buf *to, struct ibv_mr *mr,
+				    struct pair *pair)
 {
 	struct ibv_sge sge = buf_sge(from, 0, 64);
 	struct ibv_send_wr wr = wr_rdma(IBV_WR_RDMA_WRITE, &sge, 1, to, 0);
@@ -21,7 +22,8 @@ static enum ibv_wc_status try_write(struct buf *from, struct buf *to, struct ibv
 }
 
 /* 0 or an errno; the keys are the new ones after it. */
-static int rereg(struct ibv_mr *mr, int flags, struct ibv_pd *pd, void *addr, size_t bytes, int access)
+static int rereg(struct ibv_mr *mr, int flags, struct ibv_pd *pd, void *addr, size_t bytes,
+		 int access)
 {
 	struct ib_uverbs_rereg_mr_resp resp = { 0 };
 	struct {

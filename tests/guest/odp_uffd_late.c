@@ -8,7 +8,7 @@
 #include <sys/mman.h>
 #include <unistd.h>
 
-#define LATE_MS	3000
+#define LATE_MS 3000
 
 /* Posts by hand: the completion must not be waited for before the neighbour has worked. */
 static void late(enum op op, bool source)
@@ -43,8 +43,10 @@ static void late(enum op op, bool source)
 	uffd_serve(&uffd, 6, LATE_MS);
 
 	sge = buf_sge(op == OP_READ ? to : from, 0, 3 * PAGE);
-	wr = wr_rdma(op == OP_READ ? IBV_WR_RDMA_READ : op == OP_SEND ? IBV_WR_SEND : IBV_WR_RDMA_WRITE, &sge, 1,
-		     op == OP_READ ? from : to, 0);
+	wr = wr_rdma(op == OP_READ ? IBV_WR_RDMA_READ :
+		     op == OP_SEND ? IBV_WR_SEND :
+				     IBV_WR_RDMA_WRITE,
+		     &sge, 1, op == OP_READ ? from : to, 0);
 	if (op == OP_SEND) {
 		struct ibv_sge dst = buf_sge(to, 0, 3 * PAGE);
 
@@ -65,7 +67,8 @@ static void late(enum op op, bool source)
 	if (op == OP_SEND)
 		cq_success(pair.b.rcq);
 	assert_int_equal(uffd.asked, 1);
-	printf("%s, late %s: %u writes of another QP meanwhile\n", op_name(op), source ? "source" : "target", others);
+	printf("%s, late %s: %u writes of another QP meanwhile\n", op_name(op),
+	       source ? "source" : "target", others);
 	assert_true(others >= 10);
 	pattern_check(to->data, PAGE, 5, 0, "before the late page");
 	if (source)
@@ -82,12 +85,36 @@ static void late(enum op op, bool source)
 	pair_close(&pair);
 }
 
-static void write_target(void **state) { (void)state; late(OP_WRITE, false); }
-static void write_source(void **state) { (void)state; late(OP_WRITE, true); }
-static void read_target(void **state) { (void)state; late(OP_READ, false); }
-static void read_source(void **state) { (void)state; late(OP_READ, true); }
-static void send_target(void **state) { (void)state; late(OP_SEND, false); }
-static void send_source(void **state) { (void)state; late(OP_SEND, true); }
+static void write_target(void **state)
+{
+	(void)state;
+	late(OP_WRITE, false);
+}
+static void write_source(void **state)
+{
+	(void)state;
+	late(OP_WRITE, true);
+}
+static void read_target(void **state)
+{
+	(void)state;
+	late(OP_READ, false);
+}
+static void read_source(void **state)
+{
+	(void)state;
+	late(OP_READ, true);
+}
+static void send_target(void **state)
+{
+	(void)state;
+	late(OP_SEND, false);
+}
+static void send_source(void **state)
+{
+	(void)state;
+	late(OP_SEND, true);
+}
 
-TEST_MAIN(TEST(write_target), TEST(write_source), TEST(read_target), TEST(read_source), TEST(send_target),
-	  TEST(send_source))
+TEST_MAIN(TEST(write_target), TEST(write_source), TEST(read_target), TEST(read_source),
+	  TEST(send_target), TEST(send_source))

@@ -29,7 +29,8 @@ static void hang_there(enum op op, enum ending ending, int ready)
 	never = op == OP_READ ? &from : &to;
 	uffd_register(&uffd, never->data, PAGE);
 	sge = buf_sge(op == OP_READ ? &to : &from, 0, PAGE);
-	wr = wr_rdma(op == OP_READ ? IBV_WR_RDMA_READ : IBV_WR_RDMA_WRITE, &sge, 1, op == OP_READ ? &from : &to, 0);
+	wr = wr_rdma(op == OP_READ ? IBV_WR_RDMA_READ : IBV_WR_RDMA_WRITE, &sge, 1,
+		     op == OP_READ ? &from : &to, 0);
 	end_post(&pair.a, &wr);
 	/* The handler was asked: the fault is under way, and stays so. */
 	while (read(uffd.fd, &(struct { char msg[32]; }){ 0 }, 32) != 32)
@@ -49,7 +50,8 @@ static void hang_there(enum op op, enum ending ending, int ready)
 			_exit(4);
 		break;
 	case DESTROY:
-		if (ibv_destroy_qp(pair.a.qp) || ibv_destroy_qp(pair.b.qp) || ibv_dereg_mr(never->mr))
+		if (ibv_destroy_qp(pair.a.qp) || ibv_destroy_qp(pair.b.qp) ||
+		    ibv_dereg_mr(never->mr))
 			_exit(5);
 		break;
 	}
@@ -81,8 +83,10 @@ static void ends_promptly(enum op op, enum ending ending)
 	{
 		struct buf from, to;
 
-		buf_make(&from, pair.a.rig->pd, MEM_ANON, 10000, 1, ACCESS_ALL | IBV_ACCESS_ON_DEMAND);
-		buf_make(&to, pair.b.rig->pd, MEM_ANON, 10000, 2, ACCESS_ALL | IBV_ACCESS_ON_DEMAND);
+		buf_make(&from, pair.a.rig->pd, MEM_ANON, 10000, 1,
+			 ACCESS_ALL | IBV_ACCESS_ON_DEMAND);
+		buf_make(&to, pair.b.rig->pd, MEM_ANON, 10000, 2,
+			 ACCESS_ALL | IBV_ACCESS_ON_DEMAND);
 		pair_move_checked(&pair, OP_WRITE, &from, &to, 1);
 		buf_free(&from);
 		buf_free(&to);
@@ -120,9 +124,25 @@ static void run(enum ending ending)
 	ends_promptly(OP_READ, ending);
 }
 
-static void killed(void **state) { (void)state; run(KILL); }
-static void exits(void **state) { (void)state; run(EXIT); }
-static void deregisters(void **state) { (void)state; run(DEREG); }
-static void destroys(void **state) { (void)state; run(DESTROY); }
+static void killed(void **state)
+{
+	(void)state;
+	run(KILL);
+}
+static void exits(void **state)
+{
+	(void)state;
+	run(EXIT);
+}
+static void deregisters(void **state)
+{
+	(void)state;
+	run(DEREG);
+}
+static void destroys(void **state)
+{
+	(void)state;
+	run(DESTROY);
+}
 
 TEST_MAIN(TEST(killed), TEST(exits), TEST(deregisters), TEST(destroys))

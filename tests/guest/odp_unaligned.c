@@ -11,10 +11,10 @@
 static const size_t offsets[] = { 0, 1, 7, 8, 255, 2049, 4088, 4095 };
 static const long around[] = { 1, 255, 256, 257, 1023, 1025, 4095, 4096, 4097, 8191, 8193, 12289 };
 
-#define SPAN	(8 * PAGE)
+#define SPAN (8 * PAGE)
 
-static void one_case(struct pair *pair, enum op op, struct buf *from, struct buf *to, size_t from_at, size_t to_at,
-		     size_t bytes, uint32_t seed)
+static void one_case(struct pair *pair, enum op op, struct buf *from, struct buf *to,
+		     size_t from_at, size_t to_at, size_t bytes, uint32_t seed)
 {
 	char what[120];
 	size_t end = to_at + bytes;
@@ -67,15 +67,36 @@ static void run(enum op op)
 		pair_open(&pair, &conn);
 		rig_need_odp(&pair.rig, 0, 0);
 		for (ends = 0; ends < 4; ends++)
-			combination(&pair, op, ends & 1 ? IBV_ACCESS_ON_DEMAND : 0, ends & 2 ? IBV_ACCESS_ON_DEMAND : 0);
+			combination(&pair, op, ends & 1 ? IBV_ACCESS_ON_DEMAND : 0,
+				    ends & 2 ? IBV_ACCESS_ON_DEMAND : 0);
 		pair_close(&pair);
 	}
 }
 
-static void write_(void **state) { (void)state; run(OP_WRITE); }
-static void write_imm(void **state) { (void)state; run(OP_WRITE_IMM); }
-static void read_(void **state) { (void)state; run(OP_READ); }
-static void send_(void **state) { (void)state; run(OP_SEND); }
-static void send_imm(void **state) { (void)state; run(OP_SEND_IMM); }
+static void write_(void **state)
+{
+	(void)state;
+	run(OP_WRITE);
+}
+static void write_imm(void **state)
+{
+	(void)state;
+	run(OP_WRITE_IMM);
+}
+static void read_(void **state)
+{
+	(void)state;
+	run(OP_READ);
+}
+static void send_(void **state)
+{
+	(void)state;
+	run(OP_SEND);
+}
+static void send_imm(void **state)
+{
+	(void)state;
+	run(OP_SEND_IMM);
+}
 
 TEST_MAIN(TEST(write_), TEST(write_imm), TEST(read_), TEST(send_), TEST(send_imm))

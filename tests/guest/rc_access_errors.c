@@ -7,19 +7,19 @@
 
 struct attempt {
 	enum ibv_wr_opcode opcode;
-	int mr_access;			/* of the target */
+	int mr_access; /* of the target */
 	int qp_access;
-	int64_t offset;			/* of the target's start */
+	int64_t offset; /* of the target's start */
 	uint32_t bytes;
 	uint32_t key_xor;
 	bool other_pd;
 };
 
-#define TARGET_BYTES	9000
-#define LOCAL		IBV_ACCESS_LOCAL_WRITE
-#define WRITE		IBV_ACCESS_REMOTE_WRITE
-#define READ		IBV_ACCESS_REMOTE_READ
-#define ATOMIC		IBV_ACCESS_REMOTE_ATOMIC
+#define TARGET_BYTES 9000
+#define LOCAL	     IBV_ACCESS_LOCAL_WRITE
+#define WRITE	     IBV_ACCESS_REMOTE_WRITE
+#define READ	     IBV_ACCESS_REMOTE_READ
+#define ATOMIC	     IBV_ACCESS_REMOTE_ATOMIC
 
 static const struct attempt attempts[] = {
 	{ IBV_WR_RDMA_WRITE, ACCESS_ALL, ACCESS_ALL, 0, 64, .key_xor = 0x100 },
@@ -42,7 +42,8 @@ static const struct attempt attempts[] = {
 	{ IBV_WR_ATOMIC_FETCH_AND_ADD, ACCESS_ALL, WRITE | READ, 0, 8 },
 };
 
-static void post_attempt(struct pair *pair, const struct attempt *at, struct buf *local, struct buf *target)
+static void post_attempt(struct pair *pair, const struct attempt *at, struct buf *local,
+			 struct buf *target)
 {
 	struct ibv_sge sge = buf_sge(local, 0, at->bytes);
 	struct ibv_send_wr wr;
@@ -85,7 +86,8 @@ static void run(const struct attempt *at, void **state)
 	post_attempt(&pair, at, &local, &target);
 	wc = cq_wait(pair.a.scq);
 	if (!owed(at, wc.status))
-		fail_because("attempt %zu: completion \"%s\"", at - attempts, ibv_wc_status_str(wc.status));
+		fail_because("attempt %zu: completion \"%s\"", at - attempts,
+			     ibv_wc_status_str(wc.status));
 	end_await_state(&pair.a, IBV_QPS_ERR);
 	end_await_state(&pair.b, IBV_QPS_ERR);
 	/* A write of many packets is refused by its first, with the length of all of them. */

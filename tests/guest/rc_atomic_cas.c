@@ -2,11 +2,12 @@
 /* Compare and swap: swaps on a match only, and the original value always comes back. */
 #include "pair.h"
 
-static uint64_t cas(struct pair *pair, struct buf *local, struct buf *remote, size_t at, uint64_t compare,
-		    uint64_t swap)
+static uint64_t cas(struct pair *pair, struct buf *local, struct buf *remote, size_t at,
+		    uint64_t compare, uint64_t swap)
 {
 	struct ibv_sge sge = buf_sge(local, 0, 8);
-	struct ibv_send_wr wr = wr_atomic(IBV_WR_ATOMIC_CMP_AND_SWP, &sge, remote, at, compare, swap);
+	struct ibv_send_wr wr =
+		wr_atomic(IBV_WR_ATOMIC_CMP_AND_SWP, &sge, remote, at, compare, swap);
 	struct ibv_wc wc;
 
 	end_post(&pair->a, &wr);
@@ -31,7 +32,8 @@ static void swaps_on_match(void **state)
 	buf_make(&remote, pair.b.rig->pd, MEM_ANON, 8192, 0, ACCESS_ALL | odp);
 	target = (uint64_t *)(remote.data + 4088);
 	*target = 0x1122334455667788ULL;
-	assert_true(cas(&pair, &local, &remote, 4088, 0x1122334455667788ULL, 42) == 0x1122334455667788ULL);
+	assert_true(cas(&pair, &local, &remote, 4088, 0x1122334455667788ULL, 42) ==
+		    0x1122334455667788ULL);
 	assert_true(*target == 42);
 	assert_true(cas(&pair, &local, &remote, 4088, 41, 7) == 42);
 	assert_true(*target == 42);

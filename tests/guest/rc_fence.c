@@ -2,7 +2,7 @@
 /* A fence: a request that carries it starts when all earlier reads and atomics are done, so it sends what they brought. */
 #include "pair.h"
 
-#define BYTES	20000UL
+#define BYTES 20000UL
 
 static void read_then_fenced_write(void **state)
 {

@@ -17,7 +17,7 @@ static void everything_is_flushed(void **state)
 	int i;
 
 	(void)state;
-	conn.min_rnr_timer = 30;	/* 327 ms: the first send is still waiting */
+	conn.min_rnr_timer = 30; /* 327 ms: the first send is still waiting */
 	pair_open(&pair, &conn);
 	buf_make(&from, pair.a.rig->pd, MEM_ANON, 64, 0, ACCESS_ALL);
 	buf_make(&to, pair.a.rig->pd, MEM_ANON, 64, 0, ACCESS_ALL);

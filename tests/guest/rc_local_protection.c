@@ -132,4 +132,5 @@ static void receive_too_short(void **state)
 	pair_close(&pair);
 }
 
-TEST_MAIN(TEST_BOTH(write_and_send), TEST_BOTH(read_into), TEST_BOTH(receive_into), TEST_BOTH(receive_too_short))
+TEST_MAIN(TEST_BOTH(write_and_send), TEST_BOTH(read_into), TEST_BOTH(receive_into),
+	  TEST_BOTH(receive_too_short))

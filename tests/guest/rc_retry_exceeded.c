@@ -14,7 +14,7 @@ static void silent_peer(uint8_t retry_cnt)
 	struct pair pair;
 
 	conn.retry_cnt = retry_cnt;
-	conn.timeout = 12;	/* 17 ms */
+	conn.timeout = 12; /* 17 ms */
 	pair_open(&pair, &conn);
 	buf_make(&from, pair.a.rig->pd, MEM_ANON, 64, 0, ACCESS_ALL);
 	buf_make(&to, pair.b.rig->pd, MEM_ANON, 64, 0, ACCESS_ALL);

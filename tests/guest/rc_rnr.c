@@ -26,7 +26,7 @@ static void seven_is_for_ever(void **state)
 	int i, odp;
 
 	conn.rnr_retry = 7;
-	conn.min_rnr_timer = 14;	/* 1.28 ms */
+	conn.min_rnr_timer = 14; /* 1.28 ms */
 	pair_open(&pair, &conn);
 	odp = mode(&pair.rig, state);
 	buf_make(&from, pair.a.rig->pd, MEM_ANON, 9000, 5, ACCESS_ALL | odp);

@@ -2,9 +2,9 @@
 /* Scatter and gather: pieces of several regions, empty ones among them, become one message and are laid out again. */
 #include "pair.h"
 
-#define BYTES	20000UL
+#define BYTES 20000UL
 
-static const size_t cuts[] = { 0, 1, 4097, 4097, BYTES };	/* four pieces, one of them empty */
+static const size_t cuts[] = { 0, 1, 4097, 4097, BYTES }; /* four pieces, one of them empty */
 
 /* Piece i lies at another place of the buffer than its turn tells. */
 static void pieces(struct ibv_sge *sge, struct buf *buf)
@@ -37,7 +37,8 @@ static void run(void **state, enum ibv_wr_opcode opcode)
 		end_post(&pair.a, &wr);
 		cq_success(pair.a.scq);
 		for (i = 0; i < 4; i++)
-			pattern_check((void *)src[i].addr, src[i].length, 21, cuts[i], "a scattered read");
+			pattern_check((void *)src[i].addr, src[i].length, 21, cuts[i],
+				      "a scattered read");
 	} else {
 		for (i = 0; i < 4; i++)
 			pattern_fill((void *)src[i].addr, src[i].length, 22, cuts[i]);
@@ -49,7 +50,8 @@ static void run(void **state, enum ibv_wr_opcode opcode)
 		if (opcode == IBV_WR_SEND) {
 			assert_int_equal(cq_success(pair.b.rcq).byte_len, BYTES);
 			for (i = 0; i < 4; i++)
-				pattern_check((void *)dst[i].addr, dst[i].length, 22, cuts[i], "a scattered receive");
+				pattern_check((void *)dst[i].addr, dst[i].length, 22, cuts[i],
+					      "a scattered receive");
 		} else {
 			pattern_check(flat.data, BYTES, 22, 0, "a gathered write");
 		}
@@ -60,8 +62,17 @@ static void run(void **state, enum ibv_wr_opcode opcode)
 	pair_close(&pair);
 }
 
-static void gather_write(void **state) { run(state, IBV_WR_RDMA_WRITE); }
-static void scatter_read(void **state) { run(state, IBV_WR_RDMA_READ); }
-static void gather_and_scatter_send(void **state) { run(state, IBV_WR_SEND); }
+static void gather_write(void **state)
+{
+	run(state, IBV_WR_RDMA_WRITE);
+}
+static void scatter_read(void **state)
+{
+	run(state, IBV_WR_RDMA_READ);
+}
+static void gather_and_scatter_send(void **state)
+{
+	run(state, IBV_WR_SEND);
+}
 
 TEST_MAIN(TEST_BOTH(gather_write), TEST_BOTH(scatter_read), TEST_BOTH(gather_and_scatter_send))

@@ -48,7 +48,8 @@ static void two_connections(void **state)
 		assert_int_equal(wc.byte_len, BYTES);
 		/* Each connection keeps its order. */
 		assert_int_equal(wc.imm_data, i);
-		pattern_check(to.data + wc.wr_id * BYTES, BYTES, 1, (size_t)wc.imm_data * BYTES, "an SRQ receive");
+		pattern_check(to.data + wc.wr_id * BYTES, BYTES, 1, (size_t)wc.imm_data * BYTES,
+			      "an SRQ receive");
 		cq_success(i % 2 ? c.scq : pair.a.scq);
 	}
 	buf_free(&from);
@@ -70,7 +71,7 @@ static void empty_is_rnr(void **state)
 
 	(void)state;
 	conn.srq_b = true;
-	conn.min_rnr_timer = 20;	/* 10 ms */
+	conn.min_rnr_timer = 20; /* 10 ms */
 	pair_open(&pair, &conn);
 	buf_make(&from, pair.a.rig->pd, MEM_ANON, BYTES, 5, ACCESS_ALL);
 	buf_make(&to, pair.b.rig->pd, MEM_ANON, BYTES, 6, ACCESS_ALL);

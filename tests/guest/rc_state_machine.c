@@ -2,8 +2,8 @@
 /* The QP's states: the allowed transitions with their required attributes, the others refused, and what each lets post. */
 #include "pair.h"
 
-static const enum ibv_qp_state states[] = { IBV_QPS_RESET, IBV_QPS_INIT, IBV_QPS_RTR, IBV_QPS_RTS, IBV_QPS_SQD,
-					    IBV_QPS_ERR };
+static const enum ibv_qp_state states[] = { IBV_QPS_RESET, IBV_QPS_INIT, IBV_QPS_RTR,
+					    IBV_QPS_RTS,   IBV_QPS_SQD,	 IBV_QPS_ERR };
 
 static int step(struct end *end, struct end *other, enum ibv_qp_state to, const struct conn *conn)
 {
@@ -19,7 +19,8 @@ static int step(struct end *end, struct end *other, enum ibv_qp_state to, const 
 	}
 }
 
-static void bring_to(struct end *end, struct end *other, enum ibv_qp_state to, const struct conn *conn)
+static void bring_to(struct end *end, struct end *other, enum ibv_qp_state to,
+		     const struct conn *conn)
 {
 	enum ibv_qp_state from = end_state(end);
 
@@ -73,7 +74,8 @@ static void transitions(void **state)
 	for (i = 0; i < ARRAY_SIZE(states); i++) {
 		for (j = 0; j < ARRAY_SIZE(states); j++) {
 			/* The attributes of RTR to RTS are not those that RTS to RTS and SQD to RTS allow. */
-			if (states[j] == IBV_QPS_RTS && (states[i] == IBV_QPS_RTS || states[i] == IBV_QPS_SQD))
+			if (states[j] == IBV_QPS_RTS &&
+			    (states[i] == IBV_QPS_RTS || states[i] == IBV_QPS_SQD))
 				continue;
 			/* RESET to ERR is allowed by the specification and needed by nobody: not asserted. */
 			if (states[i] == IBV_QPS_RESET && states[j] == IBV_QPS_ERR)
@@ -82,7 +84,8 @@ static void transitions(void **state)
 			if (states[i] == IBV_QPS_SQD && states[j] == IBV_QPS_SQD)
 				continue;
 			bring_to(&pair.a, &pair.b, states[i], &conn);
-			if (!step(&pair.a, &pair.b, states[j], &conn) != allowed(states[i], states[j]))
+			if (!step(&pair.a, &pair.b, states[j], &conn) !=
+			    allowed(states[i], states[j]))
 				fail_because("%d -> %d is %s", states[i], states[j],
 					     allowed(states[i], states[j]) ? "refused" : "allowed");
 			if (!allowed(states[i], states[j]))
@@ -103,8 +106,10 @@ static void required_attributes(void **state)
 	assert_zero(end_set_state(&pair.a, IBV_QPS_RESET));
 	assert_int_not_equal(ibv_modify_qp(pair.a.qp, &attr, IBV_QP_STATE | IBV_QP_PORT), 0);
 	attr.port_num = 2;
-	assert_int_not_equal(ibv_modify_qp(pair.a.qp, &attr, IBV_QP_STATE | IBV_QP_PORT | IBV_QP_PKEY_INDEX |
-					   IBV_QP_ACCESS_FLAGS), 0);
+	assert_int_not_equal(ibv_modify_qp(pair.a.qp, &attr,
+					   IBV_QP_STATE | IBV_QP_PORT | IBV_QP_PKEY_INDEX |
+						   IBV_QP_ACCESS_FLAGS),
+			     0);
 	assert_zero(end_to_init(&pair.a, &conn));
 	attr.qp_state = IBV_QPS_RTR;
 	assert_int_not_equal(ibv_modify_qp(pair.a.qp, &attr, IBV_QP_STATE), 0);
@@ -157,9 +162,12 @@ static void query_tells_what_was_set(void **state)
 	conn.timeout = 19;
 	conn.min_rnr_timer = 9;
 	pair_open(&pair, &conn);
-	assert_zero(ibv_query_qp(pair.a.qp, &attr, IBV_QP_STATE | IBV_QP_PATH_MTU | IBV_QP_RETRY_CNT | IBV_QP_RNR_RETRY |
-				 IBV_QP_TIMEOUT | IBV_QP_MIN_RNR_TIMER | IBV_QP_DEST_QPN | IBV_QP_ACCESS_FLAGS |
-				 IBV_QP_AV | IBV_QP_CAP, &init));
+	assert_zero(ibv_query_qp(pair.a.qp, &attr,
+				 IBV_QP_STATE | IBV_QP_PATH_MTU | IBV_QP_RETRY_CNT |
+					 IBV_QP_RNR_RETRY | IBV_QP_TIMEOUT | IBV_QP_MIN_RNR_TIMER |
+					 IBV_QP_DEST_QPN | IBV_QP_ACCESS_FLAGS | IBV_QP_AV |
+					 IBV_QP_CAP,
+				 &init));
 	assert_int_equal(attr.qp_state, IBV_QPS_RTS);
 	assert_int_equal(attr.path_mtu, IBV_MTU_512);
 	assert_int_equal(attr.retry_cnt, 5);
@@ -176,4 +184,5 @@ static void query_tells_what_was_set(void **state)
 	pair_close(&pair);
 }
 
-TEST_MAIN(TEST(transitions), TEST(required_attributes), TEST(what_may_be_posted), TEST(query_tells_what_was_set))
+TEST_MAIN(TEST(transitions), TEST(required_attributes), TEST(what_may_be_posted),
+	  TEST(query_tells_what_was_set))

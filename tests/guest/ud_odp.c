@@ -5,8 +5,8 @@
  */
 #include "pair.h"
 
-#define GRH	40UL
-#define BYTES	4000UL
+#define GRH   40UL
+#define BYTES 4000UL
 
 static void cold(void **state)
 {
@@ -22,8 +22,10 @@ static void cold(void **state)
 	pair_open(&pair, &conn);
 	rig_need_odp(&pair.rig, 0, IBV_ODP_SUPPORT_SEND | IBV_ODP_SUPPORT_RECV);
 	for (i = 0; i < 8; i++) {
-		buf_make(&from, pair.a.rig->pd, MEM_SHARED, BYTES, 4000 + i, ACCESS_ALL | IBV_ACCESS_ON_DEMAND);
-		buf_make(&to, pair.b.rig->pd, MEM_ANON, BYTES + GRH, 4080 + i, ACCESS_ALL | IBV_ACCESS_ON_DEMAND);
+		buf_make(&from, pair.a.rig->pd, MEM_SHARED, BYTES, 4000 + i,
+			 ACCESS_ALL | IBV_ACCESS_ON_DEMAND);
+		buf_make(&to, pair.b.rig->pd, MEM_ANON, BYTES + GRH, 4080 + i,
+			 ACCESS_ALL | IBV_ACCESS_ON_DEMAND);
 		/* In the page cache, and in no page table of this mapping. */
 		pattern_fill(from.alias + from.guard_before, BYTES, i, 0);
 		src = buf_sge(&from, 0, BYTES);

@@ -13,7 +13,8 @@ static void ud_conn(struct conn *conn, bool wire)
 	conn->wire = wire;
 }
 
-static struct ibv_wc datagram(struct pair *pair, struct buf *from, struct buf *to, size_t bytes, bool imm)
+static struct ibv_wc datagram(struct pair *pair, struct buf *from, struct buf *to, size_t bytes,
+			      bool imm)
 {
 	struct ibv_sge src = buf_sge(from, 0, bytes), dst = buf_sge(to, 0, GRH + bytes);
 	struct ibv_send_wr wr = wr_make(imm ? IBV_WR_SEND_WITH_IMM : IBV_WR_SEND, &src, 1);
@@ -74,10 +75,22 @@ static void run(void **state, bool wire, bool ipv6)
 	pair_close(&pair);
 }
 
-static void ipv4(void **state) { run(state, false, false); }
-static void ipv6(void **state) { run(state, false, true); }
-static void ipv4_wire(void **state) { run(state, true, false); }
-static void ipv6_wire(void **state) { run(state, true, true); }
+static void ipv4(void **state)
+{
+	run(state, false, false);
+}
+static void ipv6(void **state)
+{
+	run(state, false, true);
+}
+static void ipv4_wire(void **state)
+{
+	run(state, true, false);
+}
+static void ipv6_wire(void **state)
+{
+	run(state, true, true);
+}
 
 static void wrong_qkey_is_dropped(void **state)
 {
@@ -140,5 +153,5 @@ static void no_receive_is_dropped(void **state)
 	pair_close(&pair);
 }
 
-TEST_MAIN(TEST_BOTH(ipv4), TEST_BOTH(ipv6), TEST_BOTH(ipv4_wire), TEST_BOTH(ipv6_wire), TEST(wrong_qkey_is_dropped),
-	  TEST(no_receive_is_dropped))
+TEST_MAIN(TEST_BOTH(ipv4), TEST_BOTH(ipv6), TEST_BOTH(ipv4_wire), TEST_BOTH(ipv6_wire),
+	  TEST(wrong_qkey_is_dropped), TEST(no_receive_is_dropped))

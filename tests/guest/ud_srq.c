@@ -2,9 +2,9 @@
 /* UD over a shared receive queue. */
 #include "pair.h"
 
-#define GRH	40UL
-#define BYTES	1000UL
-#define N	16
+#define GRH   40UL
+#define BYTES 1000UL
+#define N     16
 
 static void many_datagrams(void **state)
 {

@@ -11,10 +11,8 @@
 
 static void bytes_go_in_and_out(void **state)
 {
-	static const size_t offsets[] = { 0,	1,     4095,
-					  4096, 65535, HUGE_BYTES - 3 };
-	static const size_t lengths[] = { 1,	2,     4095,  4096,
-					  4097, 65536, 65537, 300001 };
+	static const size_t offsets[] = { 0, 1, 4095, 4096, 65535, HUGE_BYTES - 3 };
+	static const size_t lengths[] = { 1, 2, 4095, 4096, 4097, 65536, 65537, 300001 };
 	size_t bytes = 3 * HUGE_BYTES, i, j;
 	uint8_t *map = umem_map(bytes);
 	int fd = umem_region(map, bytes);
@@ -23,14 +21,11 @@ static void bytes_go_in_and_out(void **state)
 	for (i = 0; i < ARRAY_SIZE(offsets); i++) {
 		for (j = 0; j < ARRAY_SIZE(lengths); j++) {
 			assert_zero(madvise(map, bytes, MADV_DONTNEED));
-			umem_fill(fd, map + offsets[i], lengths[j],
-				  i * 100 + j);
-			pattern_check(map + offsets[i], lengths[j], i * 100 + j,
-				      0, "written through the region");
-			pattern_fill(map + offsets[i], lengths[j],
-				     i * 100 + j + 1, 0);
-			umem_check(fd, map + offsets[i], lengths[j],
-				   i * 100 + j + 1);
+			umem_fill(fd, map + offsets[i], lengths[j], i * 100 + j);
+			pattern_check(map + offsets[i], lengths[j], i * 100 + j, 0,
+				      "written through the region");
+			pattern_fill(map + offsets[i], lengths[j], i * 100 + j + 1, 0);
+			umem_check(fd, map + offsets[i], lengths[j], i * 100 + j + 1);
 			/* The neighbours are as they were. */
 			assert_int_equal(map[offsets[i] + lengths[j]], 0);
 			assert_true(!offsets[i] || !map[offsets[i] - 1]);
@@ -61,8 +56,7 @@ static void a_long_fault_goes_in_passes(void **state)
 
 static void bounds_are_kept(void **state)
 {
-	uint8_t *map = umem_map(HUGE_BYTES), *at = map + 1000,
-		buf[8192] = { 0 };
+	uint8_t *map = umem_map(HUGE_BYTES), *at = map + 1000, buf[8192] = { 0 };
 	int fd = umem_region(at, 5000);
 	size_t done;
 
@@ -115,8 +109,8 @@ static void memory_follows_what_is_resident(void **state)
 	int fd;
 
 	(void)state;
-	map = mmap(NULL, bytes, PROT_READ | PROT_WRITE,
-		   MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+	map = mmap(NULL, bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE,
+		   -1, 0);
 	if (map == MAP_FAILED && errno == ENOMEM)
 		skip_because("no address space for a TiB here");
 	assert_ptr_not_equal(map, MAP_FAILED);
@@ -150,10 +144,8 @@ static void a_closed_region_answers_shutdown(void **state)
 	umem_fill(fd, map, 10000, 1);
 	assert_zero(umem_shutdown(fd));
 	assert_int_equal(umem_from(fd, map, &byte, 1, 0, NULL), -ESHUTDOWN);
-	assert_int_equal(umem_fault(fd, map + HUGE_BYTES - 1, 1, true),
-			 -ESHUTDOWN);
-	assert_int_equal(umem_async(fd, 0, map + HUGE_BYTES / 2, 1, true),
-			 -ESHUTDOWN);
+	assert_int_equal(umem_fault(fd, map + HUGE_BYTES - 1, 1, true), -ESHUTDOWN);
+	assert_int_equal(umem_async(fd, 0, map + HUGE_BYTES / 2, 1, true), -ESHUTDOWN);
 	assert_zero(umem_shutdown(fd));
 	assert_zero(umem_destroy(fd));
 	pattern_check(map, 10000, 1, 0, "after the end of the region");
@@ -206,8 +198,7 @@ static void many_regions_of_one_process(void **state)
 	munmap(map, HUGE_BYTES);
 }
 
-TEST_MAIN(TEST(bytes_go_in_and_out), TEST(a_long_fault_goes_in_passes),
-	  TEST(bounds_are_kept), TEST(a_region_without_write_is_read_only),
-	  TEST(memory_follows_what_is_resident),
+TEST_MAIN(TEST(bytes_go_in_and_out), TEST(a_long_fault_goes_in_passes), TEST(bounds_are_kept),
+	  TEST(a_region_without_write_is_read_only), TEST(memory_follows_what_is_resident),
 	  TEST(a_closed_region_answers_shutdown), TEST(the_owner_may_go_first),
 	  TEST(many_regions_of_one_process))

@@ -10,7 +10,7 @@
 #include "umem.h"
 
 #define LEAVES 8UL
-#define BYTES (LEAVES * HUGE_BYTES)
+#define BYTES  (LEAVES * HUGE_BYTES)
 
 static bool is_huge(void *addr)
 {
@@ -22,10 +22,8 @@ static bool is_huge(void *addr)
 	assert_non_null(smaps);
 	while (fgets(line, sizeof(line), smaps)) {
 		if (sscanf(line, "%lx-%lx ", &start, &end) == 2)
-			here = start <= (uintptr_t)addr &&
-			       (uintptr_t)addr < end;
-		else if (here &&
-			 sscanf(line, "AnonHugePages: %lu kB", &kb) == 1)
+			here = start <= (uintptr_t)addr && (uintptr_t)addr < end;
+		else if (here && sscanf(line, "AnonHugePages: %lu kB", &kb) == 1)
 			break;
 	}
 	fclose(smaps);
@@ -114,8 +112,7 @@ static void fork_write_protects_it(void **state)
 	pid = fork();
 	assert_true(pid >= 0);
 	if (!pid)
-		_exit(read(go[0], &c, 1) != 1 ||
-		      pattern_differs(map, BYTES, 1, 0, "the child"));
+		_exit(read(go[0], &c, 1) != 1 || pattern_differs(map, BYTES, 1, 0, "the child"));
 	assert_int_equal(umem_stats(fd).resident_pages, BYTES / PAGE_BYTES);
 	assert_int_equal(umem_stats(fd).downgrades, BYTES / PAGE_BYTES);
 	umem_fill(fd, map, BYTES, 2);
@@ -147,8 +144,7 @@ static void collapsed_and_split(void **state)
 		assert_true(umem_stats(fd).table_bytes < LEAVES * 256 + 4096);
 		/* Half a huge page moves away and comes back: it is split. */
 		assert_zero(mprotect(map, HUGE_BYTES / 2, PROT_READ));
-		assert_zero(
-			mprotect(map, HUGE_BYTES / 2, PROT_READ | PROT_WRITE));
+		assert_zero(mprotect(map, HUGE_BYTES / 2, PROT_READ | PROT_WRITE));
 		umem_check(fd, map, BYTES, 1 + i);
 		umem_fill(fd, map, BYTES, 2 + i);
 		pattern_check(map, BYTES, 2 + i, 0, "after the split");
@@ -179,8 +175,6 @@ static void hugetlb(void **state)
 	write_text("/proc/sys/vm/nr_hugepages", "0");
 }
 
-TEST_MAIN(TEST(a_leaf_of_one_mapping_is_one_entry),
-	  TEST(a_partial_event_drops_it_whole),
-	  TEST(a_leaf_that_is_not_all_of_the_region_has_pages),
-	  TEST(fork_write_protects_it), TEST(collapsed_and_split),
-	  TEST(hugetlb))
+TEST_MAIN(TEST(a_leaf_of_one_mapping_is_one_entry), TEST(a_partial_event_drops_it_whole),
+	  TEST(a_leaf_that_is_not_all_of_the_region_has_pages), TEST(fork_write_protects_it),
+	  TEST(collapsed_and_split), TEST(hugetlb))

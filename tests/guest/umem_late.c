@@ -41,8 +41,7 @@ static uint8_t *asked(int uffd)
 	assert_int_equal(poll(&p, 1, 60000), 1);
 	assert_int_equal(read(uffd, &msg, sizeof(msg)), sizeof(msg));
 	assert_int_equal(msg.event, UFFD_EVENT_PAGEFAULT);
-	return (uint8_t *)(uintptr_t)(msg.arg.pagefault.address &
-				      ~(PAGE_BYTES - 1));
+	return (uint8_t *)(uintptr_t)(msg.arg.pagefault.address & ~(PAGE_BYTES - 1));
 }
 
 static void give(int uffd, void *page, uint8_t fill)
@@ -62,19 +61,15 @@ static void a_late_page_comes(void **state)
 	int uffd = uffd_over(map, BYTES), fd = umem_region(map, BYTES);
 
 	(void)state;
-	assert_int_equal(umem_async(fd, 0, map + 3 * PAGE_BYTES,
-				    BYTES - 3 * PAGE_BYTES, false),
+	assert_int_equal(umem_async(fd, 0, map + 3 * PAGE_BYTES, BYTES - 3 * PAGE_BYTES, false),
 			 -EINPROGRESS);
 	assert_ptr_equal(asked(uffd), map + 3 * PAGE_BYTES);
 	assert_int_equal(umem_wait(fd, 0, 1500), -EINPROGRESS);
 	/* The owner's mmap is not held up meanwhile. */
-	munmap(mmap(NULL, PAGE_BYTES, PROT_READ, MAP_PRIVATE | MAP_ANONYMOUS,
-		    -1, 0),
-	       PAGE_BYTES);
+	munmap(mmap(NULL, PAGE_BYTES, PROT_READ, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0), PAGE_BYTES);
 	give(uffd, map + 3 * PAGE_BYTES, 0x42);
 	assert_int_equal(umem_wait(fd, 0, 60000), 0);
-	assert_zero(umem_from(fd, map + 3 * PAGE_BYTES, &byte, 1,
-			      UMEM_SELFTEST_NOFAULT, NULL));
+	assert_zero(umem_from(fd, map + 3 * PAGE_BYTES, &byte, 1, UMEM_SELFTEST_NOFAULT, NULL));
 	assert_int_equal(byte, 0x42);
 	assert_true(umem_stats(fd).worst_fault_ns >= 1500000000);
 	umem_close(fd);
@@ -91,13 +86,11 @@ static void a_stuck_page_holds_up_no_other(void **state)
 	(void)state;
 	/* More stuck pages than the process may have threads for. */
 	for (i = 0; i < 20; i++)
-		assert_int_equal(umem_async(fd, i, map + i * PAGE_BYTES, BYTES,
-					    i & 1),
+		assert_int_equal(umem_async(fd, i, map + i * PAGE_BYTES, BYTES, i & 1),
 				 -EINPROGRESS);
 	/* Pages that come at once still come, in the same leaf. */
 	umem_fill(fd, map + BYTES, HUGE_BYTES - BYTES, 1);
-	pattern_check(map + BYTES, HUGE_BYTES - BYTES, 1, 0,
-		      "beside the stuck pages");
+	pattern_check(map + BYTES, HUGE_BYTES - BYTES, 1, 0, "beside the stuck pages");
 	/* A stuck page that is given wakes its waiter alone. */
 	for (i = 0; i < 20; i++)
 		assert_int_equal(umem_wait(fd, i, 0), -EINPROGRESS);
@@ -121,9 +114,7 @@ static void others_are_served_meanwhile(void **state)
 	uffd = uffd_over(map, BYTES);
 	fd = umem_region(map, BYTES);
 	for (i = 0; i < 30; i++)
-		assert_int_equal(umem_async(fd, i, map + i * PAGE_BYTES, 1,
-					    true),
-				 -EINPROGRESS);
+		assert_int_equal(umem_async(fd, i, map + i * PAGE_BYTES, 1, true), -EINPROGRESS);
 	pid = fork();
 	assert_true(pid >= 0);
 	if (!pid) {
@@ -149,8 +140,7 @@ static void faults_on_one_page_join(void **state)
 	assert_int_equal(umem_async(fd, 0, map, 1, true), -EINPROGRESS);
 	assert_ptr_equal(asked(uffd), map);
 	for (i = 1; i < 20; i++)
-		assert_int_equal(umem_async(fd, i, map + i, 1, i & 1),
-				 -EINPROGRESS);
+		assert_int_equal(umem_async(fd, i, map + i, 1, i & 1), -EINPROGRESS);
 	assert_int_equal(umem_stats(fd).joined_faults, 19);
 	/* One goes away, the rest stay. */
 	assert_true(umem_cancel(fd, 0));
@@ -170,17 +160,13 @@ static void cancelled(void **state)
 
 	(void)state;
 	for (i = 0; i < 20; i++)
-		assert_int_equal(umem_async(fd, i, map + i * PAGE_BYTES, 1,
-					    true),
-				 -EINPROGRESS);
+		assert_int_equal(umem_async(fd, i, map + i * PAGE_BYTES, 1, true), -EINPROGRESS);
 	assert_non_null(asked(uffd));
 	for (i = 0; i < 20; i++)
 		assert_true(umem_cancel(fd, i));
 	/* The threads are free again. */
 	for (i = 0; i < 20; i++)
-		assert_int_equal(umem_async(fd, i, map + i * PAGE_BYTES, 1,
-					    true),
-				 -EINPROGRESS);
+		assert_int_equal(umem_async(fd, i, map + i * PAGE_BYTES, 1, true), -EINPROGRESS);
 	for (i = 0; i < 20; i++) {
 		give(uffd, map + i * PAGE_BYTES, 1);
 		assert_int_equal(umem_wait(fd, i, 60000), 0);
@@ -199,9 +185,7 @@ static void closed_and_destroyed(void **state)
 
 	(void)state;
 	for (i = 0; i < 20; i++)
-		assert_int_equal(umem_async(fd, i, map + i * PAGE_BYTES, 1,
-					    true),
-				 -EINPROGRESS);
+		assert_int_equal(umem_async(fd, i, map + i * PAGE_BYTES, 1, true), -EINPROGRESS);
 	assert_non_null(asked(uffd));
 	assert_zero(umem_shutdown(fd));
 	for (i = 0; i < 20; i++)
@@ -211,9 +195,7 @@ static void closed_and_destroyed(void **state)
 	/* And without closing it first. */
 	fd = umem_region(map, BYTES);
 	for (i = 0; i < 20; i++)
-		assert_int_equal(umem_async(fd, i, map + i * PAGE_BYTES, 1,
-					    true),
-				 -EINPROGRESS);
+		assert_int_equal(umem_async(fd, i, map + i * PAGE_BYTES, 1, true), -EINPROGRESS);
 	begin = seconds();
 	umem_close(fd);
 	assert_true(seconds() - begin < 10);
@@ -293,7 +275,6 @@ static void unmapped_while_it_is_waited_for(void **state)
 }
 
 TEST_MAIN(TEST(a_late_page_comes), TEST(a_stuck_page_holds_up_no_other),
-	  TEST(others_are_served_meanwhile), TEST(faults_on_one_page_join),
-	  TEST(cancelled), TEST(closed_and_destroyed),
-	  TEST(the_owner_is_killed), TEST(the_userfaultfd_goes_first),
+	  TEST(others_are_served_meanwhile), TEST(faults_on_one_page_join), TEST(cancelled),
+	  TEST(closed_and_destroyed), TEST(the_owner_is_killed), TEST(the_userfaultfd_goes_first),
 	  TEST(unmapped_while_it_is_waited_for))

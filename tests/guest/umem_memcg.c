@@ -13,7 +13,7 @@
 #include "pattern.h"
 #include "umem.h"
 
-#define ROOT "/tmp/umem_cgroup"
+#define ROOT  "/tmp/umem_cgroup"
 #define GROUP ROOT "/umem"
 
 static void group_begin(void)
@@ -52,12 +52,10 @@ static int charged(int fd)
 		return 1;
 	map = umem_map(bytes);
 	before = read_number(GROUP "/memory.current", -1);
-	if (umem_create(fd, map, bytes, UMEM_SELFTEST_WRITE) ||
-	    umem_fault(fd, map, bytes, true))
+	if (umem_create(fd, map, bytes, UMEM_SELFTEST_WRITE) || umem_fault(fd, map, bytes, true))
 		return 2;
 	after = read_number(GROUP "/memory.current", -1);
-	printf("charged %ld KiB for %zu KiB\n", (after - before) / 1024,
-	       bytes / 1024);
+	printf("charged %ld KiB for %zu KiB\n", (after - before) / 1024, bytes / 1024);
 	return after - before < (long)bytes ? 3 : 0;
 }
 
@@ -95,8 +93,7 @@ static void the_oom_killer_takes_the_owner(void **state)
 	if (!pid) {
 		uint8_t *map = umem_map(64 * MIB);
 
-		if (enter() ||
-		    umem_create(fd, map, 64 * MIB, UMEM_SELFTEST_WRITE))
+		if (enter() || umem_create(fd, map, 64 * MIB, UMEM_SELFTEST_WRITE))
 			_exit(1);
 		_exit(umem_fault(fd, map, 64 * MIB, true) ? 2 : 0);
 	}
@@ -104,8 +101,7 @@ static void the_oom_killer_takes_the_owner(void **state)
 	/* It was killed, or told that there is no memory; that there was enough is impossible. */
 	assert_true((WIFSIGNALED(status) && WTERMSIG(status) == SIGKILL) ||
 		    (WIFEXITED(status) && WEXITSTATUS(status) == 2));
-	print_message("the owner was %s\n",
-		      WIFSIGNALED(status) ? "killed" : "told");
+	print_message("the owner was %s\n", WIFSIGNALED(status) ? "killed" : "told");
 	/* Others go on. */
 	umem_fill(other, mine, HUGE_BYTES, 1);
 	pattern_check(mine, HUGE_BYTES, 1, 0, "the other region");

@@ -12,7 +12,7 @@
 #include "umem.h"
 
 #define BYTES (4 * HUGE_BYTES)
-#define USED 200000UL
+#define USED  200000UL
 
 struct fix {
 	uint8_t *map;
@@ -57,8 +57,7 @@ static void unmapped_and_mapped_again(void **state)
 	(void)state;
 	assert_zero(munmap(f.map, BYTES));
 	assert_int_equal(umem_from(f.fd, f.map, &byte, 1, 0, NULL), -EFAULT);
-	assert_int_equal(umem_to(f.fd, f.map + USED, &byte, 1, 0, NULL),
-			 -EFAULT);
+	assert_int_equal(umem_to(f.fd, f.map + USED, &byte, 1, 0, NULL), -EFAULT);
 	assert_ptr_equal(mmap(f.map, BYTES, PROT_READ | PROT_WRITE,
 			      MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED, -1, 0),
 			 f.map);
@@ -75,14 +74,10 @@ static void moved_by_mremap(void **state)
 	uint8_t *to = umem_map(BYTES), byte;
 
 	(void)state;
-	assert_ptr_equal(mremap(f.map, BYTES, BYTES,
-				MREMAP_MAYMOVE | MREMAP_FIXED, to),
-			 to);
+	assert_ptr_equal(mremap(f.map, BYTES, BYTES, MREMAP_MAYMOVE | MREMAP_FIXED, to), to);
 	assert_int_equal(umem_from(f.fd, f.map, &byte, 1, 0, NULL), -EFAULT);
 	pattern_fill(to, USED, 2, 0);
-	assert_ptr_equal(mremap(to, BYTES, BYTES, MREMAP_MAYMOVE | MREMAP_FIXED,
-				f.map),
-			 f.map);
+	assert_ptr_equal(mremap(to, BYTES, BYTES, MREMAP_MAYMOVE | MREMAP_FIXED, f.map), f.map);
 	umem_check(f.fd, f.map, USED, 2);
 	end(&f);
 }
@@ -131,8 +126,7 @@ static void fork_and_copy_on_write(void **state)
 	/* Fork only write-protects: reading goes on without a fault, writing misses. */
 	after = umem_stats(f.fd);
 	assert_int_equal(after.resident_pages, before.resident_pages);
-	assert_in_range(after.downgrades, USED / PAGE_BYTES,
-			USED / PAGE_BYTES + 2);
+	assert_in_range(after.downgrades, USED / PAGE_BYTES, USED / PAGE_BYTES + 2);
 	assert_true(umem_is_present(f.fd, f.map, false));
 	assert_false(umem_is_present(f.fd, f.map, true));
 	umem_check(f.fd, f.map, USED, 1);
@@ -209,8 +203,7 @@ static void a_shared_file(void **state)
 	uint8_t *map = umem_map(BYTES), *other, byte;
 
 	(void)state;
-	assert_ptr_equal(mmap(map, BYTES, PROT_READ | PROT_WRITE,
-			      MAP_SHARED | MAP_FIXED, file, 0),
+	assert_ptr_equal(mmap(map, BYTES, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_FIXED, file, 0),
 			 map);
 	other = mmap(NULL, BYTES, PROT_READ | PROT_WRITE, MAP_SHARED, file, 0);
 	assert_ptr_not_equal(other, MAP_FAILED);
@@ -222,16 +215,15 @@ static void a_shared_file(void **state)
 	madvise(other, BYTES, MADV_PAGEOUT);
 	pattern_check(other, USED, 1, 0, "after MADV_PAGEOUT");
 	/* A hole is zeros, and written again. */
-	assert_zero(fallocate(file, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE,
-			      0, USED & ~(PAGE_BYTES - 1)));
+	assert_zero(fallocate(file, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, 0,
+			      USED & ~(PAGE_BYTES - 1)));
 	assert_zero(umem_from(fd, map, &byte, 1, 0, NULL));
 	assert_int_equal(byte, 0);
 	umem_fill(fd, map, USED, 2);
 	pattern_check(other, USED, 2, 0, "in the hole");
 	/* Behind the end of the file there is nothing, and growing it brings it back. */
 	assert_zero(ftruncate(file, PAGE_BYTES));
-	assert_int_equal(umem_from(fd, map + PAGE_BYTES, &byte, 1, 0, NULL),
-			 -EFAULT);
+	assert_int_equal(umem_from(fd, map + PAGE_BYTES, &byte, 1, 0, NULL), -EFAULT);
 	assert_zero(umem_from(fd, map, &byte, 1, 0, NULL));
 	assert_int_equal(byte, pattern_byte(2, 0));
 	assert_zero(ftruncate(file, BYTES));
@@ -250,8 +242,7 @@ static void a_private_file(void **state)
 
 	(void)state;
 	assert_int_equal(pwrite(file, "\x55", 1, 0), 1);
-	assert_ptr_equal(mmap(map, BYTES, PROT_READ | PROT_WRITE,
-			      MAP_PRIVATE | MAP_FIXED, file, 0),
+	assert_ptr_equal(mmap(map, BYTES, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_FIXED, file, 0),
 			 map);
 	fd = umem_region(map, BYTES);
 	assert_zero(umem_from(fd, map, &byte, 1, 0, NULL));
@@ -306,8 +297,7 @@ static void a_shared_file_on_disk(void **state)
 	unlink(name);
 }
 
-TEST_MAIN(TEST(dontneed), TEST(unmapped_and_mapped_again),
-	  TEST(moved_by_mremap), TEST(protected_and_released),
-	  TEST(fork_and_copy_on_write), TEST(cpu_writes_after_fork),
-	  TEST(paged_out), TEST(freed_lazily), TEST(a_shared_file),
-	  TEST(a_private_file), TEST(a_shared_file_on_disk))
+TEST_MAIN(TEST(dontneed), TEST(unmapped_and_mapped_again), TEST(moved_by_mremap),
+	  TEST(protected_and_released), TEST(fork_and_copy_on_write), TEST(cpu_writes_after_fork),
+	  TEST(paged_out), TEST(freed_lazily), TEST(a_shared_file), TEST(a_private_file),
+	  TEST(a_shared_file_on_disk))

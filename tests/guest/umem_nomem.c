@@ -14,7 +14,7 @@
 #include "umem.h"
 
 #define DEBUGFS "/sys/kernel/debug"
-#define BYTES (8 * HUGE_BYTES)
+#define BYTES	(8 * HUGE_BYTES)
 
 static void set(const char *name, const char *value)
 {
@@ -102,8 +102,7 @@ static unsigned int pick_fault_threads(void)
 		close(fd);
 		if (len != 15 || memcmp(comm, "umem_odp_fault\n", 15))
 			continue;
-		snprintf(path, sizeof(path), "/proc/%s/make-it-fail",
-			 e->d_name);
+		snprintf(path, sizeof(path), "/proc/%s/make-it-fail", e->d_name);
 		n += !write_text(path, "1");
 	}
 	closedir(proc);
@@ -127,8 +126,7 @@ static void allocations_of_faults(void **state)
 		threads += pick_fault_threads();
 		pattern_fill(buf, BYTES, round, 0);
 		for (done = 0; done < BYTES; done += step) {
-			err = umem_to(fd, map + done, buf + done, BYTES - done,
-				      0, &step);
+			err = umem_to(fd, map + done, buf + done, BYTES - done, 0, &step);
 			told += err == -ENOMEM;
 			if (err && err != -ENOMEM)
 				break;

@@ -20,8 +20,7 @@ static double run_seconds(void)
 	return slow_kernel() ? 6 : 4;
 }
 
-static void hammer(int fd, void *addr, unsigned int threads,
-		   struct umem_selftest_hammer *result)
+static void hammer(int fd, void *addr, unsigned int threads, struct umem_selftest_hammer *result)
 {
 	struct umem_selftest_hammer arg = { .va = (uintptr_t)addr,
 					    .len_bytes = PAGE_BYTES,
@@ -53,10 +52,9 @@ static void invalidations_of_a_hot_leaf_finish(void **state)
 		assert_zero(umem_fault(fd, map, PAGE_BYTES, true));
 	}
 	hammer(fd, map, 0, &result);
-	print_message(
-		"%d invalidations, the slowest %.1f ms; %llu accesses, %llu misses\n",
-		i, slowest * 1e3, (unsigned long long)result.accesses,
-		(unsigned long long)result.misses);
+	print_message("%d invalidations, the slowest %.1f ms; %llu accesses, %llu misses\n", i,
+		      slowest * 1e3, (unsigned long long)result.accesses,
+		      (unsigned long long)result.misses);
 	assert_true(i > 10);
 	assert_true(result.accesses > 0 && result.misses > 0);
 	umem_close(fd);
@@ -77,32 +75,27 @@ struct storm {
 static void *mover(void *arg)
 {
 	static unsigned int numbers;
-	unsigned int me = __atomic_fetch_add(&numbers, 1, __ATOMIC_RELAXED) % 4,
-		     seed = me;
+	unsigned int me = __atomic_fetch_add(&numbers, 1, __ATOMIC_RELAXED) % 4, seed = me;
 	struct storm *s = arg;
 	uint8_t *buf = malloc(3 * PAGE_BYTES);
 
 	while (!s->stop && !s->failed) {
 		size_t page = rand_r(&seed) % (BYTES / 4 / PAGE_BYTES - 3),
 		       len = 1 + rand_r(&seed) % (2 * PAGE_BYTES);
-		uint8_t *at = s->map + me * (BYTES / 4) + page * PAGE_BYTES +
-			      rand_r(&seed) % PAGE_BYTES;
+		uint8_t *at =
+			s->map + me * (BYTES / 4) + page * PAGE_BYTES + rand_r(&seed) % PAGE_BYTES;
 		uint32_t pattern = rand_r(&seed);
 
 		pthread_rwlock_rdlock(&s->lock);
 		pattern_fill(buf, len, pattern, 0);
-		if (umem_to(s->fd, at, buf, len,
-			    rand_r(&seed) & 1 ? UMEM_SELFTEST_TOUCH : 0,
+		if (umem_to(s->fd, at, buf, len, rand_r(&seed) & 1 ? UMEM_SELFTEST_TOUCH : 0,
 			    NULL) ||
-		    pattern_differs(at, len, pattern, 0,
-				    "written through the region"))
+		    pattern_differs(at, len, pattern, 0, "written through the region"))
 			s->failed = "a write through the region";
 		pattern_fill(at, len, pattern + 1, 0);
-		if (umem_from(s->fd, at, buf, len,
-			      rand_r(&seed) & 1 ? UMEM_SELFTEST_TOUCH : 0,
+		if (umem_from(s->fd, at, buf, len, rand_r(&seed) & 1 ? UMEM_SELFTEST_TOUCH : 0,
 			      NULL) ||
-		    pattern_differs(buf, len, pattern + 1, 0,
-				    "read through the region"))
+		    pattern_differs(buf, len, pattern + 1, 0, "read through the region"))
 			s->failed = "a read through the region";
 		pthread_rwlock_unlock(&s->lock);
 		__atomic_fetch_add(&s->rounds, 1, __ATOMIC_RELAXED);
@@ -132,9 +125,7 @@ static void *shaker(void *arg)
 			madvise(at, len, MADV_COLD);
 			break;
 		case 2:
-			madvise(s->map, BYTES,
-				rand_r(&seed) & 1 ? MADV_HUGEPAGE :
-						    MADV_NOHUGEPAGE);
+			madvise(s->map, BYTES, rand_r(&seed) & 1 ? MADV_HUGEPAGE : MADV_NOHUGEPAGE);
 			break;
 		case 3:
 #ifdef MADV_COLLAPSE
@@ -165,10 +156,8 @@ static void *shaker(void *arg)
 			uint8_t *to = umem_map(len + HUGE_BYTES);
 
 			pthread_rwlock_wrlock(&s->lock);
-			if (mremap(at, len, len, MREMAP_MAYMOVE | MREMAP_FIXED,
-				   to) != to ||
-			    mremap(to, len, len, MREMAP_MAYMOVE | MREMAP_FIXED,
-				   at) != at)
+			if (mremap(at, len, len, MREMAP_MAYMOVE | MREMAP_FIXED, to) != to ||
+			    mremap(to, len, len, MREMAP_MAYMOVE | MREMAP_FIXED, at) != at)
 				s->failed = "mremap";
 			pthread_rwlock_unlock(&s->lock);
 			munmap(to, len + HUGE_BYTES);
@@ -192,15 +181,12 @@ static void storm(void **state)
 	(void)state;
 	s.fd = umem_region(s.map, BYTES);
 	pthread_rwlockattr_init(&attr);
-	pthread_rwlockattr_setkind_np(
-		&attr, PTHREAD_RWLOCK_PREFER_WRITER_NONRECURSIVE_NP);
+	pthread_rwlockattr_setkind_np(&attr, PTHREAD_RWLOCK_PREFER_WRITER_NONRECURSIVE_NP);
 	pthread_rwlock_init(&s.lock, &attr);
 	for (i = 0; i < 4; i++)
 		assert_zero(pthread_create(&threads[i], NULL, mover, &s));
 	assert_zero(pthread_create(&threads[4], NULL, shaker, &s));
-	for (i = 0;
-	     i < env_number("STORM_S", run_seconds() * 3) * 10 && !s.failed;
-	     i++)
+	for (i = 0; i < env_number("STORM_S", run_seconds() * 3) * 10 && !s.failed; i++)
 		usleep(100000);
 	s.stop = true;
 	for (i = 0; i < 5; i++)
@@ -209,9 +195,8 @@ static void storm(void **state)
 	print_message(
 		"%lu rounds; %llu faults, %llu pages, %llu retries, %llu joined; %llu invalidations, %llu pages; %llu "
 		"downgrades\n",
-		s.rounds, st.faults, st.fault_pages, st.retries,
-		st.joined_faults, st.invalidations, st.invalidated_pages,
-		st.downgrades);
+		s.rounds, st.faults, st.fault_pages, st.retries, st.joined_faults, st.invalidations,
+		st.invalidated_pages, st.downgrades);
 	if (s.failed)
 		fail_because("%s", s.failed);
 	assert_true(s.rounds > 10);
@@ -228,8 +213,7 @@ static void *faulter(void *arg)
 	while (!s->stop) {
 		size_t page = rand_r(&seed) % (BYTES / PAGE_BYTES - 64);
 
-		umem_fault(s->fd, s->map + page * PAGE_BYTES, 64 * PAGE_BYTES,
-			   rand_r(&seed) & 1);
+		umem_fault(s->fd, s->map + page * PAGE_BYTES, 64 * PAGE_BYTES, rand_r(&seed) & 1);
 		__atomic_fetch_add(&s->rounds, 1, __ATOMIC_RELAXED);
 	}
 	return NULL;
@@ -247,8 +231,7 @@ static void regions_come_and_go(void **state)
 	for (i = 0; i < 3; i++)
 		assert_zero(pthread_create(&threads[i], NULL, faulter, &s));
 	for (i = 0; seconds() - begin < run_seconds(); i++) {
-		assert_zero(
-			umem_create(s.fd, s.map, BYTES, UMEM_SELFTEST_WRITE));
+		assert_zero(umem_create(s.fd, s.map, BYTES, UMEM_SELFTEST_WRITE));
 		usleep(i % 7 * 300);
 		madvise(s.map, BYTES, MADV_DONTNEED);
 		if (i & 1)
@@ -297,5 +280,5 @@ static void owners_are_killed(void **state)
 	}
 }
 
-TEST_MAIN(TEST(invalidations_of_a_hot_leaf_finish), TEST(storm),
-	  TEST(regions_come_and_go), TEST(owners_are_killed))
+TEST_MAIN(TEST(invalidations_of_a_hot_leaf_finish), TEST(storm), TEST(regions_come_and_go),
+	  TEST(owners_are_killed))

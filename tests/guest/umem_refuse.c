@@ -20,8 +20,7 @@ static void refused(void *at, bool readable_around)
 	assert_int_equal(umem_wait(fd, 0, 60000), -EFAULT);
 	if (readable_around) {
 		/* A span that runs into it: the pages before it come, and it is an error only when reached. */
-		assert_int_equal(umem_async(fd, 0, map - PAGE_BYTES,
-					    2 * PAGE_BYTES, true),
+		assert_int_equal(umem_async(fd, 0, map - PAGE_BYTES, 2 * PAGE_BYTES, true),
 				 -EINPROGRESS);
 		assert_int_equal(umem_wait(fd, 0, 60000), 0);
 		assert_true(umem_is_present(fd, map - PAGE_BYTES, true));
@@ -40,9 +39,8 @@ static void memfd_secret_is_refused(void **state)
 	if (file < 0)
 		skip_because("no memfd_secret: %s", strerror(errno));
 	assert_zero(ftruncate(file, PAGE_BYTES));
-	assert_ptr_equal(mmap(map + PAGE_BYTES, PAGE_BYTES,
-			      PROT_READ | PROT_WRITE, MAP_SHARED | MAP_FIXED,
-			      file, 0),
+	assert_ptr_equal(mmap(map + PAGE_BYTES, PAGE_BYTES, PROT_READ | PROT_WRITE,
+			      MAP_SHARED | MAP_FIXED, file, 0),
 			 map + PAGE_BYTES);
 	map[PAGE_BYTES] = 7;
 	refused(map + PAGE_BYTES, true);
@@ -59,8 +57,8 @@ static void a_pfn_mapping_is_refused(void **state)
 	(void)state;
 	if (file < 0)
 		skip_because("no /dev/mem: %s", strerror(errno));
-	if (mmap(map + PAGE_BYTES, PAGE_BYTES, PROT_READ,
-		 MAP_SHARED | MAP_FIXED, file, 0xf0000) == MAP_FAILED)
+	if (mmap(map + PAGE_BYTES, PAGE_BYTES, PROT_READ, MAP_SHARED | MAP_FIXED, file, 0xf0000) ==
+	    MAP_FAILED)
 		skip_because("/dev/mem cannot be mapped: %s", strerror(errno));
 	refused(map + PAGE_BYTES, true);
 	munmap(map, HUGE_BYTES);
@@ -79,8 +77,7 @@ static void the_vdso_is_not_written(void **state)
 	maps = fopen("/proc/self/maps", "r");
 	assert_non_null(maps);
 	while (fgets(line, sizeof(line), maps)) {
-		if (strstr(line, "[vdso]") &&
-		    sscanf(line, "%lx-%lx", &start, &end) == 2)
+		if (strstr(line, "[vdso]") && sscanf(line, "%lx-%lx", &start, &end) == 2)
 			break;
 		start = 0;
 	}
@@ -88,8 +85,7 @@ static void the_vdso_is_not_written(void **state)
 	if (!start)
 		skip_because("no vdso");
 	fd = umem_region((void *)start, PAGE_BYTES);
-	assert_int_equal(umem_to(fd, (void *)start, &byte, 1, 0, NULL),
-			 -EFAULT);
+	assert_int_equal(umem_to(fd, (void *)start, &byte, 1, 0, NULL), -EFAULT);
 	umem_close(fd);
 }
 
@@ -106,5 +102,4 @@ static void the_text_of_the_program_is_read_only(void **state)
 }
 
 TEST_MAIN(TEST(memfd_secret_is_refused), TEST(a_pfn_mapping_is_refused),
-	  TEST(the_vdso_is_not_written),
-	  TEST(the_text_of_the_program_is_read_only))
+	  TEST(the_vdso_is_not_written), TEST(the_text_of_the_program_is_read_only))

@@ -12,7 +12,7 @@
 #include "umem.h"
 
 #define BYTES (4 * HUGE_BYTES)
-#define ZRAM "/dev/zram0"
+#define ZRAM  "/dev/zram0"
 
 static bool swap_is_on;
 
@@ -48,8 +48,7 @@ static long swapped_kb(void *addr)
 	assert_non_null(smaps);
 	while (fgets(line, sizeof(line), smaps)) {
 		if (sscanf(line, "%lx-%lx ", &start, &end) == 2)
-			here = start <= (uintptr_t)addr &&
-			       (uintptr_t)addr < end;
+			here = start <= (uintptr_t)addr && (uintptr_t)addr < end;
 		else if (here && sscanf(line, "Swap: %ld kB", &kb) == 1)
 			break;
 	}
@@ -92,8 +91,7 @@ static void private_memory(void **state)
 
 static void shared_memory(void **state)
 {
-	uint8_t *map = mmap(NULL, BYTES, PROT_READ | PROT_WRITE,
-			    MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+	uint8_t *map = mmap(NULL, BYTES, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
 
 	(void)state;
 	swap_begin();
@@ -125,5 +123,4 @@ static void swapped_in_by_the_region(void **state)
 	munmap(map, BYTES);
 }
 
-TEST_MAIN(TEST(private_memory), TEST(shared_memory),
-	  TEST(swapped_in_by_the_region))
+TEST_MAIN(TEST(private_memory), TEST(shared_memory), TEST(swapped_in_by_the_region))

@@ -21,8 +21,7 @@ struct model {
 
 static unsigned long valid_entry(unsigned long frame, bool write)
 {
-	return frame | UMEM_ODP_ENTRY_VALID |
-	       (write ? UMEM_ODP_ENTRY_WRITE : 0);
+	return frame | UMEM_ODP_ENTRY_VALID | (write ? UMEM_ODP_ENTRY_WRITE : 0);
 }
 
 static unsigned int count_valid(const struct model *m)
@@ -40,8 +39,8 @@ static bool may(const struct model *m, unsigned int page, bool write)
 }
 
 /* Byte by byte in pages: what one access may touch. */
-static size_t model_look(const struct model *m, size_t offset, size_t len,
-			 bool write, unsigned long *phys)
+static size_t model_look(const struct model *m, size_t offset, size_t len, bool write,
+			 unsigned long *phys)
 {
 	unsigned int page = offset / PAGE_SIZE;
 	size_t n = 0;
@@ -53,8 +52,7 @@ static size_t model_look(const struct model *m, size_t offset, size_t len,
 		size_t at = offset + n;
 
 		page = at / PAGE_SIZE;
-		if (!may(m, page, write) ||
-		    m->frame[page] + at % PAGE_SIZE != *phys + n)
+		if (!may(m, page, write) || m->frame[page] + at % PAGE_SIZE != *phys + n)
 			break;
 		n += PAGE_SIZE - at % PAGE_SIZE;
 	}
@@ -65,21 +63,18 @@ static size_t model_look(const struct model *m, size_t offset, size_t len,
 	return n;
 }
 
-static void compare_look(const struct umem_odp_entries *e,
-			 const struct model *m, size_t offset, size_t len,
-			 bool write)
+static void compare_look(const struct umem_odp_entries *e, const struct model *m, size_t offset,
+			 size_t len, bool write)
 {
 	unsigned long phys = 1, want_phys = 1;
 	size_t want = model_look(m, offset, len, write, &want_phys);
 
-	assert_int_equal(umem_odp_entries_look(e, offset, len, write, &phys),
-			 want);
+	assert_int_equal(umem_odp_entries_look(e, offset, len, write, &phys), want);
 	if (want)
 		assert_int_equal(phys, want_phys);
 }
 
-static void compare(const struct umem_odp_entries *e, const struct model *m,
-		    uint64_t *rnd)
+static void compare(const struct umem_odp_entries *e, const struct model *m, uint64_t *rnd)
 {
 	unsigned int i;
 
@@ -94,8 +89,7 @@ static void compare(const struct umem_odp_entries *e, const struct model *m,
 			     1 + unit_random(rnd) % 300000, i & 1);
 }
 
-static unsigned int model_drop(struct model *m, unsigned int first,
-			       unsigned int last)
+static unsigned int model_drop(struct model *m, unsigned int first, unsigned int last)
 {
 	unsigned int i, n = 0;
 
@@ -112,8 +106,7 @@ static unsigned int model_drop(struct model *m, unsigned int first,
 	return n;
 }
 
-static unsigned int model_downgrade(struct model *m, unsigned int first,
-				    unsigned int last)
+static unsigned int model_downgrade(struct model *m, unsigned int first, unsigned int last)
 {
 	unsigned int i, n = 0;
 
@@ -128,18 +121,16 @@ static unsigned int model_downgrade(struct model *m, unsigned int first,
 	return n;
 }
 
-static void model_put(struct model *m, unsigned int page, unsigned long frame,
-		      bool write)
+static void model_put(struct model *m, unsigned int page, unsigned long frame, bool write)
 {
 	/* A fault for reading takes nothing from a page that was there for writing. */
-	m->write[page] = write || (m->valid[page] && m->frame[page] == frame &&
-				   m->write[page]);
+	m->write[page] = write || (m->valid[page] && m->frame[page] == frame && m->write[page]);
 	m->valid[page] = true;
 	m->frame[page] = frame;
 }
 
-static void set_pages(struct umem_odp_entries *e, struct model *m,
-		      unsigned int first, unsigned int nr, uint64_t *rnd)
+static void set_pages(struct umem_odp_entries *e, struct model *m, unsigned int first,
+		      unsigned int nr, uint64_t *rnd)
 {
 	unsigned long entries[PAGES], frame = (1 + unit_random(rnd) % 3) << 32;
 	bool write = unit_random(rnd) & 1;
@@ -157,8 +148,7 @@ static void set_pages(struct umem_odp_entries *e, struct model *m,
 		entries[i] = valid_entry(f, write);
 		model_put(m, first + i, f, write);
 	}
-	assert_int_equal(umem_odp_entries_set(e, first, nr, entries),
-			 count_valid(m) - before);
+	assert_int_equal(umem_odp_entries_set(e, first, nr, entries), count_valid(m) - before);
 }
 
 static void set_huge(struct umem_odp_entries *e, struct model *m, uint64_t *rnd)
@@ -172,13 +162,10 @@ static void set_huge(struct umem_odp_entries *e, struct model *m, uint64_t *rnd)
 	for (i = 0; i < PAGES; i++)
 		model_put(m, i, frame + i * PAGE_SIZE, write);
 	m->huge = true;
-	assert_int_equal(umem_odp_entries_set_huge(e,
-						   valid_entry(frame, write)),
-			 PAGES - before);
+	assert_int_equal(umem_odp_entries_set_huge(e, valid_entry(frame, write)), PAGES - before);
 }
 
-static void random_operation(struct umem_odp_entries *e, struct model *m,
-			     uint64_t *rnd)
+static void random_operation(struct umem_odp_entries *e, struct model *m, uint64_t *rnd)
 {
 	unsigned int first = unit_random(rnd) % PAGES;
 	unsigned int nr = 1 + unit_random(rnd) % (PAGES - first);
@@ -187,14 +174,12 @@ static void random_operation(struct umem_odp_entries *e, struct model *m,
 		nr = 1;
 	switch (unit_random(rnd) % 8) {
 	case 0:
-		assert_int_equal(umem_odp_entries_drop(e, first,
-						       first + nr - 1),
+		assert_int_equal(umem_odp_entries_drop(e, first, first + nr - 1),
 				 model_drop(m, first, first + nr - 1));
 		break;
 	case 1:
 	case 2:
-		assert_int_equal(umem_odp_entries_downgrade(e, first,
-							    first + nr - 1),
+		assert_int_equal(umem_odp_entries_downgrade(e, first, first + nr - 1),
 				 model_downgrade(m, first, first + nr - 1));
 		break;
 	case 3:
@@ -214,8 +199,7 @@ static void random_operations(void **state)
 
 	(void)state;
 	for (seed = 0; seed < 40; seed++) {
-		struct umem_odp_entries e = { .pages = calloc(PAGES,
-							      sizeof(long)) };
+		struct umem_odp_entries e = { .pages = calloc(PAGES, sizeof(long)) };
 		struct model m = { 0 };
 		uint64_t rnd = seed;
 

@@ -1,9 +1,10 @@
 // SPDX-License-Identifier: GPL-2.0 OR Linux-OpenIB
 #include "cold.h"
 
-#define ODP	(ACCESS_ALL | IBV_ACCESS_ON_DEMAND)
+#define ODP (ACCESS_ALL | IBV_ACCESS_ON_DEMAND)
 
-void cold_source(struct buf *buf, struct ibv_pd *pd, enum mem kind, size_t bytes, size_t page_offset, uint32_t seed)
+void cold_source(struct buf *buf, struct ibv_pd *pd, enum mem kind, size_t bytes,
+		 size_t page_offset, uint32_t seed)
 {
 	buf_map(buf, kind, bytes, page_offset);
 	if (buf->alias)
@@ -40,11 +41,13 @@ void cold_run(enum op op, int which)
 			buf_make(&from, pair.a.rig->pd, kind, bytes, 33, ACCESS_ALL);
 			pattern_fill(from.data, bytes, kind, 0);
 		}
-		buf_make(&to, pair.b.rig->pd, kind, bytes, 4001, which & COLD_TARGET ? ODP : ACCESS_ALL);
+		buf_make(&to, pair.b.rig->pd, kind, bytes, 4001,
+			 which & COLD_TARGET ? ODP : ACCESS_ALL);
 		pair_move(&pair, op, &from, 0, &to, 0, bytes);
 		pattern_check(to.data, bytes, kind, 0, mem_name(kind));
 		if (kind == MEM_SHARED)
-			pattern_check(to.alias + to.guard_before, bytes, kind, 0, "the other mapping");
+			pattern_check(to.alias + to.guard_before, bytes, kind, 0,
+				      "the other mapping");
 		buf_free(&from);
 		buf_free(&to);
 	}

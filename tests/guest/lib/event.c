@@ -32,13 +32,15 @@ bool async_any(struct ibv_context *ctx, int timeout_ms, struct ibv_async_event *
 	return true;
 }
 
-struct ibv_async_event async_expect_at(const char *file, int line, struct ibv_context *ctx, enum ibv_event_type type)
+struct ibv_async_event async_expect_at(const char *file, int line, struct ibv_context *ctx,
+				       enum ibv_event_type type)
 {
 	struct ibv_async_event event;
 
 	do {
 		if (!async_any(ctx, BOUND_S * 1000, &event))
-			fail_at(file, line, "no event \"%s\" within %d s", ibv_event_type_str(type), BOUND_S);
+			fail_at(file, line, "no event \"%s\" within %d s", ibv_event_type_str(type),
+				BOUND_S);
 	} while (event.event_type != type);
 	return event;
 }

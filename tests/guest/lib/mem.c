@@ -12,10 +12,10 @@
 #include <unistd.h>
 
 #ifndef UFFD_USER_MODE_ONLY
-#define UFFD_USER_MODE_ONLY	1
+#define UFFD_USER_MODE_ONLY 1
 #endif
 
-#define HUGE_BYTES	(2 * MIB)
+#define HUGE_BYTES (2 * MIB)
 
 const char *mem_name(enum mem kind)
 {
@@ -68,7 +68,8 @@ void buf_map(struct buf *buf, enum mem kind, size_t bytes, size_t page_offset)
 		buf->fd = memfd_create("rdma-odp-test", MFD_CLOEXEC);
 		assert_true(buf->fd >= 0);
 		assert_zero(ftruncate(buf->fd, buf->map_bytes));
-		buf->map = map_or_fail(buf->map_bytes, kind == MEM_SHARED ? MAP_SHARED : MAP_PRIVATE, buf->fd);
+		buf->map = map_or_fail(buf->map_bytes,
+				       kind == MEM_SHARED ? MAP_SHARED : MAP_PRIVATE, buf->fd);
 		buf->alias = map_or_fail(buf->map_bytes, MAP_SHARED, buf->fd);
 		break;
 	case MEM_HUGE:
@@ -87,11 +88,12 @@ void buf_reg(struct buf *buf, struct ibv_pd *pd, int access)
 	errno = 0;
 	buf->mr = ibv_reg_mr(pd, buf->data, buf->bytes, access);
 	if (!buf->mr)
-		fail_because("ibv_reg_mr of %zu bytes of %s memory, access %#x: errno %d", buf->bytes,
-			     mem_name(buf->kind), access, errno);
+		fail_because("ibv_reg_mr of %zu bytes of %s memory, access %#x: errno %d",
+			     buf->bytes, mem_name(buf->kind), access, errno);
 }
 
-void buf_make(struct buf *buf, struct ibv_pd *pd, enum mem kind, size_t bytes, size_t page_offset, int access)
+void buf_make(struct buf *buf, struct ibv_pd *pd, enum mem kind, size_t bytes, size_t page_offset,
+	      int access)
 {
 	buf_map(buf, kind, bytes, page_offset);
 	buf_reg(buf, pd, access);
@@ -119,7 +121,8 @@ void buf_check_guards_at(const char *file, int line, const struct buf *buf)
 	size_t after = first_touched(buf->data + buf->bytes, buf->guard_after);
 
 	if (before != buf->guard_before)
-		fail_at(file, line, "a byte %zu before the target was changed", buf->guard_before - before);
+		fail_at(file, line, "a byte %zu before the target was changed",
+			buf->guard_before - before);
 	if (after != buf->guard_after)
 		fail_at(file, line, "a byte %zu behind the target was changed", after);
 }
@@ -186,7 +189,8 @@ static void *uffd_thread(void *arg)
 
 		if (poll(fds, 2, -1) < 0 || fds[1].revents)
 			continue;
-		if (read(u->fd, &msg, sizeof(msg)) != sizeof(msg) || msg.event != UFFD_EVENT_PAGEFAULT)
+		if (read(u->fd, &msg, sizeof(msg)) != sizeof(msg) ||
+		    msg.event != UFFD_EVENT_PAGEFAULT)
 			continue;
 		u->asked++;
 		if (u->delay_ms) {

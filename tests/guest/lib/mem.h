@@ -10,18 +10,19 @@
 
 #include "rig.h"
 
-#define GUARD_BYTES	4096UL
-#define GUARD_FILL	0xa5
-#define PAGE		4096UL
+#define GUARD_BYTES 4096UL
+#define GUARD_FILL  0xa5
+#define PAGE	    4096UL
 
-#define ACCESS_ALL	(IBV_ACCESS_LOCAL_WRITE | IBV_ACCESS_REMOTE_READ | IBV_ACCESS_REMOTE_WRITE | \
-			 IBV_ACCESS_REMOTE_ATOMIC)
+#define ACCESS_ALL                                                                                 \
+	(IBV_ACCESS_LOCAL_WRITE | IBV_ACCESS_REMOTE_READ | IBV_ACCESS_REMOTE_WRITE |               \
+	 IBV_ACCESS_REMOTE_ATOMIC)
 
 enum mem {
-	MEM_ANON,		/* private anonymous */
-	MEM_SHARED,		/* a memfd, mapped shared; buf.alias is a second mapping of it */
-	MEM_PRIVATE_FILE,	/* a memfd, mapped private */
-	MEM_HUGE,		/* anonymous, 2 MiB aligned, MADV_HUGEPAGE */
+	MEM_ANON,	  /* private anonymous */
+	MEM_SHARED,	  /* a memfd, mapped shared; buf.alias is a second mapping of it */
+	MEM_PRIVATE_FILE, /* a memfd, mapped private */
+	MEM_HUGE,	  /* anonymous, 2 MiB aligned, MADV_HUGEPAGE */
 	MEM_KINDS
 };
 
@@ -33,8 +34,8 @@ struct buf {
 	int fd;
 	uint8_t *data;
 	size_t bytes;
-	size_t guard_before;	/* from map to data */
-	size_t guard_after;	/* from the target's end to the map's */
+	size_t guard_before; /* from map to data */
+	size_t guard_after;  /* from the target's end to the map's */
 	struct ibv_mr *mr;
 };
 
@@ -46,7 +47,8 @@ void buf_map(struct buf *buf, enum mem kind, size_t bytes, size_t page_offset);
 /* An MR of exactly the target; access may have IBV_ACCESS_ON_DEMAND. */
 void buf_reg(struct buf *buf, struct ibv_pd *pd, int access);
 /* Both. */
-void buf_make(struct buf *buf, struct ibv_pd *pd, enum mem kind, size_t bytes, size_t page_offset, int access);
+void buf_make(struct buf *buf, struct ibv_pd *pd, enum mem kind, size_t bytes, size_t page_offset,
+	      int access);
 void buf_dereg(struct buf *buf);
 /* Checks the guards, releases the MR if there is one and the mapping. */
 void buf_free_at(const char *file, int line, struct buf *buf);
@@ -65,8 +67,8 @@ struct uffd {
 	uint8_t *addr;
 	size_t bytes;
 	uint32_t seed;
-	unsigned int delay_ms;		/* how long every page takes */
-	volatile unsigned int asked;	/* pages that were asked for */
+	unsigned int delay_ms;	     /* how long every page takes */
+	volatile unsigned int asked; /* pages that were asked for */
 	volatile bool stop;
 	unsigned long thread;
 	int wake[2];

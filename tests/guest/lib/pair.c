@@ -3,7 +3,7 @@
 
 #include <unistd.h>
 
-#define NAP_US	50
+#define NAP_US 50
 
 void end_create(struct end *end, struct rig *rig, const struct conn *conn)
 {
@@ -26,7 +26,7 @@ void end_create(struct end *end, struct rig *rig, const struct conn *conn)
 	if (end->gid_index < 0)
 		fail_because("the device has no %s GID", v6 ? "IPv6" : "IPv4");
 	end->gid = rig->gids[v6];
-	end->psn = 0xfffff0 + (rig->ctx->cmd_fd & 7);	/* runs over the end of the 24 bits soon */
+	end->psn = 0xfffff0 + (rig->ctx->cmd_fd & 7); /* runs over the end of the 24 bits soon */
 	end->channel = ibv_create_comp_channel(rig->ctx);
 	assert_non_null(end->channel);
 	end->scq = ibv_create_cq(rig->ctx, conn->cqe, NULL, end->channel, 0);
@@ -78,8 +78,8 @@ int end_to_rtr(struct end *end, const struct end *other, const struct conn *conn
 	int mask = IBV_QP_STATE;
 
 	if (conn->type != IBV_QPT_UD)
-		mask |= IBV_QP_AV | IBV_QP_PATH_MTU | IBV_QP_DEST_QPN | IBV_QP_RQ_PSN | IBV_QP_MAX_DEST_RD_ATOMIC |
-			IBV_QP_MIN_RNR_TIMER;
+		mask |= IBV_QP_AV | IBV_QP_PATH_MTU | IBV_QP_DEST_QPN | IBV_QP_RQ_PSN |
+			IBV_QP_MAX_DEST_RD_ATOMIC | IBV_QP_MIN_RNR_TIMER;
 	return ibv_modify_qp(end->qp, &attr, mask);
 }
 
@@ -96,7 +96,8 @@ int end_to_rts(struct end *end, const struct conn *conn)
 	int mask = IBV_QP_STATE | IBV_QP_SQ_PSN;
 
 	if (conn->type != IBV_QPT_UD)
-		mask |= IBV_QP_TIMEOUT | IBV_QP_RETRY_CNT | IBV_QP_RNR_RETRY | IBV_QP_MAX_QP_RD_ATOMIC;
+		mask |= IBV_QP_TIMEOUT | IBV_QP_RETRY_CNT | IBV_QP_RNR_RETRY |
+			IBV_QP_MAX_QP_RD_ATOMIC;
 	return ibv_modify_qp(end->qp, &attr, mask);
 }
 
@@ -112,7 +113,8 @@ void ends_connect(struct end *a, struct end *b, const struct conn *conn)
 
 static void make_srq(struct end *end, struct rig *rig, const struct conn *conn)
 {
-	struct ibv_srq_init_attr attr = { .attr = { .max_wr = conn->recv_wr, .max_sge = conn->sge } };
+	struct ibv_srq_init_attr attr = { .attr = { .max_wr = conn->recv_wr,
+						    .max_sge = conn->sge } };
 
 	end->srq = ibv_create_srq(rig->pd, &attr);
 	assert_non_null(end->srq);
@@ -126,7 +128,8 @@ static void make_ah(struct end *end, const struct end *other)
 	assert_non_null(end->ah);
 }
 
-void ends_open(struct end *a, struct rig *rig_a, struct end *b, struct rig *rig_b, const struct conn *conn)
+void ends_open(struct end *a, struct rig *rig_a, struct end *b, struct rig *rig_b,
+	       const struct conn *conn)
 {
 	memset(a, 0, sizeof(*a));
 	memset(b, 0, sizeof(*b));
@@ -242,8 +245,9 @@ struct ibv_wc cq_expect_at(const char *file, int line, struct ibv_cq *cq, enum i
 	struct ibv_wc wc = cq_wait_at(file, line, cq);
 
 	if (wc.status != status)
-		fail_at(file, line, "completion \"%s\" (%d, wr_id %llu) and not \"%s\"", ibv_wc_status_str(wc.status),
-			wc.status, (unsigned long long)wc.wr_id, ibv_wc_status_str(status));
+		fail_at(file, line, "completion \"%s\" (%d, wr_id %llu) and not \"%s\"",
+			ibv_wc_status_str(wc.status), wc.status, (unsigned long long)wc.wr_id,
+			ibv_wc_status_str(status));
 	return wc;
 }
 
@@ -252,8 +256,8 @@ void cq_assert_empty(struct ibv_cq *cq)
 	struct ibv_wc wc;
 
 	if (ibv_poll_cq(cq, 1, &wc))
-		fail_because("a completion too many: \"%s\", wr_id %llu", ibv_wc_status_str(wc.status),
-			     (unsigned long long)wc.wr_id);
+		fail_because("a completion too many: \"%s\", wr_id %llu",
+			     ibv_wc_status_str(wc.status), (unsigned long long)wc.wr_id);
 }
 
 struct ibv_send_wr wr_make(enum ibv_wr_opcode opcode, struct ibv_sge *sge, int num_sge)
@@ -266,8 +270,8 @@ struct ibv_send_wr wr_make(enum ibv_wr_opcode opcode, struct ibv_sge *sge, int n
 	};
 }
 
-struct ibv_send_wr wr_rdma(enum ibv_wr_opcode opcode, struct ibv_sge *sge, int num_sge, const struct buf *remote,
-			   size_t offset)
+struct ibv_send_wr wr_rdma(enum ibv_wr_opcode opcode, struct ibv_sge *sge, int num_sge,
+			   const struct buf *remote, size_t offset)
 {
 	struct ibv_send_wr wr = wr_make(opcode, sge, num_sge);
 
@@ -276,8 +280,9 @@ struct ibv_send_wr wr_rdma(enum ibv_wr_opcode opcode, struct ibv_sge *sge, int n
 	return wr;
 }
 
-struct ibv_send_wr wr_atomic(enum ibv_wr_opcode opcode, struct ibv_sge *sge, const struct buf *remote, size_t offset,
-			     uint64_t compare_add, uint64_t swap)
+struct ibv_send_wr wr_atomic(enum ibv_wr_opcode opcode, struct ibv_sge *sge,
+			     const struct buf *remote, size_t offset, uint64_t compare_add,
+			     uint64_t swap)
 {
 	struct ibv_send_wr wr = wr_make(opcode, sge, 1);
 
@@ -302,11 +307,13 @@ void end_post_at(const char *file, int line, struct end *end, struct ibv_send_wr
 		fail_at(file, line, "ibv_post_send: %d", rc);
 }
 
-void end_post_recv_at(const char *file, int line, struct end *end, uint64_t wr_id, struct ibv_sge *sge, int num_sge)
+void end_post_recv_at(const char *file, int line, struct end *end, uint64_t wr_id,
+		      struct ibv_sge *sge, int num_sge)
 {
 	struct ibv_recv_wr wr = { .wr_id = wr_id, .sg_list = sge, .num_sge = num_sge };
 	struct ibv_recv_wr *bad;
-	int rc = end->srq ? ibv_post_srq_recv(end->srq, &wr, &bad) : ibv_post_recv(end->qp, &wr, &bad);
+	int rc = end->srq ? ibv_post_srq_recv(end->srq, &wr, &bad) :
+			    ibv_post_recv(end->qp, &wr, &bad);
 
 	if (rc)
 		fail_at(file, line, "ibv_post_%srecv: %d", end->srq ? "srq_" : "", rc);
@@ -321,11 +328,12 @@ static const struct {
 	bool imm;
 } ops[OP_KINDS] = {
 	[OP_WRITE] = { "write", IBV_WR_RDMA_WRITE },
-	[OP_WRITE_IMM] = { "write with immediate", IBV_WR_RDMA_WRITE_WITH_IMM, IBV_WC_RECV_RDMA_WITH_IMM, true,
-			   false, true },
+	[OP_WRITE_IMM] = { "write with immediate", IBV_WR_RDMA_WRITE_WITH_IMM,
+			   IBV_WC_RECV_RDMA_WITH_IMM, true, false, true },
 	[OP_READ] = { "read", IBV_WR_RDMA_READ },
 	[OP_SEND] = { "send", IBV_WR_SEND, IBV_WC_RECV, true, true },
-	[OP_SEND_IMM] = { "send with immediate", IBV_WR_SEND_WITH_IMM, IBV_WC_RECV, true, true, true },
+	[OP_SEND_IMM] = { "send with immediate", IBV_WR_SEND_WITH_IMM, IBV_WC_RECV, true, true,
+			  true },
 };
 
 const char *op_name(enum op op)
@@ -333,18 +341,22 @@ const char *op_name(enum op op)
 	return ops[op].name;
 }
 
-static void check_recv(const char *file, int line, enum op op, const struct ibv_wc *wc, uint32_t imm, size_t bytes)
+static void check_recv(const char *file, int line, enum op op, const struct ibv_wc *wc,
+		       uint32_t imm, size_t bytes)
 {
 	if (wc->opcode != ops[op].recv)
-		fail_at(file, line, "%s: receive completion with opcode %d", op_name(op), wc->opcode);
-	if (!!(wc->wc_flags & IBV_WC_WITH_IMM) != ops[op].imm || (ops[op].imm && wc->imm_data != imm))
-		fail_at(file, line, "%s: flags %#x, immediate %#x", op_name(op), wc->wc_flags, wc->imm_data);
+		fail_at(file, line, "%s: receive completion with opcode %d", op_name(op),
+			wc->opcode);
+	if (!!(wc->wc_flags & IBV_WC_WITH_IMM) != ops[op].imm ||
+	    (ops[op].imm && wc->imm_data != imm))
+		fail_at(file, line, "%s: flags %#x, immediate %#x", op_name(op), wc->wc_flags,
+			wc->imm_data);
 	if (wc->byte_len != bytes)
 		fail_at(file, line, "%s: byte_len %u, not %zu", op_name(op), wc->byte_len, bytes);
 }
 
-void pair_move_at(const char *file, int line, struct pair *pair, enum op op, const struct buf *from, size_t from_at,
-		  const struct buf *to, size_t to_at, size_t bytes)
+void pair_move_at(const char *file, int line, struct pair *pair, enum op op, const struct buf *from,
+		  size_t from_at, const struct buf *to, size_t to_at, size_t bytes)
 {
 	static uint32_t count;
 	struct end *requester = op == OP_READ ? &pair->b : &pair->a;
@@ -373,8 +385,8 @@ void pair_move_at(const char *file, int line, struct pair *pair, enum op op, con
 	}
 }
 
-void pair_move_checked_at(const char *file, int line, struct pair *pair, enum op op, struct buf *from, struct buf *to,
-			  uint32_t seed)
+void pair_move_checked_at(const char *file, int line, struct pair *pair, enum op op,
+			  struct buf *from, struct buf *to, uint32_t seed)
 {
 	pattern_fill(from->data, from->bytes, seed, 0);
 	pair_move_at(file, line, pair, op, from, 0, to, 0, from->bytes);

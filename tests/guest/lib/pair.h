@@ -13,7 +13,7 @@
 #include "mem.h"
 #include "pattern.h"
 
-#define BOUND_S		((int)env_number("TEST_BOUND_S", 60))
+#define BOUND_S ((int)env_number("TEST_BOUND_S", 60))
 
 /* How to connect; start from CONN and change what matters. */
 struct conn {
@@ -34,11 +34,20 @@ struct conn {
 };
 
 /* timeout 17 is half a second: an emulated guest under load must not run into it. */
-#define CONN ((struct conn){							\
-	.type = IBV_QPT_RC, .mtu = IBV_MTU_1024, .timeout = 17, .retry_cnt = 7,	\
-	.rnr_retry = 7, .min_rnr_timer = 12, .rd_atomic = 4,			\
-	.access = ACCESS_ALL & ~IBV_ACCESS_LOCAL_WRITE, .send_wr = 64,		\
-	.recv_wr = 64, .sge = 4, .inline_bytes = 64, .cqe = 256 })
+#define CONN                                                                                       \
+	((struct conn){ .type = IBV_QPT_RC,                                                        \
+			.mtu = IBV_MTU_1024,                                                       \
+			.timeout = 17,                                                             \
+			.retry_cnt = 7,                                                            \
+			.rnr_retry = 7,                                                            \
+			.min_rnr_timer = 12,                                                       \
+			.rd_atomic = 4,                                                            \
+			.access = ACCESS_ALL & ~IBV_ACCESS_LOCAL_WRITE,                            \
+			.send_wr = 64,                                                             \
+			.recv_wr = 64,                                                             \
+			.sge = 4,                                                                  \
+			.inline_bytes = 64,                                                        \
+			.cqe = 256 })
 
 struct end {
 	struct rig *rig;
@@ -46,7 +55,7 @@ struct end {
 	struct ibv_cq *scq, *rcq;
 	struct ibv_srq *srq;
 	struct ibv_qp *qp;
-	struct ibv_ah *ah;		/* UD: to the other end */
+	struct ibv_ah *ah; /* UD: to the other end */
 	uint32_t psn;
 	int gid_index;
 	union ibv_gid gid;
@@ -58,14 +67,15 @@ struct pair {
 	struct end a, b;
 };
 
-#define UD_QKEY		0x11223344
+#define UD_QKEY 0x11223344
 
 /* Opens the device (or two) and connects. */
 void pair_open(struct pair *pair, const struct conn *conn);
 void pair_close(struct pair *pair);
 
 /* More connected ends over devices that are open; the caller's rigs stay open. */
-void ends_open(struct end *a, struct rig *rig_a, struct end *b, struct rig *rig_b, const struct conn *conn);
+void ends_open(struct end *a, struct rig *rig_a, struct end *b, struct rig *rig_b,
+	       const struct conn *conn);
 void end_close(struct end *end);
 
 /* The steps, for tests of the state machine. The first three return ibv_modify_qp()'s answer. */
@@ -82,10 +92,11 @@ void end_await_state(struct end *end, enum ibv_qp_state state);
 /* Waits for one completion. */
 struct ibv_wc cq_wait_at(const char *file, int line, struct ibv_cq *cq);
 /* The same, and its status must be the one named. */
-struct ibv_wc cq_expect_at(const char *file, int line, struct ibv_cq *cq, enum ibv_wc_status status);
-#define cq_wait(cq)		cq_wait_at(__FILE__, __LINE__, cq)
-#define cq_expect(cq, status)	cq_expect_at(__FILE__, __LINE__, cq, status)
-#define cq_success(cq)		cq_expect(cq, IBV_WC_SUCCESS)
+struct ibv_wc cq_expect_at(const char *file, int line, struct ibv_cq *cq,
+			   enum ibv_wc_status status);
+#define cq_wait(cq)	      cq_wait_at(__FILE__, __LINE__, cq)
+#define cq_expect(cq, status) cq_expect_at(__FILE__, __LINE__, cq, status)
+#define cq_success(cq)	      cq_expect(cq, IBV_WC_SUCCESS)
 /* For threads: 1 with *wc filled, or 0 after the bound. */
 int cq_poll_bounded(struct ibv_cq *cq, struct ibv_wc *wc, double bound_s);
 /* The queue is empty now. */
@@ -93,26 +104,29 @@ void cq_assert_empty(struct ibv_cq *cq);
 
 /* Work requests: local memory, remote memory. Signalled. */
 struct ibv_send_wr wr_make(enum ibv_wr_opcode opcode, struct ibv_sge *sge, int num_sge);
-struct ibv_send_wr wr_rdma(enum ibv_wr_opcode opcode, struct ibv_sge *sge, int num_sge, const struct buf *remote,
-			   size_t offset);
-struct ibv_send_wr wr_atomic(enum ibv_wr_opcode opcode, struct ibv_sge *sge, const struct buf *remote, size_t offset,
-			     uint64_t compare_add, uint64_t swap);
+struct ibv_send_wr wr_rdma(enum ibv_wr_opcode opcode, struct ibv_sge *sge, int num_sge,
+			   const struct buf *remote, size_t offset);
+struct ibv_send_wr wr_atomic(enum ibv_wr_opcode opcode, struct ibv_sge *sge,
+			     const struct buf *remote, size_t offset, uint64_t compare_add,
+			     uint64_t swap);
 void end_post_at(const char *file, int line, struct end *end, struct ibv_send_wr *wr);
 #define end_post(end, wr) end_post_at(__FILE__, __LINE__, end, wr)
-void end_post_recv_at(const char *file, int line, struct end *end, uint64_t wr_id, struct ibv_sge *sge, int num_sge);
-#define end_post_recv(end, wr_id, sge, num) end_post_recv_at(__FILE__, __LINE__, end, wr_id, sge, num)
+void end_post_recv_at(const char *file, int line, struct end *end, uint64_t wr_id,
+		      struct ibv_sge *sge, int num_sge);
+#define end_post_recv(end, wr_id, sge, num)                                                        \
+	end_post_recv_at(__FILE__, __LINE__, end, wr_id, sge, num)
 
 /* One message with data from end a's buffer into end b's, by any operation; a READ is posted by b. */
 enum op { OP_WRITE, OP_WRITE_IMM, OP_READ, OP_SEND, OP_SEND_IMM, OP_KINDS };
 
 const char *op_name(enum op op);
 /* Leaves when both sides completed it with success. */
-void pair_move_at(const char *file, int line, struct pair *pair, enum op op, const struct buf *from, size_t from_at,
-		  const struct buf *to, size_t to_at, size_t bytes);
+void pair_move_at(const char *file, int line, struct pair *pair, enum op op, const struct buf *from,
+		  size_t from_at, const struct buf *to, size_t to_at, size_t bytes);
 #define pair_move(...) pair_move_at(__FILE__, __LINE__, __VA_ARGS__)
 /* From whole to whole buffer, with patterns and comparison. */
-void pair_move_checked_at(const char *file, int line, struct pair *pair, enum op op, struct buf *from, struct buf *to,
-			  uint32_t seed);
+void pair_move_checked_at(const char *file, int line, struct pair *pair, enum op op,
+			  struct buf *from, struct buf *to, uint32_t seed);
 #define pair_move_checked(...) pair_move_checked_at(__FILE__, __LINE__, __VA_ARGS__)
 
 /* A write of a few bytes from a to b goes through: the pair still works. */

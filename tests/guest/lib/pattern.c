@@ -35,7 +35,8 @@ void pattern_fill(void *addr, size_t bytes, uint32_t seed, size_t first)
 	}
 }
 
-static size_t wrong_bytes(const uint8_t *p, size_t bytes, uint32_t seed, size_t first, size_t *where)
+static size_t wrong_bytes(const uint8_t *p, size_t bytes, uint32_t seed, size_t first,
+			  size_t *where)
 {
 	size_t wrong = 0, i = 0;
 
@@ -71,8 +72,8 @@ int pattern_differs(const void *addr, size_t bytes, uint32_t seed, size_t first,
 	return -1;
 }
 
-void pattern_check_at(const char *file, int line, const void *addr, size_t bytes, uint32_t seed, size_t first,
-		      const char *what)
+void pattern_check_at(const char *file, int line, const void *addr, size_t bytes, uint32_t seed,
+		      size_t first, const char *what)
 {
 	if (pattern_differs(addr, bytes, seed, first, what))
 		fail_at(file, line, "%s: wrong data", what);

@@ -17,10 +17,10 @@ void pattern_fill(void *addr, size_t bytes, uint32_t seed, size_t first);
 int pattern_differs(const void *addr, size_t bytes, uint32_t seed, size_t first, const char *what);
 
 /* The same as an assertion. */
-void pattern_check_at(const char *file, int line, const void *addr, size_t bytes, uint32_t seed, size_t first,
-		      const char *what);
+void pattern_check_at(const char *file, int line, const void *addr, size_t bytes, uint32_t seed,
+		      size_t first, const char *what);
 
-#define pattern_check(addr, bytes, seed, first, what) \
+#define pattern_check(addr, bytes, seed, first, what)                                              \
 	pattern_check_at(__FILE__, __LINE__, addr, bytes, seed, first, what)
 
 #endif

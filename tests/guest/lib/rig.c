@@ -70,7 +70,8 @@ static void find_gids(struct rig *rig)
 	rig->gid4 = -1;
 	rig->gid6 = -1;
 	for (i = 0; i < 16; i++) {
-		if (ibv_query_gid_ex(rig->ctx, 1, i, &entry, 0) || entry.gid_type != IBV_GID_TYPE_ROCE_V2)
+		if (ibv_query_gid_ex(rig->ctx, 1, i, &entry, 0) ||
+		    entry.gid_type != IBV_GID_TYPE_ROCE_V2)
 			continue;
 		if (!memcmp(entry.gid.raw, v4_prefix, sizeof(v4_prefix))) {
 			if (rig->gid4 < 0) {
@@ -89,8 +90,9 @@ static void open_named(struct rig *rig, const char *name)
 	memset(rig, 0, sizeof(*rig));
 	rig->ctx = rig_context(name);
 	if (!rig->ctx)
-		fail_because("no device %s, or it cannot be opened (errno %d); RDMA_ODP_DEVICE names another", name,
-			     errno);
+		fail_because(
+			"no device %s, or it cannot be opened (errno %d); RDMA_ODP_DEVICE names another",
+			name, errno);
 	assert_zero(ibv_query_device_ex(rig->ctx, NULL, &rig->attr));
 	rig->pd = ibv_alloc_pd(rig->ctx);
 	assert_non_null(rig->pd);
@@ -129,8 +131,9 @@ void rig_need_odp(struct rig *rig, uint32_t rc_caps, uint32_t ud_caps)
 		skip_because("%s has no on-demand paging", rig_device_name());
 	if ((odp->per_transport_caps.rc_odp_caps & rc_caps) != rc_caps ||
 	    (odp->per_transport_caps.ud_odp_caps & ud_caps) != ud_caps)
-		skip_because("%s has no on-demand paging for this operation (rc %#x, ud %#x)", rig_device_name(),
-			     odp->per_transport_caps.rc_odp_caps, odp->per_transport_caps.ud_odp_caps);
+		skip_because("%s has no on-demand paging for this operation (rc %#x, ud %#x)",
+			     rig_device_name(), odp->per_transport_caps.rc_odp_caps,
+			     odp->per_transport_caps.ud_odp_caps);
 }
 
 int mode(struct rig *rig, void **state)

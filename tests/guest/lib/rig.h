@@ -10,15 +10,15 @@
 #include "test.h"
 #include <infiniband/verbs.h>
 
-#define PEER_NETNS	"/run/netns/peer"
+#define PEER_NETNS "/run/netns/peer"
 
 struct rig {
 	struct ibv_context *ctx;
 	struct ibv_pd *pd;
 	struct ibv_device_attr_ex attr;
-	int gid4;			/* index of the GID that maps the IPv4 address, -1: none */
-	int gid6;			/* of the global IPv6 address */
-	union ibv_gid gids[2];		/* the two, in that order */
+	int gid4;	       /* index of the GID that maps the IPv4 address, -1: none */
+	int gid6;	       /* of the global IPv6 address */
+	union ibv_gid gids[2]; /* the two, in that order */
 };
 
 /* Fails the test if the device is not there; closes as well what a failed test left. */

@@ -25,30 +25,39 @@
 #include <setjmp.h>
 #include <cmocka.h>
 
-#define ARRAY_SIZE(a)	(sizeof(a) / sizeof((a)[0]))
+#define ARRAY_SIZE(a) (sizeof(a) / sizeof((a)[0]))
 
-#define KIB		1024UL
-#define MIB		(1024UL * KIB)
-#define GIB		(1024UL * MIB)
-#define TIB		(1024UL * GIB)
+#define KIB 1024UL
+#define MIB (1024UL * KIB)
+#define GIB (1024UL * MIB)
+#define TIB (1024UL * GIB)
 
 /* Runs the tests; what main() returns. */
 int test_run(const struct CMUnitTest *tests, size_t count);
 
-#define TEST_MAIN(...)								\
-	int main(void)								\
-	{									\
-		const struct CMUnitTest tests[] = { __VA_ARGS__ };		\
-										\
-		return test_run(tests, ARRAY_SIZE(tests));			\
+#define TEST_MAIN(...)                                                                             \
+	int main(void)                                                                             \
+	{                                                                                          \
+		const struct CMUnitTest tests[] = { __VA_ARGS__ };                                 \
+                                                                                                   \
+		return test_run(tests, ARRAY_SIZE(tests));                                         \
 	}
 
-#define TEST(fn)		{ #fn, fn, NULL, NULL, NULL }
+#define TEST(fn)                                                                                   \
+	{                                                                                          \
+#fn, fn, NULL, NULL, NULL                                                          \
+	}
 
 /* One test twice, with pinned and with on-demand-paging registrations: the test asks mode(state). */
-#define TEST_PINNED(fn)		{ #fn " (pinned)", fn, NULL, NULL, NULL }
-#define TEST_ODP(fn)		{ #fn " (odp)", fn, NULL, NULL, (void *)(uintptr_t)1 }
-#define TEST_BOTH(fn)		TEST_PINNED(fn), TEST_ODP(fn)
+#define TEST_PINNED(fn)                                                                            \
+	{                                                                                          \
+#fn " (pinned)", fn, NULL, NULL, NULL                                              \
+	}
+#define TEST_ODP(fn)                                                                               \
+	{                                                                                          \
+#fn " (odp)", fn, NULL, NULL, (void *)(uintptr_t)1                                 \
+	}
+#define TEST_BOTH(fn) TEST_PINNED(fn), TEST_ODP(fn)
 
 /* Ends the running test as skipped and says why. */
 void skip_because(const char *fmt, ...) __attribute__((format(printf, 1, 2), noreturn));
@@ -57,16 +66,17 @@ void skip_because(const char *fmt, ...) __attribute__((format(printf, 1, 2), nor
 void fail_at(const char *file, int line, const char *fmt, ...)
 	__attribute__((format(printf, 3, 4), noreturn));
 
-#define fail_because(...)	fail_at(__FILE__, __LINE__, __VA_ARGS__)
+#define fail_because(...) fail_at(__FILE__, __LINE__, __VA_ARGS__)
 
 /* assert_zero(call): for calls that return 0 or an errno or -1 with errno. */
-#define assert_zero(call)							\
-	do {									\
-		errno = 0;							\
-		int _rc = (call);						\
-										\
-		if (_rc)							\
-			fail_because("%s: returned %d, errno %d (%s)", #call, _rc, errno, strerror(errno)); \
+#define assert_zero(call)                                                                          \
+	do {                                                                                       \
+		errno = 0;                                                                         \
+		int _rc = (call);                                                                  \
+                                                                                                   \
+		if (_rc)                                                                           \
+			fail_because("%s: returned %d, errno %d (%s)", #call, _rc, errno,          \
+				     strerror(errno));                                             \
 	} while (0)
 
 /* Monotonic seconds, for bounds and reports. */

@@ -83,13 +83,11 @@ static int call(int fd, unsigned long cmd, void *arg)
 	return ioctl(fd, cmd, arg) ? -errno : 0;
 }
 
-static struct umem_selftest_span span(void *addr, size_t bytes, uint32_t flags,
-				      uint32_t slot)
+static struct umem_selftest_span span(void *addr, size_t bytes, uint32_t flags, uint32_t slot)
 {
-	return (struct umem_selftest_span){ .va = (uintptr_t)addr,
-					    .len_bytes = bytes,
-					    .flags = flags,
-					    .slot = slot };
+	return (struct umem_selftest_span){
+		.va = (uintptr_t)addr, .len_bytes = bytes, .flags = flags, .slot = slot
+	};
 }
 
 int umem_create(int fd, void *addr, size_t bytes, uint32_t flags)
@@ -99,22 +97,21 @@ int umem_create(int fd, void *addr, size_t bytes, uint32_t flags)
 	return call(fd, UMEM_SELFTEST_CREATE, &arg);
 }
 
-static int copy(int fd, unsigned long cmd, const void *addr, const void *buf,
-		size_t bytes, uint32_t flags, size_t *done)
+static int copy(int fd, unsigned long cmd, const void *addr, const void *buf, size_t bytes,
+		uint32_t flags, size_t *done)
 {
 	struct umem_selftest_copy arg;
 	size_t at = 0;
 	int err;
 
 	do {
-		arg = (struct umem_selftest_copy){
-			.va = (uintptr_t)addr + at,
-			.buf = (uintptr_t)buf + at,
-			.flags = flags,
-			.len_bytes = bytes - at < UMEM_SELFTEST_COPY_MAX ?
-					     bytes - at :
-					     UMEM_SELFTEST_COPY_MAX
-		};
+		arg = (struct umem_selftest_copy){ .va = (uintptr_t)addr + at,
+						   .buf = (uintptr_t)buf + at,
+						   .flags = flags,
+						   .len_bytes =
+							   bytes - at < UMEM_SELFTEST_COPY_MAX ?
+								   bytes - at :
+								   UMEM_SELFTEST_COPY_MAX };
 		err = call(fd, cmd, &arg);
 		at += arg.done_bytes;
 	} while (!err && at < bytes);
@@ -123,30 +120,26 @@ static int copy(int fd, unsigned long cmd, const void *addr, const void *buf,
 	return err;
 }
 
-int umem_to(int fd, void *addr, const void *buf, size_t bytes, uint32_t flags,
-	    size_t *done)
+int umem_to(int fd, void *addr, const void *buf, size_t bytes, uint32_t flags, size_t *done)
 {
 	return copy(fd, UMEM_SELFTEST_COPY_TO, addr, buf, bytes, flags, done);
 }
 
-int umem_from(int fd, const void *addr, void *buf, size_t bytes, uint32_t flags,
-	      size_t *done)
+int umem_from(int fd, const void *addr, void *buf, size_t bytes, uint32_t flags, size_t *done)
 {
 	return copy(fd, UMEM_SELFTEST_COPY_FROM, addr, buf, bytes, flags, done);
 }
 
 int umem_fault(int fd, void *addr, size_t bytes, bool write)
 {
-	struct umem_selftest_span arg =
-		span(addr, bytes, write ? UMEM_SELFTEST_WRITE : 0, 0);
+	struct umem_selftest_span arg = span(addr, bytes, write ? UMEM_SELFTEST_WRITE : 0, 0);
 
 	return call(fd, UMEM_SELFTEST_FAULT, &arg);
 }
 
 int umem_async(int fd, unsigned int slot, void *addr, size_t bytes, bool write)
 {
-	struct umem_selftest_span arg =
-		span(addr, bytes, write ? UMEM_SELFTEST_WRITE : 0, slot);
+	struct umem_selftest_span arg = span(addr, bytes, write ? UMEM_SELFTEST_WRITE : 0, slot);
 
 	return call(fd, UMEM_SELFTEST_ASYNC, &arg);
 }
@@ -209,8 +202,7 @@ void umem_fill(int fd, void *addr, size_t bytes, uint32_t seed)
 	free(buf);
 }
 
-void umem_check_at(const char *file, int line, int fd, void *addr, size_t bytes,
-		   uint32_t seed)
+void umem_check_at(const char *file, int line, int fd, void *addr, size_t bytes, uint32_t seed)
 {
 	uint8_t *buf = calloc(1, bytes);
 	int err;
@@ -218,8 +210,7 @@ void umem_check_at(const char *file, int line, int fd, void *addr, size_t bytes,
 	err = umem_from(fd, addr, buf, bytes, 0, NULL);
 	if (err)
 		fail_at(file, line, "reading the region: %s", strerror(-err));
-	pattern_check_at(file, line, buf, bytes, seed, 0,
-			 "read through the region");
+	pattern_check_at(file, line, buf, bytes, seed, 0, "read through the region");
 	free(buf);
 }
 

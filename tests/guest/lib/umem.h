@@ -22,10 +22,8 @@ void umem_close(int fd);
 
 int umem_create(int fd, void *addr, size_t bytes, uint32_t flags);
 /* All of it, by faults; touched (or NULL) says how much touch() has moved. */
-int umem_to(int fd, void *addr, const void *buf, size_t bytes, uint32_t flags,
-	    size_t *done);
-int umem_from(int fd, const void *addr, void *buf, size_t bytes, uint32_t flags,
-	      size_t *done);
+int umem_to(int fd, void *addr, const void *buf, size_t bytes, uint32_t flags, size_t *done);
+int umem_from(int fd, const void *addr, void *buf, size_t bytes, uint32_t flags, size_t *done);
 int umem_fault(int fd, void *addr, size_t bytes, bool write);
 /* 0, -EINPROGRESS or another error. */
 int umem_async(int fd, unsigned int slot, void *addr, size_t bytes, bool write);
@@ -41,10 +39,8 @@ bool umem_is_present(int fd, void *addr, bool write);
 
 /* Pattern bytes go in through the region, or are compared with what comes out of it. */
 void umem_fill(int fd, void *addr, size_t bytes, uint32_t seed);
-void umem_check_at(const char *file, int line, int fd, void *addr, size_t bytes,
-		   uint32_t seed);
-#define umem_check(fd, addr, bytes, seed) \
-	umem_check_at(__FILE__, __LINE__, fd, addr, bytes, seed)
+void umem_check_at(const char *file, int line, int fd, void *addr, size_t bytes, uint32_t seed);
+#define umem_check(fd, addr, bytes, seed) umem_check_at(__FILE__, __LINE__, fd, addr, bytes, seed)
 
 /* Private anonymous memory, aligned to 2 MiB. */
 uint8_t *umem_map(size_t bytes);

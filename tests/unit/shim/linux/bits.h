@@ -2,6 +2,6 @@
 #ifndef SHIM_LINUX_BITS_H
 #define SHIM_LINUX_BITS_H
 
-#define BIT(n)		(1UL << (n))
+#define BIT(n) (1UL << (n))
 
 #endif

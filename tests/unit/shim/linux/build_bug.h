@@ -4,7 +4,7 @@
 
 /* With one argument, as the kernel has it. */
 #undef static_assert
-#define static_assert(expr, ...)	_Static_assert(expr, #expr)
-#define BUILD_BUG_ON(cond)		_Static_assert(!(cond), #cond)
+#define static_assert(expr, ...) _Static_assert(expr, #expr)
+#define BUILD_BUG_ON(cond) _Static_assert(!(cond), #cond)
 
 #endif

@@ -16,11 +16,11 @@ typedef uint64_t u64;
 typedef int32_t s32;
 typedef int64_t s64;
 
-#define U16_MAX		UINT16_MAX
-#define U32_MAX		UINT32_MAX
+#define U16_MAX UINT16_MAX
+#define U32_MAX UINT32_MAX
 
 #ifndef __packed
-#define __packed	__attribute__((packed))
+#define __packed __attribute__((packed))
 #endif
 
 #endif
