@@ -46,7 +46,8 @@ build()
 	uml*)
 		kdir=$(dirname "$("$SRC/scripts/uml.sh" "$flavour")")
 		where=$SRC
-		kbuild "$SRC" "$kdir" ARCH=um "$@" >"$log" 2>&1 || rc=$?
+		# Its Makefile still names the directory in which it was built, before that was complete and renamed.
+		kbuild "$SRC" "$kdir" ARCH=um "KBUILD_OUTPUT=$kdir" "$@" >"$log" 2>&1 || rc=$?
 		;;
 	*)
 		tree=$("$SRC/scripts/tree.sh" "$flavour")
