@@ -13,7 +13,8 @@
 #define pr_fmt(fmt) KBUILD_MODNAME ": " fmt
 
 /*
- * These headers are included here so that the macros below cannot change the declarations they stand for.
+ * These headers are included here so that the macros below cannot change the declarations that
+ * they stand for.
  */
 #include <linux/slab.h>
 #include <net/udp_tunnel.h>
@@ -42,7 +43,7 @@ static inline struct ib_umem *ib_umem_get_va(struct ib_device *device, unsigned 
 
 /* A macro, so it can be asked for itself. Before, sizes were spelled out. */
 #ifndef kzalloc_obj
-#define kzalloc_obj(obj, gfp) ((typeof(obj) *)kzalloc(sizeof(obj), gfp))
+#define kzalloc_obj(obj, gfp) kzalloc(sizeof(obj), gfp)
 #endif
 
 #ifndef HAVE_TIMER_CONTAINER_OF
@@ -51,8 +52,8 @@ static inline struct ib_umem *ib_umem_get_va(struct ib_device *device, unsigned 
 #endif
 
 /*
- * Verbs whose prototype has changed: the table of verbs says compat_VERB(function), and older kernels
- * get an adaptor.
+ * Verbs whose prototype has changed: the table of verbs says compat_VERB(function), and older
+ * kernels get an adaptor.
  */
 #ifdef HAVE_REG_USER_MR_DMAH
 #define compat_reg_user_mr(fn) fn
@@ -60,11 +61,13 @@ static inline struct ib_umem *ib_umem_get_va(struct ib_device *device, unsigned 
 struct ib_dmah;
 struct ib_mr *rxo_reg_user_mr(struct ib_pd *pd, u64 start, u64 length, u64 iova, int access,
 			      struct ib_dmah *dmah, struct ib_udata *udata);
+
 static inline struct ib_mr *rxo_reg_user_mr_adaptor(struct ib_pd *pd, u64 start, u64 length,
 						    u64 iova, int access, struct ib_udata *udata)
 {
 	return rxo_reg_user_mr(pd, start, length, iova, access, NULL, udata);
 }
+
 #define compat_reg_user_mr(fn) fn##_adaptor
 #endif
 
@@ -72,10 +75,12 @@ static inline struct ib_mr *rxo_reg_user_mr_adaptor(struct ib_pd *pd, u64 start,
 #define compat_resize_user_cq(fn) fn
 #else
 int rxo_resize_user_cq(struct ib_cq *cq, unsigned int cqe, struct ib_udata *udata);
+
 static inline int rxo_resize_user_cq_adaptor(struct ib_cq *cq, int cqe, struct ib_udata *udata)
 {
 	return rxo_resize_user_cq(cq, cqe, udata);
 }
+
 #define compat_resize_user_cq(fn) fn##_adaptor
 #define resize_user_cq resize_cq
 #endif

@@ -3,7 +3,7 @@
  * The completer: takes what the peer answers, completes send WQEs, and decides
  * on retries.
  *
- * sq.una_psn is the oldest PSN without an answer. An acknowledgement covers all
+ * sq.una_psn is the oldest PSN without an answer. An acknowledgment covers all
  * SENDs and WRITEs before it, but never a READ or an atomic, which are done
  * when their data has come: an answer from behind one of those says that its
  * data was lost (an implied NAK), and we go back to it, once
@@ -213,7 +213,7 @@ static int take_atomic(struct rxo_qp *qp, struct rxo_swqe *wqe, struct sk_buff *
 	return 0;
 }
 
-/* A read response or an atomic acknowledgement: 0 when done with it, -EAGAIN to hold it. */
+/* A read response or an atomic acknowledgment: 0 when done with it, -EAGAIN to hold it. */
 static int take_data(struct rxo_qp *qp, struct sk_buff *skb)
 {
 	struct rxo_pkt *pkt = rxo_pkt(skb);

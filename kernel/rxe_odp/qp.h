@@ -98,10 +98,10 @@ struct rxo_swqe {
  * that a fresh WQE gets.
  */
 struct rxo_sq {
-	spinlock_t lock;
+	spinlock_t lock;		/* protects all of this but the producer side; _bh */
 	spinlock_t post_lock;		/* kernel posters, irqsave, innermost */
 	struct rxo_queue *queue;
-	void *shadow;			/* of struct rxo_swqe, swqe_bytes apart; immutable after creation */
+	void *shadow;			/* of struct rxo_swqe, swqe_bytes apart; immutable */
 	u32 swqe_bytes;
 	u32 max_sge;
 	u32 max_inline_bytes;
@@ -123,7 +123,7 @@ struct rxo_sq {
 	struct rxo_wait wait;		/* for the memory that a WQE sends from */
 	u32 wait_psn;			/* what is to be sent from there */
 	struct rxo_wait place_wait;	/* for the memory that a READ or atomic answers to */
-	struct sk_buff_head held;	/* answers that wait for place_wait; its own lock is not used */
+	struct sk_buff_head held;	/* answers that wait for place_wait; own lock unused */
 	struct work_struct work;	/* rxo_wq: where others may be let through first */
 	struct work_struct bh_work;	/* system_bh_wq: at once, on a certain CPU */
 };
@@ -153,12 +153,12 @@ struct rxo_msg {
 	u32 rkey;
 	u32 resid_bytes;		/* WRITE: what the RETH still owes */
 	u32 offset_bytes;		/* SEND: bytes received in earlier packets; WRITE: same */
-	u32 kind;			/* RXO_OP_SEND or RXO_OP_WRITE while between packets, else 0 */
+	u32 kind;			/* RXO_OP_SEND or _WRITE between packets, else 0 */
 };
 
 /* Receive side. */
 struct rxo_rq {
-	spinlock_t lock;
+	spinlock_t lock;		/* protects all of this but the producer side; _bh */
 	spinlock_t post_lock;		/* kernel posters, irqsave, innermost */
 	struct rxo_queue *queue;	/* NULL with an SRQ */
 	u32 max_sge;
@@ -166,7 +166,7 @@ struct rxo_rq {
 
 	u32 psn;			/* expected */
 	u32 msn;
-	struct sk_buff_head held;	/* packets not executed, in order of arrival; own lock unused */
+	struct sk_buff_head held;	/* not executed, as they came; own lock unused */
 	struct rxo_msg msg;
 	struct rxo_rwqe wqe;
 	bool have_wqe;

@@ -57,28 +57,48 @@ static void store_values(struct rxo_qp *qp, const struct ib_qp_attr *attr, int m
 	lockdep_assert_held(&qp->sq.lock);
 	lockdep_assert_held(&qp->rq.lock);
 
-	if (mask & IB_QP_ACCESS_FLAGS)
-		qp->access = own->qp_access_flags = attr->qp_access_flags;
-	if (mask & IB_QP_QKEY)
-		qp->qkey = own->qkey = attr->qkey;
+	if (mask & IB_QP_ACCESS_FLAGS) {
+		qp->access = attr->qp_access_flags;
+		own->qp_access_flags = attr->qp_access_flags;
+	}
+	if (mask & IB_QP_QKEY) {
+		qp->qkey = attr->qkey;
+		own->qkey = attr->qkey;
+	}
 	if (mask & IB_QP_PATH_MTU) {
 		own->path_mtu = attr->path_mtu;
 		qp->mtu_bytes = ib_mtu_enum_to_int(attr->path_mtu);
 	}
-	if (mask & IB_QP_DEST_QPN)
-		qp->dest_qpn = own->dest_qp_num = attr->dest_qp_num;
-	if (mask & IB_QP_MAX_QP_RD_ATOMIC)
-		qp->max_rd_atomic = own->max_rd_atomic = attr->max_rd_atomic;
-	if (mask & IB_QP_MAX_DEST_RD_ATOMIC)
-		qp->max_dest_rd_atomic = own->max_dest_rd_atomic = attr->max_dest_rd_atomic;
-	if (mask & IB_QP_TIMEOUT)
-		qp->timeout_ns_shift = own->timeout = attr->timeout;
-	if (mask & IB_QP_RETRY_CNT)
-		qp->sq.retry_left = qp->retry_cnt = own->retry_cnt = attr->retry_cnt;
-	if (mask & IB_QP_RNR_RETRY)
-		qp->sq.rnr_left = qp->rnr_retry = own->rnr_retry = attr->rnr_retry;
-	if (mask & IB_QP_MIN_RNR_TIMER)
-		qp->min_rnr_timer = own->min_rnr_timer = attr->min_rnr_timer;
+	if (mask & IB_QP_DEST_QPN) {
+		qp->dest_qpn = attr->dest_qp_num;
+		own->dest_qp_num = attr->dest_qp_num;
+	}
+	if (mask & IB_QP_MAX_QP_RD_ATOMIC) {
+		qp->max_rd_atomic = attr->max_rd_atomic;
+		own->max_rd_atomic = attr->max_rd_atomic;
+	}
+	if (mask & IB_QP_MAX_DEST_RD_ATOMIC) {
+		qp->max_dest_rd_atomic = attr->max_dest_rd_atomic;
+		own->max_dest_rd_atomic = attr->max_dest_rd_atomic;
+	}
+	if (mask & IB_QP_TIMEOUT) {
+		qp->timeout_ns_shift = attr->timeout;
+		own->timeout = attr->timeout;
+	}
+	if (mask & IB_QP_RETRY_CNT) {
+		qp->sq.retry_left = attr->retry_cnt;
+		qp->retry_cnt = attr->retry_cnt;
+		own->retry_cnt = attr->retry_cnt;
+	}
+	if (mask & IB_QP_RNR_RETRY) {
+		qp->sq.rnr_left = attr->rnr_retry;
+		qp->rnr_retry = attr->rnr_retry;
+		own->rnr_retry = attr->rnr_retry;
+	}
+	if (mask & IB_QP_MIN_RNR_TIMER) {
+		qp->min_rnr_timer = attr->min_rnr_timer;
+		own->min_rnr_timer = attr->min_rnr_timer;
+	}
 	if (mask & IB_QP_RQ_PSN)
 		qp->rq.psn = attr->rq_psn & RXO_PSN_MASK;
 	if (mask & IB_QP_SQ_PSN) {

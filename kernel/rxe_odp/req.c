@@ -60,7 +60,7 @@ static u32 psn_count(const struct rxo_qp *qp, const struct rxo_swqe *wqe)
 }
 
 /*
- * The acknowledgement timer runs while the peer owes us an answer and we did
+ * The acknowledgment timer runs while the peer owes us an answer and we did
  * not promise it silence. Restarted by progress, left alone otherwise.
  */
 void rxo_req_timer(struct rxo_qp *qp, bool progress)
@@ -228,7 +228,7 @@ static struct sk_buff *build_atomic(struct rxo_qp *qp, const struct rxo_swqe *wq
 	return skb;
 }
 
-/**
+/*
  * rxo_req_payload - bytes of a message, out of the WQE's memory
  *
  * Under sq.lock. 0, -EAGAIN while a page is fetched, or why not.
@@ -416,7 +416,7 @@ void rxo_req_run(struct rxo_qp *qp)
 		queue_work(system_bh_wq, &qp->sq.bh_work);
 }
 
-/**
+/*
  * rxo_req_kick - run the requester for a reason that is not an answer
  *
  * Under sq.lock. Packets of one flow stay in order only while one CPU sends

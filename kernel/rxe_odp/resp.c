@@ -8,7 +8,7 @@
  * and grows behind it up to a bound.
  *
  * A fault that is short costs the peer nothing but the wait. One that outlasts
- * a fraction of the acknowledgement timeout is answered with an RNR NAK: the
+ * a fraction of the acknowledgment timeout is answered with an RNR NAK: the
  * held packets are dropped, because the peer sends all of them again, and the
  * fault goes on. When the peer is back too early, it is told so again, with a
  * timer that grows with the age of the fault. So a page that takes seconds
@@ -183,7 +183,7 @@ static bool length_fits(const struct rxo_qp *qp, const struct rxo_pkt *pkt)
 					 bytes < qp->rq.msg.resid_bytes;
 }
 
-/* First packets say where the message goes. Nothing here outlives a packet that is not committed. */
+/* First packets say where the message goes. Nothing here outlives one that is not committed. */
 static void open_message(struct rxo_qp *qp, struct sk_buff *skb)
 {
 	struct rxo_msg *msg = &qp->rq.msg;
@@ -391,10 +391,10 @@ static bool requests_taken(const struct rxo_qp *qp)
 /* The packet or the READ that is first in line waits for a page: not for ever. */
 static void start_hold_timer(struct rxo_qp *qp)
 {
-	u32 shift = qp->timeout_ns_shift ?: DEFAULT_TIMEOUT;
+	u64 timeout_ns = 4096ULL << (qp->timeout_ns_shift ?: DEFAULT_TIMEOUT);
 
 	if (!rxo_qp_is_ud(qp))
-		mod_timer(&qp->rq.hold_timer, jiffies + 1 + nsecs_to_jiffies((4096ULL << shift) / 4));
+		mod_timer(&qp->rq.hold_timer, jiffies + 1 + nsecs_to_jiffies(timeout_ns / 4));
 }
 
 static int step(struct rxo_qp *qp, u32 *budget)

@@ -66,7 +66,7 @@ void rxo_wait_init(struct rxo_wait *wait, struct rxo_qp *qp, spinlock_t *lock,
 	wait->pending = false;
 }
 
-/**
+/*
  * rxo_fault_is_final - whether done()'s error says that the memory will never be there
  *
  * What is transient is tried again by running the engine again.
@@ -76,7 +76,7 @@ bool rxo_fault_is_final(int err)
 	return err && err != -EAGAIN && err != -ENOMEM && err != -EBUSY;
 }
 
-/**
+/*
  * rxo_wait_fault - ask for the pages of a miss
  * @wait: of this direction, not pending
  * @miss: its reference to the region is taken over
@@ -113,7 +113,7 @@ int rxo_wait_fault(struct rxo_wait *wait, struct rxo_miss *miss, bool write)
 	return err;
 }
 
-/**
+/*
  * rxo_wait_again - let the work item run the engine again
  *
  * For an access that missed although the pages are there: an invalidation has
@@ -127,7 +127,7 @@ int rxo_wait_again(struct rxo_wait *wait)
 	return -EAGAIN;
 }
 
-/**
+/*
  * rxo_wait_copy - rxo_sg_copy() that asks for what is missing
  *
  * Under the direction's lock. 0, -EAGAIN (the engine will be run again), or

@@ -22,6 +22,7 @@ static void hang_there(enum op op, enum ending ending, int ready)
 	struct pair pair;
 	struct uffd uffd;
 	struct ibv_wc wc;
+	char msg[32];
 
 	pair_open(&pair, &conn);
 	buf_make(&from, pair.a.rig->pd, MEM_ANON, PAGE, 0, ACCESS_ALL | IBV_ACCESS_ON_DEMAND);
@@ -33,7 +34,7 @@ static void hang_there(enum op op, enum ending ending, int ready)
 		     op == OP_READ ? &from : &to, 0);
 	end_post(&pair.a, &wr);
 	/* The handler was asked: the fault is under way, and stays so. */
-	while (read(uffd.fd, &(struct { char msg[32]; }){ 0 }, 32) != 32)
+	while (read(uffd.fd, msg, sizeof(msg)) != sizeof(msg))
 		usleep(1000);
 	if (ibv_poll_cq(pair.a.scq, 1, &wc))
 		_exit(2);

@@ -8,7 +8,7 @@
 
 #define BYTES 5000UL
 
-enum fault { BAD_KEY, OUT_OF_BOUNDS, NO_LOCAL_WRITE, OTHER_PD };
+enum badness { BAD_KEY, OUT_OF_BOUNDS, NO_LOCAL_WRITE, OTHER_PD };
 
 struct bad {
 	struct pair pair;
@@ -18,7 +18,7 @@ struct bad {
 	bool partial;
 };
 
-static void setup(struct bad *b, enum fault fault, void **state)
+static void setup(struct bad *b, enum badness fault, void **state)
 {
 	struct conn conn = CONN;
 	int odp;
@@ -52,7 +52,7 @@ static void teardown(struct bad *b)
 	pair_close(&b->pair);
 }
 
-static void requester(enum fault fault, enum ibv_wr_opcode opcode, void **state)
+static void requester(enum badness fault, enum ibv_wr_opcode opcode, void **state)
 {
 	struct ibv_send_wr wr;
 	struct bad b;
@@ -68,7 +68,7 @@ static void requester(enum fault fault, enum ibv_wr_opcode opcode, void **state)
 
 static void write_and_send(void **state)
 {
-	static const enum fault faults[] = { BAD_KEY, OUT_OF_BOUNDS, OTHER_PD };
+	static const enum badness faults[] = { BAD_KEY, OUT_OF_BOUNDS, OTHER_PD };
 	size_t i;
 
 	for (i = 0; i < ARRAY_SIZE(faults); i++) {
@@ -79,7 +79,7 @@ static void write_and_send(void **state)
 
 static void read_into(void **state)
 {
-	static const enum fault faults[] = { BAD_KEY, OUT_OF_BOUNDS, NO_LOCAL_WRITE, OTHER_PD };
+	static const enum badness faults[] = { BAD_KEY, OUT_OF_BOUNDS, NO_LOCAL_WRITE, OTHER_PD };
 	size_t i;
 
 	for (i = 0; i < ARRAY_SIZE(faults); i++)
@@ -89,7 +89,7 @@ static void read_into(void **state)
 /* End a receives into the bad memory; the sender b sees a remote operational error. */
 static void receive_into(void **state)
 {
-	static const enum fault faults[] = { BAD_KEY, OUT_OF_BOUNDS, NO_LOCAL_WRITE, OTHER_PD };
+	static const enum badness faults[] = { BAD_KEY, OUT_OF_BOUNDS, NO_LOCAL_WRITE, OTHER_PD };
 	struct ibv_send_wr wr;
 	struct bad b;
 	size_t i;

@@ -39,9 +39,8 @@ static void bring_to(struct end *end, struct end *other, enum ibv_qp_state to,
 	if (to == IBV_QPS_RTR)
 		return;
 	assert_zero(step(end, other, IBV_QPS_RTS, conn));
-	if (to == IBV_QPS_SQD) {
+	if (to == IBV_QPS_SQD)
 		assert_zero(end_set_state(end, IBV_QPS_SQD));
-	}
 }
 
 /* IBTA 10.3.1, figure "QP/EE context state diagram"; attributes are those of the step from the state before. */

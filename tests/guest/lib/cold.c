@@ -9,9 +9,9 @@ void cold_source(struct buf *buf, struct ibv_pd *pd, enum mem kind, size_t bytes
 	buf_map(buf, kind, bytes, page_offset);
 	if (buf->alias)
 		pattern_fill(buf->alias + buf->guard_before, bytes, seed, 0);
-	if (kind == MEM_ANON || kind == MEM_HUGE)
+	if (kind == MEM_ANON || kind == MEM_HUGE) {
 		pattern_fill(buf->data, bytes, seed, 0);
-	else if (kind == MEM_PRIVATE_FILE) {
+	} else if (kind == MEM_PRIVATE_FILE) {
 		/* The guards made private copies of the pages at the ends. */
 		size_t head = PAGE - page_offset % PAGE, tail = (page_offset + bytes) % PAGE;
 

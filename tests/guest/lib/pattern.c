@@ -66,7 +66,7 @@ int pattern_differs(const void *addr, size_t bytes, uint32_t seed, size_t first,
 
 	if (!wrong)
 		return 0;
-	printf("FAIL: %s: %zu of %zu bytes are wrong, the first at %zu (va page offset %#lx): %02x, not %02x\n",
+	printf("FAIL: %s: %zu of %zu bytes wrong, first at %zu (in page %#lx): %02x, not %02x\n",
 	       what, wrong, bytes, where, (unsigned long)(p + where) & 4095, p[where],
 	       pattern_byte(seed, first + where));
 	return -1;

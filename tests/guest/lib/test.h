@@ -35,28 +35,23 @@
 /* Runs the tests; what main() returns. */
 int test_run(const struct CMUnitTest *tests, size_t count);
 
-#define TEST_MAIN(...)                                                                             \
-	int main(void)                                                                             \
-	{                                                                                          \
-		const struct CMUnitTest tests[] = { __VA_ARGS__ };                                 \
-                                                                                                   \
-		return test_run(tests, ARRAY_SIZE(tests));                                         \
+/* clang-format knows no macro that is an initialiser. */
+/* clang-format off */
+#define TEST_MAIN(...)							\
+	int main(void)							\
+	{								\
+		const struct CMUnitTest tests[] = { __VA_ARGS__ };	\
+									\
+		return test_run(tests, ARRAY_SIZE(tests));		\
 	}
 
-#define TEST(fn)                                                                                   \
-	{                                                                                          \
-#fn, fn, NULL, NULL, NULL                                                          \
-	}
+#define TEST(fn) { #fn, fn, NULL, NULL, NULL }
 
 /* One test twice, with pinned and with on-demand-paging registrations: the test asks mode(state). */
-#define TEST_PINNED(fn)                                                                            \
-	{                                                                                          \
-#fn " (pinned)", fn, NULL, NULL, NULL                                              \
-	}
-#define TEST_ODP(fn)                                                                               \
-	{                                                                                          \
-#fn " (odp)", fn, NULL, NULL, (void *)(uintptr_t)1                                 \
-	}
+#define TEST_PINNED(fn) { #fn " (pinned)", fn, NULL, NULL, NULL }
+#define TEST_ODP(fn) { #fn " (odp)", fn, NULL, NULL, (void *)(uintptr_t)1 }
+/* clang-format on */
+
 #define TEST_BOTH(fn) TEST_PINNED(fn), TEST_ODP(fn)
 
 /* Ends the running test as skipped and says why. */
