@@ -64,15 +64,17 @@ void fail_at(const char *file, int line, const char *fmt, ...)
 #define fail_because(...) fail_at(__FILE__, __LINE__, __VA_ARGS__)
 
 /* assert_zero(call): for calls that return 0 or an errno or -1 with errno. */
-#define assert_zero(call)                                                                          \
-	do {                                                                                       \
-		errno = 0;                                                                         \
-		int _rc = (call);                                                                  \
-                                                                                                   \
-		if (_rc)                                                                           \
-			fail_because("%s: returned %d, errno %d (%s)", #call, _rc, errno,          \
-				     strerror(errno));                                             \
+/* clang-format off */
+#define assert_zero(call)						\
+	do {								\
+		errno = 0;						\
+		int _rc = (call);					\
+									\
+		if (_rc)						\
+			fail_because("%s: returned %d, errno %d (%s)",	\
+				     #call, _rc, errno, strerror(errno)); \
 	} while (0)
+/* clang-format on */
 
 /* Monotonic seconds, for bounds and reports. */
 double seconds(void);
