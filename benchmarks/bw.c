@@ -57,13 +57,36 @@ static void sample_rate(struct lane *lane, enum op op, size_t bytes, unsigned in
 	lane_open(lane);
 }
 
+/* Polls memory until the bytes are there. */
+static void await_word(struct flow *flow, volatile uint64_t *word, uint64_t value)
+{
+	unsigned long polls = 0;
+	double bound = 0;
+
+	while (*word != value) {
+		if (++polls % 64)
+			continue;
+		sched_yield();
+		if (polls % (1UL << 16))
+			continue;
+		flow_poll_cq(flow, flow->a.scq, &flow->done);
+		if (flow->failed != IBV_WC_SUCCESS)
+			fail_because("a write of 8 bytes: %s", ibv_wc_status_str(flow->failed));
+		if (!bound)
+			bound = seconds() + 30;
+		else if (seconds() > bound)
+			fail_because("a write of 8 bytes does not arrive: %lu posted, %lu done",
+				     flow->posted, flow->done);
+	}
+}
+
 /* Eight bytes there, and when they are seen, eight bytes back; the time of one way. */
 static void sample_latency(struct lane *lane, unsigned int round)
 {
 	struct flow *there = &lane->flows[0], back = *there;
 	volatile uint64_t *at_b = there->to->addr, *at_a = there->from->addr;
 	unsigned long i, turns = env_number("BENCH_PING_PONGS", 1000);
-	double start = 0, bound = seconds() + 120;
+	double start = 0;
 
 	back.a = there->b;
 	back.b = there->a;
@@ -72,23 +95,15 @@ static void sample_latency(struct lane *lane, unsigned int round)
 	back.posted = 0;
 	back.done = 0;
 	for (i = 1; i <= turns + 50; i++) {
-		unsigned long polls = 0;
-
 		if (i == 51)
 			start = seconds();
 		*at_a = i;
 		flow_post(there, OP_WRITE, 0, 0, 8);
-		while (*at_b != i)
-			if (++polls % 64 == 0)
-				sched_yield();
+		await_word(there, at_b, i);
 		/* What comes back differs from what lies there. */
 		*at_b = i | 1UL << 63;
 		flow_post(&back, OP_WRITE, 0, 0, 8);
-		while (*at_a != (i | 1UL << 63))
-			if (++polls % 64 == 0)
-				sched_yield();
-		if (polls > 1000000 && seconds() > bound)
-			fail_because("an 8-byte write does not arrive");
+		await_word(&back, at_a, i | 1UL << 63);
 		flow_poll_cq(there, there->a.scq, &there->done);
 		flow_poll_cq(&back, back.a.scq, &back.done);
 	}
