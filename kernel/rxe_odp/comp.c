@@ -30,7 +30,8 @@ static void moved(struct rxo_qp *qp, u32 una_psn)
 		sq->psn = una_psn;
 	sq->retry_left = qp->retry_cnt;
 	sq->rnr_left = qp->rnr_retry;
-	sq->gap_retried = false;
+	if (sq->gap_retried && rxo_psn_cmp(una_psn, sq->gap_psn) >= 0)
+		sq->gap_retried = false;
 	rxo_req_timer(qp, true);
 }
 
@@ -53,12 +54,16 @@ bool rxo_comp_retry(struct rxo_qp *qp)
 	return true;
 }
 
-/* Lost data of a READ or atomic: go back, but only once for all that comes behind the hole. */
+/*
+ * Lost data of a READ or atomic: go back, but only once for all that was on its
+ * way then. What is lost a second time is the timer's.
+ */
 static void retry_gap(struct rxo_qp *qp)
 {
 	if (qp->sq.gap_retried)
 		return;
 	qp->sq.gap_retried = true;
+	qp->sq.gap_psn = qp->sq.psn;
 	rxo_stat_inc(qp->dev, RXO_STAT_RCVD_SEQ_ERR);
 	rxo_comp_retry(qp);
 }
@@ -296,7 +301,7 @@ static void page_came(struct rxo_qp *qp, int err)
 	if (rxo_fault_is_final(err) && answers_taken(qp))
 		rxo_req_fail(qp, IB_WC_LOC_PROT_ERR);
 	rxo_comp_drain(qp);
-	rxo_req_run(qp);
+	rxo_req_kick(qp);
 }
 
 void rxo_comp_init(struct rxo_qp *qp)

@@ -117,7 +117,8 @@ struct rxo_sq {
 	u8 retry_left;
 	u8 rnr_left;
 	bool rnr_wait;			/* the peer said: not before rnr_timer */
-	bool gap_retried;		/* went back once since una_psn last moved */
+	bool gap_retried;		/* went back for lost data, una_psn < gap_psn */
+	u32 gap_psn;			/* what was sent by then */
 	struct timer_list ack_timer;
 	struct timer_list rnr_timer;
 	struct rxo_wait wait;		/* for the memory that a WQE sends from */
@@ -138,6 +139,7 @@ struct rxo_read {
 	u32 ready_bytes;		/* found present up to here; all, once responses leave */
 	bool active;
 	bool first;			/* no response has left yet */
+	bool duplicate;			/* asked again: the peer may have forgotten it by now */
 };
 
 /* An atomic that was executed: a duplicate gets the same answer. */
@@ -177,6 +179,7 @@ struct rxo_rq {
 	bool last_wqe;			/* IB_EVENT_QP_LAST_WQE_REACHED was raised */
 	int fault_err;			/* how the last fault failed, for the packet at the head */
 	u64 fault_ns;			/* how long recent faults took, a running mean */
+	int cpu;			/* answered last; see rxo_req_kick() */
 	struct rxo_read read;
 	struct rxo_atomic_res *atomics;	/* ring of the last RXO_MAX_RD_ATOMIC */
 	u32 atomic_next;

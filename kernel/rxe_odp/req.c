@@ -436,22 +436,24 @@ void rxo_req_kick(struct rxo_qp *qp)
 		rxo_req_run(qp);
 }
 
-static void run(struct rxo_qp *qp)
-{
-	spin_lock_bh(&qp->sq.lock);
-	rxo_comp_drain(qp);
-	rxo_req_run(qp);
-	spin_unlock_bh(&qp->sq.lock);
-}
-
 static void run_work(struct work_struct *work)
 {
-	run(container_of(work, struct rxo_qp, sq.work));
+	struct rxo_qp *qp = container_of(work, struct rxo_qp, sq.work);
+
+	spin_lock_bh(&qp->sq.lock);
+	rxo_comp_drain(qp);
+	rxo_req_kick(qp);
+	spin_unlock_bh(&qp->sq.lock);
 }
 
 static void run_bh_work(struct work_struct *work)
 {
-	run(container_of(work, struct rxo_qp, sq.bh_work));
+	struct rxo_qp *qp = container_of(work, struct rxo_qp, sq.bh_work);
+
+	spin_lock(&qp->sq.lock);
+	rxo_comp_drain(qp);
+	rxo_req_run(qp);
+	spin_unlock(&qp->sq.lock);
 }
 
 /*

@@ -203,7 +203,7 @@ static u32 read_psns(const struct rxo_qp *qp, const struct rxo_reth *reth)
 	return max(1u, DIV_ROUND_UP_ULL(be32_to_cpu(reth->len), qp->mtu_bytes));
 }
 
-static void open_read(struct rxo_qp *qp, struct sk_buff *skb)
+static void open_read(struct rxo_qp *qp, struct sk_buff *skb, bool duplicate)
 {
 	const struct rxo_reth *reth = rxo_pkt_reth(skb);
 
@@ -214,6 +214,7 @@ static void open_read(struct rxo_qp *qp, struct sk_buff *skb)
 		.psn = rxo_pkt(skb)->psn,
 		.active = true,
 		.first = true,
+		.duplicate = duplicate,
 	};
 }
 
@@ -302,7 +303,7 @@ static int read_request(struct rxo_qp *qp, struct sk_buff *skb)
 		refuse(qp, RXO_AETH_NAK_INV_REQ, rq->psn);
 		return 0;
 	}
-	open_read(qp, skb);
+	open_read(qp, skb, false);
 	rq->psn = rxo_psn_add(rq->psn, psns);
 	rq->msn = (rq->msn + 1) & RXO_MSN_MASK;
 	return 0;
@@ -334,7 +335,7 @@ static void duplicate(struct rxo_qp *qp, struct sk_buff *skb)
 		send_ack(qp, RXO_AETH_ACK, rxo_psn_add(rq->psn, RXO_PSN_MASK));
 	else if ((qp->access & IB_ACCESS_REMOTE_READ) &&
 		 read_psns(qp, rxo_pkt_reth(skb)) <= rxo_psn_sub(rq->psn, pkt->psn))
-		open_read(qp, skb);
+		open_read(qp, skb, true);
 }
 
 static void out_of_sequence(struct rxo_qp *qp)
@@ -409,7 +410,14 @@ static int step(struct rxo_qp *qp, u32 *budget)
 		err = rxo_exec_read(qp, budget);
 		if (err && err != -EAGAIN) {
 			rq->read.active = false;
-			fail(qp, RXO_OP_READ, psn, err);
+			/*
+			 * Whoever asks again may have got it meanwhile and taken the region
+			 * away: that is no offence. If not, it takes the NAK.
+			 */
+			if (rq->read.duplicate)
+				send_ack(qp, RXO_AETH_NAK_REM_ACC, psn);
+			else
+				fail(qp, RXO_OP_READ, psn, err);
 			err = 0;
 		}
 		return err;
@@ -432,6 +440,7 @@ void rxo_resp_run(struct rxo_qp *qp)
 	u32 budget = RXO_BUDGET_PKTS;
 
 	lockdep_assert_held(&rq->lock);
+	rq->cpu = smp_processor_id();
 	while (budget && !rq->wait.pending && requests_taken(qp)) {
 		if (step(qp, &budget)) {
 			if (rq->wait.pending)
@@ -443,6 +452,18 @@ void rxo_resp_run(struct rxo_qp *qp)
 		queue_work(system_bh_wq, &rq->bh_work);	/* here: see rxo_req_kick() */
 	if (rxo_qp_state(qp) == IB_QPS_ERR)
 		rxo_resp_flush(qp);
+}
+
+/* Run for a reason that is not a packet: answers of one flow leave from one CPU. */
+static void resp_kick(struct rxo_qp *qp)
+{
+	struct rxo_rq *rq = &qp->rq;
+
+	lockdep_assert_held(&rq->lock);
+	if (rq->cpu != smp_processor_id() && cpu_online(rq->cpu))
+		queue_work_on(rq->cpu, system_bh_wq, &rq->bh_work);
+	else
+		rxo_resp_run(qp);
 }
 
 /* Tell the peer to come back later: the fault that began at wait.start_ns runs on. */
@@ -501,21 +522,22 @@ void rxo_resp_rcv(struct rxo_qp *qp, struct sk_buff *skb)
 	spin_unlock(&rq->lock);
 }
 
-static void run(struct rxo_qp *qp)
-{
-	spin_lock_bh(&qp->rq.lock);
-	rxo_resp_run(qp);
-	spin_unlock_bh(&qp->rq.lock);
-}
-
 static void run_work(struct work_struct *work)
 {
-	run(container_of(work, struct rxo_qp, rq.work));
+	struct rxo_qp *qp = container_of(work, struct rxo_qp, rq.work);
+
+	spin_lock_bh(&qp->rq.lock);
+	resp_kick(qp);
+	spin_unlock_bh(&qp->rq.lock);
 }
 
 static void run_bh_work(struct work_struct *work)
 {
-	run(container_of(work, struct rxo_qp, rq.bh_work));
+	struct rxo_qp *qp = container_of(work, struct rxo_qp, rq.bh_work);
+
+	spin_lock(&qp->rq.lock);
+	rxo_resp_run(qp);
+	spin_unlock(&qp->rq.lock);
 }
 
 static void page_came(struct rxo_qp *qp, int err)
@@ -529,7 +551,7 @@ static void page_came(struct rxo_qp *qp, int err)
 	if (rxo_fault_is_final(err) && !rq->fault_rnr)
 		rq->fault_err = err;
 	rq->fault_rnr = false;
-	rxo_resp_run(qp);
+	resp_kick(qp);
 }
 
 void rxo_resp_init(struct rxo_qp *qp)
