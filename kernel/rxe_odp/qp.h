@@ -183,7 +183,7 @@ struct rxo_rq {
 	struct rxo_read read;
 	struct rxo_atomic_res *atomics;	/* ring of the last RXO_MAX_RD_ATOMIC */
 	u32 atomic_next;
-	struct timer_list hold_timer;
+	struct timer_list hold_timer;	/* a fault lasts; in error: look for receives */
 	struct rxo_wait wait;
 	struct work_struct work;	/* as the send side's */
 	struct work_struct bh_work;

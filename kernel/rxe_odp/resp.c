@@ -90,6 +90,16 @@ static void recv_failed(struct rxo_qp *qp, enum ib_wc_status status)
 		rxo_resp_recv_done(qp, &wc, true);
 }
 
+/*
+ * librxe rings no doorbell for receives, and whoever drains a QP in error posts
+ * one as a marker: the ring is looked at now and then.
+ */
+static void look_again(struct rxo_qp *qp)
+{
+	if (qp->user && qp->rq.queue)
+		mod_timer(&qp->rq.hold_timer, jiffies + 1 + HZ / 50);
+}
+
 /* In the error state: what was received or posted goes. */
 void rxo_resp_flush(struct rxo_qp *qp)
 {
@@ -450,8 +460,10 @@ void rxo_resp_run(struct rxo_qp *qp)
 	}
 	if (!budget)
 		queue_work(system_bh_wq, &rq->bh_work);	/* here: see rxo_req_kick() */
-	if (rxo_qp_state(qp) == IB_QPS_ERR)
+	if (rxo_qp_state(qp) == IB_QPS_ERR) {
 		rxo_resp_flush(qp);
+		look_again(qp);
+	}
 }
 
 /* Run for a reason that is not a packet: answers of one flow leave from one CPU. */
@@ -483,7 +495,10 @@ static void hold_timeout(struct timer_list *timer)
 
 	spin_lock(&rq->lock);
 	skb = skb_peek(&rq->held);
-	if (requests_taken(qp) && rq->wait.pending && !rq->fault_rnr && (rq->read.active || skb)) {
+	if (rxo_qp_state(qp) == IB_QPS_ERR) {
+		rxo_resp_run(qp);
+	} else if (requests_taken(qp) && rq->wait.pending && !rq->fault_rnr &&
+		   (rq->read.active || skb)) {
 		rq->fault_rnr_psn = rq->read.active ? rq->read.psn : rxo_pkt(skb)->psn;
 		rq->fault_rnr = true;
 		rq->read.active = false;
