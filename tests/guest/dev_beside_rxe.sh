@@ -12,6 +12,16 @@ opens()
 		fail "$1 does not open"
 }
 
+# A module is in use until the last reference to its devices is gone, which a closed file gives back a little later.
+remove()
+{
+	for _ in $(seq 300); do
+		[ "$(cat "/sys/module/$1/refcnt")" != 0 ] || break
+		sleep 0.1
+	done
+	rmmod "$1"
+}
+
 cleanup()
 {
 	rmmod rdma_rxe
@@ -67,15 +77,15 @@ both_up()
 }
 
 both_up
-rmmod rxe_odp || fail "rxe_odp is not removed"
+remove rxe_odp || fail "rxe_odp is not removed"
 present theirs0 theirs || fail "our module's end took theirs"
 opens theirs0 theirs
-rmmod rdma_rxe || fail "rdma_rxe is not removed"
+remove rdma_rxe || fail "rdma_rxe is not removed"
 ip netns del theirs
 ip netns del ours
 
 both_up
-rmmod rdma_rxe || fail "rdma_rxe is not removed first"
+remove rdma_rxe || fail "rdma_rxe is not removed first"
 # ib_core unregisters every device with its driver_id: ours are down, cleanly, and come again.
 present ours0 ours && fail "rdma_rxe's end should have taken ours"
 link ours0 rxe_odp ours || fail "no link after rdma_rxe's end"
