@@ -15,7 +15,7 @@ function(add_guest_tests kernel)
 
 	add_test(NAME session.${kernel} COMMAND ${script} run ${kernel})
 	set_tests_properties(session.${kernel} PROPERTIES
-		FIXTURES_SETUP guest-${kernel} RESOURCE_LOCK guest TIMEOUT 14400 LABELS "${kernel};session")
+		FIXTURES_SETUP guest-${kernel} TIMEOUT 14400 LABELS "${kernel};session")
 
 	foreach(name IN LISTS names)
 		add_test(NAME guest.${kernel}.${name} COMMAND ${script} result ${kernel} ${name})

@@ -4,7 +4,8 @@
 # not in the cache, and prints its path. apt checks the signatures; nothing is installed.
 . "$(dirname "$0")/lib.sh"
 
-key=$(cache_key "$SRC/scripts/source.sh" -- "$SUITE-backports")
+patch=$SRC/scripts/uml.patch
+key=$(cache_key "$SRC/scripts/source.sh" "$patch" -- "$SUITE-backports")
 dir=$CACHE/source-backports-$key
 tmp=$CACHE/tmp-source-backports-$key
 
@@ -39,6 +40,12 @@ build()
 	dpkg-deb --fsys-tarfile "$tmp/apt/$package"_*.deb | tar xO "./usr/src/$package.tar.xz" | tar xJ -C "$tmp"
 	mv "$tmp/$package" "$tmp/linux"
 	rm -rf "$tmp/apt"
+	# It makes UML fast; a newer kernel that it does not fit works without.
+	if patch -d "$tmp/linux" -p1 -s -f --dry-run <"$patch"; then
+		patch -d "$tmp/linux" -p1 -s -f <"$patch"
+	else
+		say "uml.patch does not fit this kernel: User Mode Linux will be slow"
+	fi
 	mv -T "$tmp" "$dir"
 }
 
@@ -50,6 +57,7 @@ fi
 ensure()
 {
 	[ ! -d "$dir" ] || return 0
+	"$SRC/scripts/host.sh" uml
 	need_space 6
 	prune_cache source-backports "$key"
 	step "fetching the kernel source for UML" "$CACHE/log/source.log" unshare --pid --fork --kill-child "$0" --build
