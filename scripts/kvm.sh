@@ -22,12 +22,13 @@ probe()
 	echo b >/proc/sysrq-trigger
 	BOOT
 	chmod +x "$run/host/boot"
-	TMPDIR=$run timeout -s KILL 12 setpriv --pdeathsig KILL qemu-system-x86_64 -accel kvm -cpu host -smp 2 -m 1G -display none \
+	# Braces, because bash tells on its own standard error that a command was killed.
+	{ TMPDIR=$run timeout -s KILL 12 setpriv --pdeathsig KILL qemu-system-x86_64 -accel kvm -cpu host -smp 2 -m 1G -display none \
 		-no-reboot -nic none -monitor none -serial null -kernel "$tree/vmlinuz" -initrd "$tree/initrd.img" \
 		-drive "file=$tree/disk.img,format=raw,if=virtio,snapshot=on" \
 		-virtfs "local,path=$run/host,mount_tag=host,security_model=none,readonly=on" \
 		-virtfs "local,path=$run/out,mount_tag=out,security_model=none" \
-		-append "console=ttyS0 panic=-1 root=/dev/vda rw init=/odp/init ODP_SHARE=9p" </dev/null >/dev/null 2>&1 || :
+		-append "console=ttyS0 panic=-1 root=/dev/vda rw init=/odp/init ODP_SHARE=9p" </dev/null >/dev/null || :; } 2>/dev/null
 	[ ! -e "$run/out/up" ] || result=yes
 	rm -rf "$run"
 	rm -f "$CACHE/kvm-$(basename "$tree")-"*

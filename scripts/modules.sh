@@ -50,7 +50,7 @@ build()
 		kbuild "$SRC" "$kdir" ARCH=um "KBUILD_OUTPUT=$kdir" "$@" >"$log" 2>&1 || rc=$?
 		;;
 	*)
-		tree=$("$SRC/scripts/tree.sh" "$flavour")
+		tree=$("$SRC/scripts/tree.sh" "$flavour") || exit 1
 		kdir=/lib/modules/$(cat "$tree/release")/build
 		where=/odp/build
 		in_tree "$tree/root" /bin/bash -c "$(declare -f kbuild)

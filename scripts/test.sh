@@ -69,8 +69,8 @@ build_unit() { cmake --build "$SRC/build/host" -j "$(nproc)"; }
 for k in stable backports uml; do
 	grep -qE "^guest\.$k\." <<<"$chosen" || continue
 	case $k in
-	uml) "$SRC/scripts/tree.sh" backports >/dev/null && "$SRC/scripts/uml.sh" uml >/dev/null ;;
-	*) tree=$("$SRC/scripts/tree.sh" $k) && { "$SRC/scripts/kvm.sh" "$tree" || :; } ;;
+	uml) "$SRC/scripts/tree.sh" backports >/dev/null; "$SRC/scripts/uml.sh" uml >/dev/null ;;
+	*) tree=$("$SRC/scripts/tree.sh" $k); "$SRC/scripts/kvm.sh" "$tree" || : ;;
 	esac
 	step "building the modules ($k)" "$SRC/build/modules-$k.log" "$SRC/scripts/modules.sh" $k
 	step "building the test programs ($k)" "$SRC/build/programs-$k.log" "$SRC/scripts/programs.sh" $k tests/guest tests
