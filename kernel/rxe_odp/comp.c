@@ -115,6 +115,9 @@ static void take_nak(struct rxo_qp *qp, u8 syndrome)
 {
 	switch (syndrome) {
 	case RXO_AETH_NAK_PSN_SEQ:
+		/* For what was sent behind the packet that got an RNR NAK: all that is sent again. */
+		if (qp->sq.rnr_wait)
+			break;
 		rxo_stat_inc(qp->dev, RXO_STAT_RCVD_SEQ_ERR);
 		rxo_comp_retry(qp);
 		break;
@@ -300,6 +303,10 @@ static void page_came(struct rxo_qp *qp, int err)
 	lockdep_assert_held(&qp->sq.lock);
 	if (rxo_fault_is_final(err) && answers_taken(qp))
 		rxo_req_fail(qp, IB_WC_LOC_PROT_ERR);
+	if (err == -ENOMEM) {
+		rxo_wait_again(&qp->sq.place_wait, err);
+		return;
+	}
 	rxo_comp_drain(qp);
 	rxo_req_kick(qp);
 }

@@ -63,7 +63,7 @@ static int twice(struct rxo_qp *qp, struct sk_buff *skb,
 	if (err == -EINPROGRESS)
 		err = step(qp, skb);
 	if (err == -EINPROGRESS)
-		err = rxo_wait_again(&qp->rq.wait);
+		err = rxo_wait_again(&qp->rq.wait, -EAGAIN);
 	return err;
 }
 
@@ -258,7 +258,7 @@ static int read_ahead(struct rxo_qp *qp, struct rxo_mr *mr)
 		return err;
 	if (!read->first)
 		read->ready_bytes = read->length_bytes;
-	return rxo_wait_again(&qp->rq.wait);
+	return rxo_wait_again(&qp->rq.wait, -EAGAIN);
 }
 
 static struct rxo_mr *read_mr(struct rxo_qp *qp)
@@ -305,6 +305,6 @@ int rxo_exec_read(struct rxo_qp *qp, u32 *budget)
 	if (!skb_queue_empty(&list))
 		rxo_net_xmit(qp->dev, &qp->path, &list);
 	if (err == -EAGAIN || err == -ENOMEM)
-		return rxo_wait_again(&qp->rq.wait);
+		return rxo_wait_again(&qp->rq.wait, err);
 	return err;
 }

@@ -53,6 +53,15 @@ void rxo_qp_set_error(struct rxo_qp *qp)
 	queue_work(rxo_wq, &qp->rq.work);
 }
 
+void rxo_qp_set_send_error(struct rxo_qp *qp)
+{
+	spin_lock_bh(&qp->state_lock);
+	if (qp->state == IB_QPS_RTS || qp->state == IB_QPS_SQD)
+		rxo_qp_set_state(qp, IB_QPS_SQE);
+	spin_unlock_bh(&qp->state_lock);
+	queue_work(rxo_wq, &qp->sq.work);
+}
+
 void rxo_qp_event(struct rxo_qp *qp, enum ib_event_type type)
 {
 	struct ib_event event = {
@@ -262,7 +271,7 @@ static void reset_sq(struct rxo_qp *qp)
 	sq->rd_atomic = 0;
 	sq->rnr_wait = false;
 	sq->gap_retried = false;
-	qp->sq_draining = false;
+	qp->sqd_notify = false;
 	spin_unlock_bh(&sq->lock);
 }
 
@@ -279,6 +288,8 @@ static void reset_rq(struct rxo_qp *qp)
 	rq->have_wqe = false;
 	rq->quiet = false;
 	rq->fault_rnr = false;
+	rq->holding = false;
+	rq->look_jiffies = 0;
 	rq->established = false;
 	rq->last_wqe = false;
 	rq->fault_err = 0;
@@ -290,9 +301,10 @@ static void reset_rq(struct rxo_qp *qp)
  * Empties a QP whose state is RESET.
  *
  * 1. Whoever ran an engine when the state changed still holds its lock; after
- *    both were taken once, every run sees RESET and does nothing, so none of
- *    what follows is armed again.
- * 2. Faults are cancelled or seen through, then work and timers.
+ *    both were taken once, every run and every kick sees RESET and does
+ *    nothing, so none of what follows is armed again.
+ * 2. Faults are cancelled or seen through (their done() included, which kicks),
+ *    then work and timers.
  * 3. What is left is data.
  */
 void rxo_qp_quiesce(struct rxo_qp *qp)

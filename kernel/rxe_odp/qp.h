@@ -57,6 +57,7 @@ struct rxo_wait {
 	void (*done)(struct rxo_qp *qp, int err);	/* called under the direction's lock */
 	spinlock_t *lock;				/* the direction's */
 	struct work_struct *work;			/* runs the engine again */
+	struct delayed_work later;			/* queues it when memory may be had again */
 	u64 start_ns;
 	bool pending;
 };
@@ -122,7 +123,7 @@ struct rxo_sq {
 	struct timer_list ack_timer;
 	struct timer_list rnr_timer;
 	struct rxo_wait wait;		/* for the memory that a WQE sends from */
-	u32 wait_psn;			/* what is to be sent from there */
+	u32 wait_psn;			/* what is to be sent from there; what precedes it may go */
 	struct rxo_wait place_wait;	/* for the memory that a READ or atomic answers to */
 	struct sk_buff_head held;	/* answers that wait for place_wait; own lock unused */
 	struct work_struct work;	/* rxo_wq: where others may be let through first */
@@ -183,7 +184,11 @@ struct rxo_rq {
 	struct rxo_read read;
 	struct rxo_atomic_res *atomics;	/* ring of the last RXO_MAX_RD_ATOMIC */
 	u32 atomic_next;
-	struct timer_list hold_timer;	/* a fault lasts; in error: look for receives */
+	bool holding;			/* since hold_ns, the first in line waits for pages */
+	u64 hold_ns;
+	unsigned long hold_until;	/* then, in jiffies, the peer is told to come back */
+	unsigned long look_jiffies;	/* in error: when to look for receives again */
+	struct timer_list hold_timer;	/* at hold_until; in error: after look_jiffies */
 	struct rxo_wait wait;
 	struct work_struct work;	/* as the send side's */
 	struct work_struct bh_work;
@@ -208,7 +213,7 @@ struct rxo_qp {
 
 	spinlock_t state_lock;		/* writers of state; _bh */
 	enum ib_qp_state state;		/* read with rxo_qp_state() */
-	bool sq_draining;		/* SQD and not drained, under sq.lock */
+	bool sqd_notify;		/* SQD, and an event is owed when drained; under sq.lock */
 
 	/* Set in INIT to RTS under qp->mutex with both engines locked out, then read-only. */
 	struct rxo_path path;		/* RC */
@@ -262,6 +267,8 @@ int rxo_destroy_qp(struct ib_qp *ibqp, struct ib_udata *udata);
 struct rxo_qp *rxo_qp_get(struct rxo_dev *dev, u32 qpn);
 /* To the error state from inside an engine: any lock of the QP may be held; both engines flush. */
 void rxo_qp_set_error(struct rxo_qp *qp);
+/* A datagram could not be sent: to SQE, where receiving goes on. Any lock of the QP may be held. */
+void rxo_qp_set_send_error(struct rxo_qp *qp);
 /* Raise an asynchronous event. Any context. */
 void rxo_qp_event(struct rxo_qp *qp, enum ib_event_type type);
 /* Empties both engines; under qp->mutex, state is RESET. May sleep. */
@@ -280,7 +287,7 @@ void rxo_wait_init(struct rxo_wait *wait, struct rxo_qp *qp, spinlock_t *lock,
 		   struct work_struct *work, void (*done)(struct rxo_qp *qp, int err));
 bool rxo_fault_is_final(int err);
 int rxo_wait_fault(struct rxo_wait *wait, struct rxo_miss *miss, bool write);
-int rxo_wait_again(struct rxo_wait *wait);
+int rxo_wait_again(struct rxo_wait *wait, int err);
 int rxo_wait_copy(struct rxo_wait *wait, const struct rxo_sg *sg, void *buf, u32 bytes,
 		  bool to_mem, u32 *done);
 void rxo_wait_stop(struct rxo_wait *wait);
@@ -314,7 +321,6 @@ bool rxo_comp_retry(struct rxo_qp *qp);			/* under sq.lock */
 void rxo_resp_init(struct rxo_qp *qp);
 void rxo_resp_rcv(struct rxo_qp *qp, struct sk_buff *skb);
 void rxo_resp_run(struct rxo_qp *qp);			/* under rq.lock */
-void rxo_resp_flush(struct rxo_qp *qp);			/* under rq.lock */
 int rxo_resp_take_wqe(struct rxo_qp *qp);		/* under rq.lock */
 void rxo_resp_recv_done(struct rxo_qp *qp, struct ib_wc *wc, bool solicited);
 

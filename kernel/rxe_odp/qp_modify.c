@@ -164,7 +164,7 @@ static int apply(struct rxo_qp *qp, struct ib_qp_attr *attr, int mask, enum ib_q
 		store_path(qp, attr, &path);
 	}
 	if (to == IB_QPS_SQD && from != IB_QPS_SQD)
-		qp->sq_draining = (mask & IB_QP_EN_SQD_ASYNC_NOTIFY) && attr->en_sqd_async_notify;
+		qp->sqd_notify = (mask & IB_QP_EN_SQD_ASYNC_NOTIFY) && attr->en_sqd_async_notify;
 	err = set_state(qp, from, to);
 	spin_unlock(&qp->rq.lock);
 	spin_unlock_bh(&qp->sq.lock);
@@ -216,7 +216,7 @@ int rxo_query_qp(struct ib_qp *ibqp, struct ib_qp_attr *attr, int mask,
 	attr->cur_qp_state = attr->qp_state;
 	spin_lock_bh(&qp->sq.lock);
 	attr->sq_psn = qp->sq.alloc_psn;
-	attr->sq_draining = qp->sq_draining;
+	attr->sq_draining = attr->qp_state == IB_QPS_SQD && qp->sq.una_psn != qp->sq.alloc_psn;
 	spin_unlock_bh(&qp->sq.lock);
 	spin_lock_bh(&qp->rq.lock);
 	attr->rq_psn = qp->rq.psn;

@@ -97,13 +97,16 @@ void rxo_req_back_to(struct rxo_qp *qp, u32 psn)
 	}
 }
 
-/* The oldest WQE fails: it completes with @status, the rest as flushed. */
+/* The oldest WQE fails: it completes with @status, the rest as flushed. A datagram's QP can recover. */
 void rxo_req_fail(struct rxo_qp *qp, enum ib_wc_status status)
 {
 	lockdep_assert_held(&qp->sq.lock);
 	if (qp->sq.copied)
 		rxo_swqe_complete(qp, status);
-	rxo_qp_set_error(qp);
+	if (rxo_qp_is_ud(qp))
+		rxo_qp_set_send_error(qp);
+	else
+		rxo_qp_set_error(qp);
 	rxo_sq_flush(qp);
 }
 
@@ -239,15 +242,19 @@ int rxo_req_payload(struct rxo_qp *qp, struct rxo_swqe *wqe, u32 offset, void *t
 		.pd = qp->pd, .sge = wqe->sge, .num = wqe->num_sge,
 		.offset_bytes = offset, .length_bytes = wqe->length_bytes,
 	};
+	bool waited = qp->sq.wait.pending;
 	u32 done = 0;
+	int err;
 
 	lockdep_assert_held(&qp->sq.lock);
 	if (wqe->send_flags & IB_SEND_INLINE) {
 		memcpy(to, wqe->inline_data + offset, bytes);
 		return 0;
 	}
-	qp->sq.wait_psn = qp->sq.psn;
-	return rxo_wait_copy(&qp->sq.wait, &sg, to, bytes, false, &done);
+	err = rxo_wait_copy(&qp->sq.wait, &sg, to, bytes, false, &done);
+	if (!waited && qp->sq.wait.pending)
+		qp->sq.wait_psn = qp->sq.psn;
+	return err;
 }
 
 static void fill_headers(struct rxo_qp *qp, const struct rxo_swqe *wqe, struct sk_buff *skb,
@@ -307,8 +314,9 @@ static struct rxo_swqe *current_wqe(struct rxo_qp *qp)
 	if (sq->cur < sq->copied)
 		wqe = rxo_swqe_at(qp, sq->cur);
 	else
-		wqe = rxo_swqe_copy_next(qp);
-	if (!wqe)
+		wqe = rxo_qp_state(qp) == IB_QPS_RTS ? rxo_swqe_copy_next(qp) : NULL;
+	/* SQD finishes what was started, and begins nothing. */
+	if (!wqe || (!wqe->started && rxo_qp_state(qp) != IB_QPS_RTS))
 		return NULL;
 	if (wqe->status) {
 		fail_current(qp, wqe, wqe->status);
@@ -325,7 +333,8 @@ static struct sk_buff *next_packet(struct rxo_qp *qp)
 	struct sk_buff *skb;
 	u32 next;
 
-	if (sq->rnr_wait || sq->wait.pending ||
+	/* A fault of the packet at wait_psn holds up none before it that is sent again. */
+	if (sq->rnr_wait || (sq->wait.pending && sq->psn == sq->wait_psn) ||
 	    rxo_psn_sub(sq->psn, sq->una_psn) >= RXO_WINDOW_PKTS)
 		return NULL;
 	wqe = current_wqe(qp);
@@ -388,8 +397,8 @@ static void check_drained(struct rxo_qp *qp)
 {
 	struct rxo_sq *sq = &qp->sq;
 
-	if (qp->sq_draining && sq->una_psn == sq->alloc_psn) {
-		qp->sq_draining = false;
+	if (qp->sqd_notify && sq->una_psn == sq->alloc_psn) {
+		qp->sqd_notify = false;
 		rxo_qp_event(qp, IB_EVENT_SQ_DRAINED);
 	}
 }
@@ -406,6 +415,7 @@ void rxo_req_run(struct rxo_qp *qp)
 		if (rxo_qp_state(qp) == IB_QPS_SQD)
 			check_drained(qp);
 		break;
+	case IB_QPS_SQE:
 	case IB_QPS_ERR:
 		rxo_sq_flush(qp);
 		break;
@@ -429,6 +439,8 @@ void rxo_req_kick(struct rxo_qp *qp)
 	struct rxo_sq *sq = &qp->sq;
 
 	lockdep_assert_held(&sq->lock);
+	if (rxo_qp_state(qp) == IB_QPS_RESET)
+		return;
 	if (!rxo_qp_is_ud(qp) && sq->una_psn != sq->psn && sq->cpu != smp_processor_id() &&
 	    cpu_online(sq->cpu))
 		queue_work_on(sq->cpu, system_bh_wq, &sq->bh_work);
@@ -457,8 +469,9 @@ static void run_bh_work(struct work_struct *work)
 }
 
 /*
- * The peer is silent. While answers wait here for a page of ours, or the
- * packet that would ask for one does, silence is our own doing.
+ * The peer is silent. While answers wait here for a page of ours, silence is
+ * our own doing. While the packet that would ask for an answer does, what was
+ * sent before it is sent again: that is answered as a duplicate.
  */
 static void ack_timeout(struct timer_list *timer)
 {
@@ -467,7 +480,7 @@ static void ack_timeout(struct timer_list *timer)
 
 	spin_lock(&sq->lock);
 	if (may_send(qp) && sq->una_psn != sq->psn && !sq->rnr_wait) {
-		if (sq->wait.pending || sq->place_wait.pending) {
+		if (sq->place_wait.pending) {
 			rxo_req_timer(qp, true);
 		} else {
 			rxo_stat_inc(qp->dev, RXO_STAT_ACK_TIMEOUT);
@@ -502,7 +515,10 @@ static void page_came(struct rxo_qp *qp, int err)
 	if (rxo_fault_is_final(err) && may_send(qp) && sq->cur < sq->copied &&
 	    sq->psn == sq->wait_psn)
 		fail_current(qp, rxo_swqe_at(qp, sq->cur), IB_WC_LOC_PROT_ERR);
-	rxo_req_kick(qp);
+	if (err == -ENOMEM)
+		rxo_wait_again(&sq->wait, err);
+	else
+		rxo_req_kick(qp);
 }
 
 void rxo_req_init(struct rxo_qp *qp)

@@ -12,14 +12,20 @@
  * held packets are dropped, because the peer sends all of them again, and the
  * fault goes on. When the peer is back too early, it is told so again, with a
  * timer that grows with the age of the fault. So a page that takes seconds
- * costs a few small packets, not a storm of retransmissions nor a broken QP.
+ * costs a few small packets, not a storm of retransmissions; nor a broken QP,
+ * where the peer's rnr_retry is 7 (without end): a finite one ends it.
  */
 
 #include "qp.h"
 #include "queue.h"
 
-/* What is used for a peer's ACK timeout when ours is "for ever". */
-#define DEFAULT_TIMEOUT	14
+/*
+ * A peer's ACK timeout is not known; ours is taken for it, but no more than this
+ * (the code of perftest and of most others: 67 ms).
+ */
+#define MAX_HOLD_TIMEOUT	14
+
+#define FIRST_LOOK_JIFFIES	(1 + HZ / 50)
 
 static void send_ack(struct rxo_qp *qp, u8 syndrome, u32 psn)
 {
@@ -91,20 +97,30 @@ static void recv_failed(struct rxo_qp *qp, enum ib_wc_status status)
 }
 
 /*
- * librxe rings no doorbell for receives, and whoever drains a QP in error posts
- * one as a marker: the ring is looked at now and then.
+ * librxe rings the doorbell for a receive only when it knows that the QP is in
+ * error, which it does only if the process itself put it there; and whoever
+ * drains such a QP posts one as a marker. So the ring is looked at now and then,
+ * the less often the longer nothing was there.
  */
-static void look_again(struct rxo_qp *qp)
+static void look_again(struct rxo_qp *qp, bool found)
 {
-	if (qp->user && qp->rq.queue)
-		mod_timer(&qp->rq.hold_timer, jiffies + 1 + HZ / 50);
+	struct rxo_rq *rq = &qp->rq;
+
+	if (!qp->user || !rq->queue)
+		return;
+	if (found || !rq->look_jiffies)
+		rq->look_jiffies = FIRST_LOOK_JIFFIES;
+	else
+		rq->look_jiffies = min(2 * rq->look_jiffies, (unsigned long)HZ);
+	mod_timer(&rq->hold_timer, jiffies + rq->look_jiffies);
 }
 
 /* In the error state: what was received or posted goes. */
-void rxo_resp_flush(struct rxo_qp *qp)
+static void flush(struct rxo_qp *qp)
 {
 	struct rxo_rq *rq = &qp->rq;
 	u32 budget = rq->queue ? rq->queue->mask + 1 : 1;
+	bool found = false;
 
 	lockdep_assert_held(&rq->lock);
 	__skb_queue_purge(&rq->held);
@@ -117,8 +133,11 @@ void rxo_resp_flush(struct rxo_qp *qp)
 		rq->last_wqe = true;
 		return;
 	}
-	while (budget-- && rxo_resp_take_wqe(qp) != -ENOENT)
+	while (budget-- && rxo_resp_take_wqe(qp) != -ENOENT) {
 		recv_failed(qp, IB_WC_WR_FLUSH_ERR);
+		found = true;
+	}
+	look_again(qp, found);
 }
 
 /* The request at @psn cannot be done: tell the peer why, and that is the end of the QP. */
@@ -399,13 +418,29 @@ static bool requests_taken(const struct rxo_qp *qp)
 	}
 }
 
-/* The packet or the READ that is first in line waits for a page: not for ever. */
-static void start_hold_timer(struct rxo_qp *qp)
+/*
+ * The packet or the READ that is first in line waits for a page: not for ever,
+ * and no longer for many pages than for one. Nobody waits for a datagram.
+ */
+static void hold(struct rxo_qp *qp)
 {
-	u64 timeout_ns = 4096ULL << (qp->timeout_ns_shift ?: DEFAULT_TIMEOUT);
+	struct rxo_rq *rq = &qp->rq;
+	u32 shift = min_not_zero(qp->timeout_ns_shift, (u32)MAX_HOLD_TIMEOUT);
 
-	if (!rxo_qp_is_ud(qp))
-		mod_timer(&qp->rq.hold_timer, jiffies + 1 + nsecs_to_jiffies(timeout_ns / 4));
+	if (rq->holding || rxo_qp_is_ud(qp))
+		return;
+	rq->holding = true;
+	rq->hold_ns = ktime_get_ns();
+	rq->hold_until = jiffies + 1 + nsecs_to_jiffies((4096ULL << shift) / 4);
+	mod_timer(&rq->hold_timer, rq->hold_until);
+}
+
+static void hold_end(struct rxo_qp *qp)
+{
+	if (!qp->rq.holding)
+		return;
+	qp->rq.holding = false;
+	timer_delete(&qp->rq.hold_timer);
 }
 
 static int step(struct rxo_qp *qp, u32 *budget)
@@ -430,6 +465,8 @@ static int step(struct rxo_qp *qp, u32 *budget)
 				fail(qp, RXO_OP_READ, psn, err);
 			err = 0;
 		}
+		if (!rq->read.active || !rq->read.first)
+			hold_end(qp);
 		return err;
 	}
 	skb = skb_peek(&rq->held);
@@ -438,6 +475,7 @@ static int step(struct rxo_qp *qp, u32 *budget)
 	(*budget)--;
 	err = rxo_qp_is_ud(qp) ? rxo_ud_exec(qp, skb) : request(qp, skb);
 	if (err != -EAGAIN) {
+		hold_end(qp);
 		__skb_unlink(skb, &rq->held);
 		consume_skb(skb);
 	}
@@ -454,16 +492,14 @@ void rxo_resp_run(struct rxo_qp *qp)
 	while (budget && !rq->wait.pending && requests_taken(qp)) {
 		if (step(qp, &budget)) {
 			if (rq->wait.pending)
-				start_hold_timer(qp);
+				hold(qp);
 			break;
 		}
 	}
 	if (!budget)
 		queue_work(system_bh_wq, &rq->bh_work);	/* here: see rxo_req_kick() */
-	if (rxo_qp_state(qp) == IB_QPS_ERR) {
-		rxo_resp_flush(qp);
-		look_again(qp);
-	}
+	if (rxo_qp_state(qp) == IB_QPS_ERR)
+		flush(qp);
 }
 
 /* Run for a reason that is not a packet: answers of one flow leave from one CPU. */
@@ -472,40 +508,87 @@ static void resp_kick(struct rxo_qp *qp)
 	struct rxo_rq *rq = &qp->rq;
 
 	lockdep_assert_held(&rq->lock);
+	if (rxo_qp_state(qp) == IB_QPS_RESET)
+		return;
 	if (rq->cpu != smp_processor_id() && cpu_online(rq->cpu))
 		queue_work_on(rq->cpu, system_bh_wq, &rq->bh_work);
 	else
 		rxo_resp_run(qp);
 }
 
-/* Tell the peer to come back later: the fault that began at wait.start_ns runs on. */
-static void fault_rnr(struct rxo_qp *qp, u32 psn)
+/* Tell the peer to come back later: what is first in line has waited since hold_ns. */
+static void send_fault_rnr(struct rxo_qp *qp, u32 psn)
 {
-	u64 age_ns = ktime_get_ns() - qp->rq.wait.start_ns;
+	u64 age_ns = ktime_get_ns() - qp->rq.hold_ns;
 
 	rxo_stat_inc(qp->dev, RXO_STAT_FAULT_RNR);
 	send_rnr(qp, rxo_rnr_timer(max(age_ns, qp->rq.fault_ns)), psn);
+}
+
+/* What is first in line, by its PSN; false when nothing is. */
+static bool first_in_line(const struct rxo_qp *qp, u32 *psn)
+{
+	const struct rxo_rq *rq = &qp->rq;
+	struct sk_buff *skb = skb_peek(&rq->held);
+
+	if (!rq->read.active && !skb)
+		return false;
+	*psn = rq->read.active ? rq->read.psn : rxo_pkt(skb)->psn;
+	return true;
+}
+
+/* The fault lasts: nothing is held any longer, everybody is told to come back. */
+static void fault_lasts(struct rxo_qp *qp, u32 psn)
+{
+	struct rxo_rq *rq = &qp->rq;
+
+	rq->fault_rnr_psn = psn;
+	rq->fault_rnr = true;
+	rq->read.active = false;
+	__skb_queue_purge(&rq->held);
+	send_fault_rnr(qp, psn);
 }
 
 static void hold_timeout(struct timer_list *timer)
 {
 	struct rxo_qp *qp = timer_container_of(qp, timer, rq.hold_timer);
 	struct rxo_rq *rq = &qp->rq;
-	struct sk_buff *skb;
+	u32 psn;
 
 	spin_lock(&rq->lock);
-	skb = skb_peek(&rq->held);
 	if (rxo_qp_state(qp) == IB_QPS_ERR) {
 		rxo_resp_run(qp);
-	} else if (requests_taken(qp) && rq->wait.pending && !rq->fault_rnr &&
-		   (rq->read.active || skb)) {
-		rq->fault_rnr_psn = rq->read.active ? rq->read.psn : rxo_pkt(skb)->psn;
-		rq->fault_rnr = true;
-		rq->read.active = false;
-		__skb_queue_purge(&rq->held);
-		fault_rnr(qp, rq->fault_rnr_psn);
+	} else if (requests_taken(qp) && rq->holding && !rq->fault_rnr) {
+		if (!rq->wait.pending)	/* a page came, and the engine is about to go on */
+			mod_timer(&rq->hold_timer, jiffies + 1);
+		else if (first_in_line(qp, &psn))
+			fault_lasts(qp, psn);
 	}
 	spin_unlock(&rq->lock);
+}
+
+/*
+ * While a peer is told to come back: the request that waits is told so again,
+ * and so is one before it that owes an answer from memory. Others before it
+ * were executed.
+ */
+static void rcv_in_fault_rnr(struct rxo_qp *qp, const struct rxo_pkt *pkt)
+{
+	s32 ahead = rxo_psn_cmp(pkt->psn, qp->rq.fault_rnr_psn);
+
+	lockdep_assert_held(&qp->rq.lock);
+	if (!ahead || (ahead < 0 && (pkt->flags & (RXO_OP_READ | RXO_OP_ATOMIC))))
+		send_fault_rnr(qp, pkt->psn);
+	else if (ahead < 0)
+		send_ack(qp, RXO_AETH_ACK, rxo_psn_add(qp->rq.fault_rnr_psn, RXO_PSN_MASK));
+}
+
+/* The peer asks again for what waits here: it will not wait any longer. */
+static bool asked_again(const struct rxo_qp *qp, const struct rxo_pkt *pkt)
+{
+	u32 psn;
+
+	return qp->rq.holding && qp->rq.wait.pending && first_in_line(qp, &psn) && psn == pkt->psn;
 }
 
 void rxo_resp_rcv(struct rxo_qp *qp, struct sk_buff *skb)
@@ -517,8 +600,10 @@ void rxo_resp_rcv(struct rxo_qp *qp, struct sk_buff *skb)
 	if (!requests_taken(qp)) {
 		kfree_skb(skb);
 	} else if (rq->fault_rnr) {
-		if (pkt->psn == rq->fault_rnr_psn)
-			fault_rnr(qp, pkt->psn);
+		rcv_in_fault_rnr(qp, pkt);
+		kfree_skb(skb);
+	} else if (asked_again(qp, pkt)) {
+		fault_lasts(qp, pkt->psn);
 		kfree_skb(skb);
 	} else if (skb_queue_len(&rq->held) >= RXO_HOLD_PKTS) {
 		rxo_stat_inc(qp->dev, RXO_STAT_RCV_DROPPED);
@@ -560,13 +645,17 @@ static void page_came(struct rxo_qp *qp, int err)
 	struct rxo_rq *rq = &qp->rq;
 
 	lockdep_assert_held(&rq->lock);
-	timer_delete(&rq->hold_timer);
 	rq->fault_ns = (7 * rq->fault_ns + ktime_get_ns() - rq->wait.start_ns) / 8;
 	/* Whom it was for was sent away: it will ask again, and hear it then. */
 	if (rxo_fault_is_final(err) && !rq->fault_rnr)
 		rq->fault_err = err;
+	if (rq->fault_rnr)
+		hold_end(qp);
 	rq->fault_rnr = false;
-	resp_kick(qp);
+	if (err == -ENOMEM)
+		rxo_wait_again(&rq->wait, err);
+	else
+		resp_kick(qp);
 }
 
 void rxo_resp_init(struct rxo_qp *qp)

@@ -56,6 +56,13 @@ static void wake(struct umem_odp_waiter *waiter, int err)
 	wait_put(wait, mr);
 }
 
+static void later(struct work_struct *work)
+{
+	struct rxo_wait *wait = container_of(to_delayed_work(work), struct rxo_wait, later);
+
+	queue_work(rxo_wq, wait->work);
+}
+
 void rxo_wait_init(struct rxo_wait *wait, struct rxo_qp *qp, spinlock_t *lock,
 		   struct work_struct *work, void (*done)(struct rxo_qp *qp, int err))
 {
@@ -64,6 +71,7 @@ void rxo_wait_init(struct rxo_wait *wait, struct rxo_qp *qp, spinlock_t *lock,
 	wait->work = work;
 	wait->done = done;
 	wait->pending = false;
+	INIT_DELAYED_WORK(&wait->later, later);
 }
 
 /*
@@ -109,7 +117,7 @@ int rxo_wait_fault(struct rxo_wait *wait, struct rxo_miss *miss, bool write)
 	wait_end(wait);
 	wait_put(wait, miss->mr);
 	if (err && !rxo_fault_is_final(err))
-		err = rxo_wait_again(wait);
+		err = rxo_wait_again(wait, err);
 	return err;
 }
 
@@ -118,12 +126,16 @@ int rxo_wait_fault(struct rxo_wait *wait, struct rxo_miss *miss, bool write)
  *
  * For an access that missed although the pages are there: an invalidation has
  * the leaf, perhaps on this very CPU, below the softirq that we are. It must
- * be let through, so nobody spins. Returns -EAGAIN.
+ * be let through, so nobody spins. Memory that could not be had (@err is
+ * -ENOMEM) gets a jiffy to come. Returns -EAGAIN.
  */
-int rxo_wait_again(struct rxo_wait *wait)
+int rxo_wait_again(struct rxo_wait *wait, int err)
 {
 	lockdep_assert_held(wait->lock);
-	queue_work(rxo_wq, wait->work);
+	if (err == -ENOMEM)
+		queue_delayed_work(rxo_wq, &wait->later, 1);
+	else
+		queue_work(rxo_wq, wait->work);
 	return -EAGAIN;
 }
 
@@ -131,7 +143,8 @@ int rxo_wait_again(struct rxo_wait *wait)
  * rxo_wait_copy - rxo_sg_copy() that asks for what is missing
  *
  * Under the direction's lock. 0, -EAGAIN (the engine will be run again), or
- * the errno of the copy or of a fault that failed for good.
+ * the errno of the copy or of a fault that failed for good. While another fault
+ * is under way, what is missing is asked for when that one has ended.
  */
 int rxo_wait_copy(struct rxo_wait *wait, const struct rxo_sg *sg, void *buf, u32 bytes,
 		  bool to_mem, u32 *done)
@@ -143,11 +156,15 @@ int rxo_wait_copy(struct rxo_wait *wait, const struct rxo_sg *sg, void *buf, u32
 		err = rxo_sg_copy(sg, buf, bytes, to_mem, done, &miss);
 		if (err != -EAGAIN)
 			return err;
+		if (wait->pending) {
+			rxo_mr_put(miss.mr);
+			return -EAGAIN;
+		}
 		err = rxo_wait_fault(wait, &miss, to_mem);
 		if (err)
 			return err;
 	}
-	return rxo_wait_again(wait);
+	return rxo_wait_again(wait, -EAGAIN);
 }
 
 /*
@@ -167,4 +184,8 @@ void rxo_wait_stop(struct rxo_wait *wait)
 	if (mr)
 		wait_put(wait, mr);
 	wait_var_event(&wait->pending, !READ_ONCE(wait->pending));
+	/* wake() clears it first: let its done() end, which may queue work. */
+	spin_lock_bh(wait->lock);
+	spin_unlock_bh(wait->lock);
+	cancel_delayed_work_sync(&wait->later);
 }

@@ -97,7 +97,9 @@ static enum ib_wc_status check_length(const struct rxo_qp *qp, const struct rxo_
 	case IB_WR_ATOMIC_FETCH_AND_ADD:
 		return wqe->length_bytes == sizeof(u64) ? IB_WC_SUCCESS : IB_WC_LOC_LEN_ERR;
 	}
-	if (rxo_qp_is_ud(qp) && wqe->length_bytes > qp->mtu_bytes)
+	/* A datagram is one packet, on whatever path: as long as the port's MTU lets it be. */
+	if (rxo_qp_is_ud(qp) &&
+	    wqe->length_bytes > ib_mtu_enum_to_int(READ_ONCE(qp->dev->mtu_cap)))
 		return IB_WC_LOC_LEN_ERR;
 	return IB_WC_SUCCESS;
 }
