@@ -308,7 +308,7 @@ static void page_came(struct rxo_qp *qp, int err)
 		return;
 	}
 	rxo_comp_drain(qp);
-	rxo_req_kick(qp);
+	rxo_req_resume(qp);
 }
 
 void rxo_comp_init(struct rxo_qp *qp)

@@ -114,7 +114,7 @@ struct rxo_sq {
 	u32 psn;
 	u32 alloc_psn;
 	u32 rd_atomic;			/* READs and atomics that the peer may have to answer */
-	int cpu;			/* sent the last packets */
+	int cpu;			/* ran the requester last */
 	u8 retry_left;
 	u8 rnr_left;
 	bool rnr_wait;			/* the peer said: not before rnr_timer */
@@ -307,6 +307,7 @@ int rxo_req_payload(struct rxo_qp *qp, struct rxo_swqe *wqe, u32 offset, void *t
 void rxo_req_init(struct rxo_qp *qp);
 void rxo_req_run(struct rxo_qp *qp);			/* under sq.lock */
 void rxo_req_kick(struct rxo_qp *qp);			/* under sq.lock */
+void rxo_req_resume(struct rxo_qp *qp);			/* under sq.lock */
 void rxo_req_back_to(struct rxo_qp *qp, u32 psn);	/* under sq.lock */
 void rxo_req_fail(struct rxo_qp *qp, enum ib_wc_status status);	/* the oldest WQE; under sq.lock */
 void rxo_req_timer(struct rxo_qp *qp, bool progress);	/* under sq.lock */

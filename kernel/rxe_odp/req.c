@@ -372,7 +372,6 @@ static bool run_rc(struct rxo_qp *qp)
 		budget--;
 	}
 	if (!skb_queue_empty(&list)) {
-		qp->sq.cpu = smp_processor_id();
 		rxo_net_xmit(qp->dev, &qp->path, &list);
 		rxo_req_timer(qp, false);
 	}
@@ -408,6 +407,7 @@ void rxo_req_run(struct rxo_qp *qp)
 	bool more = false;
 
 	lockdep_assert_held(&qp->sq.lock);
+	qp->sq.cpu = smp_processor_id();
 	switch (rxo_qp_state(qp)) {
 	case IB_QPS_RTS:
 	case IB_QPS_SQD:
@@ -443,6 +443,25 @@ void rxo_req_kick(struct rxo_qp *qp)
 		return;
 	if (!rxo_qp_is_ud(qp) && sq->una_psn != sq->psn && sq->cpu != smp_processor_id() &&
 	    cpu_online(sq->cpu))
+		queue_work_on(sq->cpu, system_bh_wq, &sq->bh_work);
+	else
+		rxo_req_run(qp);
+}
+
+/*
+ * rxo_req_resume - run the requester where it ran before
+ *
+ * Under sq.lock. For one that waited: the thread that brought the page is on
+ * whatever CPU, and the flow had better not move there and stay.
+ */
+void rxo_req_resume(struct rxo_qp *qp)
+{
+	struct rxo_sq *sq = &qp->sq;
+
+	lockdep_assert_held(&sq->lock);
+	if (rxo_qp_state(qp) == IB_QPS_RESET)
+		return;
+	if (sq->cpu != smp_processor_id() && cpu_online(sq->cpu))
 		queue_work_on(sq->cpu, system_bh_wq, &sq->bh_work);
 	else
 		rxo_req_run(qp);
@@ -518,7 +537,7 @@ static void page_came(struct rxo_qp *qp, int err)
 	if (err == -ENOMEM)
 		rxo_wait_again(&sq->wait, err);
 	else
-		rxo_req_kick(qp);
+		rxo_req_resume(qp);
 }
 
 void rxo_req_init(struct rxo_qp *qp)

@@ -1,0 +1,169 @@
+// SPDX-License-Identifier: GPL-2.0 OR Linux-OpenIB
+/*
+ * A bad wire between the two namespaces: loss, reordering, duplication, corruption, delay, a low rate. Every operation
+ * arrives with the right bytes, every retry succeeds below the limits, and the ICRC rejects what was corrupted.
+ */
+#include "pair.h"
+
+#include <unistd.h>
+
+#define ROUNDS	  (slow_kernel() ? 6 : 12)
+#define MAX_BYTES (24 * KIB)
+
+static void sh(const char *fmt, const char *arg)
+{
+	char cmd[256];
+	int rc;
+
+	snprintf(cmd, sizeof(cmd), fmt, arg);
+	rc = system(cmd);
+	if (rc)
+		fail_because("%s: status %d", cmd, rc);
+}
+
+/* Puts the netem options on both directions; NULL takes them away, also from a test that failed. */
+static void netem(const char *options)
+{
+	if (system("{ tc qdisc del dev veth0 root; ip netns exec peer tc qdisc del dev veth1 root; } "
+		   "2>/dev/null"))
+		errno = 0; /* there was none */
+	if (!options)
+		return;
+	sh("tc qdisc add dev veth0 root netem %s", options);
+	sh("ip netns exec peer tc qdisc add dev veth1 root netem %s", options);
+}
+
+static int clean_wire(void **state)
+{
+	(void)state;
+	netem(NULL);
+	return 0;
+}
+
+static long counter(const char *name)
+{
+	char path[160];
+
+	snprintf(path, sizeof(path), "/sys/class/infiniband/%s/ports/1/hw_counters/%s",
+		 rig_device_name(), name);
+	return read_number(path, -1);
+}
+
+static void atomics(struct pair *pair, struct buf *from, struct buf *to, uint64_t *sum)
+{
+	struct ibv_sge sge = buf_sge(from, 0, 8);
+	struct ibv_send_wr wr = wr_atomic(IBV_WR_ATOMIC_FETCH_AND_ADD, &sge, to, 0, 3, 0);
+	uint64_t old;
+
+	end_post(&pair->a, &wr);
+	cq_success(pair->a.scq);
+	memcpy(&old, from->data, 8);
+	/* Neither lost nor done twice. */
+	assert_int_equal(old, *sum);
+	*sum += 3;
+	memcpy(&old, to->data, 8);
+	assert_int_equal(old, *sum);
+}
+
+static void traffic(const char *options, int odp)
+{
+	struct buf from, to, counter_from, counter_to;
+	struct conn conn = CONN;
+	struct pair pair;
+	uint64_t sum = 0;
+	unsigned int i;
+
+	conn.wire = true;
+	conn.timeout = 14;
+	pair_open(&pair, &conn);
+	if (odp) {
+		odp = IBV_ACCESS_ON_DEMAND;
+		rig_need_odp(&pair.rig, 0, 0);
+	}
+	buf_make(&from, pair.a.rig->pd, MEM_ANON, MAX_BYTES, 24, ACCESS_ALL | odp);
+	buf_make(&to, pair.b.rig->pd, MEM_ANON, MAX_BYTES, 40, ACCESS_ALL | odp);
+	buf_make(&counter_from, pair.a.rig->pd, MEM_ANON, 8, 0, ACCESS_ALL | odp);
+	buf_make(&counter_to, pair.b.rig->pd, MEM_ANON, 8, 0, ACCESS_ALL | odp);
+	memset(counter_to.data, 0, 8);
+	netem(options);
+	for (i = 0; i < ROUNDS * OP_KINDS; i++) {
+		size_t bytes = 1 + (i * 7919) % MAX_BYTES;
+
+		pattern_fill(from.data, bytes, i, 0);
+		memset(to.data, 0, bytes);
+		if (odp && i % 3 == 0)
+			buf_forget(&to);
+		pair_move(&pair, i % OP_KINDS, &from, 0, &to, 0, bytes);
+		pattern_check(to.data, bytes, i, 0, options);
+		atomics(&pair, &counter_from, &counter_to, &sum);
+	}
+	netem(NULL);
+	assert_int_equal(end_state(&pair.a), IBV_QPS_RTS);
+	assert_int_equal(end_state(&pair.b), IBV_QPS_RTS);
+	buf_free(&counter_from);
+	buf_free(&counter_to);
+	buf_free(&from);
+	buf_free(&to);
+	pair_close(&pair);
+}
+
+static void both(const char *options)
+{
+	traffic(options, 0);
+	traffic(options, 1);
+}
+
+static void loss(void **state)
+{
+	long timeouts = counter("ack_timeout"), retried = counter("retried_pkts");
+
+	(void)state;
+	both("loss 2%");
+	printf("%ld timeouts, %ld packets again\n", counter("ack_timeout") - timeouts,
+	       counter("retried_pkts") - retried);
+}
+
+static void reordering(void **state)
+{
+	long out = counter("out_of_seq_request");
+
+	(void)state;
+	both("delay 1ms reorder 75% 25%");
+	printf("%ld requests out of sequence\n", counter("out_of_seq_request") - out);
+}
+
+static void duplication(void **state)
+{
+	long before = counter("duplicate_request");
+
+	(void)state;
+	both("duplicate 20%");
+	assert_true(rig_is_stock() || counter("duplicate_request") > before);
+}
+
+static void corruption(void **state)
+{
+	long before = counter("rx_icrc_encapsulated");
+
+	(void)state;
+	both("corrupt 2%");
+	assert_true(rig_is_stock() || counter("rx_icrc_encapsulated") > before);
+}
+
+static void delay(void **state)
+{
+	(void)state;
+	both("delay 3ms 1ms");
+}
+
+static void rate(void **state)
+{
+	(void)state;
+	both("rate 100mbit");
+}
+
+/* clang-format off */
+#define BAD(fn) { #fn, fn, clean_wire, clean_wire, NULL }
+/* clang-format on */
+
+TEST_MAIN(BAD(loss), BAD(reordering), BAD(duplication), BAD(corruption), BAD(delay), BAD(rate))
