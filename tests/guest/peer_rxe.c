@@ -1,0 +1,265 @@
+// SPDX-License-Identifier: GPL-2.0 OR Linux-OpenIB
+/*
+ * The wire is rxe's: stock rdma_rxe on one end of the veth pair, ours on the other, each asks and answers. Every
+ * operation, lengths around the path MTU, both families, our end pinned and with on-demand paging, and all of
+ * it again over a network that loses, corrupts and reorders packets.
+ */
+#include "pair.h"
+
+#include <sys/wait.h>
+
+/*
+ * Stock rxe's device stays in the initial namespace, so that is its end; ours can live in the other. Up to Linux 6.12 it
+ * takes the port when its module is loaded.
+ */
+static const char set_up[] =
+	"modinfo rdma_rxe >/dev/null 2>&1 || exit 77\n"
+	"export LINK_NAME=mixed\n"
+	"/odp/host/links down\n"
+	"/odp/host/links up && rdma link delete mixed0 && modprobe rdma_rxe || exit 1\n"
+	"rdma link add mixed0 type rxe netdev veth0 || exit 1\n"
+	"gids=/sys/class/infiniband/mixed0/ports/1/gids\n"
+	"for i in $(seq 100); do\n"
+	"	grep -qsx 0000:0000:0000:0000:0000:ffff:0a4d:0001 $gids/* &&\n"
+	"		grep -qsx fd77:0000:0000:0000:0000:0000:0000:0001 $gids/* && exit 0\n"
+	"	sleep 0.1\n"
+	"done\n"
+	"exit 1\n";
+
+static const char tear_down[] = "LINK_NAME=mixed /odp/host/links down\n"
+				"rdma link delete mixed0 2>/dev/null\n"
+				"for i in $(seq 100); do\n"
+				"	[ \"$(cat /sys/module/rdma_rxe/refcnt)\" != 0 ] || break\n"
+				"	sleep 0.1\n"
+				"done\n"
+				"rmmod rdma_rxe && /odp/host/links reset\n";
+
+static const size_t lengths[] = { 1, 6, 1023, 1024, 1025, 4096, 20011 };
+
+/* Which end asks; READs are asked for by the end that receives. */
+enum asker { STOCK, OURS };
+
+static int odp_of(const struct pair *pair, const struct end *end, int odp)
+{
+	return end->rig == &pair->peer ? odp : 0;
+}
+
+static void swap_ends(struct pair *pair)
+{
+	struct end a = pair->a;
+
+	pair->a = pair->b;
+	pair->b = a;
+}
+
+/* Opens with end a as the one that asks; returns our registrations' access flag. */
+static int open_mixed(struct pair *pair, const struct conn *conn, void **state, enum asker asker)
+{
+	struct conn wire = *conn;
+
+	wire.wire = true;
+	pair_open(pair, &wire);
+	if (asker == OURS)
+		swap_ends(pair);
+	return mode(&pair->peer, state);
+}
+
+static void move_all(void **state, const struct conn *conn, enum asker asker)
+{
+	struct buf from, to;
+	struct pair pair;
+	enum op op;
+	size_t i;
+	int odp;
+
+	odp = open_mixed(&pair, conn, state, asker);
+	for (op = 0; op < OP_KINDS; op++) {
+		/* A READ is posted by the end that gets the data. */
+		if (op == OP_READ)
+			swap_ends(&pair);
+		for (i = 0; i < ARRAY_SIZE(lengths); i++) {
+			buf_make(&from, pair.a.rig->pd, MEM_ANON, lengths[i], 7 * i,
+				 ACCESS_ALL | odp_of(&pair, &pair.a, odp));
+			buf_make(&to, pair.b.rig->pd, MEM_ANON, lengths[i], 4090 + i,
+				 ACCESS_ALL | odp_of(&pair, &pair.b, odp));
+			pair_move_checked(&pair, op, &from, &to, 16 * op + i);
+			buf_free(&from);
+			buf_free(&to);
+		}
+		if (op == OP_READ)
+			swap_ends(&pair);
+	}
+	pair_close(&pair);
+}
+
+static void moves(void **state, enum asker asker)
+{
+	struct conn conn = CONN;
+
+	move_all(state, &conn, asker);
+	conn.ipv6 = true;
+	conn.mtu = IBV_MTU_4096;
+	move_all(state, &conn, asker);
+}
+
+static void stock_moves(void **state)
+{
+	moves(state, STOCK);
+}
+static void our_moves(void **state)
+{
+	moves(state, OURS);
+}
+
+static void one_atomic(struct pair *pair, enum ibv_wr_opcode opcode, int odp)
+{
+	struct buf local, remote;
+	struct ibv_send_wr wr;
+	struct ibv_sge sge;
+	uint64_t *target, old;
+
+	buf_make(&local, pair->a.rig->pd, MEM_ANON, 8, 4, ACCESS_ALL | odp_of(pair, &pair->a, odp));
+	buf_make(&remote, pair->b.rig->pd, MEM_ANON, 8, 8,
+		 ACCESS_ALL | odp_of(pair, &pair->b, odp));
+	target = (uint64_t *)remote.data;
+	*target = 41;
+	sge = buf_sge(&local, 0, 8);
+	wr = wr_atomic(opcode, &sge, &remote, 0, opcode == IBV_WR_ATOMIC_CMP_AND_SWP ? 41 : 1, 42);
+	end_post(&pair->a, &wr);
+	cq_success(pair->a.scq);
+	assert_true(*target == 42);
+	memcpy(&old, local.data, sizeof(old));
+	assert_true(old == 41);
+	buf_free(&local);
+	buf_free(&remote);
+}
+
+static void atomics(void **state, enum asker asker)
+{
+	struct conn conn = CONN;
+	struct pair pair;
+	int odp;
+
+	odp = open_mixed(&pair, &conn, state, asker);
+	if (odp)
+		rig_need_odp(&pair.peer, IBV_ODP_SUPPORT_ATOMIC, 0);
+	one_atomic(&pair, IBV_WR_ATOMIC_CMP_AND_SWP, odp);
+	one_atomic(&pair, IBV_WR_ATOMIC_FETCH_AND_ADD, odp);
+	pair_close(&pair);
+}
+
+static void stock_atomics(void **state)
+{
+	atomics(state, STOCK);
+}
+static void our_atomics(void **state)
+{
+	atomics(state, OURS);
+}
+
+static void datagrams(void **state, enum asker asker)
+{
+	static const size_t bytes[] = { 1, 7, 1024, 2048 };
+	struct conn conn = CONN;
+	struct ibv_send_wr wr;
+	struct ibv_sge src, dst;
+	struct buf from, to;
+	struct pair pair;
+	struct ibv_wc wc;
+	size_t i;
+	int odp;
+
+	conn.type = IBV_QPT_UD;
+	odp = open_mixed(&pair, &conn, state, asker);
+	for (i = 0; i < ARRAY_SIZE(bytes); i++) {
+		buf_make(&from, pair.a.rig->pd, MEM_ANON, bytes[i], i,
+			 ACCESS_ALL | odp_of(&pair, &pair.a, odp));
+		buf_make(&to, pair.b.rig->pd, MEM_ANON, bytes[i] + 40, i,
+			 ACCESS_ALL | odp_of(&pair, &pair.b, odp));
+		pattern_fill(from.data, bytes[i], i, 0);
+		src = buf_sge(&from, 0, bytes[i]);
+		dst = buf_sge(&to, 0, bytes[i] + 40);
+		wr = wr_make(IBV_WR_SEND_WITH_IMM, &src, 1);
+		wr.imm_data = i;
+		wr.wr.ud.remote_qpn = pair.b.qp->qp_num;
+		end_post_recv(&pair.b, i, &dst, 1);
+		end_post(&pair.a, &wr);
+		cq_success(pair.a.scq);
+		wc = cq_success(pair.b.rcq);
+		assert_int_equal(wc.byte_len, bytes[i] + 40);
+		assert_int_equal(wc.src_qp, pair.a.qp->qp_num);
+		assert_int_equal(wc.imm_data, i);
+		pattern_check(to.data + 40, bytes[i], i, 0, "a datagram");
+		buf_free(&from);
+		buf_free(&to);
+	}
+	pair_close(&pair);
+}
+
+static void stock_datagrams(void **state)
+{
+	datagrams(state, STOCK);
+}
+static void our_datagrams(void **state)
+{
+	datagrams(state, OURS);
+}
+
+static int qdisc(const char *what)
+{
+	char cmd[300];
+
+	snprintf(
+		cmd, sizeof(cmd),
+		"tc qdisc replace dev veth0 root %s && ip netns exec peer tc qdisc replace dev veth1 root %s",
+		what, what);
+	return system(cmd);
+}
+
+static void bad_wire(void **state, enum asker asker)
+{
+	struct conn conn = CONN;
+
+	/* 67 ms: what is lost at the end of a message is found by the timer alone. */
+	conn.timeout = 14;
+	if (qdisc("netem delay 1ms reorder 98% loss 1% corrupt 1% duplicate 1%"))
+		skip_because("this kernel has no netem");
+	move_all(state, &conn, asker);
+	assert_zero(qdisc("noqueue"));
+}
+
+static void stock_moves_bad_wire(void **state)
+{
+	bad_wire(state, STOCK);
+}
+static void our_moves_bad_wire(void **state)
+{
+	bad_wire(state, OURS);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		TEST_BOTH(stock_moves),		 TEST_BOTH(our_moves),
+		TEST_BOTH(stock_atomics),	 TEST_BOTH(our_atomics),
+		TEST_BOTH(stock_datagrams),	 TEST_BOTH(our_datagrams),
+		TEST_BOTH(stock_moves_bad_wire), TEST_BOTH(our_moves_bad_wire),
+	};
+	int rc = system(set_up);
+
+	if (WIFEXITED(rc) && WEXITSTATUS(rc) == 77) {
+		printf("this kernel has no rdma_rxe\n");
+		return 77;
+	}
+	if (rc) {
+		printf("no link of rdma_rxe facing one of ours\n");
+		return 1;
+	}
+	setenv("RDMA_ODP_DEVICE", "mixed0", 1);
+	rc = test_run(tests, ARRAY_SIZE(tests));
+	if (system(tear_down)) {
+		printf("the links are not as they were\n");
+		return 1;
+	}
+	return rc;
+}
