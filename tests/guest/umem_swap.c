@@ -4,57 +4,14 @@
  * ever became dirty by it.
  */
 #include <fcntl.h>
-#include <sys/swap.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
 #include "pattern.h"
+#include "swap.h"
 #include "umem.h"
 
 #define BYTES (4 * HUGE_BYTES)
-#define ZRAM  "/dev/zram0"
-
-static bool swap_is_on;
-
-static void swap_begin(void)
-{
-	if (swap_is_on)
-		return;
-	if (system("modprobe zram 2>/dev/null || test -e " ZRAM))
-		skip_because("no zram");
-	if (write_text("/sys/block/zram0/disksize", "128M"))
-		skip_because("zram takes no size");
-	if (system("mkswap " ZRAM " >/dev/null") || swapon(ZRAM, 0))
-		skip_because("no swap on zram: %s", strerror(errno));
-	swap_is_on = true;
-}
-
-static void swap_end(void)
-{
-	if (!swap_is_on)
-		return;
-	swapoff(ZRAM);
-	write_text("/sys/block/zram0/reset", "1");
-}
-
-static long swapped_kb(void *addr)
-{
-	unsigned long start, end;
-	bool here = false;
-	char line[256];
-	long kb = 0;
-	FILE *smaps = fopen("/proc/self/smaps", "r");
-
-	assert_non_null(smaps);
-	while (fgets(line, sizeof(line), smaps)) {
-		if (sscanf(line, "%lx-%lx ", &start, &end) == 2)
-			here = start <= (uintptr_t)addr && (uintptr_t)addr < end;
-		else if (here && sscanf(line, "Swap: %ld kB", &kb) == 1)
-			break;
-	}
-	fclose(smaps);
-	return kb;
-}
 
 /* The CPU has read the pages, the region writes them, they are swapped out and read by the CPU. */
 static void written_out_and_back(uint8_t *map)

@@ -1,0 +1,222 @@
+// SPDX-License-Identifier: GPL-2.0 OR Linux-OpenIB
+/*
+ * A hostile process: it owns the mapped queues, and writes what it likes into them, indices, lengths, keys and counts
+ * among it, while the kernel reads them. Nothing may be touched outside of its regions, nothing may hang, and what it
+ * opens afterwards works.
+ *
+ * rdma-odp: timeout 60
+ */
+#include "pair.h"
+#include "random.h"
+
+#include <pthread.h>
+#include <rdma/ib_user_verbs.h>
+#include <rdma/rdma_user_rxe.h>
+#include <unistd.h>
+
+/* The header of a queue: producer's and consumer's index on cache lines of their own, then the elements. */
+#define PRODUCER_AT 128
+#define CONSUMER_AT 256
+#define DATA_AT	    384
+#define MAX_MAPS    16
+
+struct map {
+	uint8_t *addr;
+	size_t bytes;
+};
+
+struct scribbler {
+	struct rnd rnd;
+	struct map maps[MAX_MAPS];
+	unsigned int nr_maps;
+	const struct buf *buf;
+	volatile bool stop;
+};
+
+/* The queues of this process are its mappings of the device. */
+static void find_maps(struct scribbler *s)
+{
+	unsigned long start, end;
+	char line[300];
+	FILE *f = fopen("/proc/self/maps", "r");
+
+	assert_non_null(f);
+	s->nr_maps = 0;
+	while (s->nr_maps < MAX_MAPS && fgets(line, sizeof(line), f))
+		if (strstr(line, "uverbs") && sscanf(line, "%lx-%lx", &start, &end) == 2)
+			s->maps[s->nr_maps++] = (struct map){ (void *)start, end - start };
+	fclose(f);
+	assert_in_range(s->nr_maps, 4, MAX_MAPS);
+}
+
+static uint32_t some_count(struct rnd *r)
+{
+	static const uint32_t counts[] = {
+		0, 1, 2, 4, 5, 64, 4096, 65536, 1U << 30, 0x7fffffff, 0x80000000, 0xffffffff
+	};
+
+	return rnd_one_in(r, 5) ? rnd_next(r) : counts[rnd_below(r, ARRAY_SIZE(counts))];
+}
+
+static struct rxe_sge some_sge(struct scribbler *s)
+{
+	struct rnd *r = &s->rnd;
+
+	return (struct rxe_sge){
+		.addr = rnd_one_in(r, 4) ? rnd_next(r) :
+					   (uintptr_t)s->buf->data + rnd_below(r, s->buf->bytes),
+		.length = rnd_one_in(r, 2) ? rnd_below(r, 5000) : some_count(r),
+		.lkey = rnd_one_in(r, 4) ? rnd_next(r) : s->buf->mr->lkey,
+	};
+}
+
+/* A work request that is nearly one, somewhere. */
+static void some_wqe(struct scribbler *s, uint8_t *at, size_t room)
+{
+	struct rnd *r = &s->rnd;
+	struct rxe_send_wqe wqe;
+	struct rxe_sge sge = some_sge(s);
+
+	rnd_fill(r, &wqe, sizeof(wqe));
+	wqe.wr.opcode = rnd_below(r, 16);
+	wqe.wr.send_flags = rnd_next(r) & 0x1f;
+	wqe.wr.wr.rdma.remote_addr = sge.addr;
+	wqe.wr.wr.rdma.rkey = sge.lkey;
+	wqe.dma.length = some_count(r);
+	wqe.dma.resid = some_count(r);
+	wqe.dma.cur_sge = some_count(r);
+	wqe.dma.num_sge = rnd_one_in(r, 3) ? some_count(r) : rnd_below(r, 6);
+	wqe.dma.sge_offset = some_count(r);
+	memcpy(at, &wqe, sizeof(wqe) < room ? sizeof(wqe) : room);
+	if (room >= sizeof(wqe) + sizeof(sge))
+		memcpy(at + sizeof(wqe), &sge, sizeof(sge));
+}
+
+static void scribble(struct scribbler *s)
+{
+	struct rnd *r = &s->rnd;
+	struct map *map = &s->maps[rnd_below(r, s->nr_maps)];
+	uint32_t value = some_count(r);
+	size_t at;
+
+	switch (rnd_below(r, 6)) {
+	case 0:
+		memcpy(map->addr + (rnd_one_in(r, 3) ? CONSUMER_AT : PRODUCER_AT), &value, 4);
+		break;
+	case 1: /* what was posted goes on a little */
+		++*(volatile uint32_t *)(map->addr + PRODUCER_AT);
+		break;
+	case 2: /* the header */
+		at = rnd_below(r, DATA_AT / 4) * 4;
+		memcpy(map->addr + at, &value, 4);
+		break;
+	case 3:
+		at = rnd_below(r, map->bytes);
+		rnd_fill(r, map->addr + at, map->bytes - at < 64 ? map->bytes - at : 64);
+		break;
+	default: {
+		struct rxe_sge sge = some_sge(s);
+
+		at = DATA_AT + 16 * rnd_below(r, (map->bytes - DATA_AT) / 16);
+		if (rnd_one_in(r, 4))
+			memcpy(map->addr + at, &sge, 16);
+		else
+			some_wqe(s, map->addr + at, map->bytes - at);
+	}
+	}
+}
+
+static void *scribbling(void *arg)
+{
+	struct scribbler *s = arg;
+
+	while (!s->stop)
+		scribble(s);
+	return NULL;
+}
+
+/* By hand: librxe would read the queues first, and trust them. */
+static void ring_doorbell(const struct ibv_qp *qp)
+{
+	struct {
+		struct ib_uverbs_cmd_hdr hdr;
+		struct ib_uverbs_post_send cmd;
+		struct ib_uverbs_post_send_resp resp;
+	} call = { 0 };
+
+	call.hdr.command = IB_USER_VERBS_CMD_POST_SEND;
+	call.hdr.in_words = (sizeof(call.hdr) + sizeof(call.cmd)) / 4;
+	call.hdr.out_words = sizeof(call.resp) / 4;
+	call.cmd.response = (uintptr_t)&call.resp;
+	call.cmd.qp_handle = qp->handle;
+	call.cmd.wqe_size = sizeof(struct ib_uverbs_send_wr);
+	/* It may be refused, in whatever state the QP is by now. */
+	if (write(qp->context->cmd_fd, &call, sizeof(call.hdr) + sizeof(call.cmd)) < 0)
+		errno = 0;
+}
+
+static void connect_again(struct pair *pair, const struct conn *conn)
+{
+	assert_zero(end_set_state(&pair->a, IBV_QPS_RESET));
+	assert_zero(end_set_state(&pair->b, IBV_QPS_RESET));
+	assert_zero(end_to_init(&pair->a, conn));
+	assert_zero(end_to_init(&pair->b, conn));
+	assert_zero(end_to_rtr(&pair->a, &pair->b, conn));
+	assert_zero(end_to_rtr(&pair->b, &pair->a, conn));
+	/* What was found in the queues may have failed them at once. */
+	if (!end_to_rts(&pair->a, conn))
+		end_to_rts(&pair->b, conn);
+}
+
+static void round_of(struct rnd *seed, enum ibv_qp_type type, bool srq)
+{
+	double end = seconds() + 0.25;
+	struct scribbler s = { .rnd = { rnd_next(seed) } };
+	struct conn conn = CONN;
+	struct pair pair;
+	pthread_t thread;
+	struct buf buf;
+
+	conn.type = type;
+	conn.srq_b = srq;
+	conn.timeout = 8;
+	conn.retry_cnt = 1;
+	pair_open(&pair, &conn);
+	buf_make(&buf, pair.rig.pd, MEM_ANON, 64 * KIB, 100,
+		 ACCESS_ALL | (srq ? IBV_ACCESS_ON_DEMAND : 0));
+	s.buf = &buf;
+	find_maps(&s);
+	assert_zero(pthread_create(&thread, NULL, scribbling, &s));
+	while (seconds() < end) {
+		ring_doorbell(pair.a.qp);
+		ring_doorbell(pair.b.qp);
+		if (rnd_one_in(seed, 50)) {
+			connect_again(&pair, &conn);
+		}
+	}
+	s.stop = true;
+	pthread_join(thread, NULL);
+	buf_free(&buf);
+	pair_close(&pair);
+}
+
+static void random_queues(void **state)
+{
+	double end = seconds() + env_number("FUZZ_S", 5);
+	struct rnd r = { rnd_seed() };
+	struct conn conn = CONN;
+	unsigned int rounds = 0;
+	struct pair pair;
+
+	(void)state;
+	do {
+		round_of(&r, rounds % 3 == 2 ? IBV_QPT_UD : IBV_QPT_RC, rounds & 1);
+		rounds++;
+	} while (seconds() < end);
+	printf("%u rounds\n", rounds);
+	pair_open(&pair, &conn);
+	pair_assert_works(&pair);
+	pair_close(&pair);
+}
+
+TEST_MAIN(TEST(random_queues))

@@ -1,0 +1,14 @@
+/* SPDX-License-Identifier: GPL-2.0 OR Linux-OpenIB */
+/* Swap on zram, for tests of what is written out. */
+#ifndef TESTS_GUEST_SWAP_H
+#define TESTS_GUEST_SWAP_H
+
+/* Skips the test where there is no zram. A second call does nothing. */
+void swap_begin(void);
+/* To be called when the program ends. */
+void swap_end(void);
+
+/* How much of the mapping that starts at or holds addr is swapped out. */
+long swapped_kb(const void *addr);
+
+#endif
