@@ -253,9 +253,10 @@ static void move_away_and_back(struct worker *w, uint8_t *at, size_t bytes)
 	uint8_t *away = mremap(at, bytes, bytes, MREMAP_MAYMOVE | MREMAP_FIXED, room);
 
 	if (away == MAP_FAILED) {
-		/* Other advice has cut it in several mappings, of which one at a time can be moved. */
-		if (errno != EFAULT)
+		/* Other advice has cut it in several mappings: not all kernels move those, and some stop midway. */
+		if (errno != EFAULT && errno != EINVAL)
 			failed(w, "mremap away: errno %d", errno);
+		map_again(w, at, bytes);
 		munmap(room, bytes);
 		return;
 	}
