@@ -1,0 +1,173 @@
+// SPDX-License-Identifier: GPL-2.0 OR Linux-OpenIB
+/*
+ * The end in the middle of it: links, netdevs, namespaces, modules and processes go while peers write to on-demand
+ * regions whose pages go too, and while a fault waits for a page that never comes. Each ends promptly, nothing is left,
+ * and the links come again. Kernel memory is counted over the rounds; where kmemleak is on, it looks too.
+ *
+ * rdma-odp: timeout 120
+ */
+#include "pair.h"
+
+#include <fcntl.h>
+#include <signal.h>
+#include <sys/prctl.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#define CHILDREN 2
+#define ROUNDS	 2
+#define LEAKS	 "/sys/kernel/debug/kmemleak"
+
+/* Writes over the wire for ever, to memory that it drops again and again; tells when the first has arrived. */
+static void traffic(int tell)
+{
+	struct buf from, to, never;
+	struct conn conn = CONN;
+	struct ibv_send_wr wr, *bad;
+	struct ibv_sge sge;
+	struct uffd uffd;
+	struct pair pair;
+	struct end c, d;
+	struct ibv_wc wc;
+	unsigned long i;
+
+	conn.wire = true;
+	pair_open(&pair, &conn);
+	ends_open(&c, &pair.rig, &d, &pair.peer, &conn);
+	buf_make(&from, pair.a.rig->pd, MEM_ANON, 32 * KIB, 0, ACCESS_ALL | IBV_ACCESS_ON_DEMAND);
+	buf_make(&to, pair.b.rig->pd, MEM_ANON, 32 * KIB, 0, ACCESS_ALL | IBV_ACCESS_ON_DEMAND);
+	buf_make(&never, pair.b.rig->pd, MEM_ANON, PAGE, 0, ACCESS_ALL | IBV_ACCESS_ON_DEMAND);
+	uffd_register(&uffd, never.data, PAGE);
+	sge = buf_sge(&from, 0, 64);
+	wr = wr_rdma(IBV_WR_RDMA_WRITE, &sge, 1, &never, 0);
+	end_post(&c, &wr);
+	for (i = 0;; i++) {
+		buf_forget(i & 1 ? &to : &from);
+		sge = buf_sge(&from, 0, from.bytes);
+		wr = wr_rdma(i % 3 ? IBV_WR_RDMA_WRITE : IBV_WR_RDMA_READ, &sge, 1, &to, 0);
+		/* When the device has gone, nothing may ever come: the parent kills us. */
+		if (ibv_post_send(pair.a.qp, &wr, &bad))
+			pause();
+		while (!ibv_poll_cq(pair.a.scq, 1, &wc))
+			usleep(20);
+		if (!i && write(tell, "", 1) != 1)
+			_exit(1);
+	}
+}
+
+static pid_t start_child(void)
+{
+	char byte;
+	int fds[2];
+	pid_t pid;
+
+	assert_zero(pipe2(fds, O_CLOEXEC));
+	pid = fork();
+	assert_true(pid >= 0);
+	if (!pid) {
+		prctl(PR_SET_PDEATHSIG, SIGKILL);
+		close(fds[0]);
+		traffic(fds[1]);
+		_exit(1);
+	}
+	close(fds[1]);
+	if (read(fds[0], &byte, 1) != 1)
+		fail_because("the traffic does not start");
+	close(fds[0]);
+	return pid;
+}
+
+static void run(const char *cmd)
+{
+	int rc = system(cmd);
+
+	if (rc)
+		fail_because("%s: status %d", cmd, rc);
+}
+
+static long kernel_kb(void)
+{
+	char line[100];
+	long kb = 0, n;
+	FILE *f;
+
+	/* What waits for a grace period is given back first. */
+	usleep(300000);
+	f = fopen("/proc/meminfo", "r");
+	assert_non_null(f);
+	while (fgets(line, sizeof(line), f))
+		if (sscanf(line, "SUnreclaim: %ld", &n) == 1 ||
+		    sscanf(line, "VmallocUsed: %ld", &n) == 1)
+			kb += n;
+	fclose(f);
+	return kb;
+}
+
+static bool leak_detector(void)
+{
+	return !write_text(LEAKS, "scan") && !write_text(LEAKS, "clear");
+}
+
+/* Ours are those with our names in the stack. */
+static void look_for_leaks(void)
+{
+	run("echo scan >" LEAKS "; sleep 6; echo scan >" LEAKS);
+	run("! grep -E -B 20 'rxe_odp|umem_odp|rxo_' " LEAKS);
+}
+
+static void repeat(const char *cmd)
+{
+	bool detector = leak_detector();
+	pid_t pids[CHILDREN];
+	long first = 0, last;
+	int round, i, status;
+
+	for (round = 0; round < ROUNDS; round++) {
+		for (i = 0; i < CHILDREN; i++)
+			pids[i] = start_child();
+		if (cmd)
+			run(cmd);
+		for (i = 0; i < CHILDREN; i++) {
+			assert_zero(kill(pids[i], SIGKILL));
+			assert_int_equal(waitpid(pids[i], &status, 0), pids[i]);
+			assert_true(WIFSIGNALED(status));
+		}
+		run("/odp/host/links reset");
+		last = kernel_kb();
+		if (!round)
+			first = last;
+	}
+	printf("%s: kernel memory %ld KiB after the first round, %ld after the last\n",
+	       cmd ? cmd : "kill", first, last);
+	if (detector)
+		look_for_leaks();
+	assert_true(last - first < 4096);
+}
+
+static void process(void **state)
+{
+	(void)state;
+	repeat(NULL);
+}
+static void link_deleted(void **state)
+{
+	(void)state;
+	repeat("timeout 30 rdma link delete rxe_odp0");
+}
+static void netdev(void **state)
+{
+	(void)state;
+	repeat("timeout 30 ip link del veth0");
+}
+static void namespace(void **state)
+{
+	(void)state;
+	repeat("timeout 30 ip netns del peer");
+}
+static void module(void **state)
+{
+	(void)state;
+	repeat("timeout 30 rmmod rxe_odp && timeout 30 rmmod umem_odp");
+}
+
+TEST_MAIN(TEST(process), TEST(link_deleted), TEST(netdev), TEST(namespace), TEST(module))
