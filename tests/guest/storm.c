@@ -59,6 +59,8 @@ static struct pair pair;
 static struct memory memories[2];
 static struct worker workers[WORKERS];
 static pthread_t chaos_threads[2];
+/* While a slice has a hole, nobody may ask for an address: it could be one in there. */
+static pthread_mutex_t hole_lock = PTHREAD_MUTEX_INITIALIZER;
 static volatile bool stop;
 static unsigned long chaos_done;
 
@@ -277,11 +279,15 @@ static void take_away(struct rnd *r, struct worker *w)
 		madvise(at, bytes, MADV_DONTNEED);
 		break;
 	case 1:
+		pthread_mutex_lock(&hole_lock);
 		munmap(at, bytes);
 		map_again(w, at, bytes);
+		pthread_mutex_unlock(&hole_lock);
 		break;
 	case 2:
+		pthread_mutex_lock(&hole_lock);
 		move_away_and_back(w, at, bytes);
+		pthread_mutex_unlock(&hole_lock);
 		break;
 	case 3:
 		mprotect(at, bytes, rnd_one_in(r, 2) ? PROT_NONE : PROT_READ);
