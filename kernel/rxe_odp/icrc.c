@@ -8,9 +8,9 @@
  * and the hop limit; the UDP checksum; and the first byte (FECN, BECN) of the
  * BTH's second word. The headers up to the BTH are masked in a copy.
  */
-#include <linux/crc32.h>
 #include <linux/string.h>
 
+#include "crc.h"
 #include "icrc.h"
 #include "wire.h"
 
@@ -50,6 +50,6 @@ u32 rxo_icrc(const void *ip, u32 ip_bytes, u32 bth_bytes)
 	memset(masked + ip_bytes + 6, 0xff, 2);	/* UDP checksum */
 	masked[ip_bytes + UDP_BYTES + offsetof(struct rxo_bth, qpn)] = 0xff;
 
-	crc = crc32_le(~0U, copy, LRH_BYTES + copied);
-	return ~crc32_le(crc, (const u8 *)ip + copied, bth_bytes - sizeof(struct rxo_bth));
+	crc = rxo_crc32(~0U, copy, LRH_BYTES + copied);
+	return ~rxo_crc32(crc, (const u8 *)ip + copied, bth_bytes - sizeof(struct rxo_bth));
 }

@@ -3,6 +3,7 @@
 #include <linux/module.h>
 #include <rdma/rdma_netlink.h>
 
+#include "crc.h"
 #include "dev.h"
 #include "ns.h"
 
@@ -17,6 +18,7 @@ static int __init rxo_init(void)
 {
 	int err;
 
+	rxo_crc_init();
 	/* Sends storage's dirty pages among others, so it must go on without free memory. */
 	rxo_wq = alloc_workqueue("rxe_odp", WQ_UNBOUND | WQ_MEM_RECLAIM, 0);
 	if (!rxo_wq)

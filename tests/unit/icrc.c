@@ -9,6 +9,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+#include "crc.h"
 #include "icrc.h"
 #include "icrc_packets.h"
 
@@ -59,6 +60,36 @@ static void crc_itself(void **state)
 {
 	(void)state;
 	assert_int_equal(~crc32_le(~0U, "123456789", 9), 0xcbf43926);
+}
+
+/* By sixteen tables, whatever length and alignment, in one piece and in two: as bit by bit. */
+static void sliced(void **state)
+{
+	u8 *data = malloc(200);
+	size_t from, bytes, i;
+
+	(void)state;
+	assert_non_null(data);
+	for (i = 0; i < 200; i++)
+		data[i] = i * 89 ^ i >> 3;
+	for (from = 0; from < 20; from++) {
+		for (bytes = 0; bytes <= 200 - from; bytes++) {
+			u32 want = crc32_le(0x1234567, data + from, bytes), got;
+
+			assert_int_equal(rxo_crc32_sliced(0x1234567, data + from, bytes), want);
+			got = rxo_crc32_sliced(0x1234567, data + from, bytes / 3);
+			got = rxo_crc32_sliced(got, data + from + bytes / 3, bytes - bytes / 3);
+			assert_int_equal(got, want);
+		}
+	}
+	free(data);
+}
+
+static int make_tables(void **state)
+{
+	(void)state;
+	rxo_crc_init();
+	return 0;
 }
 
 static void captured(void **state)
@@ -119,9 +150,10 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(crc_itself),
+		cmocka_unit_test(sliced),
 		cmocka_unit_test(captured),
 		cmocka_unit_test(every_bit),
 	};
 
-	return cmocka_run_group_tests(tests, NULL, NULL);
+	return cmocka_run_group_tests(tests, make_tables, NULL);
 }

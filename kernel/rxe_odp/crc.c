@@ -1,0 +1,63 @@
+// SPDX-License-Identifier: GPL-2.0 OR Linux-OpenIB
+/*
+ * A packet's time is its CRC's: each byte goes through it twice, and crc32_le()
+ * is as fast as memory where it has instructions for that (carry-less
+ * multiplication), and takes nine tenths of a NIC's time where it has none and
+ * goes byte by byte. There, sixteen tables take sixteen bytes in one step whose
+ * lookups do not wait for one another (slicing; Kounavis and Berry, 2005).
+ *
+ * table[n][b] is the CRC of byte b with n zeros behind it.
+ */
+#include <linux/cache.h>
+#include <linux/crc32.h>
+#include <linux/init.h>
+#include <linux/unaligned.h>
+
+#include "crc.h"
+
+#define SLICES	16
+#define POLY	0xedb88320	/* reflected */
+
+static u32 table[SLICES][256] __ro_after_init;
+static bool kernel_is_fast __ro_after_init;
+
+void __init rxo_crc_init(void)
+{
+	u32 byte, bit, n;
+
+	for (byte = 0; byte < 256; byte++) {
+		u32 crc = byte;
+
+		for (bit = 0; bit < 8; bit++)
+			crc = crc >> 1 ^ (crc & 1 ? POLY : 0);
+		table[0][byte] = crc;
+	}
+	for (n = 1; n < SLICES; n++)
+		for (byte = 0; byte < 256; byte++)
+			table[n][byte] = table[n - 1][byte] >> 8 ^ table[0][table[n - 1][byte] & 0xff];
+	kernel_is_fast = crc32_optimizations() & CRC32_LE_OPTIMIZATION;
+}
+
+/* Four bytes, of which the first has @last + 3 bytes of its step behind it. */
+static inline u32 slice(u32 word, u32 last)
+{
+	return table[last + 3][word & 0xff] ^ table[last + 2][word >> 8 & 0xff] ^
+	       table[last + 1][word >> 16 & 0xff] ^ table[last][word >> 24];
+}
+
+u32 rxo_crc32_sliced(u32 crc, const void *data, size_t bytes)
+{
+	const u8 *at = data;
+
+	for (; bytes >= SLICES; bytes -= SLICES, at += SLICES)
+		crc = slice(get_unaligned_le32(at) ^ crc, 12) ^ slice(get_unaligned_le32(at + 4), 8) ^
+		      slice(get_unaligned_le32(at + 8), 4) ^ slice(get_unaligned_le32(at + 12), 0);
+	while (bytes--)
+		crc = crc >> 8 ^ table[0][(crc ^ *at++) & 0xff];
+	return crc;
+}
+
+u32 rxo_crc32(u32 crc, const void *data, size_t bytes)
+{
+	return kernel_is_fast ? crc32_le(crc, data, bytes) : rxo_crc32_sliced(crc, data, bytes);
+}
