@@ -100,6 +100,7 @@ struct flow {
 	struct end a, b;
 	struct ibv_mr *from, *to;
 	unsigned long posted, done; /* requests */
+	unsigned long sends;	    /* of them, those that take a receive */
 	unsigned long recv_posted, recv_done;
 	enum ibv_wc_status failed;
 };
@@ -159,6 +160,7 @@ static inline void flow_post(struct flow *flow, enum op op, size_t from_at, size
 
 	assert_zero(ibv_post_send(flow->a.qp, &wr, &bad));
 	flow->posted++;
+	flow->sends += op == OP_SEND;
 }
 
 /* Receives take the whole buffer, whatever is sent: what one sample leaves serves the next. */
@@ -203,7 +205,7 @@ static inline bool flow_turn(struct flow *flow, enum op op, size_t bytes, unsign
 	if (stop || flow->failed != IBV_WC_SUCCESS)
 		return moved;
 	while (flow->posted - flow->done < depth &&
-	       (op != OP_SEND || flow->posted < flow->recv_posted)) {
+	       (op != OP_SEND || flow->sends < flow->recv_posted)) {
 		flow_post(flow, op, 0, 0, bytes);
 		moved = true;
 	}

@@ -10,7 +10,9 @@
 
 static double region_stat(const char *name)
 {
-	FILE *f = popen("rdma statistic show mr", "r");
+	FILE *f = popen("if [ -e " OURS_NETNS " ]; then ip netns exec ours rdma statistic show mr; "
+			"else rdma statistic show mr; fi",
+			"r");
 	char line[4096], *at;
 	double sum = -1;
 

@@ -5,41 +5,12 @@
  */
 #include <fcntl.h>
 #include <signal.h>
-#include <sys/mount.h>
-#include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "cgroup.h"
 #include "pattern.h"
 #include "umem.h"
-
-#define ROOT  "/tmp/umem_cgroup"
-#define GROUP ROOT "/umem"
-
-static void group_begin(void)
-{
-	mkdir(ROOT, 0755);
-	if (mount("none", ROOT, "cgroup2", 0, NULL) && errno != EBUSY)
-		skip_because("no cgroup2: %s", strerror(errno));
-	if (write_text(ROOT "/cgroup.subtree_control", "+memory"))
-		skip_because("no memory controller");
-	if (mkdir(GROUP, 0755) && errno != EEXIST)
-		skip_because("no cgroup: %s", strerror(errno));
-}
-
-static void group_end(void)
-{
-	rmdir(GROUP);
-	umount(ROOT);
-}
-
-static int enter(void)
-{
-	char pid[16];
-
-	snprintf(pid, sizeof(pid), "%d", getpid());
-	return write_text(GROUP "/cgroup.procs", pid);
-}
 
 /* In the group: how much of what the region brings in is charged to it. */
 static int charged(int fd)
@@ -48,13 +19,13 @@ static int charged(int fd)
 	long before, after;
 	uint8_t *map;
 
-	if (enter())
+	if (group_enter())
 		return 1;
 	map = umem_map(bytes);
-	before = read_number(GROUP "/memory.current", -1);
+	before = read_number(CGROUP "/memory.current", -1);
 	if (umem_create(fd, map, bytes, UMEM_SELFTEST_WRITE) || umem_fault(fd, map, bytes, true))
 		return 2;
-	after = read_number(GROUP "/memory.current", -1);
+	after = read_number(CGROUP "/memory.current", -1);
 	printf("charged %ld KiB for %zu KiB\n", (after - before) / 1024, bytes / 1024);
 	return after - before < (long)bytes ? 3 : 0;
 }
@@ -86,14 +57,14 @@ static void the_oom_killer_takes_the_owner(void **state)
 	group_begin();
 	fd = umem_open();
 	other = umem_region(mine, HUGE_BYTES);
-	assert_zero(write_text(GROUP "/memory.max", "16M"));
-	write_text(GROUP "/memory.swap.max", "0");
+	assert_zero(write_text(CGROUP "/memory.max", "16M"));
+	write_text(CGROUP "/memory.swap.max", "0");
 	pid = fork();
 	assert_true(pid >= 0);
 	if (!pid) {
 		uint8_t *map = umem_map(64 * MIB);
 
-		if (enter() || umem_create(fd, map, 64 * MIB, UMEM_SELFTEST_WRITE))
+		if (group_enter() || umem_create(fd, map, 64 * MIB, UMEM_SELFTEST_WRITE))
 			_exit(1);
 		_exit(umem_fault(fd, map, 64 * MIB, true) ? 2 : 0);
 	}

@@ -5,51 +5,13 @@
  *
  * rdma-odp: timeout 240
  */
-#include <dirent.h>
-#include <fcntl.h>
-#include <sys/mount.h>
 #include <unistd.h>
 
+#include "failslab.h"
 #include "pattern.h"
 #include "umem.h"
 
-#define DEBUGFS "/sys/kernel/debug"
-#define BYTES	(8 * HUGE_BYTES)
-
-static void set(const char *name, const char *value)
-{
-	char path[128];
-
-	snprintf(path, sizeof(path), DEBUGFS "/failslab/%s", name);
-	assert_zero(write_text(path, value));
-}
-
-static void failslab_begin(void)
-{
-	mount("none", DEBUGFS, "debugfs", 0, NULL);
-	if (access(DEBUGFS "/failslab/probability", W_OK))
-		skip_because("no failslab in this kernel");
-	/* Each failure tells its call trace otherwise. */
-	set("verbose", "0");
-	set("ignore-gfp-wait", "N");
-}
-
-static void fail_nth(int file, unsigned int nth)
-{
-	char text[16];
-	int len = snprintf(text, sizeof(text), "%u", nth);
-
-	assert_int_equal(pwrite(file, text, len, 0), len);
-}
-
-/* What is left of the number: 0 if the allocation has failed. */
-static unsigned int fail_nth_left(int file)
-{
-	char text[16] = "";
-
-	assert_true(pread(file, text, sizeof(text) - 1, 0) > 0);
-	return atoi(text);
-}
+#define BYTES (8 * HUGE_BYTES)
 
 static void every_allocation_of_a_registration(void **state)
 {
@@ -59,10 +21,7 @@ static void every_allocation_of_a_registration(void **state)
 
 	(void)state;
 	failslab_begin();
-	/* Opened before: a path lookup allocates too. */
-	file = open("/proc/thread-self/fail-nth", O_RDWR);
-	if (file < 0)
-		skip_because("no fail-nth in this kernel");
+	file = fail_nth_open();
 	for (nth = 1; nth < 100; nth++) {
 		fail_nth(file, nth);
 		err = umem_create(fd, map, BYTES, UMEM_SELFTEST_WRITE);
@@ -82,33 +41,6 @@ static void every_allocation_of_a_registration(void **state)
 	munmap(map, BYTES);
 }
 
-/* Allocations of the fault threads fail, and nobody else's. */
-static unsigned int pick_fault_threads(void)
-{
-	DIR *proc = opendir("/proc");
-	struct dirent *e;
-	unsigned int n = 0;
-	char path[300], comm[32];
-
-	assert_non_null(proc);
-	while ((e = readdir(proc))) {
-		int fd, len;
-
-		snprintf(path, sizeof(path), "/proc/%s/comm", e->d_name);
-		fd = open(path, O_RDONLY);
-		if (fd < 0)
-			continue;
-		len = read(fd, comm, sizeof(comm));
-		close(fd);
-		if (len != 15 || memcmp(comm, "umem_odp_fault\n", 15))
-			continue;
-		snprintf(path, sizeof(path), "/proc/%s/make-it-fail", e->d_name);
-		n += !write_text(path, "1");
-	}
-	closedir(proc);
-	return n;
-}
-
 static void allocations_of_faults(void **state)
 {
 	uint8_t *map = umem_map(BYTES), *buf = malloc(BYTES);
@@ -119,9 +51,9 @@ static void allocations_of_faults(void **state)
 	(void)state;
 	failslab_begin();
 	fd = umem_region(map, BYTES);
-	set("times", "-1");
-	set("task-filter", "Y");
-	set("probability", "20");
+	failslab_set("times", "-1");
+	failslab_set("task-filter", "Y");
+	failslab_set("probability", "20");
 	for (round = 0; round < 20; round++) {
 		threads += pick_fault_threads();
 		pattern_fill(buf, BYTES, round, 0);
@@ -137,7 +69,7 @@ static void allocations_of_faults(void **state)
 			break;
 		madvise(map, BYTES, MADV_DONTNEED);
 	}
-	set("probability", "0");
+	failslab_set("probability", "0");
 	print_message("%u times told that there is no memory\n", told);
 	assert_int_equal(round, 20);
 	assert_true(threads > 0 && told > 0);

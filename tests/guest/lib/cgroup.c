@@ -1,0 +1,32 @@
+// SPDX-License-Identifier: GPL-2.0 OR Linux-OpenIB
+#include "cgroup.h"
+#include "test.h"
+
+#include <sys/mount.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+void group_begin(void)
+{
+	mkdir(CGROUP_ROOT, 0755);
+	if (mount("none", CGROUP_ROOT, "cgroup2", 0, NULL) && errno != EBUSY)
+		skip_because("no cgroup2: %s", strerror(errno));
+	if (write_text(CGROUP_ROOT "/cgroup.subtree_control", "+memory"))
+		skip_because("no memory controller");
+	if (mkdir(CGROUP, 0755) && errno != EEXIST)
+		skip_because("no cgroup: %s", strerror(errno));
+}
+
+void group_end(void)
+{
+	rmdir(CGROUP);
+	umount(CGROUP_ROOT);
+}
+
+int group_enter(void)
+{
+	char pid[16];
+
+	snprintf(pid, sizeof(pid), "%d", getpid());
+	return write_text(CGROUP "/cgroup.procs", pid);
+}

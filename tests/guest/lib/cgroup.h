@@ -1,0 +1,16 @@
+/* SPDX-License-Identifier: GPL-2.0 OR Linux-OpenIB */
+/* A memory cgroup of the test's own. */
+#ifndef TESTS_GUEST_CGROUP_H
+#define TESTS_GUEST_CGROUP_H
+
+#define CGROUP_ROOT "/tmp/rdma_odp_cgroup"
+#define CGROUP	    CGROUP_ROOT "/test"
+
+/* Skips the test where there is no memory controller. */
+void group_begin(void);
+/* When nobody is in it any longer. */
+void group_end(void);
+/* The calling process goes there: 0 or -errno. */
+int group_enter(void);
+
+#endif
