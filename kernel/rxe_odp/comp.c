@@ -115,7 +115,7 @@ static void take_nak(struct rxo_qp *qp, u8 syndrome)
 {
 	switch (syndrome) {
 	case RXO_AETH_NAK_PSN_SEQ:
-		/* For what was sent behind the packet that got an RNR NAK: all that is sent again. */
+		/* For what was behind the packet that got an RNR NAK: it is sent again. */
 		if (qp->sq.rnr_wait)
 			break;
 		rxo_stat_inc(qp->dev, RXO_STAT_RCVD_SEQ_ERR);

@@ -23,7 +23,7 @@ static bool kernel_is_fast __ro_after_init;
 
 void __init rxo_crc_init(void)
 {
-	u32 byte, bit, n;
+	u32 byte, bit, n, before;
 
 	for (byte = 0; byte < 256; byte++) {
 		u32 crc = byte;
@@ -33,8 +33,10 @@ void __init rxo_crc_init(void)
 		table[0][byte] = crc;
 	}
 	for (n = 1; n < SLICES; n++)
-		for (byte = 0; byte < 256; byte++)
-			table[n][byte] = table[n - 1][byte] >> 8 ^ table[0][table[n - 1][byte] & 0xff];
+		for (byte = 0; byte < 256; byte++) {
+			before = table[n - 1][byte];
+			table[n][byte] = before >> 8 ^ table[0][before & 0xff];
+		}
 	kernel_is_fast = crc32_optimizations() & CRC32_LE_OPTIMIZATION;
 }
 
@@ -50,8 +52,10 @@ u32 rxo_crc32_sliced(u32 crc, const void *data, size_t bytes)
 	const u8 *at = data;
 
 	for (; bytes >= SLICES; bytes -= SLICES, at += SLICES)
-		crc = slice(get_unaligned_le32(at) ^ crc, 12) ^ slice(get_unaligned_le32(at + 4), 8) ^
-		      slice(get_unaligned_le32(at + 8), 4) ^ slice(get_unaligned_le32(at + 12), 0);
+		crc = slice(get_unaligned_le32(at) ^ crc, 12) ^
+		      slice(get_unaligned_le32(at + 4), 8) ^
+		      slice(get_unaligned_le32(at + 8), 4) ^
+		      slice(get_unaligned_le32(at + 12), 0);
 	while (bytes--)
 		crc = crc >> 8 ^ table[0][(crc ^ *at++) & 0xff];
 	return crc;

@@ -97,7 +97,10 @@ void rxo_req_back_to(struct rxo_qp *qp, u32 psn)
 	}
 }
 
-/* The oldest WQE fails: it completes with @status, the rest as flushed. A datagram's QP can recover. */
+/*
+ * The oldest WQE fails: it completes with @status, the rest as flushed. A QP of
+ * datagrams can recover.
+ */
 void rxo_req_fail(struct rxo_qp *qp, enum ib_wc_status status)
 {
 	lockdep_assert_held(&qp->sq.lock);

@@ -190,9 +190,8 @@ static void round_of(struct rnd *seed, enum ibv_qp_type type, bool srq)
 	while (seconds() < end) {
 		ring_doorbell(pair.a.qp);
 		ring_doorbell(pair.b.qp);
-		if (rnd_one_in(seed, 50)) {
+		if (rnd_one_in(seed, 50))
 			connect_again(&pair, &conn);
-		}
 	}
 	s.stop = true;
 	pthread_join(thread, NULL);

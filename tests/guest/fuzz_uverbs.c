@@ -31,6 +31,8 @@ struct zoo {
 
 #define MEMORY (4 * MIB)
 
+typedef void (*call_fn)(struct zoo *z);
+
 static uint32_t some_u32(struct rnd *r)
 {
 	static const uint32_t values[] = { 0,	       1,	  2,	    3,	      7,
@@ -317,7 +319,7 @@ static void clear(struct zoo *z)
 
 static void random_calls(void **state)
 {
-	static void (*const calls[])(struct zoo * z) = {
+	static const call_fn calls[] = {
 		reg_mr,	    reg_mr,    create_cq,     resize_cq, create_srq,
 		modify_srq, create_qp, create_ah,     post,	 modify_qp,
 		modify_qp,  modify_qp, ioctl_command, map,	 command,

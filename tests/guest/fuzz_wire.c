@@ -146,7 +146,7 @@ static size_t build(struct rnd *r, const struct target *t, uint8_t *packet)
 	if (!rnd_one_in(r, 8))
 		bth[1] = (bth[1] & 0x80) | (-payload & 3) << 4; /* solicited, pad, version 0 */
 	if (!rnd_one_in(r, 8))
-		bth[2] = bth[3] = 0xff; /* P_Key */
+		memset(bth + 2, 0xff, 2); /* P_Key */
 	put32(bth + 4, some_qpn(r, t));
 	put32(bth + 8, some_psn(r, t) | (rnd_next(r) & 0x80000000));
 	at += extended_header(r, t, opcode, at);
