@@ -1,0 +1,42 @@
+#!/bin/bash
+# SPDX-License-Identifier: GPL-2.0 OR Linux-OpenIB
+# RDMA-CM over QP1: rping between the two namespaces, IPv4 and IPv6, with its data checked, and perftest that connects
+# through it, pinned and on demand.
+set -u
+
+fail() { echo "cm_rping: $*"; cat /tmp/cm_server /tmp/cm_client 2>/dev/null; exit 1; }
+trap 'rm -f /tmp/cm_server /tmp/cm_client; kill $(jobs -p) 2>/dev/null' EXIT
+
+# serve CMD...: starts a server in peer, and sets server.
+serve()
+{
+	ip netns exec peer "$@" >/tmp/cm_server 2>&1 &
+	server=$!
+}
+
+# client CMD...: until the server listens, the first tries are refused.
+client()
+{
+	local end=$((SECONDS + 60))
+	until "$@" >/tmp/cm_client 2>&1; do
+		kill -0 $server 2>/dev/null || fail "$*: the server has ended"
+		[ $SECONDS -lt $end ] || fail "$*: it does not connect"
+		sleep 0.2
+	done
+	wait $server || fail "$*: the server failed"
+}
+
+serve rping -s -a 10.77.0.2 -C 20 -S 4000 -V
+client rping -c -a 10.77.0.2 -C 20 -S 4000 -V
+serve rping -s -a fd77::2 -C 20 -S 4000 -V
+client rping -c -a fd77::2 -C 20 -S 4000 -V
+
+for odp in '' --odp; do
+	for tool in ib_write_bw ib_send_bw ib_read_bw; do
+		# shellcheck disable=SC2086
+		serve $tool -R -d rxe_odp1 -F -s 20000 -n 50 $odp
+		# shellcheck disable=SC2086
+		client $tool -R -d rxe_odp0 -F -s 20000 -n 50 $odp 10.77.0.2
+	done
+done
+exit 0
