@@ -101,6 +101,20 @@ static void smaller_than_the_region(void **state)
 	assert_int_equal(run_owner("max"), 0);
 }
 
+static long oom_kills(void)
+{
+	FILE *f = fopen(CGROUP "/memory.events", "r");
+	char line[100];
+	long n = 0;
+
+	assert_non_null(f);
+	while (fgets(line, sizeof(line), f))
+		if (sscanf(line, "oom_kill %ld", &n) == 1)
+			break;
+	fclose(f);
+	return n;
+}
+
 static void the_owner_is_killed(void **state)
 {
 	struct conn conn = CONN;
@@ -117,6 +131,7 @@ static void the_owner_is_killed(void **state)
 	    !(WIFEXITED(status) && WEXITSTATUS(status) == 3))
 		fail_because("the owner ended with status %#x", status);
 	printf("the owner was %s\n", WIFSIGNALED(status) ? "killed" : "told");
+	assert_true(oom_kills() > 0);
 	pair_assert_works(&pair);
 	pair_close(&pair);
 }

@@ -115,7 +115,8 @@ static void page_frames(void **state)
 	(void)state;
 	if (file < 0)
 		skip_because("no /dev/mem: %s", strerror(errno));
-	if (mmap(map + PAGE, PAGE, PROT_READ, MAP_SHARED | MAP_FIXED, file, 0xf0000) == MAP_FAILED)
+	if (mmap(map + PAGE, PAGE, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_FIXED, file, 0xf0000) ==
+	    MAP_FAILED)
 		skip_because("/dev/mem cannot be mapped: %s", strerror(errno));
 	every_path(map + PAGE);
 	munmap(map, 3 * PAGE);
