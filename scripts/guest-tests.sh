@@ -30,7 +30,8 @@ limit()
 {
 	local n
 	n=$(cat "$SRC/tests/guest/$1".{c,sh} 2>/dev/null | grep -aoE 'rdma-odp: timeout [0-9]+' | head -n 1 | grep -oE '[0-9]+$' || :)
-	echo $((${n:-120} * factor + ${STORM_S:-0}))
+	# What is asked to take longer is given that time.
+	echo $((${n:-120} * factor + ${STORM_S:-0} + 4 * ${FUZZ_S:-0} + ${TEST_LONG:-0} * 600))
 }
 
 prepare()
@@ -78,8 +79,10 @@ fail()
 # bound by two minutes has taken the guest with it.
 boot_once()
 {
-	local vm current='' since=$SECONDS now done_before='' done_now rc=0 bound=240 args=()
-	[ -z "${STORM_S:-}" ] || args+=(-e "STORM_S=$STORM_S")
+	local name vm current='' since=$SECONDS now done_before='' done_now rc=0 bound=240 args=()
+	for name in STORM_S FUZZ_S FUZZ_SEED TEST_LONG; do
+		[ -z "${!name:-}" ] || args+=(-e "$name=${!name}")
+	done
 	"$SRC/scripts/vm.sh" -k "$kernel" -d "$session" -t 14400 --no-build --log "$session/boot.klog" "${args[@]}" -- \
 		/odp/host/session >"$session/boot.out" 2>&1 &
 	vm=$!

@@ -6,16 +6,18 @@
 usage()
 {
 	cat <<-'TEXT'
-	usage: ./run test [-k KERNEL]... [-l] [PATTERN]
+	usage: ./run test [-k KERNEL]... [-l] [--long] [PATTERN]
 
 	Builds and runs the test suite, and ends with ctest's closing line; a list of what was skipped stands above it.
 
 	  -k KERNEL   only this kernel's guest tests: stable, backports, uml (may be repeated; default: all of them)
 	  -l          only lists the tests
+	  --long      the long set: pages that come after 30 s, fuzzers for 5 minutes, a storm of an hour on each kernel
 	  PATTERN     only the tests whose name matches this regular expression, such as
 	              unit, check, guest.stable, rc_write. Guests boot only for what is asked.
 
-	STORM_S=3600 ./run test storm lets the storm test run for an hour.
+	STORM_S=3600 ./run test storm lets the storm test run for an hour; FUZZ_S=300 does it for the fuzzers, and FUZZ_SEED
+	repeats what one printed.
 	TEXT
 }
 
@@ -24,6 +26,7 @@ while [ $# -gt 0 ]; do
 	case $1 in
 	-k) [ $# -ge 2 ] || die "option -k needs a kernel"; kernels+=("$2"); shift 2 ;;
 	-l) list=1; shift ;;
+	--long) export TEST_LONG=1 STORM_S="${STORM_S:-3600}" FUZZ_S="${FUZZ_S:-300}"; shift ;;
 	-h | --help) usage; exit 0 ;;
 	-*) die "unknown option '$1'; see ./run test --help" ;;
 	*) [ -z "$pattern" ] || die "one pattern only; see ./run test --help"; pattern=$1; shift ;;

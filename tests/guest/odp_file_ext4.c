@@ -3,6 +3,7 @@
  * A file of ext4, mapped shared and registered: what peers write into it is in the file, also on the disk, and a file that
  * is cut short under traffic costs its owner an error and nothing else.
  */
+#include "ext4.h"
 #include "pair.h"
 
 #include <fcntl.h>
@@ -10,28 +11,24 @@
 #include <sys/mman.h>
 #include <unistd.h>
 
-#define DIR   "/tmp/odp_file_ext4"
-#define BYTES (2 * MIB)
+#define FILE_NAME EXT4_DIR "/file"
+#define BYTES	  (2 * MIB)
 
 static int mount_ext4(void **state)
 {
 	(void)state;
-	if (system("mkdir -p " DIR "/mnt && truncate -s 64M " DIR "/image && mkfs.ext4 -q " DIR
-		   "/image && { modprobe loop 2>/dev/null; mount -o loop " DIR "/image " DIR
-		   "/mnt; }"))
-		return -1;
-	return 0;
+	return ext4_begin();
 }
 
 static int umount_ext4(void **state)
 {
 	(void)state;
-	return system("umount " DIR "/mnt && rm -r " DIR);
+	return ext4_end();
 }
 
 static void map_file(struct buf *buf, struct ibv_pd *pd)
 {
-	int fd = open(DIR "/mnt/file", O_RDWR | O_CREAT | O_CLOEXEC, 0600);
+	int fd = open(FILE_NAME, O_RDWR | O_CREAT | O_CLOEXEC, 0600);
 
 	assert_true(fd >= 0);
 	assert_zero(ftruncate(fd, BYTES));
@@ -48,7 +45,7 @@ static void map_file(struct buf *buf, struct ibv_pd *pd)
 /* Past every cache: what the disk has. */
 static void check_disk(uint32_t seed)
 {
-	int fd = open(DIR "/mnt/file", O_RDONLY | O_DIRECT | O_CLOEXEC);
+	int fd = open(FILE_NAME, O_RDONLY | O_DIRECT | O_CLOEXEC);
 	uint8_t *data = aligned_alloc(PAGE, BYTES);
 
 	assert_true(fd >= 0);

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0 OR Linux-OpenIB
 /*
- * A page that comes late (3 s, through userfaultfd): every operation succeeds with the right bytes, and another QP of
+ * A page that comes late (3 s, in the long set also 30 s, through userfaultfd): every operation succeeds with the right bytes, and another QP of
  * the same device and process goes on meanwhile.
  */
 #include "pair.h"
@@ -8,7 +8,7 @@
 #include <sys/mman.h>
 #include <unistd.h>
 
-#define LATE_MS 3000
+static unsigned int late_ms = 3000;
 
 /* Posts by hand: the completion must not be waited for before the neighbour has worked. */
 static void late(enum op op, bool source)
@@ -40,7 +40,7 @@ static void late(enum op op, bool source)
 	page = there.data + PAGE;
 	assert_zero(madvise(page, PAGE, MADV_DONTNEED));
 	uffd_register(&uffd, page, PAGE);
-	uffd_serve(&uffd, 6, LATE_MS);
+	uffd_serve(&uffd, 6, late_ms);
 
 	sge = buf_sge(op == OP_READ ? to : from, 0, 3 * PAGE);
 	wr = wr_rdma(op == OP_READ ? IBV_WR_RDMA_READ :
@@ -116,5 +116,16 @@ static void send_source(void **state)
 	late(OP_SEND, true);
 }
 
+static void half_a_minute(void **state)
+{
+	(void)state;
+	if (!env_number("TEST_LONG", 0))
+		return;
+	late_ms = 30000;
+	late(OP_WRITE, false);
+	late(OP_READ, true);
+	late(OP_SEND, false);
+}
+
 TEST_MAIN(TEST(write_target), TEST(write_source), TEST(read_target), TEST(read_source),
-	  TEST(send_target), TEST(send_source))
+	  TEST(send_target), TEST(send_source), TEST(half_a_minute))

@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0 OR Linux-OpenIB
 /*
  * A userfaultfd that never answers. The owner may be killed in the middle of the fault, may deregister, may destroy
- * its QP, may simply exit: each ends promptly, and other programs' faults are served meanwhile and after.
+ * its QP, may simply exit: each ends promptly, and other programs' faults are served meanwhile and after. So it is
+ * when the owner has more such faults than there are threads for its faults.
  */
 #include "pair.h"
 
@@ -11,6 +12,8 @@
 #include <unistd.h>
 
 enum ending { KILL, EXIT, DEREG, DESTROY };
+
+#define MANY 48
 
 /* In a child: starts a write into a page that never comes. */
 static void hang_there(enum op op, enum ending ending, int ready)
@@ -61,7 +64,45 @@ static void hang_there(enum op op, enum ending ending, int ready)
 	_exit(0);
 }
 
-static void ends_promptly(enum op op, enum ending ending)
+/* In a child: a write for each of many pages that never come, until it is killed. */
+static void hang_on_many(int ready)
+{
+	static struct end a[MANY], b[MANY];
+	struct conn conn = CONN;
+	struct ibv_send_wr wr;
+	struct ibv_sge sge;
+	struct buf from, to;
+	struct uffd uffd;
+	struct rig rig;
+	struct ibv_wc wc;
+	char msg[32];
+	int i;
+
+	conn.send_wr = conn.recv_wr = conn.cqe = 4;
+	rig_open(&rig);
+	buf_make(&from, rig.pd, MEM_ANON, PAGE, 0, ACCESS_ALL);
+	buf_make(&to, rig.pd, MEM_ANON, MANY * PAGE, 0, ACCESS_ALL | IBV_ACCESS_ON_DEMAND);
+	uffd_register(&uffd, to.data, MANY * PAGE);
+	sge = buf_sge(&from, 0, 64);
+	for (i = 0; i < MANY; i++) {
+		ends_open(&a[i], &rig, &b[i], &rig, &conn);
+		wr = wr_rdma(IBV_WR_RDMA_WRITE, &sge, 1, &to, i * PAGE);
+		end_post(&a[i], &wr);
+	}
+	while (read(uffd.fd, msg, sizeof(msg)) != sizeof(msg))
+		usleep(1000);
+	/* The others wait behind the first ones: nothing of theirs completes either. */
+	usleep(50000);
+	for (i = 0; i < MANY; i++)
+		if (ibv_poll_cq(a[i].scq, 1, &wc))
+			_exit(2);
+	if (write(ready, "r", 1) != 1)
+		_exit(3);
+	pause();
+	_exit(0);
+}
+
+static void ends_promptly(enum op op, enum ending ending, bool many)
 {
 	struct conn conn = CONN;
 	struct pair pair;
@@ -74,6 +115,8 @@ static void ends_promptly(enum op op, enum ending ending)
 	assert_true(child >= 0);
 	if (!child) {
 		alarm(BOUND_S);
+		if (many)
+			hang_on_many(ready[1]);
 		hang_there(op, ending, ready[1]);
 	}
 	close(ready[1]);
@@ -121,14 +164,20 @@ static void need(void)
 static void run(enum ending ending)
 {
 	need();
-	ends_promptly(OP_WRITE, ending);
-	ends_promptly(OP_READ, ending);
+	ends_promptly(OP_WRITE, ending, false);
+	ends_promptly(OP_READ, ending, false);
 }
 
 static void killed(void **state)
 {
 	(void)state;
 	run(KILL);
+}
+static void killed_with_many(void **state)
+{
+	(void)state;
+	need();
+	ends_promptly(OP_WRITE, KILL, true);
 }
 static void exits(void **state)
 {
@@ -146,4 +195,4 @@ static void destroys(void **state)
 	run(DESTROY);
 }
 
-TEST_MAIN(TEST(killed), TEST(exits), TEST(deregisters), TEST(destroys))
+TEST_MAIN(TEST(killed), TEST(killed_with_many), TEST(exits), TEST(deregisters), TEST(destroys))

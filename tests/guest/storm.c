@@ -1,16 +1,20 @@
 // SPDX-License-Identifier: GPL-2.0 OR Linux-OpenIB
 /*
- * Storm: queue pairs that write, read, send and count in on-demand-paging regions, while threads do to that memory all
- * that a process may do to its memory, at random. STORM_S seconds (20), FUZZ_SEED.
+ * Storm: queue pairs that write, send, read and count in on-demand-paging regions of private, shared and ext4 memory, while
+ * threads do to that memory all that a process may do to its memory, at random. STORM_S seconds (20), FUZZ_SEED.
  *
  * The memory is cut into slices, one for each worker. What takes data away (DONTNEED, FREE, unmapping, moving, holes,
  * protection) is done by the one who holds the slice's lock, between two transactions of its worker: neighbours in
  * the same page tables have theirs under way. What must not take data away (paging out, collapsing, splitting,
- * forks, migration, soft-dirty, KSM) is done at any time. The last two slices are wild: everything is done to them at any
- * time, their workers take the errors that they are owed, and connect anew.
+ * forks, migration, soft-dirty, KSM) is done at any time. The last three slices are wild: everything is done to them at any
+ * time, truncation and secret memory too, their workers take the errors that they are owed, and connect anew.
+ *
+ * Meanwhile other owners of regions come and go on the same device: killed, gone or turned into another program in the middle of
+ * traffic, and of faults that never end.
  *
  * rdma-odp: timeout 60
  */
+#include "ext4.h"
 #include "pair.h"
 #include "random.h"
 #include "swap.h"
@@ -18,15 +22,20 @@
 #include <fcntl.h>
 #include <pthread.h>
 #include <sched.h>
+#include <signal.h>
 #include <sys/mman.h>
+#include <sys/prctl.h>
+#include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
-#define WORKERS	    6
-#define WILD	    4		/* and those behind it: one in private, one in shared memory */
-#define SLICE_BYTES (768 * KIB) /* 2 MiB tables hold parts of several */
+#define MEMORIES    3
+#define WORKERS	    (3 * MEMORIES)
+#define WILD	    (2 * MEMORIES) /* and those behind it: one in each kind of memory */
+#define SLICE_BYTES (768 * KIB)	   /* 2 MiB tables hold parts of several */
 #define MAX_BYTES   (48 * KIB)
-#define LOCAL_BYTES MAX_BYTES
+#define PIECES	    4
+#define MAX_WRS	    (2 * PIECES + 1)
 
 #ifndef MADV_COLLAPSE
 #define MADV_COLLAPSE 25
@@ -35,11 +44,20 @@
 #define MADV_PAGEOUT 21
 #endif
 
+enum kind { PRIVATE, SHARED, EXT4 };
+
 struct memory {
-	bool shared;
+	enum kind kind;
 	int fd;
 	uint8_t *data;
 	struct ibv_mr *mr;
+};
+
+/* Work requests that are posted as one list. */
+struct flight {
+	struct ibv_send_wr wr[MAX_WRS];
+	struct ibv_sge sge[MAX_WRS];
+	unsigned int wrs, recvs;
 };
 
 struct worker {
@@ -51,19 +69,71 @@ struct worker {
 	pthread_mutex_t lock; /* of the slice's mapping and content */
 	volatile int wanted;  /* chaos waits for it */
 	struct end a, b;
-	struct buf local, count;
+	struct buf local, back, old, count;
 	unsigned long done, owed, reconnects;
 	char failure[200];
 };
 
+/* What was done to the memory, and how often the kernel did it or said no. */
+enum deed {
+	DONTNEED,
+	UNMAPPED,
+	MOVED,
+	PROTECTED,
+	READ_ONLY,
+	FREED,
+	HOLE,
+	SECRET,
+	CUT,
+	TAKES_AWAY, /* those before it must be done */
+	PAGED_OUT = TAKES_AWAY,
+	LOCAL_PAGED_OUT,
+	COLLAPSED,
+	SPLIT,
+	MERGED,
+	SOFT_DIRTY,
+	COMPACTED,
+	FORKED,
+	KILLED,
+	EXECUTED,
+	EXITED,
+	DEEDS
+};
+
+static struct {
+	const char *name;
+	unsigned long done, refused;
+	int error;
+} deeds[DEEDS] = {
+	[DONTNEED] = { .name = "MADV_DONTNEED" },
+	[UNMAPPED] = { .name = "munmap" },
+	[MOVED] = { .name = "mremap" },
+	[PROTECTED] = { .name = "mprotect and back" },
+	[READ_ONLY] = { .name = "mprotect for a while" },
+	[FREED] = { .name = "MADV_FREE" },
+	[HOLE] = { .name = "hole punched" },
+	[SECRET] = { .name = "memfd_secret" },
+	[CUT] = { .name = "truncated" },
+	[PAGED_OUT] = { .name = "MADV_PAGEOUT" },
+	[LOCAL_PAGED_OUT] = { .name = "MADV_PAGEOUT, local" },
+	[COLLAPSED] = { .name = "MADV_COLLAPSE" },
+	[SPLIT] = { .name = "MADV_(NO)HUGEPAGE" },
+	[MERGED] = { .name = "MADV_(UN)MERGEABLE" },
+	[SOFT_DIRTY] = { .name = "soft-dirty cleared" },
+	[COMPACTED] = { .name = "compaction" },
+	[FORKED] = { .name = "fork" },
+	[KILLED] = { .name = "owner killed" },
+	[EXECUTED] = { .name = "owner calls exec" },
+	[EXITED] = { .name = "owner exits" },
+};
+
 static struct pair pair;
-static struct memory memories[2];
+static struct memory memories[MEMORIES];
 static struct worker workers[WORKERS];
 static pthread_t chaos_threads[2];
 /* While a slice has a hole, nobody may ask for an address: it could be one in there. */
 static pthread_mutex_t hole_lock = PTHREAD_MUTEX_INITIALIZER;
 static volatile bool stop;
-static unsigned long chaos_done;
 
 /*
  * User Mode Linux does not interrupt a process that runs on another CPU when its page tables change: until its next system call
@@ -87,17 +157,28 @@ static bool failed(struct worker *w, const char *fmt, ...)
 	return false;
 }
 
+static void did(enum deed deed, int rc, int error)
+{
+	if (!rc) {
+		__sync_fetch_and_add(&deeds[deed].done, 1);
+		return;
+	}
+	__sync_fetch_and_add(&deeds[deed].refused, 1);
+	deeds[deed].error = error;
+}
+
 static bool is_wild(const struct worker *w)
 {
 	return w->nr >= WILD;
 }
 
-/* What a peer is owed for memory that is not there, or not to be written. Counters lie elsewhere. */
+/* What a peer is owed for memory that is not there, or not to be written. */
 static bool is_owed(enum ibv_wr_opcode opcode, enum ibv_wc_status status)
 {
 	switch (opcode) {
 	case IBV_WR_RDMA_WRITE:
 	case IBV_WR_RDMA_READ:
+	case IBV_WR_ATOMIC_FETCH_AND_ADD:
 		return status == IBV_WC_REM_ACCESS_ERR;
 	case IBV_WR_SEND:
 		return status == IBV_WC_REM_OP_ERR;
@@ -122,124 +203,195 @@ static bool reconnect(struct worker *w)
 	return true;
 }
 
-/* One work request of end a. False when the worker must end, or must leave this transaction. */
-static bool one(struct worker *w, struct ibv_send_wr *wr)
+/* Posts them and takes all completions. False when the worker must end, or must leave this transaction. */
+static bool fly(struct worker *w, struct flight *f)
 {
+	enum ibv_wc_status first = IBV_WC_SUCCESS;
 	struct ibv_send_wr *bad;
 	struct ibv_wc wc;
+	unsigned int i;
 
-	if (ibv_post_send(w->a.qp, wr, &bad))
+	for (i = 0; i < f->wrs; i++) {
+		f->wr[i].wr_id = i;
+		f->wr[i].next = i + 1 < f->wrs ? &f->wr[i + 1] : NULL;
+	}
+	if (ibv_post_send(w->a.qp, f->wr, &bad))
 		return failed(w, "ibv_post_send");
-	if (!cq_poll_bounded(w->a.scq, &wc, BOUND_S))
-		return failed(w, "no completion of opcode %d within %d s", wr->opcode, BOUND_S);
+	for (i = 0; i < f->wrs; i++) {
+		if (!cq_poll_bounded(w->a.scq, &wc, BOUND_S))
+			return failed(w, "no completion of opcode %d within %d s", f->wr[i].opcode,
+				      BOUND_S);
+		if (wc.wr_id != i)
+			return failed(w, "completion of request %u comes as number %u",
+				      (unsigned int)wc.wr_id, i);
+		if (first == IBV_WC_SUCCESS) {
+			first = wc.status;
+			if (first == IBV_WC_SUCCESS ||
+			    (is_wild(w) && is_owed(f->wr[i].opcode, first)))
+				continue;
+		} else if (wc.status == IBV_WC_WR_FLUSH_ERR) {
+			continue;
+		}
+		return failed(w, "request %u of %u, opcode %d: \"%s\" is not owed", i, f->wrs,
+			      f->wr[i].opcode, ibv_wc_status_str(wc.status));
+	}
 	if (lazy_mmu)
 		sched_yield();
-	if (wc.status == IBV_WC_SUCCESS)
-		return true;
-	if (!is_wild(w) || !is_owed(wr->opcode, wc.status))
-		return failed(w, "opcode %d: \"%s\" is not owed", wr->opcode,
-			      ibv_wc_status_str(wc.status));
-	w->owed++;
-	reconnect(w);
-	return false;
-}
-
-static struct ibv_send_wr rdma(struct worker *w, enum ibv_wr_opcode opcode, struct ibv_sge *sge,
-			       size_t at, size_t bytes)
-{
-	struct ibv_send_wr wr;
-
-	*sge = buf_sge(&w->local, 0, bytes);
-	wr = wr_make(opcode, sge, 1);
-	wr.wr.rdma.remote_addr = (uintptr_t)w->slice + at;
-	wr.wr.rdma.rkey = w->memory->mr->rkey;
-	return wr;
-}
-
-static bool put(struct worker *w, size_t at, size_t bytes)
-{
-	struct ibv_recv_wr recv = { .num_sge = 1 }, *bad;
-	struct ibv_sge sge, to;
-	struct ibv_send_wr wr;
-	struct ibv_wc wc;
-
-	if (rnd_one_in(&w->rnd, 2)) {
-		wr = rdma(w, IBV_WR_RDMA_WRITE, &sge, at, bytes);
-		return one(w, &wr);
-	}
-	to = (struct ibv_sge){ (uintptr_t)w->slice + at, bytes, w->memory->mr->lkey };
-	recv.sg_list = &to;
-	if (ibv_post_recv(w->b.qp, &recv, &bad))
-		return failed(w, "ibv_post_recv");
-	wr = rdma(w, IBV_WR_SEND, &sge, 0, bytes);
-	if (!one(w, &wr))
+	if (first != IBV_WC_SUCCESS) {
+		w->owed++;
+		reconnect(w);
 		return false;
-	if (!cq_poll_bounded(w->b.rcq, &wc, BOUND_S) || wc.status != IBV_WC_SUCCESS)
-		return failed(w, "a SEND arrived, its receive did not complete");
+	}
+	for (i = 0; i < f->recvs; i++)
+		if (!cq_poll_bounded(w->b.rcq, &wc, BOUND_S) || wc.status != IBV_WC_SUCCESS)
+			return failed(w, "a SEND arrived, its receive did not complete");
 	return true;
 }
 
+static void add_wr(struct worker *w, struct flight *f, enum ibv_wr_opcode opcode,
+		   const struct buf *local, size_t local_at, size_t at, size_t bytes)
+{
+	struct ibv_send_wr *wr = &f->wr[f->wrs];
+
+	f->sge[f->wrs] = buf_sge(local, local_at, bytes);
+	*wr = wr_make(opcode, &f->sge[f->wrs], 1);
+	wr->wr.rdma.remote_addr = (uintptr_t)w->slice + at;
+	wr->wr.rdma.rkey = w->memory->mr->rkey;
+	f->wrs++;
+}
+
+static void add_recv(struct worker *w, struct flight *f, size_t at, size_t bytes)
+{
+	struct ibv_sge sge = { (uintptr_t)w->slice + at, bytes, w->memory->mr->lkey };
+	struct ibv_recv_wr recv = { .sg_list = &sge, .num_sge = 1 }, *bad;
+
+	if (ibv_post_recv(w->b.qp, &recv, &bad))
+		failed(w, "ibv_post_recv");
+	f->recvs++;
+}
+
+/* The whole of it, in pieces that are posted one behind the other. */
+static void add_pieces(struct worker *w, struct flight *f, enum ibv_wr_opcode opcode,
+		       const struct buf *local, size_t at, size_t bytes)
+{
+	size_t n = 1 + rnd_below(&w->rnd, PIECES), i;
+
+	if (n > bytes)
+		n = 1;
+	for (i = 0; i < n; i++) {
+		size_t from = bytes * i / n, piece = bytes * (i + 1) / n - from;
+
+		if (opcode == IBV_WR_SEND)
+			add_recv(w, f, at + from, piece);
+		add_wr(w, f, opcode, local, from, at + from, piece);
+	}
+}
+
+/* What is there after the transaction: a pattern, and a sum in its middle. */
+struct content {
+	uint32_t seed;
+	size_t bytes, sum_at; /* sum_at == bytes: no sum */
+	uint64_t before, sum;
+};
+
+static uint8_t content_byte(const struct content *c, size_t i)
+{
+	if (i >= c->sum_at && i < c->sum_at + 8)
+		return c->sum >> 8 * (i - c->sum_at);
+	return pattern_byte(c->seed, i);
+}
+
 /* What is wild may be gone; it is never somebody else's. */
-static bool is_right(struct worker *w, const uint8_t *data, size_t bytes, uint32_t seed,
+static bool is_right(struct worker *w, const uint8_t *data, const struct content *c,
 		     const char *where)
 {
 	size_t i;
 
-	for (i = 0; i < bytes; i++)
-		if (data[i] != pattern_byte(seed, i) && !(is_wild(w) && !data[i]))
-			return failed(w, "byte %zu of %zu %s is %#x, not %#x", i, bytes, where,
-				      data[i], pattern_byte(seed, i));
+	for (i = 0; i < c->bytes; i++) {
+		if (data[i] == content_byte(c, i) ||
+		    (is_wild(w) && (!data[i] || (i >= c->sum_at && i < c->sum_at + 8))))
+			continue;
+		return failed(w, "byte %zu of %zu %s is %#x, not %#x", i, c->bytes, where, data[i],
+			      content_byte(c, i));
+	}
 	return true;
 }
 
-static void is_seen(struct worker *w, size_t at, size_t bytes, uint32_t seed)
+static void is_seen(struct worker *w, size_t at, const struct content *c)
 {
 	const uint8_t *data = w->slice + at;
 
 	if (lazy_mmu) {
-		if (pread(self_mem, w->local.data, bytes, (uintptr_t)data) != (ssize_t)bytes) {
+		if (pread(self_mem, w->back.data, c->bytes, (uintptr_t)data) != (ssize_t)c->bytes) {
 			failed(w, "/proc/self/mem: errno %d", errno);
 			return;
 		}
 		sched_yield();
-		data = w->local.data;
+		data = w->back.data;
 	}
-	is_right(w, data, bytes, seed, "seen by the CPU");
+	is_right(w, data, c, "seen by the CPU");
 }
 
-/* Puts a pattern there and gets it back, by the NIC and by the CPU. */
+/* Adds to eight bytes of what was written. */
+static void add_sum(struct worker *w, struct flight *f, size_t at, struct content *c)
+{
+	size_t first = -at & 7, i;
+	struct ibv_send_wr *wr;
+
+	c->sum_at = c->bytes;
+	if (c->bytes < first + 8 || !rnd_one_in(&w->rnd, 3))
+		return;
+	c->sum_at = first + 8 * rnd_below(&w->rnd, (c->bytes - first) / 8);
+	for (i = 0, c->before = 0; i < 8; i++)
+		c->before |= (uint64_t)pattern_byte(c->seed, c->sum_at + i) << 8 * i;
+	wr = &f->wr[f->wrs];
+	add_wr(w, f, IBV_WR_ATOMIC_FETCH_AND_ADD, &w->old, 0, at + c->sum_at, 8);
+	wr->wr.atomic.remote_addr = (uintptr_t)w->slice + at + c->sum_at;
+	wr->wr.atomic.rkey = w->memory->mr->rkey;
+	wr->wr.atomic.compare_add = rnd_next(&w->rnd);
+	c->sum = c->before + wr->wr.atomic.compare_add;
+}
+
+/* Puts a pattern there, adds to it and gets it back, all in flight at once; then the CPU looks. */
 static void transaction(struct worker *w)
 {
-	size_t bytes = 1 + rnd_below(&w->rnd, MAX_BYTES);
-	size_t at = rnd_below(&w->rnd, SLICE_BYTES - bytes);
-	uint32_t seed = rnd_next(&w->rnd);
-	struct ibv_send_wr wr;
-	struct ibv_sge sge;
+	struct content c = { .bytes = 1 + rnd_below(&w->rnd, MAX_BYTES),
+			     .seed = rnd_next(&w->rnd) };
+	size_t at = rnd_below(&w->rnd, SLICE_BYTES - c.bytes);
+	struct flight f = { .wrs = 0 };
+	uint64_t old;
 
-	pattern_fill(w->local.data, bytes, seed, 0);
-	if (!put(w, at, bytes))
+	pattern_fill(w->local.data, c.bytes, c.seed, 0);
+	memset(w->back.data, 0x77, c.bytes);
+	add_pieces(w, &f, rnd_one_in(&w->rnd, 2) ? IBV_WR_RDMA_WRITE : IBV_WR_SEND, &w->local, at,
+		   c.bytes);
+	add_sum(w, &f, at, &c);
+	add_pieces(w, &f, IBV_WR_RDMA_READ, &w->back, at, c.bytes);
+	if (!fly(w, &f) || !is_right(w, w->back.data, &c, "read back"))
 		return;
-	memset(w->local.data, 0x77, bytes);
-	wr = rdma(w, IBV_WR_RDMA_READ, &sge, at, bytes);
-	if (!one(w, &wr) || !is_right(w, w->local.data, bytes, seed, "read back"))
+	memcpy(&old, w->old.data, 8);
+	if (!is_wild(w) && c.sum_at < c.bytes && old != c.before) {
+		failed(w, "an atomic returns %#lx, not %#lx", (long)old, (long)c.before);
 		return;
+	}
 	/* The wild one's may be unmapped: the CPU would be killed. */
 	if (!is_wild(w))
-		is_seen(w, at, bytes, seed);
+		is_seen(w, at, &c);
 	w->done++;
 }
 
 /* A counter of each worker's own, in memory that nobody takes away. */
 static void count_one(struct worker *w)
 {
-	struct ibv_sge sge = buf_sge(&w->local, 0, 8);
-	struct ibv_send_wr wr = wr_atomic(IBV_WR_ATOMIC_FETCH_AND_ADD, &sge, &w->count, 0, 1, 0);
+	struct flight f = { .wrs = 1 };
 	uint64_t before, old;
 
+	f.sge[0] = buf_sge(&w->old, 0, 8);
+	f.wr[0] = wr_atomic(IBV_WR_ATOMIC_FETCH_AND_ADD, &f.sge[0], &w->count, 0, 1, 0);
 	memcpy(&before, w->count.data, 8);
-	if (!one(w, &wr))
+	if (!fly(w, &f))
 		return;
-	memcpy(&old, w->local.data, 8);
+	memcpy(&old, w->old.data, 8);
 	if (old != before || *(volatile uint64_t *)w->count.data != before + 1)
 		failed(w, "an atomic was lost or done twice");
 }
@@ -273,16 +425,19 @@ static uint8_t *some_pages(struct rnd *r, struct worker *w, size_t *bytes)
 	return w->slice + from * PAGE;
 }
 
-static void map_again(struct worker *w, uint8_t *at, size_t bytes)
+static int map_again(struct worker *w, uint8_t *at, size_t bytes)
 {
-	int flags = MAP_FIXED | (w->memory->shared ? MAP_SHARED : MAP_PRIVATE | MAP_ANONYMOUS);
+	bool file = w->memory->kind != PRIVATE;
+	int flags = MAP_FIXED | (file ? MAP_SHARED : MAP_PRIVATE | MAP_ANONYMOUS);
 
 	if (mmap(at, bytes, PROT_READ | PROT_WRITE, flags, w->memory->fd,
-		 w->memory->shared ? at - w->memory->data : 0) == MAP_FAILED)
-		failed(w, "mmap: errno %d", errno);
+		 file ? at - w->memory->data : 0) != MAP_FAILED)
+		return 0;
+	failed(w, "mmap: errno %d", errno);
+	return -1;
 }
 
-static void move_away_and_back(struct worker *w, uint8_t *at, size_t bytes)
+static int move_away_and_back(struct worker *w, uint8_t *at, size_t bytes)
 {
 	void *room = mmap(NULL, bytes, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
 	uint8_t *away = mremap(at, bytes, bytes, MREMAP_MAYMOVE | MREMAP_FIXED, room);
@@ -293,52 +448,97 @@ static void move_away_and_back(struct worker *w, uint8_t *at, size_t bytes)
 			failed(w, "mremap away: errno %d", errno);
 		map_again(w, at, bytes);
 		munmap(room, bytes);
-		return;
+		return -1;
 	}
 	away[0]++; /* its mapping is the process's, and no longer the region's */
 	away[0]--;
 	if (mremap(away, bytes, bytes, MREMAP_MAYMOVE | MREMAP_FIXED, at) != at)
 		failed(w, "mremap back: errno %d", errno);
+	return 0;
+}
+
+/* For a while there is memory that no device may touch. */
+static int secret(struct rnd *r, struct worker *w, uint8_t *at, size_t bytes)
+{
+	int fd = syscall(SYS_memfd_secret, 0), rc = -1;
+
+	if (fd < 0)
+		return -1;
+	if (!ftruncate(fd, bytes) &&
+	    mmap(at, bytes, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_FIXED, fd, 0) != MAP_FAILED) {
+		usleep(rnd_below(r, 300));
+		rc = map_again(w, at, bytes);
+	}
+	close(fd);
+	return rc;
+}
+
+/* The last slice lies at the end of its file. */
+static int cut(struct rnd *r, struct worker *w)
+{
+	off_t end = (off_t)WORKERS * SLICE_BYTES;
+
+	if (ftruncate(w->memory->fd, end - 1 - (off_t)rnd_below(r, SLICE_BYTES)))
+		return -1;
+	usleep(rnd_below(r, 300));
+	return ftruncate(w->memory->fd, end);
 }
 
 /* What takes data, or access to it, away; under the slice's lock, or to the wild one. */
 static void take_away(struct rnd *r, struct worker *w)
 {
+	enum deed deed = rnd_below(r, is_wild(w) ? TAKES_AWAY : SECRET);
 	size_t bytes;
 	uint8_t *at = some_pages(r, w, &bytes);
+	int rc = -1;
 
-	switch (rnd_below(r, 6)) {
-	case 0:
-		madvise(at, bytes, MADV_DONTNEED);
+	switch (deed) {
+	case DONTNEED:
+		rc = madvise(at, bytes, MADV_DONTNEED);
 		break;
-	case 1:
+	case UNMAPPED:
 		pthread_mutex_lock(&hole_lock);
-		munmap(at, bytes);
+		rc = munmap(at, bytes);
 		map_again(w, at, bytes);
 		pthread_mutex_unlock(&hole_lock);
 		break;
-	case 2:
+	case MOVED:
 		pthread_mutex_lock(&hole_lock);
-		move_away_and_back(w, at, bytes);
+		rc = move_away_and_back(w, at, bytes);
 		pthread_mutex_unlock(&hole_lock);
 		break;
-	case 3:
-		mprotect(at, bytes, rnd_one_in(r, 2) ? PROT_NONE : PROT_READ);
-		mprotect(at, bytes, PROT_READ | PROT_WRITE);
+	case PROTECTED:
+		rc = mprotect(at, bytes, rnd_one_in(r, 2) ? PROT_NONE : PROT_READ) |
+		     mprotect(at, bytes, PROT_READ | PROT_WRITE);
 		break;
-	case 4:
-		if (w->memory->shared)
-			fallocate(w->memory->fd, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE,
-				  at - w->memory->data, bytes);
-		else
-			madvise(at, bytes, MADV_FREE);
-		break;
-	case 5:
-		mprotect(at, bytes, PROT_READ);
+	case READ_ONLY:
+		rc = mprotect(at, bytes, PROT_READ);
 		usleep(rnd_below(r, 300));
-		mprotect(at, bytes, PROT_READ | PROT_WRITE);
+		rc |= mprotect(at, bytes, PROT_READ | PROT_WRITE);
+		break;
+	case FREED:
+		if (w->memory->kind != PRIVATE)
+			return;
+		rc = madvise(at, bytes, MADV_FREE);
+		break;
+	case HOLE:
+		if (w->memory->kind == PRIVATE)
+			return;
+		rc = fallocate(w->memory->fd, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE,
+			       at - w->memory->data, bytes);
+		break;
+	case SECRET:
+		rc = secret(r, w, at, bytes);
+		break;
+	case CUT:
+		if (w->memory->kind != EXT4)
+			return;
+		rc = cut(r, w);
+		break;
+	default:
 		break;
 	}
+	did(deed, rc, errno);
 }
 
 /* A child sees the private memory as it was, however the NIC writes to its parent's. */
@@ -350,7 +550,7 @@ static void fork_and_look(struct rnd *r, struct worker *w)
 	int status;
 	pid_t pid;
 
-	if (w->memory->shared || is_wild(w))
+	if (w->memory->kind != PRIVATE || is_wild(w))
 		return;
 	pid = fork();
 	if (!pid) {
@@ -361,39 +561,51 @@ static void fork_and_look(struct rnd *r, struct worker *w)
 	}
 	if (pid > 0 && (waitpid(pid, &status, 0) != pid || status))
 		failed(w, "a child's copy changed: status %#x", status);
+	did(FORKED, pid < 0, errno);
 }
 
-/* What must take nothing away. */
+/* What must take nothing away. Another thread may just have made a hole there: it says so. */
 static void disturb(struct rnd *r, struct worker *w)
 {
+	enum deed deed = TAKES_AWAY + rnd_below(r, KILLED - TAKES_AWAY);
 	size_t bytes;
 	uint8_t *at = some_pages(r, w, &bytes);
+	int rc = -1;
 
-	switch (rnd_below(r, 8)) {
-	case 0:
-	case 1:
-		madvise(at, bytes, MADV_PAGEOUT);
+	switch (deed) {
+	case PAGED_OUT:
+		rc = madvise(at, bytes, MADV_PAGEOUT);
 		break;
-	case 2:
-		madvise(w->memory->data, WORKERS * SLICE_BYTES, MADV_COLLAPSE);
+	case LOCAL_PAGED_OUT:
+		if (lazy_mmu)
+			return;
+		rc = madvise(w->local.map, w->local.map_bytes, MADV_PAGEOUT) |
+		     madvise(w->back.map, w->back.map_bytes, MADV_PAGEOUT);
 		break;
-	case 3:
-		madvise(at, bytes, rnd_one_in(r, 2) ? MADV_HUGEPAGE : MADV_NOHUGEPAGE);
+	case COLLAPSED:
+		rc = madvise(w->memory->data, WORKERS * SLICE_BYTES, MADV_COLLAPSE);
 		break;
-	case 4:
-		madvise(at, bytes, rnd_one_in(r, 2) ? MADV_MERGEABLE : MADV_UNMERGEABLE);
+	case SPLIT:
+		rc = madvise(at, bytes, rnd_one_in(r, 2) ? MADV_HUGEPAGE : MADV_NOHUGEPAGE);
 		break;
-	case 5:
-		write_text("/proc/self/clear_refs", "4");
+	case MERGED:
+		rc = madvise(at, bytes, rnd_one_in(r, 2) ? MADV_MERGEABLE : MADV_UNMERGEABLE);
 		break;
-	case 6:
-		if (!lazy_mmu)
-			write_text("/proc/sys/vm/compact_memory", "1");
+	case SOFT_DIRTY:
+		rc = write_text("/proc/self/clear_refs", "4");
 		break;
-	case 7:
+	case COMPACTED:
+		if (lazy_mmu)
+			return;
+		rc = write_text("/proc/sys/vm/compact_memory", "1");
+		break;
+	case FORKED:
 		fork_and_look(r, w);
+		return;
+	default:
 		break;
 	}
+	did(deed, rc, errno);
 }
 
 static void *chaos(void *arg)
@@ -414,8 +626,90 @@ static void *chaos(void *arg)
 			take_away(r, w);
 			pthread_mutex_unlock(&w->lock);
 		}
-		__sync_fetch_and_add(&chaos_done, 1);
 		usleep(rnd_below(r, 400));
+	}
+	return NULL;
+}
+
+/* Another owner, in a program of its own: traffic without end, and perhaps a fault without one. */
+static int victim(bool never, enum deed end)
+{
+	struct ibv_send_wr wr, *bad;
+	struct conn conn = CONN;
+	struct buf from, to, late;
+	struct ibv_sge sge;
+	struct uffd uffd;
+	struct pair one;
+	struct end c, d;
+	struct ibv_wc wc;
+	unsigned int i;
+
+	pair_open(&one, &conn);
+	ends_open(&c, &one.rig, &d, &one.rig, &conn);
+	buf_make(&from, one.rig.pd, MEM_ANON, 64 * KIB, 5, ACCESS_ALL | IBV_ACCESS_ON_DEMAND);
+	buf_make(&to, one.rig.pd, MEM_SHARED, 64 * KIB, 7, ACCESS_ALL | IBV_ACCESS_ON_DEMAND);
+	buf_make(&late, one.rig.pd, MEM_ANON, PAGE, 0, ACCESS_ALL | IBV_ACCESS_ON_DEMAND);
+	sge = buf_sge(&from, 0, 64);
+	if (never) {
+		uffd_register(&uffd, late.data, PAGE);
+		wr = wr_rdma(IBV_WR_RDMA_WRITE, &sge, 1, &late, 0);
+		end_post(&c, &wr);
+	}
+	for (i = 0;; i++) {
+		buf_forget(i & 1 ? &to : &from);
+		sge = buf_sge(&from, 0, from.bytes);
+		wr = wr_rdma(i % 3 ? IBV_WR_RDMA_WRITE : IBV_WR_RDMA_READ, &sge, 1, &to, 0);
+		if (ibv_post_send(one.a.qp, &wr, &bad))
+			return 2;
+		if (i == 1 && write(STDOUT_FILENO, "", 1) != 1)
+			return 3;
+		if (i >= 3 && end == EXITED)
+			return 0;
+		if (i >= 3 && end == EXECUTED)
+			execl("/bin/true", "true", NULL);
+		while (!ibv_poll_cq(one.a.scq, 1, &wc))
+			usleep(20);
+		if (wc.status != IBV_WC_SUCCESS)
+			return 4;
+	}
+}
+
+static void one_victim(struct rnd *r, enum deed end)
+{
+	char *never = rnd_one_in(r, 3) ? "never" : "", how[8], byte;
+	int fds[2], status;
+	pid_t pid;
+
+	snprintf(how, sizeof(how), "%d", end);
+	if (pipe2(fds, O_CLOEXEC))
+		return;
+	pid = fork();
+	if (!pid) {
+		prctl(PR_SET_PDEATHSIG, SIGKILL);
+		dup2(fds[1], STDOUT_FILENO);
+		execl("/proc/self/exe", "victim", how, never, NULL);
+		_exit(5);
+	}
+	close(fds[1]);
+	/* A victim that has no memory or no device left fails; that is seen by its status. */
+	if (read(fds[0], &byte, 1) == 1 && end == KILLED) {
+		usleep(rnd_below(r, 20000));
+		kill(pid, SIGKILL);
+	}
+	close(fds[0]);
+	if (pid < 0 || waitpid(pid, &status, 0) != pid ||
+	    (end == KILLED ? !WIFSIGNALED(status) || WTERMSIG(status) != SIGKILL : status))
+		failed(&workers[0], "another owner ended with status %#x", status);
+	did(end, 0, 0);
+}
+
+static void *victims(void *arg)
+{
+	struct rnd *r = arg;
+
+	while (!stop) {
+		one_victim(r, KILLED + rnd_below(r, DEEDS - KILLED));
+		usleep(rnd_below(r, 100000));
 	}
 	return NULL;
 }
@@ -429,19 +723,31 @@ static void ksm(bool on)
 		write_text("/sys/kernel/mm/ksm/run", "0");
 }
 
-static void memory_make(struct memory *m, bool shared)
+static int file_make(enum kind kind)
+{
+	switch (kind) {
+	case SHARED:
+		return memfd_create("storm", MFD_CLOEXEC);
+	case EXT4:
+		assert_zero(ext4_begin());
+		return open(EXT4_DIR "/storm", O_RDWR | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
+	default:
+		return -1;
+	}
+}
+
+static void memory_make(struct memory *m, enum kind kind)
 {
 	size_t bytes = WORKERS * SLICE_BYTES;
 
-	m->shared = shared;
-	m->fd = -1;
-	if (shared) {
-		m->fd = memfd_create("storm", MFD_CLOEXEC);
+	m->kind = kind;
+	m->fd = file_make(kind);
+	if (kind != PRIVATE) {
 		assert_true(m->fd >= 0);
 		assert_zero(ftruncate(m->fd, bytes));
 	}
 	m->data = mmap(NULL, bytes, PROT_READ | PROT_WRITE,
-		       shared ? MAP_SHARED : MAP_PRIVATE | MAP_ANONYMOUS, m->fd, 0);
+		       kind == PRIVATE ? MAP_PRIVATE | MAP_ANONYMOUS : MAP_SHARED, m->fd, 0);
 	assert_ptr_not_equal(m->data, MAP_FAILED);
 	m->mr = ibv_reg_mr(pair.rig.pd, m->data, bytes, ACCESS_ALL | IBV_ACCESS_ON_DEMAND);
 	assert_non_null(m->mr);
@@ -461,11 +767,13 @@ static void worker_make(struct worker *w, unsigned int nr, uint64_t seed)
 
 	w->nr = nr;
 	w->rnd.state = seed + nr;
-	w->memory = &memories[nr & 1];
+	w->memory = &memories[nr % MEMORIES];
 	w->slice = w->memory->data + nr * SLICE_BYTES;
 	pthread_mutex_init(&w->lock, NULL);
 	ends_open(&w->a, &pair.rig, &w->b, &pair.rig, &pair.conn);
-	buf_make(&w->local, pair.rig.pd, MEM_ANON, LOCAL_BYTES, 100 * nr, ACCESS_ALL | odp);
+	buf_make(&w->local, pair.rig.pd, MEM_ANON, MAX_BYTES, 100 * nr, ACCESS_ALL | odp);
+	buf_make(&w->back, pair.rig.pd, MEM_ANON, MAX_BYTES, 200 * nr, ACCESS_ALL | odp);
+	buf_make(&w->old, pair.rig.pd, MEM_ANON, 8, 8 * nr, ACCESS_ALL | odp);
 	buf_make(&w->count, pair.rig.pd, MEM_ANON, 8, 64, ACCESS_ALL | IBV_ACCESS_ON_DEMAND);
 	memset(w->count.data, 0, 8);
 }
@@ -475,15 +783,40 @@ static void worker_free(struct worker *w)
 	end_close(&w->a);
 	end_close(&w->b);
 	buf_free(&w->local);
+	buf_free(&w->back);
+	buf_free(&w->old);
 	buf_free(&w->count);
+}
+
+/* What takes data away must have happened; of the rest, a kernel may lack some. */
+static void tell_deeds(void)
+{
+	unsigned int i;
+
+	for (i = 0; i < DEEDS; i++) {
+		printf("%-22s %8lu times", deeds[i].name, deeds[i].done);
+		if (deeds[i].refused)
+			printf(", refused %lu times (%s)", deeds[i].refused,
+			       strerror(deeds[i].error));
+		printf("\n");
+	}
+	for (i = 0; i < TAKES_AWAY; i++) {
+		if (i == SECRET && deeds[i].error == ENOSYS)
+			continue;
+		if (!deeds[i].done || (deeds[i].refused && i != MOVED))
+			fail_because("%s: %lu times, refused %lu times", deeds[i].name,
+				     deeds[i].done, deeds[i].refused);
+	}
 }
 
 static void storm(void **state)
 {
+	pthread_t threads[3];
+	void *(*const functions[3])(void *) = { chaos, chaos, victims };
+	struct rnd rnds[3];
 	struct conn conn = CONN;
 	uint64_t seed = rnd_seed();
-	struct rnd chaos_rnd[2] = { { seed + 1000 }, { seed + 2000 } };
-	double end = seconds() + env_number("STORM_S", 20);
+	double end;
 	unsigned int i;
 
 	(void)state;
@@ -495,19 +828,22 @@ static void storm(void **state)
 	conn.mtu = IBV_MTU_4096;
 	pair_open(&pair, &conn);
 	rig_need_odp(&pair.rig, 0, 0);
-	memory_make(&memories[0], false);
-	memory_make(&memories[1], true);
+	for (i = 0; i < MEMORIES; i++)
+		memory_make(&memories[i], i);
 	for (i = 0; i < WORKERS; i++)
 		worker_make(&workers[i], i, seed);
+	end = seconds() + env_number("STORM_S", 20);
 	for (i = 0; i < WORKERS; i++)
 		assert_zero(pthread_create(&workers[i].thread, NULL, work, &workers[i]));
-	for (i = 0; i < ARRAY_SIZE(chaos_threads); i++)
-		assert_zero(pthread_create(&chaos_threads[i], NULL, chaos, &chaos_rnd[i]));
+	for (i = 0; i < ARRAY_SIZE(threads); i++) {
+		rnds[i].state = seed + 1000 * (i + 1);
+		assert_zero(pthread_create(&threads[i], NULL, functions[i], &rnds[i]));
+	}
 	while (!stop && seconds() < end)
 		usleep(100000);
 	stop = true;
-	for (i = 0; i < ARRAY_SIZE(chaos_threads); i++)
-		pthread_join(chaos_threads[i], NULL);
+	for (i = 0; i < ARRAY_SIZE(threads); i++)
+		pthread_join(threads[i], NULL);
 	for (i = 0; i < WORKERS; i++)
 		pthread_join(workers[i].thread, NULL);
 	for (i = 0; i < WORKERS; i++) {
@@ -516,26 +852,29 @@ static void storm(void **state)
 		printf("worker %u%s: %lu transactions, %lu errors that were owed, %lu reconnects\n",
 		       i, is_wild(w) ? " (wild)" : "", w->done, w->owed, w->reconnects);
 	}
-	printf("%lu disturbances\n", chaos_done);
 	for (i = 0; i < WORKERS; i++)
 		if (workers[i].failure[0])
 			fail_because("worker %u: %s", i, workers[i].failure);
+	tell_deeds();
 	for (i = 0; i < WORKERS; i++) {
 		assert_true(workers[i].done > 0);
 		worker_free(&workers[i]);
 	}
-	memory_free(&memories[0]);
-	memory_free(&memories[1]);
+	for (i = 0; i < MEMORIES; i++)
+		memory_free(&memories[i]);
 	close(self_mem);
 	pair_close(&pair);
 }
 
-int main(void)
+int main(int argc, char **argv)
 {
 	const struct CMUnitTest tests[] = { TEST(storm) };
-	int rc = test_run(tests, ARRAY_SIZE(tests));
+	int rc;
 
+	if (argc == 3)
+		return victim(argv[2][0], atoi(argv[1]));
+	rc = test_run(tests, ARRAY_SIZE(tests));
 	ksm(false);
 	swap_end();
-	return rc;
+	return ext4_end() ? 1 : rc;
 }

@@ -1,0 +1,13 @@
+/* SPDX-License-Identifier: GPL-2.0 OR Linux-OpenIB */
+/* A file system of the test's own, on a loop device: one that tracks writes. */
+#ifndef TESTS_GUEST_EXT4_H
+#define TESTS_GUEST_EXT4_H
+
+#define EXT4_DIR "/tmp/rdma_odp_ext4/mnt"
+
+/* 0, or what a command said; a second call does nothing. */
+int ext4_begin(void);
+/* When nothing of it is open or mapped any longer. */
+int ext4_end(void);
+
+#endif
