@@ -14,7 +14,7 @@ usage()
 	  -l          only lists the tests
 	  --long      the long set: pages that come after 30 s, fuzzers for 5 minutes, a storm of an hour on each kernel
 	  PATTERN     only the tests whose name matches this regular expression, such as
-	              unit, check, guest.stable, rc_write. Guests boot only for what is asked.
+	              unit, fuzz, check, guest.stable, rc_write. Guests boot only for what is asked.
 
 	STORM_S=3600 ./run test storm lets the storm test run for an hour; FUZZ_S=300 does it for the fuzzers, and FUZZ_SEED
 	repeats what one printed.
@@ -66,7 +66,7 @@ chosen=$(ctest --test-dir "$SRC/build/host" -N "${choose[@]}" | sed -n 's/^ *Tes
 [ -n "$chosen" ] || die "no test matches '$pattern'; ./run test -l lists them"
 
 build_unit() { cmake --build "$SRC/build/host" -j "$(nproc)"; }
-! grep -q '^unit\.' <<<"$chosen" || step "building the unit tests" "$SRC/build/unit.log" build_unit
+! grep -qE '^(unit|fuzz)\.' <<<"$chosen" || step "building the unit tests" "$SRC/build/unit.log" build_unit
 
 # Kernels and trees first, with their progress on the terminal.
 for k in stable backports uml; do

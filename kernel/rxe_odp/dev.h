@@ -26,7 +26,6 @@ struct rxo_ns;
 #define RXO_MAX_CQE		262143
 #define RXO_MAX_INLINE_BYTES	400
 #define RXO_MAX_RD_ATOMIC	128
-#define RXO_MAX_MSG_BYTES	0x80000000U
 #define RXO_FIRST_QPN		17	/* 0 and 1 are SMI and GSI */
 #define RXO_NUM_GIDS		256
 

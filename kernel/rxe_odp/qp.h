@@ -35,6 +35,7 @@
 #include "psn.h"
 #include "sgl.h"
 #include "srq.h"
+#include "wqe_parse.h"
 
 #define RXO_WINDOW_PKTS		128	/* unacknowledged PSNs; a piece of a READ may pass it */
 #define RXO_READ_PKTS		64U	/* a READ is asked for in pieces of so many responses */
@@ -60,35 +61,6 @@ struct rxo_wait {
 	struct delayed_work later;			/* queues it when memory may be had again */
 	u64 start_ns;
 	bool pending;
-};
-
-/*
- * A send WQE as the kernel sees it: copied once out of mapped memory and
- * checked. Lives in a ring of the send queue's size, under sq.lock.
- */
-struct rxo_swqe {
-	u64 wr_id;
-	u64 remote_addr;
-	u64 compare_add;
-	u64 swap;
-	u32 rkey;
-	u32 length_bytes;
-	u32 num_sge;
-	u32 first_psn;		/* valid once started */
-	u32 last_psn;
-	u32 remote_qpn;		/* UD */
-	u32 remote_qkey;
-	u32 ah_num;
-	__be32 imm;
-	u8 opcode;		/* enum ib_wr_opcode */
-	u8 send_flags;		/* IB_SEND_*: all below 1 << 8 */
-	u8 status;		/* enum ib_wc_status: why it may not be sent */
-	bool started;
-	u8 counts_rd;		/* in sq.rd_atomic: what the peer may have to answer at once */
-	union {			/* by IB_SEND_INLINE */
-		DECLARE_FLEX_ARRAY(struct rxe_sge, sge);
-		DECLARE_FLEX_ARRAY(u8, inline_data);
-	};
 };
 
 /*

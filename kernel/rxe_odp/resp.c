@@ -67,7 +67,7 @@ int rxo_resp_take_wqe(struct rxo_qp *qp)
 	else if (!rxo_queue_count(rq->queue))
 		err = -ENOENT;
 	else
-		err = rxo_rwqe_copy(&rq->wqe, rxo_queue_at(rq->queue, 0), rq->max_sge);
+		err = rxo_rwqe_parse(&rq->wqe, rxo_queue_at(rq->queue, 0), rq->max_sge);
 	rq->have_wqe = err != -ENOENT;
 	return err;
 }

@@ -1,34 +1,11 @@
 // SPDX-License-Identifier: GPL-2.0
-/* Shared receive queues, and the receive WQE both kinds of receive queue hold. */
+/* Shared receive queues, and what kernel users post to a receive queue. */
 #include <linux/uaccess.h>
 #include <rdma/uverbs_ioctl.h>
 
 #include "dev.h"
 #include "queue.h"
 #include "srq.h"
-
-int rxo_rwqe_copy(struct rxo_rwqe *to, const struct rxe_recv_wqe *from, u32 max_sge)
-{
-	/* The process may change the WQE while it is read: each word is read once. */
-	u32 num = READ_ONCE(from->dma.num_sge);
-	u64 sum = 0;
-	u32 i;
-
-	to->wr_id = READ_ONCE(from->wr_id);
-	to->sgl.num = 0;
-	to->sgl.length_bytes = 0;
-	if (num > max_sge || num > RXO_MAX_SGE)
-		return -EINVAL;
-
-	memcpy(to->sgl.sge, from->dma.sge, num * sizeof(to->sgl.sge[0]));
-	for (i = 0; i < num; i++)
-		sum += to->sgl.sge[i].length;
-	if (sum > RXO_MAX_MSG_BYTES)
-		return -EINVAL;
-	to->sgl.num = num;
-	to->sgl.length_bytes = sum;
-	return 0;
-}
 
 int rxo_rwqe_fill(struct rxe_recv_wqe *to, const struct ib_recv_wr *wr, u32 max_sge)
 {
@@ -68,7 +45,7 @@ int rxo_srq_pop(struct rxo_srq *srq, struct rxo_rwqe *to)
 	spin_lock_irqsave(&srq->lock, flags);
 	num = rxo_queue_count(srq->queue);
 	if (num) {
-		err = rxo_rwqe_copy(to, rxo_queue_at(srq->queue, 0), srq->max_sge);
+		err = rxo_rwqe_parse(to, rxo_queue_at(srq->queue, 0), srq->max_sge);
 		rxo_queue_advance(srq->queue);
 		crossed = num - 1 < srq->limit;
 		if (crossed)

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0 */
-/* Shared receive queues, and the receive WQE both kinds of receive queue hold. */
+/* Shared receive queues. */
 #ifndef RXO_SRQ_H
 #define RXO_SRQ_H
 
@@ -9,22 +9,9 @@
 #include <rdma/rdma_user_rxe.h>
 
 #include "dev.h"
-
-#define RXO_MAX_SGE	32
+#include "wqe_parse.h"
 
 struct rxo_queue;
-
-/* A scatter/gather list of our own, copied once and checked. */
-struct rxo_sgl {
-	u32 length_bytes;	/* sum of the entries */
-	u32 num;
-	struct rxe_sge sge[RXO_MAX_SGE];
-};
-
-struct rxo_rwqe {
-	u64 wr_id;
-	struct rxo_sgl sgl;
-};
 
 /*
  * @lock protects @queue and its consumer side, @limit, @max_wr; irqsave, inside
@@ -57,12 +44,6 @@ static inline u32 rxo_rwqe_bytes(u32 max_sge)
 {
 	return sizeof(struct rxe_recv_wqe) + max_sge * sizeof(struct rxe_sge);
 }
-
-/**
- * rxo_rwqe_copy - take one receive WQE out of mapped memory, once, and check it
- * Returns 0 or -EINVAL (too many entries, a length past 2^31); @to->wr_id is valid then too.
- */
-int rxo_rwqe_copy(struct rxo_rwqe *to, const struct rxe_recv_wqe *from, u32 max_sge);
 
 /* Writes a struct rxe_recv_wqe for a kernel user. -EINVAL for too many entries. */
 int rxo_rwqe_fill(struct rxe_recv_wqe *to, const struct ib_recv_wr *wr, u32 max_sge);

@@ -1,12 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * Send WQEs: copied once out of memory that a process may write at any time,
- * checked, and from then on read only from the shadow ring.
- *
- * A WQE that is malformed is copied all the same, with the status it is to
- * complete with: it must wait its turn behind those before it. What librxe
- * fills in for the kernel's convenience (first_psn, mask, ssn, resid...) is
- * not looked at.
+ * Send WQEs in order: taken out of the mapped ring (wqe_parse.c), and from then
+ * on read only from the shadow ring, until they complete.
  */
 
 #include "qp.h"
@@ -20,120 +15,6 @@ struct rxo_swqe *rxo_swqe_at(struct rxo_qp *qp, u32 nth)
 	return sq->shadow + (size_t)at * sq->swqe_bytes;
 }
 
-static bool opcode_allowed(const struct rxo_qp *qp, u32 opcode)
-{
-	switch (opcode) {
-	case IB_WR_SEND:
-	case IB_WR_SEND_WITH_IMM:
-		return true;
-	case IB_WR_RDMA_WRITE:
-	case IB_WR_RDMA_WRITE_WITH_IMM:
-	case IB_WR_RDMA_READ:
-	case IB_WR_ATOMIC_CMP_AND_SWP:
-	case IB_WR_ATOMIC_FETCH_AND_ADD:
-		return !rxo_qp_is_ud(qp);
-	default:
-		return false;
-	}
-}
-
-static void copy_op(struct rxo_swqe *to, const struct rxe_send_wr *wr, bool ud)
-{
-	if (ud) {
-		to->remote_qpn = wr->wr.ud.remote_qpn;
-		to->remote_qkey = wr->wr.ud.remote_qkey;
-		to->ah_num = wr->wr.ud.ah_num;
-		return;
-	}
-	switch (to->opcode) {
-	case IB_WR_ATOMIC_CMP_AND_SWP:
-	case IB_WR_ATOMIC_FETCH_AND_ADD:
-		to->remote_addr = wr->wr.atomic.remote_addr;
-		to->rkey = wr->wr.atomic.rkey;
-		to->compare_add = wr->wr.atomic.compare_add;
-		to->swap = wr->wr.atomic.swap;
-		break;
-	default:
-		to->remote_addr = wr->wr.rdma.remote_addr;
-		to->rkey = wr->wr.rdma.rkey;
-	}
-}
-
-static enum ib_wc_status copy_inline(struct rxo_swqe *to, const struct rxo_sq *sq, u32 bytes,
-				     const void *data)
-{
-	if (bytes > sq->max_inline_bytes)
-		return IB_WC_LOC_LEN_ERR;
-	if (to->opcode == IB_WR_RDMA_READ || to->opcode == IB_WR_ATOMIC_CMP_AND_SWP ||
-	    to->opcode == IB_WR_ATOMIC_FETCH_AND_ADD)
-		return IB_WC_LOC_QP_OP_ERR;
-	memcpy(to->inline_data, data, bytes);
-	to->length_bytes = bytes;
-	return IB_WC_SUCCESS;
-}
-
-static enum ib_wc_status copy_sges(struct rxo_swqe *to, const struct rxo_sq *sq, u32 num,
-				   const struct rxe_sge *sge)
-{
-	u64 sum = 0;
-	u32 i;
-
-	if (num > sq->max_sge)
-		return IB_WC_LOC_QP_OP_ERR;
-	memcpy(to->sge, sge, num * sizeof(*sge));
-	for (i = 0; i < num; i++)
-		sum += to->sge[i].length;
-	if (sum > RXO_MAX_MSG_BYTES)
-		return IB_WC_LOC_LEN_ERR;
-	to->num_sge = num;
-	to->length_bytes = sum;
-	return IB_WC_SUCCESS;
-}
-
-static enum ib_wc_status check_length(const struct rxo_qp *qp, const struct rxo_swqe *wqe)
-{
-	switch (wqe->opcode) {
-	case IB_WR_ATOMIC_CMP_AND_SWP:
-	case IB_WR_ATOMIC_FETCH_AND_ADD:
-		return wqe->length_bytes == sizeof(u64) ? IB_WC_SUCCESS : IB_WC_LOC_LEN_ERR;
-	}
-	/* A datagram is one packet, on whatever path: as long as the port's MTU lets it be. */
-	if (rxo_qp_is_ud(qp) &&
-	    wqe->length_bytes > ib_mtu_enum_to_int(READ_ONCE(qp->dev->mtu_cap)))
-		return IB_WC_LOC_LEN_ERR;
-	return IB_WC_SUCCESS;
-}
-
-static enum ib_wc_status copy_wqe(struct rxo_qp *qp, struct rxo_swqe *to, const void *slot)
-{
-	const struct rxe_send_wqe *shared = slot;
-	struct rxe_send_wr wr;
-	u32 length, num_sge;
-	enum ib_wc_status status;
-
-	memcpy(&wr, &shared->wr, sizeof(wr));
-	length = READ_ONCE(shared->dma.length);
-	num_sge = READ_ONCE(shared->dma.num_sge);
-	barrier();	/* @wr is a copy: the compiler may not read the original again */
-
-	memset(to, 0, sizeof(*to));
-	to->wr_id = wr.wr_id;
-	to->send_flags = wr.send_flags;
-	if (!opcode_allowed(qp, wr.opcode)) {
-		to->opcode = IB_WR_SEND;
-		return IB_WC_LOC_QP_OP_ERR;
-	}
-	to->opcode = wr.opcode;
-	to->imm = wr.ex.imm_data;
-	copy_op(to, &wr, rxo_qp_is_ud(qp));
-
-	if (to->send_flags & IB_SEND_INLINE)
-		status = copy_inline(to, &qp->sq, length, shared->dma.inline_data);
-	else
-		status = copy_sges(to, &qp->sq, num_sge, shared->dma.sge);
-	return status ?: check_length(qp, to);
-}
-
 /*
  * Takes the next WQE that was posted into the shadow ring. NULL when there is
  * none. Under sq.lock.
@@ -141,13 +22,20 @@ static enum ib_wc_status copy_wqe(struct rxo_qp *qp, struct rxo_swqe *to, const 
 struct rxo_swqe *rxo_swqe_copy_next(struct rxo_qp *qp)
 {
 	struct rxo_sq *sq = &qp->sq;
+	/* A datagram is one packet, on whatever path: as long as the port's MTU lets it be. */
+	const struct rxo_swqe_bounds bounds = {
+		.max_sge = sq->max_sge,
+		.max_inline_bytes = sq->max_inline_bytes,
+		.max_datagram_bytes = ib_mtu_enum_to_int(READ_ONCE(qp->dev->mtu_cap)),
+		.ud = rxo_qp_is_ud(qp),
+	};
 	struct rxo_swqe *wqe;
 
 	lockdep_assert_held(&sq->lock);
 	if (sq->copied >= rxo_queue_count(sq->queue))
 		return NULL;
 	wqe = rxo_swqe_at(qp, sq->copied);
-	wqe->status = copy_wqe(qp, wqe, rxo_queue_at(sq->queue, sq->copied));
+	wqe->status = rxo_swqe_parse(wqe, rxo_queue_at(sq->queue, sq->copied), &bounds);
 	sq->copied++;
 	return wqe;
 }

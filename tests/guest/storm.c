@@ -33,6 +33,7 @@
 #define WORKERS	    (3 * MEMORIES)
 #define WILD	    (2 * MEMORIES) /* and those behind it: one in each kind of memory */
 #define SLICE_BYTES (768 * KIB)	   /* 2 MiB tables hold parts of several */
+#define HUGE_BYTES  (2 * MIB)
 #define MAX_BYTES   (48 * KIB)
 #define PIECES	    4
 #define MAX_WRS	    (2 * PIECES + 1)
@@ -49,6 +50,7 @@ enum kind { PRIVATE, SHARED, EXT4 };
 struct memory {
 	enum kind kind;
 	int fd;
+	void *room; /* data lies in it, aligned */
 	uint8_t *data;
 	struct ibv_mr *mr;
 };
@@ -564,6 +566,16 @@ static void fork_and_look(struct rnd *r, struct worker *w)
 	did(FORKED, pid < 0, errno);
 }
 
+/* One mapping of 2 MiB, as far as nobody cuts it meanwhile. */
+static int collapse(struct rnd *r, struct memory *m)
+{
+	uint8_t *at = m->data + HUGE_BYTES * rnd_below(r, WORKERS * SLICE_BYTES / HUGE_BYTES);
+
+	madvise(at, HUGE_BYTES, MADV_UNMERGEABLE);
+	madvise(at, HUGE_BYTES, MADV_HUGEPAGE);
+	return madvise(at, HUGE_BYTES, MADV_COLLAPSE);
+}
+
 /* What must take nothing away. Another thread may just have made a hole there: it says so. */
 static void disturb(struct rnd *r, struct worker *w)
 {
@@ -583,7 +595,7 @@ static void disturb(struct rnd *r, struct worker *w)
 		     madvise(w->back.map, w->back.map_bytes, MADV_PAGEOUT);
 		break;
 	case COLLAPSED:
-		rc = madvise(w->memory->data, WORKERS * SLICE_BYTES, MADV_COLLAPSE);
+		rc = collapse(r, w->memory);
 		break;
 	case SPLIT:
 		rc = madvise(at, bytes, rnd_one_in(r, 2) ? MADV_HUGEPAGE : MADV_NOHUGEPAGE);
@@ -595,7 +607,8 @@ static void disturb(struct rnd *r, struct worker *w)
 		rc = write_text("/proc/self/clear_refs", "4");
 		break;
 	case COMPACTED:
-		if (lazy_mmu)
+		/* It takes its time. */
+		if (lazy_mmu || !rnd_one_in(r, 8))
 			return;
 		rc = write_text("/proc/sys/vm/compact_memory", "1");
 		break;
@@ -736,9 +749,11 @@ static int file_make(enum kind kind)
 	}
 }
 
+/* Aligned, so that huge pages fit. */
 static void memory_make(struct memory *m, enum kind kind)
 {
 	size_t bytes = WORKERS * SLICE_BYTES;
+	uintptr_t room;
 
 	m->kind = kind;
 	m->fd = file_make(kind);
@@ -746,8 +761,12 @@ static void memory_make(struct memory *m, enum kind kind)
 		assert_true(m->fd >= 0);
 		assert_zero(ftruncate(m->fd, bytes));
 	}
-	m->data = mmap(NULL, bytes, PROT_READ | PROT_WRITE,
-		       kind == PRIVATE ? MAP_PRIVATE | MAP_ANONYMOUS : MAP_SHARED, m->fd, 0);
+	m->room = mmap(NULL, bytes + HUGE_BYTES, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	assert_ptr_not_equal(m->room, MAP_FAILED);
+	room = ((uintptr_t)m->room + HUGE_BYTES - 1) & ~(HUGE_BYTES - 1);
+	m->data = mmap((void *)room, bytes, PROT_READ | PROT_WRITE,
+		       MAP_FIXED | (kind == PRIVATE ? MAP_PRIVATE | MAP_ANONYMOUS : MAP_SHARED),
+		       m->fd, 0);
 	assert_ptr_not_equal(m->data, MAP_FAILED);
 	m->mr = ibv_reg_mr(pair.rig.pd, m->data, bytes, ACCESS_ALL | IBV_ACCESS_ON_DEMAND);
 	assert_non_null(m->mr);
@@ -756,7 +775,7 @@ static void memory_make(struct memory *m, enum kind kind)
 static void memory_free(struct memory *m)
 {
 	assert_zero(ibv_dereg_mr(m->mr));
-	munmap(m->data, WORKERS * SLICE_BYTES);
+	munmap(m->room, WORKERS * SLICE_BYTES + HUGE_BYTES);
 	if (m->fd >= 0)
 		close(m->fd);
 }

@@ -1,0 +1,84 @@
+/* SPDX-License-Identifier: GPL-2.0 OR Linux-OpenIB */
+/*
+ * Work requests out of memory that a process may write at any time: copied once,
+ * checked, and from then on the kernel's own. Pure, so that user space can test it.
+ */
+#ifndef RXO_WQE_PARSE_H
+#define RXO_WQE_PARSE_H
+
+#include <linux/types.h>
+#include <rdma/ib_verbs.h>
+#include <rdma/rdma_user_rxe.h>
+
+#define RXO_MAX_SGE		32
+#define RXO_MAX_MSG_BYTES	0x80000000U
+
+/*
+ * A send WQE as the kernel sees it. Lives in a ring of the send queue's size, under sq.lock.
+ */
+struct rxo_swqe {
+	u64 wr_id;
+	u64 remote_addr;
+	u64 compare_add;
+	u64 swap;
+	u32 rkey;
+	u32 length_bytes;
+	u32 num_sge;
+	u32 first_psn;		/* valid once started */
+	u32 last_psn;
+	u32 remote_qpn;		/* UD */
+	u32 remote_qkey;
+	u32 ah_num;
+	__be32 imm;
+	u8 opcode;		/* enum ib_wr_opcode */
+	u8 send_flags;		/* IB_SEND_*: all below 1 << 8 */
+	u8 status;		/* enum ib_wc_status: why it may not be sent */
+	bool started;
+	u8 counts_rd;		/* in sq.rd_atomic: what the peer may have to answer at once */
+	union {			/* by IB_SEND_INLINE */
+		DECLARE_FLEX_ARRAY(struct rxe_sge, sge);
+		DECLARE_FLEX_ARRAY(u8, inline_data);
+	};
+};
+
+/* A scatter/gather list of our own, copied once and checked. */
+struct rxo_sgl {
+	u32 length_bytes;	/* sum of the entries */
+	u32 num;
+	struct rxe_sge sge[RXO_MAX_SGE];
+};
+
+struct rxo_rwqe {
+	u64 wr_id;
+	struct rxo_sgl sgl;
+};
+
+/* What a send queue was created with. */
+struct rxo_swqe_bounds {
+	u32 max_sge;
+	u32 max_inline_bytes;
+	u32 max_datagram_bytes;
+	bool ud;
+};
+
+/**
+ * rxo_swqe_parse - copy one send WQE and check it
+ * @to: filled; with room for @bounds' entries and inline data behind it
+ * @from: hostile bytes, with as much room behind them
+ *
+ * Any context. Returns IB_WC_SUCCESS, or the status that it is to complete with
+ * when its turn comes: its wr_id, opcode and flags are valid then too.
+ */
+enum ib_wc_status rxo_swqe_parse(struct rxo_swqe *to, const struct rxe_send_wqe *from,
+				 const struct rxo_swqe_bounds *bounds);
+
+/**
+ * rxo_rwqe_parse - copy one receive WQE and check it
+ * @max_sge: of the queue, as many entries has @from
+ *
+ * Any context. Returns 0 or -EINVAL (too many entries, a length past 2^31);
+ * @to->wr_id is valid then too.
+ */
+int rxo_rwqe_parse(struct rxo_rwqe *to, const struct rxe_recv_wqe *from, u32 max_sge);
+
+#endif /* RXO_WQE_PARSE_H */

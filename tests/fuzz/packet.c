@@ -1,0 +1,82 @@
+// SPDX-License-Identifier: GPL-2.0 OR Linux-OpenIB
+/*
+ * The packet parser under libFuzzer: what it accepts has all its headers, its payload and its pad inside the packet, and an ICRC
+ * can be computed over it. The packet lies in memory of exactly its size, behind IP and UDP headers.
+ */
+#include <stdlib.h>
+#include <string.h>
+
+#include "icrc.h"
+#include "pkt.h"
+
+#define CHECK(cond)                                                                                \
+	do {                                                                                       \
+		if (!(cond))                                                                       \
+			abort();                                                                   \
+	} while (0)
+
+static unsigned int sum;
+
+/* Reads them: ASan says where they end. */
+static void read_bytes(const void *from, size_t bytes)
+{
+	const volatile u8 *p = from;
+
+	while (bytes--)
+		sum += *p++;
+}
+
+static void read_headers(const struct sk_buff *skb, u32 flags)
+{
+	if (flags & RXO_OP_DETH)
+		read_bytes(rxo_pkt_deth(skb), sizeof(struct rxo_deth));
+	if (flags & RXO_OP_RETH)
+		read_bytes(rxo_pkt_reth(skb), sizeof(struct rxo_reth));
+	if (flags & RXO_OP_AETH)
+		read_bytes(rxo_pkt_aeth(skb), sizeof(struct rxo_aeth));
+	if (flags & RXO_OP_ATOMIC_ETH)
+		read_bytes(rxo_pkt_atomic_eth(skb), sizeof(struct rxo_atomic_eth));
+	if (flags & RXO_OP_ATOMIC_ACK_ETH)
+		read_bytes(rxo_pkt_atomic_ack_eth(skb), sizeof(struct rxo_atomic_ack_eth));
+	if (flags & RXO_OP_IMM)
+		read_bytes(rxo_pkt_imm(skb), sizeof(struct rxo_immdt));
+	if (flags & RXO_OP_IETH)
+		read_bytes(rxo_pkt_ieth(skb), sizeof(struct rxo_ieth));
+}
+
+static void check_packet(u8 *bth, u32 bytes)
+{
+	struct sk_buff skb = { .data = bth, .len = bytes };
+	struct rxo_pkt *pkt = rxo_pkt(&skb);
+
+	if (rxo_pkt_parse(pkt, bth, bytes))
+		return;
+	CHECK(pkt->flags & RXO_OP_VALID);
+	CHECK(!(pkt->flags & RXO_OP_RC) != !(pkt->flags & RXO_OP_UD));
+	CHECK(pkt->qpn < 1 << 24 && pkt->psn < 1 << 24 && pkt->opcode == bth[0]);
+	CHECK(pkt->payload_off + pkt->payload_bytes + rxo_bth_pad(rxo_pkt_bth(&skb)) == bytes);
+	CHECK(!pkt->payload_bytes || pkt->flags & RXO_OP_PAYLOAD);
+	read_headers(&skb, pkt->flags);
+	read_bytes(rxo_pkt_payload(&skb), pkt->payload_bytes);
+}
+
+int LLVMFuzzerTestOneInput(const u8 *data, size_t size)
+{
+	static const u32 ip_bytes[2] = { 20, 40 };
+	u32 before;
+	u8 *packet;
+
+	if (!size || size > 65536)
+		return 0;
+	before = ip_bytes[data[0] & 1] + 8;
+	size--;
+	packet = malloc(before + size);
+	CHECK(packet);
+	memset(packet, 0x45, before);
+	memcpy(packet + before, data + 1, size);
+	check_packet(packet + before, size);
+	if (size >= sizeof(struct rxo_bth))
+		sum += rxo_icrc(packet, before - 8, size);
+	free(packet);
+	return 0;
+}
