@@ -4,6 +4,7 @@
  * operation, lengths around the path MTU, both families, our end pinned and with on-demand paging, and all of
  * it again over a network that loses, corrupts and reorders packets.
  */
+#include "netem.h"
 #include "pair.h"
 
 #include <sys/wait.h>
@@ -206,27 +207,16 @@ static void our_datagrams(void **state)
 	datagrams(state, OURS);
 }
 
-static int qdisc(const char *what)
-{
-	char cmd[300];
-
-	snprintf(
-		cmd, sizeof(cmd),
-		"tc qdisc replace dev veth0 root %s && ip netns exec peer tc qdisc replace dev veth1 root %s",
-		what, what);
-	return system(cmd);
-}
-
 static void bad_wire(void **state, enum asker asker)
 {
 	struct conn conn = CONN;
 
 	/* 67 ms: what is lost at the end of a message is found by the timer alone. */
 	conn.timeout = 14;
-	if (qdisc("netem delay 1ms reorder 98% loss 1% corrupt 1% duplicate 1%"))
+	if (!netem_begin("delay 1ms reorder 98% loss 1% corrupt 1% duplicate 1%"))
 		skip_because("this kernel has no netem");
 	move_all(state, &conn, asker);
-	assert_zero(qdisc("noqueue"));
+	netem_end();
 }
 
 static void stock_moves_bad_wire(void **state)
