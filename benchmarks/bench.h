@@ -229,12 +229,18 @@ static inline unsigned long flows_done(const struct flow *flows, unsigned int n,
 	return done;
 }
 
+/* What was moved, and how long it took. */
+struct moved {
+	double mb, seconds; /* 10^6 bytes */
+};
+
 /*
- * Keeps depth messages under way in each of n flows, for that time: MB (10^6 bytes) a second, or -1
- * with *failed set.
+ * Keeps depth messages under way in each of n flows, for that time, and adds to what was moved: true, or false with
+ * *failed set.
  */
-static inline double flows_rate(struct flow *flows, unsigned int n, enum op op, size_t bytes,
-				unsigned int depth, double duration, enum ibv_wc_status *failed)
+static inline bool flows_move(struct flow *flows, unsigned int n, enum op op, size_t bytes,
+			      unsigned int depth, double duration, struct moved *moved,
+			      enum ibv_wc_status *failed)
 {
 	double start = seconds(), now = start;
 	unsigned long before, done, turn;
@@ -244,11 +250,11 @@ static inline double flows_rate(struct flow *flows, unsigned int n, enum op op, 
 	*failed = IBV_WC_SUCCESS;
 	before = flows_done(flows, n, &idle, failed);
 	for (turn = 1;; turn++) {
-		bool moved = false;
+		bool any = false;
 
 		for (i = 0; i < n; i++)
-			moved |= flow_turn(&flows[i], op, bytes, depth, stop);
-		if (!moved && turn % 64 == 0)
+			any |= flow_turn(&flows[i], op, bytes, depth, stop);
+		if (!any && turn % 64 == 0)
 			sched_yield();
 		if (turn % 32 && !stop)
 			continue;
@@ -256,14 +262,27 @@ static inline double flows_rate(struct flow *flows, unsigned int n, enum op op, 
 		stop = now - start >= duration;
 		done = flows_done(flows, n, &idle, failed);
 		if (*failed != IBV_WC_SUCCESS)
-			return -1;
+			return false;
 		if (stop && idle)
 			break;
 		if (now - start > duration + 60)
 			fail_because("%s of %zu bytes: no completion within 60 s", op_name(op),
 				     bytes);
 	}
-	return (done - before) * (double)bytes / (now - start) / 1e6;
+	moved->mb += (done - before) * (double)bytes / 1e6;
+	moved->seconds += now - start;
+	return true;
+}
+
+/* MB a second, or -1 with *failed set. */
+static inline double flows_rate(struct flow *flows, unsigned int n, enum op op, size_t bytes,
+				unsigned int depth, double duration, enum ibv_wc_status *failed)
+{
+	struct moved moved = { 0 };
+
+	if (!flows_move(flows, n, op, bytes, depth, duration, &moved, failed))
+		return -1;
+	return moved.mb / moved.seconds;
 }
 
 static inline int compare_doubles(const void *a, const void *b)

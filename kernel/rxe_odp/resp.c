@@ -352,6 +352,18 @@ static int atomic_request(struct rxo_qp *qp, struct sk_buff *skb)
 }
 
 /* Again what we have already: the answer got lost, or is late. */
+/*
+ * Answered where the sender asks for it or its message ends, which every
+ * retransmission comes to; and never past what was sent again: stock rxe that
+ * gets an ACK for the end of a message, while it sends the beginning once more,
+ * stands still or flushes.
+ */
+static void ack_duplicate(struct rxo_qp *qp, const struct rxo_pkt *pkt)
+{
+	if (pkt->ack_req || (pkt->flags & RXO_OP_END))
+		send_ack(qp, RXO_AETH_ACK, pkt->psn);
+}
+
 static void duplicate(struct rxo_qp *qp, struct sk_buff *skb)
 {
 	const struct rxo_pkt *pkt = rxo_pkt(skb);
@@ -361,7 +373,7 @@ static void duplicate(struct rxo_qp *qp, struct sk_buff *skb)
 	if (pkt->flags & RXO_OP_ATOMIC)
 		rxo_exec_resend_atomic(qp, pkt->psn);
 	else if (!(pkt->flags & RXO_OP_READ))
-		send_ack(qp, RXO_AETH_ACK, rxo_psn_add(rq->psn, RXO_PSN_MASK));
+		ack_duplicate(qp, pkt);
 	else if ((qp->access & IB_ACCESS_REMOTE_READ) &&
 		 read_psns(qp, rxo_pkt_reth(skb)) <= rxo_psn_sub(rq->psn, pkt->psn))
 		open_read(qp, skb, true);

@@ -40,7 +40,8 @@ static void check_send(const void *entry, const struct rxo_swqe_bounds *bounds, 
 	if (status == IB_WC_SUCCESS) {
 		CHECK(wqe->length_bytes <= RXO_MAX_MSG_BYTES);
 		CHECK(!bounds->ud || wqe->length_bytes <= bounds->max_datagram_bytes);
-		CHECK(!bounds->ud || wqe->opcode == IB_WR_SEND || wqe->opcode == IB_WR_SEND_WITH_IMM);
+		CHECK(!bounds->ud || wqe->opcode == IB_WR_SEND ||
+		      wqe->opcode == IB_WR_SEND_WITH_IMM);
 		if (wqe->send_flags & IB_SEND_INLINE)
 			CHECK(wqe->length_bytes <= bounds->max_inline_bytes && !wqe->num_sge);
 		else

@@ -6,8 +6,6 @@
 #include "netem.h"
 #include "pair.h"
 
-#include <unistd.h>
-
 #define ROUNDS	  6
 #define MAX_BYTES (24 * KIB)
 
@@ -16,26 +14,6 @@ static int clean_wire(void **state)
 	(void)state;
 	netem_end();
 	return 0;
-}
-
-/* Of both devices. */
-static long counter(const char *name)
-{
-	char text[200];
-	long sum = 0;
-	FILE *f;
-
-	snprintf(
-		text, sizeof(text),
-		"cd /sys/class/infiniband && cat %s/ports/1/hw_counters/%s; ip netns exec peer cat "
-		"/sys/class/infiniband/%s/ports/1/hw_counters/%s",
-		rig_device_name(), name, rig_peer_name(), name);
-	f = popen(text, "r");
-	assert_non_null(f);
-	while (fgets(text, sizeof(text), f))
-		sum += strtol(text, NULL, 10);
-	pclose(f);
-	return sum;
 }
 
 static void atomics(struct pair *pair, struct buf *from, struct buf *to, uint64_t *sum)
@@ -105,39 +83,39 @@ static void both(const char *options)
 
 static void loss(void **state)
 {
-	long timeouts = counter("ack_timeout"), retried = counter("retried_pkts");
+	long timeouts = rig_counter("ack_timeout"), retried = rig_counter("retried_pkts");
 
 	(void)state;
 	both("loss 2%");
-	printf("%ld timeouts, %ld packets again\n", counter("ack_timeout") - timeouts,
-	       counter("retried_pkts") - retried);
+	printf("%ld timeouts, %ld packets again\n", rig_counter("ack_timeout") - timeouts,
+	       rig_counter("retried_pkts") - retried);
 }
 
 static void reordering(void **state)
 {
-	long out = counter("out_of_seq_request");
+	long out = rig_counter("out_of_seq_request");
 
 	(void)state;
 	both("delay 1ms reorder 75% 25%");
-	printf("%ld requests out of sequence\n", counter("out_of_seq_request") - out);
+	printf("%ld requests out of sequence\n", rig_counter("out_of_seq_request") - out);
 }
 
 static void duplication(void **state)
 {
-	long before = counter("duplicate_request");
+	long before = rig_counter("duplicate_request");
 
 	(void)state;
 	both("duplicate 20%");
-	assert_true(rig_is_stock() || counter("duplicate_request") > before);
+	assert_true(rig_is_stock() || rig_counter("duplicate_request") > before);
 }
 
 static void corruption(void **state)
 {
-	long before = counter("rx_icrc_encapsulated");
+	long before = rig_counter("rx_icrc_encapsulated");
 
 	(void)state;
 	both("corrupt 2%");
-	assert_true(rig_is_stock() || counter("rx_icrc_encapsulated") > before);
+	assert_true(rig_is_stock() || rig_counter("rx_icrc_encapsulated") > before);
 }
 
 static void delay(void **state)

@@ -26,7 +26,7 @@
 #define USED	   (100 * KIB) /* as much of it is looked at */
 
 /* What a peer does; an atomic adds to the first eight bytes. */
-enum act { ACT_WRITE, ACT_READ, ACT_SEND, ACT_ATOMIC, ACTS };
+enum peer_act { ACT_WRITE, ACT_READ, ACT_SEND, ACT_ATOMIC, ACTS };
 
 static const enum ibv_wr_opcode opcodes[ACTS] = {
 	[ACT_WRITE] = IBV_WR_RDMA_WRITE,
@@ -137,7 +137,7 @@ static void end(struct scene *s)
 	free(s);
 }
 
-static enum ibv_wc_status act_on(struct scene *s, enum act act, size_t at, size_t bytes)
+static enum ibv_wc_status act_on(struct scene *s, enum peer_act act, size_t at, size_t bytes)
 {
 	struct ibv_sge sge = buf_sge(&s->local, 0, bytes);
 	struct ibv_send_wr wr = wr_rdma(opcodes[act], &sge, 1, &s->region, at);
@@ -157,7 +157,7 @@ static enum ibv_wc_status act_on(struct scene *s, enum act act, size_t at, size_
 	return wc.status;
 }
 
-static void must(struct scene *s, enum act act, size_t at, size_t bytes)
+static void must(struct scene *s, enum peer_act act, size_t at, size_t bytes)
 {
 	enum ibv_wc_status status = act_on(s, act, at, bytes);
 
@@ -167,7 +167,7 @@ static void must(struct scene *s, enum act act, size_t at, size_t bytes)
 }
 
 /* The peer is told that it may not; the pair connects again. */
-static void must_not(struct scene *s, enum act act, size_t at)
+static void must_not(struct scene *s, enum peer_act act, size_t at)
 {
 	enum ibv_wc_status owed = act == ACT_SEND ? IBV_WC_REM_OP_ERR : IBV_WC_REM_ACCESS_ERR;
 	enum ibv_wc_status status = act_on(s, act, at, 8);
@@ -187,7 +187,7 @@ static void must_not(struct scene *s, enum act act, size_t at)
 
 static void nobody_may(struct scene *s)
 {
-	enum act act;
+	enum peer_act act;
 
 	for (act = 0; act < ACTS; act++)
 		must_not(s, act, 8);

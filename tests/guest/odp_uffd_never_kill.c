@@ -78,7 +78,9 @@ static void hang_on_many(int ready)
 	char msg[32];
 	int i;
 
-	conn.send_wr = conn.recv_wr = conn.cqe = 4;
+	conn.send_wr = 4;
+	conn.recv_wr = 4;
+	conn.cqe = 4;
 	rig_open(&rig);
 	buf_make(&from, rig.pd, MEM_ANON, PAGE, 0, ACCESS_ALL);
 	buf_make(&to, rig.pd, MEM_ANON, MANY * PAGE, 0, ACCESS_ALL | IBV_ACCESS_ON_DEMAND);

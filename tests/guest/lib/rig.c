@@ -136,6 +136,27 @@ void rig_need_odp(struct rig *rig, uint32_t rc_caps, uint32_t ud_caps)
 			     odp->per_transport_caps.ud_odp_caps);
 }
 
+long rig_counter(const char *name)
+{
+	char text[200];
+	long sum = 0;
+	FILE *f;
+
+	/* ib_core reads them again after this time. */
+	usleep(20000);
+	snprintf(
+		text, sizeof(text),
+		"cd /sys/class/infiniband && cat %s/ports/1/hw_counters/%s; ip netns exec peer cat "
+		"/sys/class/infiniband/%s/ports/1/hw_counters/%s",
+		rig_device_name(), name, rig_peer_name(), name);
+	f = popen(text, "r");
+	assert_non_null(f);
+	while (fgets(text, sizeof(text), f))
+		sum += strtol(text, NULL, 10);
+	pclose(f);
+	return sum;
+}
+
 int mode(struct rig *rig, void **state)
 {
 	if (!*state)

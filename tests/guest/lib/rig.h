@@ -40,6 +40,9 @@ void rig_need_odp(struct rig *rig, uint32_t rc_caps, uint32_t ud_caps);
 int netns_enter_peer(void);
 void netns_leave(int saved);
 
+/* A hardware counter, summed over the device and its peer. */
+long rig_counter(const char *name);
+
 /* IBV_ACCESS_ON_DEMAND or 0, from TEST_BOTH's state; skips if the device cannot. */
 int mode(struct rig *rig, void **state);
 
