@@ -54,7 +54,7 @@ static struct conn the_conn(void)
 	struct conn conn = CONN;
 
 	conn.mtu = IBV_MTU_4096;
-	conn.timeout = 14;
+	conn.timeout = 17;
 	conn.retry_cnt = 3;
 	return conn;
 }

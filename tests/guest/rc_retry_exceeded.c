@@ -8,7 +8,7 @@
 static void silent_peer(uint8_t retry_cnt)
 {
 	struct conn conn = CONN;
-	struct ibv_send_wr wr;
+	struct ibv_send_wr wr, second;
 	struct buf from, to;
 	struct ibv_sge sge;
 	struct pair pair;
@@ -26,8 +26,10 @@ static void silent_peer(uint8_t retry_cnt)
 	sge = buf_sge(&from, 0, 64);
 	wr = wr_rdma(IBV_WR_RDMA_WRITE, &sge, 1, &to, 0);
 	wr.wr_id = 1;
-	end_post(&pair.a, &wr);
-	wr.wr_id = 2;
+	second = wr;
+	second.wr_id = 2;
+	/* One doorbell: no timer can run between them. */
+	wr.next = &second;
 	end_post(&pair.a, &wr);
 	assert_int_equal(cq_expect(pair.a.scq, IBV_WC_RETRY_EXC_ERR).wr_id, 1);
 	assert_int_equal(cq_expect(pair.a.scq, IBV_WC_WR_FLUSH_ERR).wr_id, 2);
