@@ -96,6 +96,7 @@ trap 'exit 130' INT
 trap 'exit 143' TERM HUP
 
 rc=0
+: >"$SRC/build/ctest.out"
 ctest --test-dir "$SRC/build/host" --output-on-failure "${choose[@]}" -j 2 >"$SRC/build/ctest.out" 2>&1 &
 ctest=$!
 # The closing lines are kept back, so that they come last.

@@ -283,7 +283,7 @@ void rxo_comp_rcv(struct rxo_qp *qp, struct sk_buff *skb)
 	spin_lock(&sq->lock);
 	if (!answers_taken(qp)) {
 		kfree_skb(skb);
-	} else if (sq->place_wait.pending && skb_queue_len(&sq->held) >= RXO_HOLD_PKTS) {
+	} else if (skb_queue_len(&sq->held) >= RXO_HOLD_PKTS) {
 		rxo_stat_inc(qp->dev, RXO_STAT_RCV_DROPPED);
 		kfree_skb(skb);
 	} else {

@@ -164,14 +164,19 @@ int rxo_exec_atomic(struct rxo_qp *qp, struct sk_buff *skb)
 	return twice(qp, skb, atomic_step);
 }
 
-/* A duplicate: the same answer. One that is no longer remembered stays without. */
+/*
+ * A duplicate: the same answer. One that is no longer remembered stays without.
+ * The newest is looked at first: an old one may have had the same PSN, 2^24
+ * packets ago.
+ */
 void rxo_exec_resend_atomic(struct rxo_qp *qp, u32 psn)
 {
 	u32 i;
 
 	lockdep_assert_held(&qp->rq.lock);
-	for (i = 0; i < RXO_MAX_RD_ATOMIC; i++) {
-		struct rxo_atomic_res *res = &qp->rq.atomics[i];
+	for (i = 1; i <= RXO_MAX_RD_ATOMIC; i++) {
+		struct rxo_atomic_res *res = &qp->rq.atomics[(qp->rq.atomic_next - i) %
+							     RXO_MAX_RD_ATOMIC];
 
 		if (res->valid && res->psn == psn) {
 			send_atomic_ack(qp, psn, res->old);

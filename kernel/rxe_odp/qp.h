@@ -148,6 +148,7 @@ struct rxo_rq {
 	bool quiet;			/* a NAK was sent: no other until the expected PSN comes */
 	bool fault_rnr;			/* told the peer to come back, the fault still runs */
 	u32 fault_rnr_psn;
+	bool fault_rnr_stale;		/* over a duplicate READ, which the peer may be past */
 	bool established;		/* IB_EVENT_COMM_EST was raised */
 	bool last_wqe;			/* IB_EVENT_QP_LAST_WQE_REACHED was raised */
 	int fault_err;			/* how the last fault failed, for the packet at the head */

@@ -288,7 +288,9 @@ static struct sk_buff *build_data(struct rxo_qp *qp, struct rxo_swqe *wqe)
 	u32 bytes = min(wqe->length_bytes - offset, qp->mtu_bytes);
 	u8 opcode = packet_opcodes[wqe->opcode][(psn == wqe->first_psn ? FIRST : 0) |
 						(psn == wqe->last_psn ? LAST : 0)];
-	bool ask = psn % RXO_ACK_EVERY_PKTS == RXO_ACK_EVERY_PKTS - 1;
+	/* Also for the last before a page that is late: what is sent again gets an answer. */
+	bool ask = psn % RXO_ACK_EVERY_PKTS == RXO_ACK_EVERY_PKTS - 1 ||
+		   (qp->sq.wait.pending && rxo_psn_add(psn, 1) == qp->sq.wait_psn);
 	struct sk_buff *skb = alloc_packet(qp, opcode, bytes);
 	u8 *payload;
 	int err;

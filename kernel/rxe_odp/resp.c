@@ -352,28 +352,20 @@ static int atomic_request(struct rxo_qp *qp, struct sk_buff *skb)
 }
 
 /* Again what we have already: the answer got lost, or is late. */
-/*
- * Answered where the sender asks for it or its message ends, which every
- * retransmission comes to; and never past what was sent again: stock rxe that
- * gets an ACK for the end of a message, while it sends the beginning once more,
- * stands still or flushes.
- */
-static void ack_duplicate(struct rxo_qp *qp, const struct rxo_pkt *pkt)
-{
-	if (pkt->ack_req || (pkt->flags & RXO_OP_END))
-		send_ack(qp, RXO_AETH_ACK, pkt->psn);
-}
-
 static void duplicate(struct rxo_qp *qp, struct sk_buff *skb)
 {
 	const struct rxo_pkt *pkt = rxo_pkt(skb);
 	struct rxo_rq *rq = &qp->rq;
 
 	rxo_stat_inc(qp->dev, RXO_STAT_DUPLICATE_REQUEST);
+	/*
+	 * Never past what was sent again: stock rxe that gets an ACK for the end of a
+	 * message, while it sends the beginning once more, stands still or flushes.
+	 */
 	if (pkt->flags & RXO_OP_ATOMIC)
 		rxo_exec_resend_atomic(qp, pkt->psn);
 	else if (!(pkt->flags & RXO_OP_READ))
-		ack_duplicate(qp, pkt);
+		send_ack(qp, RXO_AETH_ACK, pkt->psn);
 	else if ((qp->access & IB_ACCESS_REMOTE_READ) &&
 		 read_psns(qp, rxo_pkt_reth(skb)) <= rxo_psn_sub(rq->psn, pkt->psn))
 		open_read(qp, skb, true);
@@ -556,6 +548,7 @@ static void fault_lasts(struct rxo_qp *qp, u32 psn)
 
 	rq->fault_rnr_psn = psn;
 	rq->fault_rnr = true;
+	rq->fault_rnr_stale = rq->read.active && rq->read.duplicate;
 	rq->read.active = false;
 	__skb_queue_purge(&rq->held);
 	send_fault_rnr(qp, psn);
@@ -582,7 +575,8 @@ static void hold_timeout(struct timer_list *timer)
 /*
  * While a peer is told to come back: the request that waits is told so again,
  * and so is one before it that owes an answer from memory. Others before it
- * were executed.
+ * were executed. What comes behind an old READ is told so as well: the peer
+ * may have had its answer, and would hear nothing.
  */
 static void rcv_in_fault_rnr(struct rxo_qp *qp, const struct rxo_pkt *pkt)
 {
@@ -592,7 +586,9 @@ static void rcv_in_fault_rnr(struct rxo_qp *qp, const struct rxo_pkt *pkt)
 	if (!ahead || (ahead < 0 && (pkt->flags & (RXO_OP_READ | RXO_OP_ATOMIC))))
 		send_fault_rnr(qp, pkt->psn);
 	else if (ahead < 0)
-		send_ack(qp, RXO_AETH_ACK, rxo_psn_add(qp->rq.fault_rnr_psn, RXO_PSN_MASK));
+		send_ack(qp, RXO_AETH_ACK, pkt->psn);
+	else if (qp->rq.fault_rnr_stale && rxo_psn_cmp(pkt->psn, qp->rq.psn) <= 0)
+		send_fault_rnr(qp, pkt->psn);
 }
 
 /* The peer asks again for what waits here: it will not wait any longer. */

@@ -142,9 +142,11 @@ void umem_odp_chunk_reap_work(struct work_struct *work)
 
 	xa_for_each(&r->chunks, index, chunk) {
 		scoped_guard(spinlock, &r->lock) {
-			if (chunk->nr_leaves || chunk->pins)
+			/* destroy_all() may have been faster: what the walk found may be gone. */
+			chunk = xa_load(&r->chunks, index);
+			if (chunk && (chunk->nr_leaves || chunk->pins))
 				chunk = NULL;
-			else
+			else if (chunk)
 				xa_erase(&r->chunks, index);
 		}
 		if (chunk)

@@ -30,7 +30,7 @@ struct mm_struct;
  * @nr_blocked: passes that wait for a page
  * @queued: it stands in the pool's list for one more thread
  * @pool_node: in that list; pool.lock
- * @retry: gives waiters that were too many to wait for their pages another try
+ * @retry: gives waiters another try that were too many to wait for their pages, or found no thread
  * @rcu: frees it behind callers that found a region under RCU
  */
 struct umem_odp_owner {

@@ -129,7 +129,8 @@ static void make_slow(struct umem_odp_owner *owner, struct umem_odp_waiter *w)
 }
 
 /**
- * umem_odp_queue_retry_work() - try those again who were too many to wait for their pages
+ * umem_odp_queue_retry_work() - try those again who were too many to wait for their pages, or
+ *	found no thread
  * @work: the owner's retry
  */
 void umem_odp_queue_retry_work(struct work_struct *work)
@@ -443,7 +444,8 @@ void umem_odp_queue_serve(struct umem_odp_owner *owner, struct umem_odp_pass *pa
  * @owner: the owner, taken from the pool's list
  * @err: why
  *
- * If a thread is at work for the owner they are left to that.
+ * If a thread is at work for the owner they are left to that, and tried again soon: it may wait
+ * for its own page for ever.
  */
 void umem_odp_queue_fail(struct umem_odp_owner *owner, int err)
 {
@@ -455,6 +457,8 @@ void umem_odp_queue_fail(struct umem_odp_owner *owner, int err)
 	if (!owner->nr_threads) {
 		list_for_each_entry_safe(w, next, &owner->pending, node)
 			claim(w, &claimed);
+	} else {
+		queue_delayed_work(umem_odp_wq, &owner->retry, RETRY_JIFFIES);
 	}
 	spin_unlock_bh(&owner->lock);
 	wake_all(owner, &claimed, err);

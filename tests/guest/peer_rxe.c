@@ -66,9 +66,13 @@ static int open_mixed(struct pair *pair, const struct conn *conn, void **state, 
 	return mode(&pair->peer, state);
 }
 
+/*
+ * Memory stays registered until the queue pairs are reset: stock rxe that answers a READ once more, because its request was
+ * duplicated, goes to the error state when the region has gone meanwhile.
+ */
 static void move_all(void **state, const struct conn *conn, enum asker asker)
 {
-	struct buf from, to;
+	static struct buf from[OP_KINDS][ARRAY_SIZE(lengths)], to[OP_KINDS][ARRAY_SIZE(lengths)];
 	struct pair pair;
 	enum op op;
 	size_t i;
@@ -80,16 +84,22 @@ static void move_all(void **state, const struct conn *conn, enum asker asker)
 		if (op == OP_READ)
 			swap_ends(&pair);
 		for (i = 0; i < ARRAY_SIZE(lengths); i++) {
-			buf_make(&from, pair.a.rig->pd, MEM_ANON, lengths[i], 7 * i,
+			buf_make(&from[op][i], pair.a.rig->pd, MEM_ANON, lengths[i], 7 * i,
 				 ACCESS_ALL | odp_of(&pair, &pair.a, odp));
-			buf_make(&to, pair.b.rig->pd, MEM_ANON, lengths[i], 4090 + i,
+			buf_make(&to[op][i], pair.b.rig->pd, MEM_ANON, lengths[i], 4090 + i,
 				 ACCESS_ALL | odp_of(&pair, &pair.b, odp));
-			pair_move_checked(&pair, op, &from, &to, 16 * op + i);
-			buf_free(&from);
-			buf_free(&to);
+			pair_move_checked(&pair, op, &from[op][i], &to[op][i], 16 * op + i);
 		}
 		if (op == OP_READ)
 			swap_ends(&pair);
+	}
+	assert_zero(end_set_state(&pair.a, IBV_QPS_RESET));
+	assert_zero(end_set_state(&pair.b, IBV_QPS_RESET));
+	for (op = 0; op < OP_KINDS; op++) {
+		for (i = 0; i < ARRAY_SIZE(lengths); i++) {
+			buf_free(&from[op][i]);
+			buf_free(&to[op][i]);
+		}
 	}
 	pair_close(&pair);
 }

@@ -260,6 +260,37 @@ static void the_userfaultfd_goes_first(void **state)
 	munmap(map, HUGE_BYTES);
 }
 
+#define THREADS_MAX "/proc/sys/kernel/threads-max"
+
+/*
+ * The owner's only thread is stuck, and no other can be made: who waits is tried again, and not left to the stuck one. Idle
+ * threads go after ten seconds.
+ */
+static void no_thread_for_a_while(void **state)
+{
+	uint8_t *map = umem_map(HUGE_BYTES);
+	int uffd = uffd_over(map, BYTES), fd = umem_region(map, HUGE_BYTES), rc;
+	char before[32];
+
+	(void)state;
+	snprintf(before, sizeof(before), "%ld", read_number(THREADS_MAX, 0));
+	sleep(12);
+	assert_int_equal(umem_async(fd, 0, map, 1, true), -EINPROGRESS);
+	assert_ptr_equal(asked(uffd), map);
+	assert_zero(write_text(THREADS_MAX, "20"));
+	rc = umem_async(fd, 1, map + HUGE_BYTES - PAGE_BYTES, 1, true);
+	if (rc == -EINPROGRESS)
+		rc = umem_wait(fd, 1, 500);
+	assert_zero(write_text(THREADS_MAX, before));
+	assert_int_equal(rc, -EINPROGRESS);
+	assert_int_equal(umem_wait(fd, 1, 60000), 0);
+	assert_int_equal(umem_wait(fd, 0, 0), -EINPROGRESS);
+	close(uffd);
+	assert_int_equal(umem_wait(fd, 0, 60000), 0);
+	umem_close(fd);
+	munmap(map, HUGE_BYTES);
+}
+
 static void unmapped_while_it_is_waited_for(void **state)
 {
 	uint8_t *map = umem_map(HUGE_BYTES);
@@ -277,4 +308,4 @@ static void unmapped_while_it_is_waited_for(void **state)
 TEST_MAIN(TEST(a_late_page_comes), TEST(a_stuck_page_holds_up_no_other),
 	  TEST(others_are_served_meanwhile), TEST(faults_on_one_page_join), TEST(cancelled),
 	  TEST(closed_and_destroyed), TEST(the_owner_is_killed), TEST(the_userfaultfd_goes_first),
-	  TEST(unmapped_while_it_is_waited_for))
+	  TEST(unmapped_while_it_is_waited_for), TEST(no_thread_for_a_while))

@@ -24,5 +24,5 @@ int ext4_end(void)
 	if (!mounted)
 		return 0;
 	mounted = false;
-	return system("umount " EXT4_DIR " && rm -r " ROOT);
+	return system("umount -l " EXT4_DIR " && rm -r " ROOT);
 }

@@ -7,7 +7,7 @@
 
 /* 0, or what a command said; a second call does nothing. */
 int ext4_begin(void);
-/* When nothing of it is open or mapped any longer. */
+/* What a failed test has left open or mapped of it goes with the process. */
 int ext4_end(void);
 
 #endif
