@@ -13,9 +13,6 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-#ifndef MADV_PAGEOUT
-#define MADV_PAGEOUT 21
-#endif
 #ifndef MADV_COLLAPSE
 #define MADV_COLLAPSE 25
 #endif
@@ -364,7 +361,7 @@ static void lazily_freed(void **state)
 	assert_zero(madvise(s->part, PART_BYTES, MADV_FREE));
 	pattern_fill(s->local.data, USED, 2, 0);
 	must(s, ACT_WRITE, 0, USED);
-	assert_zero(madvise(s->part, PART_BYTES, MADV_PAGEOUT));
+	assert_true(page_out(s->part, PART_BYTES));
 	reads(s, 2, "written after MADV_FREE");
 	writes(s, 3, "after");
 	end(s);
@@ -380,8 +377,7 @@ static void paged_out(void **state)
 	s = begin();
 	for (seed = 1; seed <= 4; seed++) {
 		writes(s, seed, "while it is paged out over and over");
-		assert_zero(madvise(s->part, PART_BYTES, MADV_PAGEOUT));
-		assert_true(swapped_kb(s->part) > 0);
+		assert_true(page_out(s->part, PART_BYTES));
 		reads(s, seed, "back from swap");
 	}
 	end(s);

@@ -2,7 +2,12 @@
 #include "swap.h"
 #include "test.h"
 
+#include <sys/mman.h>
 #include <sys/swap.h>
+
+#ifndef MADV_PAGEOUT
+#define MADV_PAGEOUT 21
+#endif
 
 #define ZRAM "/dev/zram0"
 
@@ -46,4 +51,15 @@ long swapped_kb(const void *addr)
 	}
 	fclose(smaps);
 	return kb;
+}
+
+bool page_out(void *addr, size_t bytes)
+{
+	assert_zero(madvise(addr, bytes, MADV_PAGEOUT));
+	if (swapped_kb(addr))
+		return true;
+	/* Pages that another CPU has just brought in wait in a batch of its own: this empties all batches. */
+	assert_zero(write_text("/proc/sys/vm/drop_caches", "1"));
+	assert_zero(madvise(addr, bytes, MADV_PAGEOUT));
+	return swapped_kb(addr);
 }

@@ -3,10 +3,16 @@
 #ifndef TESTS_GUEST_SWAP_H
 #define TESTS_GUEST_SWAP_H
 
+#include <stdbool.h>
+#include <stddef.h>
+
 /* Skips the test where there is no zram. A second call does nothing. */
 void swap_begin(void);
 /* To be called when the program ends. */
 void swap_end(void);
+
+/* MADV_PAGEOUT, until some of the mapping that holds addr is swapped out; false if none goes. */
+bool page_out(void *addr, size_t bytes);
 
 /* How much of the mapping that starts at or holds addr is swapped out. */
 long swapped_kb(const void *addr);
