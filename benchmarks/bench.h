@@ -100,7 +100,6 @@ struct flow {
 	struct end a, b;
 	struct ibv_mr *from, *to;
 	unsigned long posted, done; /* requests */
-	unsigned long sends;	    /* of them, those that take a receive */
 	unsigned long recv_posted, recv_done;
 	enum ibv_wc_status failed;
 };
@@ -160,10 +159,9 @@ static inline void flow_post(struct flow *flow, enum op op, size_t from_at, size
 
 	assert_zero(ibv_post_send(flow->a.qp, &wr, &bad));
 	flow->posted++;
-	flow->sends += op == OP_SEND;
 }
 
-/* Receives take the whole buffer, whatever is sent: what one sample leaves serves the next. */
+/* Receives take the whole buffer, whatever is sent. */
 static inline void flow_post_recv(struct flow *flow)
 {
 	struct ibv_sge sge = {
@@ -197,15 +195,15 @@ static inline bool flow_turn(struct flow *flow, enum op op, size_t bytes, unsign
 {
 	bool moved = flow_poll_cq(flow, flow->a.scq, &flow->done) > 0;
 
-	if (op == OP_SEND) {
+	if (op == OP_SEND)
 		moved |= flow_poll_cq(flow, flow->b.rcq, &flow->recv_done) > 0;
-		while (flow->recv_posted - flow->recv_done < 128)
-			flow_post_recv(flow);
-	}
 	if (stop || flow->failed != IBV_WC_SUCCESS)
 		return moved;
 	while (flow->posted - flow->done < depth &&
-	       (op != OP_SEND || flow->sends < flow->recv_posted)) {
+	       (op != OP_SEND || flow->recv_posted - flow->recv_done < 128)) {
+		/* A receive for each: none is left when the flow stands still. */
+		if (op == OP_SEND)
+			flow_post_recv(flow);
 		flow_post(flow, op, 0, 0, bytes);
 		moved = true;
 	}
@@ -221,7 +219,7 @@ static inline unsigned long flows_done(const struct flow *flows, unsigned int n,
 	*idle = true;
 	for (i = 0; i < n; i++) {
 		done += flows[i].done;
-		if (flows[i].posted != flows[i].done)
+		if (flows[i].posted != flows[i].done || flows[i].recv_posted != flows[i].recv_done)
 			*idle = false;
 		if (flows[i].failed != IBV_WC_SUCCESS)
 			*failed = flows[i].failed;
@@ -229,19 +227,15 @@ static inline unsigned long flows_done(const struct flow *flows, unsigned int n,
 	return done;
 }
 
-/* What was moved, and how long it took. */
-struct moved {
-	double mb, seconds; /* 10^6 bytes */
-};
-
 /*
- * Keeps depth messages under way in each of n flows, for that time, and adds to what was moved: true, or false with
- * *failed set.
+ * Keeps depth messages under way in each of n flows, for that time: MB (10^6 bytes) a second, or -1
+ * with *failed set.
  */
-static inline bool flows_move(struct flow *flows, unsigned int n, enum op op, size_t bytes,
-			      unsigned int depth, double duration, struct moved *moved,
-			      enum ibv_wc_status *failed)
+static inline double flows_rate(struct flow *flows, unsigned int n, enum op op, size_t bytes,
+				unsigned int depth, double duration, enum ibv_wc_status *failed)
 {
+	/* A turn may post several messages, and a long one takes its time. */
+	unsigned int look_every = bytes >= 64 * KIB ? 1 : 32;
 	double start = seconds(), now = start;
 	unsigned long before, done, turn;
 	bool idle, stop = false;
@@ -256,33 +250,20 @@ static inline bool flows_move(struct flow *flows, unsigned int n, enum op op, si
 			any |= flow_turn(&flows[i], op, bytes, depth, stop);
 		if (!any && turn % 64 == 0)
 			sched_yield();
-		if (turn % 32 && !stop)
+		if (turn % look_every && !stop)
 			continue;
 		now = seconds();
 		stop = now - start >= duration;
 		done = flows_done(flows, n, &idle, failed);
 		if (*failed != IBV_WC_SUCCESS)
-			return false;
+			return -1;
 		if (stop && idle)
 			break;
 		if (now - start > duration + 60)
 			fail_because("%s of %zu bytes: no completion within 60 s", op_name(op),
 				     bytes);
 	}
-	moved->mb += (done - before) * (double)bytes / 1e6;
-	moved->seconds += now - start;
-	return true;
-}
-
-/* MB a second, or -1 with *failed set. */
-static inline double flows_rate(struct flow *flows, unsigned int n, enum op op, size_t bytes,
-				unsigned int depth, double duration, enum ibv_wc_status *failed)
-{
-	struct moved moved = { 0 };
-
-	if (!flows_move(flows, n, op, bytes, depth, duration, &moved, failed))
-		return -1;
-	return moved.mb / moved.seconds;
+	return (done - before) * (double)bytes / (now - start) / 1e6;
 }
 
 static inline int compare_doubles(const void *a, const void *b)

@@ -7,22 +7,22 @@ set -u
 fail() { echo "cm_rping: $*"; cat /tmp/cm_server /tmp/cm_client 2>/dev/null; exit 1; }
 trap 'rm -f /tmp/cm_server /tmp/cm_client; kill $(jobs -p) 2>/dev/null' EXIT
 
-# serve CMD...: starts a server in peer, and sets server.
+# serve CMD...: starts a server in peer, sets server, and waits until it listens (perftest's client may crash when it is refused).
 serve()
 {
+	local end=$((SECONDS + 60))
 	ip netns exec peer "$@" >/tmp/cm_server 2>&1 &
 	server=$!
+	until ip netns exec peer rdma resource show cm_id | grep -q 'state LISTEN'; do
+		kill -0 $server 2>/dev/null || fail "$*: the server has ended"
+		[ $SECONDS -lt $end ] || fail "$*: it does not listen"
+		sleep 0.1
+	done
 }
 
-# client CMD...: until the server listens, the first tries are refused.
 client()
 {
-	local end=$((SECONDS + 60))
-	until "$@" >/tmp/cm_client 2>&1; do
-		kill -0 $server 2>/dev/null || fail "$*: the server has ended"
-		[ $SECONDS -lt $end ] || fail "$*: it does not connect"
-		sleep 0.2
-	done
+	"$@" >/tmp/cm_client 2>&1 || fail "$*: status $?"
 	wait $server || fail "$*: the server failed"
 }
 
