@@ -9,31 +9,13 @@
 plan()
 {
 	cat <<-'PLAN'
-	uml-fast - bw reg table late
+	uml-fast --pin bw reg table late
 	stable - cold madvise
 	backports - cold madvise
 	backports --icount instr
 	PLAN
 }
 
-# A User Mode Linux stops and wakes its process for each system call, and to wake an idle CPU of a virtual machine takes longer
-# than the call: what yields to everything else keeps the CPUs from idling. Both drivers have it alike.
-spinners=()
-keep_awake()
-{
-	local cpu
-	for cpu in $(seq 0 $(($(nproc) - 1))); do
-		taskset -c "$cpu" chrt -i 0 bash -c 'while :; do :; done' &
-		spinners+=($!)
-	done
-}
-
-let_idle()
-{
-	[ ${#spinners[@]} -eq 0 ] || kill "${spinners[@]}" 2>/dev/null || :
-	spinners=()
-}
-trap let_idle EXIT
 trap 'exit 130' INT TERM HUP
 
 only_kernel=${1:-} rounds=${2:-5} chosen=("${@:3}")
@@ -86,11 +68,9 @@ while read -r kernel options programs; do
 	cp "$SRC/benchmarks/lib/guest" "$SRC/build/$kernel/bench/"
 	[ "$options" != - ] || options=''
 	say "$kernel: ${run[*]}"
-	[ "$kernel" != uml-fast ] || keep_awake
 	# shellcheck disable=SC2086
 	"$SRC/scripts/vm.sh" -k "$kernel" $options --no-build --no-links -t 3600 \
 		-d "$SRC/build/$kernel/bench" -e "BENCH_ROUNDS=$rounds" --log "$out/$kernel.klog" -- bash ./guest "${run[@]}" </dev/null | rows "$kernel" || rc=1
-	let_idle
 done < <(plan)
 
 csv=$out/samples.csv

@@ -23,13 +23,15 @@ usage()
 	  --no-links      loads the modules, but adds no links
 	  --no-modules    loads nothing
 	  --no-build      uses the modules as they were built last
+	  --pin           keeps each CPU of a User Mode Linux on one of this machine's, with the processes born there:
+	                  for figures, where nothing else runs
 
 	In the guest: rxe_odp0 on veth0, 10.77.0.1 and fd77::1; in the namespace "peer" rxe_odp1 on veth1,
 	10.77.0.2 and fd77::2. A kernel warning, oops or hang fails the run, whatever CMD says (exit status 126 or 125).
 	TEXT
 }
 
-kernel=stable mem=4G dir='' limit=1200 log='' append='' rxe=0 links=1 modules=1 build=1 icount=0 env=()
+kernel=stable mem=4G dir='' limit=1200 log='' append='' rxe=0 links=1 modules=1 build=1 icount=0 pin=0 env=()
 needs_value() { [ $# -ge 2 ] || die "option $1 needs a value; see ./run vm --help"; }
 while [ $# -gt 0 ]; do
 	case $1 in
@@ -46,6 +48,7 @@ while [ $# -gt 0 ]; do
 	--no-modules) modules=0; shift ;;
 	--no-build) build=0; shift ;;
 	--icount) icount=1; shift ;;
+	--pin) pin=1; shift ;;
 	-h | --help) usage; exit 0 ;;
 	--) shift; break ;;
 	-*) die "unknown option '$1'; see ./run vm --help" ;;
@@ -152,6 +155,24 @@ start_uml()
 		>"$run/console.log" 2>&1 </dev/null 5>"$run/stdout" 6>"$run/stderr"
 }
 
+# Its CPUs are its first threads. Each system call of a process stops and wakes it, and waking is slow where the CPU has
+# gone idle, or the process is put on another each time.
+pin_uml()
+{
+	local pid cpu threads=()
+	while [ ${#threads[@]} -lt 2 ]; do
+		kill -0 "$guest" 2>/dev/null || return 0
+		sleep 0.1
+		! pid=$(pgrep -f "^$linux .* ODP_SHARE=$run/host ") || mapfile -t threads < <(ls -v "/proc/$pid/task")
+	done
+	threads=("${threads[@]:0:2}")
+	for cpu in $(seq 0 $(($(nproc --all) - 1))); do
+		[ ${#threads[@]} -gt 0 ] || return 0
+		# This machine may not let us use each of them.
+		! taskset -pc "$cpu" "${threads[0]}" >/dev/null 2>&1 || threads=("${threads[@]:1}")
+	done
+}
+
 write_share "$@"
 [ -x "$run/host/boot" ] || die "scripts/guest/boot is not executable"
 
@@ -168,6 +189,9 @@ uml*) start_uml & ;;
 *) start_qemu & ;;
 esac
 guest=$!
+case $kernel$pin in
+uml*1) pin_uml ;;
+esac
 rc=0
 wait "$guest" || rc=$?
 guest=''
