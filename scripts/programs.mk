@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: GPL-2.0 OR Linux-OpenIB
-# Programs for the guests: every TOP/SRC/*.c is one, with all of TOP/tests/guest/lib linked in. Run by programs.sh, in a guest tree,
-# with TOP, SRC and OUT set.
+# Programs for the guests: every TOP/SRC/*.c is one, with all of TOP/tests/guest/lib linked in, and with the parts of a larger one,
+# NAME.c, in NAME/*.c. Run by programs.sh, in a guest tree, with TOP, SRC and OUT set.
 CC ?= gcc
 CFLAGS := -std=gnu11 -O2 -g -Wall -Wextra -Wno-unused-parameter -Werror=implicit-function-declaration -D_GNU_SOURCE -pthread \
 	  -I$(TOP)/tests/guest/lib -I$(TOP)/$(SRC) -I$(TOP)/include/uapi -I$(TOP)/include
@@ -18,7 +18,14 @@ $(OUT)/lib/libguest.a: $(lib)
 	rm -f $@
 	ar rcs $@ $(lib)
 
-$(OUT)/%: $(TOP)/$(SRC)/%.c $(OUT)/lib/libguest.a
-	$(CC) $(CFLAGS) -MMD -MF $(OUT)/lib/$*.prog.d -MT $@ -o $@ $< $(OUT)/lib/libguest.a $(LIBS)
+parts = $(patsubst $(TOP)/$(SRC)/%.c,$(OUT)/parts/%.o,$(wildcard $(TOP)/$(SRC)/$1/*.c))
 
--include $(wildcard $(OUT)/lib/*.d)
+$(OUT)/parts/%.o: $(TOP)/$(SRC)/%.c
+	mkdir -p $(@D)
+	$(CC) $(CFLAGS) -MMD -c -o $@ $<
+
+.SECONDEXPANSION:
+$(OUT)/%: $(TOP)/$(SRC)/%.c $$(call parts,$$*) $(OUT)/lib/libguest.a
+	$(CC) $(CFLAGS) -MMD -MF $(OUT)/lib/$*.prog.d -MT $@ -o $@ $(filter %.c %.o %.a,$^) $(LIBS)
+
+-include $(wildcard $(OUT)/lib/*.d $(OUT)/parts/*/*.d)

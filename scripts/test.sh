@@ -66,7 +66,7 @@ chosen=$(ctest --test-dir "$SRC/build/host" -N "${choose[@]}" | sed -n 's/^ *Tes
 [ -n "$chosen" ] || die "no test matches '$pattern'; ./run test -l lists them"
 
 build_unit() { cmake --build "$SRC/build/host" -j "$(nproc)"; }
-! grep -qE '^(unit|fuzz)\.' <<<"$chosen" || step "building the unit tests" "$SRC/build/unit.log" build_unit
+! grep -qE '^(unit|fuzz)\.' <<<"$chosen" || step "building the unit tests and fuzzers" "$SRC/build/unit.log" build_unit
 
 # Kernels and trees first, with their progress on the terminal.
 for k in stable backports uml; do

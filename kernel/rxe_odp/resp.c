@@ -546,6 +546,7 @@ static void fault_lasts(struct rxo_qp *qp, u32 psn)
 {
 	struct rxo_rq *rq = &qp->rq;
 
+	lockdep_assert_held(&rq->lock);
 	rq->fault_rnr_psn = psn;
 	rq->fault_rnr = true;
 	rq->fault_rnr_stale = rq->read.active && rq->read.duplicate;

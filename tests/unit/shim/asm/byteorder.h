@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0 OR Linux-OpenIB */
-#ifndef UNIT_ASM_BYTEORDER_H
-#define UNIT_ASM_BYTEORDER_H
+#ifndef SHIM_ASM_BYTEORDER_H
+#define SHIM_ASM_BYTEORDER_H
 
 #include_next <asm/byteorder.h>
 

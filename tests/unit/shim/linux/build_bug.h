@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0 OR Linux-OpenIB */
-#ifndef UNIT_LINUX_BUILD_BUG_H
-#define UNIT_LINUX_BUILD_BUG_H
+#ifndef SHIM_LINUX_BUILD_BUG_H
+#define SHIM_LINUX_BUILD_BUG_H
 
 /* With one argument, as the kernel has it. */
 #undef static_assert

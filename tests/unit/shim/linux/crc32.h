@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0 OR Linux-OpenIB */
-#ifndef UNIT_LINUX_CRC32_H
-#define UNIT_LINUX_CRC32_H
+#ifndef SHIM_LINUX_CRC32_H
+#define SHIM_LINUX_CRC32_H
 
 #include <linux/types.h>
 

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0 OR Linux-OpenIB */
 /* As much of an skb as packet parsing looks at. */
-#ifndef UNIT_LINUX_SKBUFF_H
-#define UNIT_LINUX_SKBUFF_H
+#ifndef SHIM_LINUX_SKBUFF_H
+#define SHIM_LINUX_SKBUFF_H
 
 #include <linux/build_bug.h>
 #include <linux/types.h>

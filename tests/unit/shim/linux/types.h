@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0 OR Linux-OpenIB */
 /* The kernel's names, so that its pure sources compile in user space. */
-#ifndef UNIT_LINUX_TYPES_H
-#define UNIT_LINUX_TYPES_H
+#ifndef SHIM_LINUX_TYPES_H
+#define SHIM_LINUX_TYPES_H
 
 #include_next <linux/types.h>
 

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0 OR Linux-OpenIB */
 /* Opcodes that the table names, as numbered by IBTA 9.2.1, table 38. */
-#ifndef UNIT_RDMA_IB_PACK_H
-#define UNIT_RDMA_IB_PACK_H
+#ifndef SHIM_RDMA_IB_PACK_H
+#define SHIM_RDMA_IB_PACK_H
 
 enum {
 	IB_OPCODE_RC_SEND_FIRST = 0x00,

@@ -1,0 +1,64 @@
+// SPDX-License-Identifier: GPL-2.0 OR Linux-OpenIB
+#include "deed.h"
+#include "test.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+
+static struct {
+	const char *name;
+	unsigned long done, refused;
+	int error;
+} deeds[DEEDS] = {
+	[DONTNEED] = { .name = "MADV_DONTNEED" },
+	[UNMAPPED] = { .name = "munmap" },
+	[MOVED] = { .name = "mremap" },
+	[PROTECTED] = { .name = "mprotect and back" },
+	[READ_ONLY] = { .name = "mprotect for a while" },
+	[FREED] = { .name = "MADV_FREE" },
+	[HOLE] = { .name = "hole punched" },
+	[SECRET] = { .name = "memfd_secret" },
+	[CUT] = { .name = "truncated" },
+	[PAGED_OUT] = { .name = "MADV_PAGEOUT" },
+	[LOCAL_PAGED_OUT] = { .name = "MADV_PAGEOUT, local" },
+	[COLLAPSED] = { .name = "MADV_COLLAPSE" },
+	[SPLIT] = { .name = "MADV_(NO)HUGEPAGE" },
+	[MERGED] = { .name = "MADV_(UN)MERGEABLE" },
+	[SOFT_DIRTY] = { .name = "soft-dirty cleared" },
+	[COMPACTED] = { .name = "compaction" },
+	[FORKED] = { .name = "fork" },
+	[KILLED] = { .name = "owner killed" },
+	[EXECUTED] = { .name = "owner calls exec" },
+	[EXITED] = { .name = "owner exits" },
+};
+
+void deed_count(enum deed deed, int rc, int error)
+{
+	if (!rc) {
+		__sync_fetch_and_add(&deeds[deed].done, 1);
+		return;
+	}
+	__sync_fetch_and_add(&deeds[deed].refused, 1);
+	deeds[deed].error = error;
+}
+
+void deeds_check(void)
+{
+	unsigned int i;
+
+	for (i = 0; i < DEEDS; i++) {
+		printf("%-22s %8lu times", deeds[i].name, deeds[i].done);
+		if (deeds[i].refused)
+			printf(", refused %lu times (%s)", deeds[i].refused,
+			       strerror(deeds[i].error));
+		printf("\n");
+	}
+	for (i = 0; i < TAKES_AWAY; i++) {
+		if (i == SECRET && deeds[i].error == ENOSYS)
+			continue;
+		if (!deeds[i].done || (deeds[i].refused && i != MOVED))
+			fail_because("%s: %lu times, refused %lu times", deeds[i].name,
+				     deeds[i].done, deeds[i].refused);
+	}
+}

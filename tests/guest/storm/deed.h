@@ -1,0 +1,37 @@
+/* SPDX-License-Identifier: GPL-2.0 OR Linux-OpenIB */
+/* What was done to the memory, and how often the kernel did it or said no. */
+#ifndef STORM_DEED_H
+#define STORM_DEED_H
+
+enum deed {
+	DONTNEED,
+	UNMAPPED,
+	MOVED,
+	PROTECTED,
+	READ_ONLY,
+	FREED,
+	HOLE,
+	SECRET,
+	CUT,
+	TAKES_AWAY, /* those before it must be done */
+	PAGED_OUT = TAKES_AWAY,
+	LOCAL_PAGED_OUT,
+	COLLAPSED,
+	SPLIT,
+	MERGED,
+	SOFT_DIRTY,
+	COMPACTED,
+	FORKED,
+	KILLED,
+	EXECUTED,
+	EXITED,
+	DEEDS
+};
+
+/* Any thread. Nonzero rc: the kernel refused it with that errno. */
+void deed_count(enum deed deed, int rc, int error);
+
+/* What takes data away must have happened; of the rest, a kernel may lack some. */
+void deeds_check(void);
+
+#endif
