@@ -1,19 +1,35 @@
 // SPDX-License-Identifier: GPL-2.0 OR Linux-OpenIB
 /*
- * The owner of a region goes in the middle of its peer's traffic: it exits, is killed, or becomes another program. The
- * peer's requests end with an error, and nothing is left of the owner.
+ * The owner of a region goes in the middle of its peer's traffic: it exits, is killed, by the OOM killer too, or becomes another
+ * program. The peer's requests end with an error, and nothing is left of the owner. Where its queue pair outlives its memory,
+ * because another program or a child has the device open, each operation has the very error that it is owed.
  */
+#include "cgroup.h"
 #include "pair.h"
 
 #include <fcntl.h>
+#include <limits.h>
+#include <poll.h>
 #include <signal.h>
+#include <sys/prctl.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
-#define BYTES (256 * KIB)
-#define RECVS 8
+#define BYTES	  (256 * KIB)
+#define OOM_BYTES (64 * MIB)
+#define OOM_LIMIT "16M"
+#define RECVS	  8
+#define ENOUGH	  20
+#define IN_FLIGHT 4
 
-enum ending { EXIT, KILL, EXEC };
+enum ending {
+	EXIT,
+	KILL,
+	OOM,
+	EXEC,
+	EXEC_KEEPS, /* the device stays open in what it becomes */
+	FORK_KEEPS, /* or in a child, when it exits */
+};
 
 /* What either side must know of the other. */
 struct card {
@@ -59,84 +75,163 @@ static struct conn the_conn(void)
 	return conn;
 }
 
-/* In a child. Its memory comes and goes while it lives. */
+static size_t region_bytes(enum ending ending)
+{
+	return ending == OOM ? OOM_BYTES : BYTES;
+}
+
+static void until_closed(int fd)
+{
+	char c;
+
+	while (read(fd, &c, 1) > 0)
+		;
+}
+
+static void become_another(int from)
+{
+	/* cat ends when its peer closes the pipe. */
+	dup2(from, STDIN_FILENO);
+	execl("/bin/cat", "cat", NULL);
+	_exit(1);
+}
+
+/* In a child. Its memory comes and goes while it lives, which it does until it is told by its peer, or killed. */
 static void own(int from, int to, enum ending ending)
 {
+	struct pollfd told = { .fd = from, .events = POLLIN };
 	struct conn conn = the_conn();
-	struct rig rig;
 	struct ibv_sge sge;
+	struct rig rig;
 	struct buf buf;
 	struct end end;
 	unsigned int i;
+	char c;
 
+	if (ending == OOM && group_enter())
+		_exit(1);
 	memset(&end, 0, sizeof(end));
 	rig_open(&rig);
 	end_create(&end, &rig, &conn);
-	buf_make(&buf, rig.pd, MEM_ANON, BYTES, 8, ACCESS_ALL | IBV_ACCESS_ON_DEMAND);
+	buf_make(&buf, rig.pd, MEM_ANON, region_bytes(ending), 8,
+		 ACCESS_ALL | IBV_ACCESS_ON_DEMAND);
 	tell(to, &end, &buf);
 	connect_to(from, &end, &conn);
 	sge = buf_sge(&buf, 0, BYTES);
 	for (i = 0; i < RECVS; i++)
 		end_post_recv(&end, i, &sge, 1);
 	tell(to, &end, &buf);
-	for (i = 0; i < 20 || ending == KILL; i++) {
-		buf_forget(&buf);
-		usleep(1000);
+	while (!poll(&told, 1, 1))
+		if (ending != OOM)
+			buf_forget(&buf);
+	if (read(from, &c, 1) != 1)
+		_exit(1);
+	switch (ending) {
+	case EXEC_KEEPS:
+		fcntl(rig.ctx->cmd_fd, F_SETFD, 0);
+		fcntl(rig.ctx->async_fd, F_SETFD, 0);
+		become_another(from);
+		break;
+	case EXEC:
+		become_another(from);
+		break;
+	case FORK_KEEPS:
+		if (!fork()) {
+			close(to);
+			until_closed(from);
+		}
+		break;
+	default:
+		break;
 	}
-	if (ending == EXEC)
-		execl("/bin/sleep", "sleep", "0.3", NULL);
 	_exit(0);
 }
 
-/* Every operation, several in flight, until one fails: how. */
-static enum ibv_wc_status traffic(struct end *end, struct buf *local, const struct card *card,
-				  unsigned long *done, pid_t kill_it)
+struct peer {
+	struct pair pair; /* its own two, which work whatever becomes of the owner */
+	struct end end;	  /* connected to the owner's */
+	struct buf local;
+	struct card card;
+	size_t bytes; /* of the owner's region */
+	unsigned long asked, done;
+	unsigned int sends;
+};
+
+static void ask(struct peer *p, enum ibv_wr_opcode opcode, size_t at, size_t bytes)
 {
-	static const enum ibv_wr_opcode opcodes[] = { IBV_WR_RDMA_WRITE, IBV_WR_RDMA_READ,
-						      IBV_WR_ATOMIC_FETCH_AND_ADD, IBV_WR_SEND };
-	struct ibv_sge sge;
-	struct ibv_wc wc;
-	unsigned long i;
-	unsigned int sends = 0, in_flight = 0;
+	bool atomic = opcode == IBV_WR_ATOMIC_FETCH_AND_ADD;
+	struct ibv_sge sge = buf_sge(&p->local, 0, atomic ? 8 : bytes);
+	struct ibv_send_wr wr = wr_make(opcode, &sge, 1);
 
-	for (i = 0;; i++) {
-		enum ibv_wr_opcode opcode = opcodes[i % 4];
-		struct ibv_send_wr wr;
-
-		if (opcode == IBV_WR_SEND && sends++ >= RECVS)
-			opcode = IBV_WR_RDMA_WRITE;
-		sge = buf_sge(local, 0,
-			      opcode == IBV_WR_ATOMIC_FETCH_AND_ADD ? 8 : i * 4801 % BYTES);
-		wr = wr_make(opcode, &sge, 1);
-		if (opcode == IBV_WR_ATOMIC_FETCH_AND_ADD) {
-			wr.wr.atomic.remote_addr = card->addr;
-			wr.wr.atomic.rkey = card->rkey;
-		} else {
-			wr.wr.rdma.remote_addr = card->addr;
-			wr.wr.rdma.rkey = card->rkey;
-		}
-		end_post(end, &wr);
-		if (++in_flight < 4)
-			continue;
-		wc = cq_wait(end->scq);
-		in_flight--;
-		if (wc.status != IBV_WC_SUCCESS)
-			return wc.status;
-		if (++*done == 20 && kill_it)
-			assert_zero(kill(kill_it, SIGKILL));
+	if (atomic) {
+		wr.wr.atomic.remote_addr = p->card.addr + at;
+		wr.wr.atomic.rkey = p->card.rkey;
+	} else {
+		wr.wr.rdma.remote_addr = p->card.addr + at;
+		wr.wr.rdma.rkey = p->card.rkey;
 	}
+	end_post(&p->end, &wr);
 }
 
-static void owner_ends(enum ending ending)
+static const enum ibv_wr_opcode opcodes[] = { IBV_WR_RDMA_WRITE, IBV_WR_RDMA_READ,
+					      IBV_WR_ATOMIC_FETCH_AND_ADD, IBV_WR_SEND };
+
+/* Every operation in turn, all over the region. One receive is left over. */
+static void ask_next(struct peer *p)
 {
+	enum ibv_wr_opcode opcode = opcodes[p->asked % ARRAY_SIZE(opcodes)];
+
+	if (opcode == IBV_WR_SEND && p->sends++ >= RECVS - 1)
+		opcode = IBV_WR_RDMA_WRITE;
+	ask(p, opcode, p->asked * BYTES % p->bytes, p->asked * 4801 % BYTES);
+	p->asked++;
+}
+
+/* Several in flight, until that many have been done or one fails: how. */
+static enum ibv_wc_status traffic(struct peer *p, unsigned long enough)
+{
+	struct ibv_wc wc;
+
+	while (p->done < enough) {
+		while (p->asked < enough && p->asked - p->done < IN_FLIGHT)
+			ask_next(p);
+		wc = cq_wait(p->end.scq);
+		if (wc.status != IBV_WC_SUCCESS)
+			return wc.status;
+		p->done++;
+	}
+	return IBV_WC_SUCCESS;
+}
+
+static void assert_owed(enum ibv_wc_status status)
+{
+	/* Its memory goes first, then its queue pair. */
+	if (status != IBV_WC_RETRY_EXC_ERR && status != IBV_WC_REM_ACCESS_ERR &&
+	    status != IBV_WC_REM_OP_ERR)
+		fail_because("the peer is told \"%s\"", ibv_wc_status_str(status));
+}
+
+/* The owner's memory is gone, its queue pair is not. */
+static void assert_told_exactly(struct peer *p, enum ibv_wr_opcode opcode)
+{
+	enum ibv_wc_status owed = opcode == IBV_WR_SEND ? IBV_WC_REM_OP_ERR : IBV_WC_REM_ACCESS_ERR;
+
+	ask(p, opcode, 0, BYTES);
+	cq_expect(p->end.scq, owed);
+}
+
+static bool keeps(enum ending ending)
+{
+	return ending == EXEC_KEEPS || ending == FORK_KEEPS;
+}
+
+static void owner_ends(enum ending ending, enum ibv_wr_opcode last)
+{
+	bool killed = ending == KILL || ending == OOM;
 	struct conn conn = the_conn();
 	enum ibv_wc_status status;
-	unsigned long done = 0;
 	int up[2], down[2], how;
-	struct card card;
-	struct buf local;
-	struct pair pair;
-	struct end end;
+	struct peer p;
 	pid_t pid;
 
 	assert_zero(pipe2(up, O_CLOEXEC));
@@ -144,52 +239,120 @@ static void owner_ends(enum ending ending)
 	pid = fork();
 	assert_true(pid >= 0);
 	if (!pid) {
+		close(up[0]);
+		close(down[1]);
 		alarm(2 * BOUND_S);
 		own(down[0], up[1], ending);
 	}
-	pair_open(&pair, &conn);
-	rig_need_odp(&pair.rig, 0, 0);
-	memset(&end, 0, sizeof(end));
-	end_create(&end, &pair.rig, &conn);
-	buf_make(&local, pair.rig.pd, MEM_ANON, BYTES, 0, ACCESS_ALL);
-	connect_to(up[0], &end, &conn);
-	tell(down[1], &end, NULL);
-	assert_int_equal(read(up[0], &card, sizeof(card)), sizeof(card));
-	status = traffic(&end, &local, &card, &done, ending == KILL ? pid : 0);
-	/* Its memory goes first, then its queue pair. */
-	if (status != IBV_WC_RETRY_EXC_ERR && status != IBV_WC_REM_ACCESS_ERR &&
-	    status != IBV_WC_REM_OP_ERR)
-		fail_because("the peer is told \"%s\"", ibv_wc_status_str(status));
-	printf("after %lu requests: %s\n", done, ibv_wc_status_str(status));
-	assert_int_equal(waitpid(pid, &how, 0), pid);
+	close(up[1]);
+	close(down[0]);
+	memset(&p, 0, sizeof(p));
+	p.bytes = region_bytes(ending);
+	pair_open(&p.pair, &conn);
+	rig_need_odp(&p.pair.rig, 0, 0);
+	end_create(&p.end, &p.pair.rig, &conn);
+	buf_make(&p.local, p.pair.rig.pd, MEM_ANON, BYTES, 0, ACCESS_ALL);
+	connect_to(up[0], &p.end, &conn);
+	tell(down[1], &p.end, NULL);
+	assert_int_equal(read(up[0], &p.card, sizeof(p.card)), sizeof(p.card));
+
+	status = traffic(&p, ENOUGH);
+	if (status != IBV_WC_SUCCESS)
+		fail_because("while the owner lives: \"%s\"", ibv_wc_status_str(status));
 	if (ending == KILL)
+		assert_zero(kill(pid, SIGKILL));
+	else if (ending != OOM)
+		assert_int_equal(write(down[1], "", 1), 1);
+	if (keeps(ending)) {
+		/* Both exit and exec give up the memory before they close files. */
+		until_closed(up[0]);
+		assert_told_exactly(&p, last);
+	} else {
+		status = traffic(&p, ULONG_MAX);
+		assert_owed(status);
+		printf("after %lu requests: %s\n", p.done, ibv_wc_status_str(status));
+	}
+	if (!killed)
+		close(down[1]);
+	assert_int_equal(waitpid(pid, &how, 0), pid);
+	if (killed)
 		assert_true(WIFSIGNALED(how) && WTERMSIG(how) == SIGKILL);
 	else
 		assert_int_equal(how, 0);
+	if (killed)
+		close(down[1]);
+	if (ending == FORK_KEEPS) {
+		assert_true(waitpid(-1, &how, 0) > 0);
+		assert_int_equal(how, 0);
+	}
 	close(up[0]);
-	close(up[1]);
-	close(down[0]);
-	close(down[1]);
-	pair_assert_works(&pair);
-	end_close(&end);
-	buf_free(&local);
-	pair_close(&pair);
+	pair_assert_works(&p.pair);
+	end_close(&p.end);
+	buf_free(&p.local);
+	pair_close(&p.pair);
 }
 
 static void exits(void **state)
 {
 	(void)state;
-	owner_ends(EXIT);
+	owner_ends(EXIT, 0);
 }
 static void killed(void **state)
 {
 	(void)state;
-	owner_ends(KILL);
+	owner_ends(KILL, 0);
 }
 static void becomes_another(void **state)
 {
 	(void)state;
-	owner_ends(EXEC);
+	owner_ends(EXEC, 0);
 }
 
-TEST_MAIN(TEST(exits), TEST(killed), TEST(becomes_another))
+static void killed_for_memory(void **state)
+{
+	long kills;
+
+	(void)state;
+	group_begin();
+	assert_zero(write_text(CGROUP "/memory.max", OOM_LIMIT));
+	write_text(CGROUP "/memory.swap.max", "0");
+	kills = group_oom_kills();
+	owner_ends(OOM, 0);
+	assert_true(group_oom_kills() > kills);
+}
+
+static void each_operation(enum ending ending)
+{
+	size_t i;
+
+	for (i = 0; i < ARRAY_SIZE(opcodes); i++)
+		owner_ends(ending, opcodes[i]);
+}
+
+static void becomes_another_with_the_device(void **state)
+{
+	(void)state;
+	each_operation(EXEC_KEEPS);
+}
+
+static void leaves_the_device_to_a_child(void **state)
+{
+	(void)state;
+	/* The owner's child is to be waited for, too. */
+	assert_zero(prctl(PR_SET_CHILD_SUBREAPER, 1));
+	each_operation(FORK_KEEPS);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = { TEST(exits),
+					    TEST(killed),
+					    TEST(killed_for_memory),
+					    TEST(becomes_another),
+					    TEST(becomes_another_with_the_device),
+					    TEST(leaves_the_device_to_a_child) };
+	int rc = test_run(tests, ARRAY_SIZE(tests));
+
+	group_end();
+	return rc;
+}

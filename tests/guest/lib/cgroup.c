@@ -30,3 +30,17 @@ int group_enter(void)
 	snprintf(pid, sizeof(pid), "%d", getpid());
 	return write_text(CGROUP "/cgroup.procs", pid);
 }
+
+long group_oom_kills(void)
+{
+	FILE *f = fopen(CGROUP "/memory.events", "r");
+	char line[100];
+	long n = 0;
+
+	assert_non_null(f);
+	while (fgets(line, sizeof(line), f))
+		if (sscanf(line, "oom_kill %ld", &n) == 1)
+			break;
+	fclose(f);
+	return n;
+}

@@ -12,5 +12,7 @@ void group_begin(void);
 void group_end(void);
 /* The calling process goes there: 0 or -errno. */
 int group_enter(void);
+/* How many of it the OOM killer has taken. */
+long group_oom_kills(void);
 
 #endif
