@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0 OR Linux-OpenIB
 /*
- * A userfaultfd that never answers. The owner may be killed in the middle of the fault, may deregister, may destroy
+ * A userfaultfd that never answers, under each access of the NIC: a request's source and result, a responder's source and target, a
+ * receive buffer, an atomic's word. The owner may be killed in the middle of the fault, may deregister, may destroy
  * its QP, may simply exit: each ends promptly, and other programs' faults are served meanwhile and after. So it is
  * when the owner has more such faults than there are threads for its faults.
  */
@@ -15,31 +16,61 @@ enum ending { KILL, EXIT, DEREG, DESTROY };
 
 #define MANY 48
 
-/* In a child: starts a write into a page that never comes. */
-static void hang_there(enum op op, enum ending ending, int ready)
+/* Whose page never comes: the requester's own memory, or its peer's. */
+static const struct hang {
+	const char *name;
+	enum ibv_wr_opcode opcode;
+	bool local;
+} hangs[] = {
+	{ "target of a write", IBV_WR_RDMA_WRITE, false },
+	{ "source of a write", IBV_WR_RDMA_WRITE, true },
+	{ "source of a read", IBV_WR_RDMA_READ, false },
+	{ "target of a read", IBV_WR_RDMA_READ, true },
+	{ "receive buffer", IBV_WR_SEND, false },
+	{ "source of a send", IBV_WR_SEND, true },
+	{ "word of an atomic", IBV_WR_ATOMIC_FETCH_AND_ADD, false },
+	{ "result of an atomic", IBV_WR_ATOMIC_FETCH_AND_ADD, true },
+};
+
+/* What the requester is owed when the memory goes under its request. */
+static enum ibv_wc_status owed(const struct hang *hang)
+{
+	if (hang->local)
+		return IBV_WC_LOC_PROT_ERR;
+	return hang->opcode == IBV_WR_SEND ? IBV_WC_REM_OP_ERR : IBV_WC_REM_ACCESS_ERR;
+}
+
+/* In a child: starts what needs a page that never comes. */
+static void hang_there(const struct hang *hang, enum ending ending, int ready)
 {
 	struct conn conn = CONN;
-	struct buf from, to, *never;
+	struct buf local, remote, *never = hang->local ? &local : &remote;
+	struct ibv_sge sge, recv;
 	struct ibv_send_wr wr;
-	struct ibv_sge sge;
 	struct pair pair;
 	struct uffd uffd;
 	struct ibv_wc wc;
 	char msg[32];
 
 	pair_open(&pair, &conn);
-	buf_make(&from, pair.a.rig->pd, MEM_ANON, PAGE, 0, ACCESS_ALL | IBV_ACCESS_ON_DEMAND);
-	buf_make(&to, pair.a.rig->pd, MEM_ANON, PAGE, 0, ACCESS_ALL | IBV_ACCESS_ON_DEMAND);
-	never = op == OP_READ ? &from : &to;
+	buf_make(&local, pair.a.rig->pd, MEM_ANON, PAGE, 0, ACCESS_ALL | IBV_ACCESS_ON_DEMAND);
+	buf_make(&remote, pair.b.rig->pd, MEM_ANON, PAGE, 0, ACCESS_ALL | IBV_ACCESS_ON_DEMAND);
 	uffd_register(&uffd, never->data, PAGE);
-	sge = buf_sge(op == OP_READ ? &to : &from, 0, PAGE);
-	wr = wr_rdma(op == OP_READ ? IBV_WR_RDMA_READ : IBV_WR_RDMA_WRITE, &sge, 1,
-		     op == OP_READ ? &from : &to, 0);
+	if (hang->opcode == IBV_WR_ATOMIC_FETCH_AND_ADD) {
+		sge = buf_sge(&local, 0, sizeof(uint64_t));
+		wr = wr_atomic(hang->opcode, &sge, &remote, 0, 1, 0);
+	} else {
+		sge = buf_sge(&local, 0, PAGE);
+		wr = wr_rdma(hang->opcode, &sge, 1, &remote, 0);
+	}
+	recv = buf_sge(&remote, 0, PAGE);
+	if (hang->opcode == IBV_WR_SEND)
+		end_post_recv(&pair.b, 0, &recv, 1);
 	end_post(&pair.a, &wr);
 	/* The handler was asked: the fault is under way, and stays so. */
 	while (read(uffd.fd, msg, sizeof(msg)) != sizeof(msg))
 		usleep(1000);
-	if (ibv_poll_cq(pair.a.scq, 1, &wc))
+	if (ibv_poll_cq(pair.a.scq, 1, &wc) || ibv_poll_cq(pair.b.rcq, 1, &wc))
 		_exit(2);
 	switch (ending) {
 	case KILL:
@@ -52,6 +83,8 @@ static void hang_there(enum op op, enum ending ending, int ready)
 	case DEREG:
 		if (ibv_dereg_mr(never->mr))
 			_exit(4);
+		if (!cq_poll_bounded(pair.a.scq, &wc, BOUND_S / 2) || wc.status != owed(hang))
+			_exit(6);
 		break;
 	case DESTROY:
 		if (ibv_destroy_qp(pair.a.qp) || ibv_destroy_qp(pair.b.qp) ||
@@ -104,7 +137,8 @@ static void hang_on_many(int ready)
 	_exit(0);
 }
 
-static void ends_promptly(enum op op, enum ending ending, bool many)
+/* Without a hang: on many. */
+static void ends_promptly(const struct hang *hang, enum ending ending)
 {
 	struct conn conn = CONN;
 	struct pair pair;
@@ -117,12 +151,16 @@ static void ends_promptly(enum op op, enum ending ending, bool many)
 	assert_true(child >= 0);
 	if (!child) {
 		alarm(BOUND_S);
-		if (many)
+		if (!hang)
 			hang_on_many(ready[1]);
-		hang_there(op, ending, ready[1]);
+		hang_there(hang, ending, ready[1]);
 	}
 	close(ready[1]);
-	assert_int_equal(read(ready[0], &c, 1), 1);
+	if (read(ready[0], &c, 1) != 1) {
+		waitpid(child, &status, 0);
+		fail_because("%s, ending %d: the child's status is %#x", hang ? hang->name : "many",
+			     ending, status);
+	}
 	close(ready[0]);
 	/* Another program's faults are served while that one stands. */
 	pair_open(&pair, &conn);
@@ -165,9 +203,11 @@ static void need(void)
 
 static void run(enum ending ending)
 {
+	size_t i;
+
 	need();
-	ends_promptly(OP_WRITE, ending, false);
-	ends_promptly(OP_READ, ending, false);
+	for (i = 0; i < ARRAY_SIZE(hangs); i++)
+		ends_promptly(&hangs[i], ending);
 }
 
 static void killed(void **state)
@@ -179,7 +219,7 @@ static void killed_with_many(void **state)
 {
 	(void)state;
 	need();
-	ends_promptly(OP_WRITE, KILL, true);
+	ends_promptly(NULL, KILL);
 }
 static void exits(void **state)
 {
