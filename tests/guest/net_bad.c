@@ -16,22 +16,6 @@ static int clean_wire(void **state)
 	return 0;
 }
 
-static void atomics(struct pair *pair, struct buf *from, struct buf *to, uint64_t *sum)
-{
-	struct ibv_sge sge = buf_sge(from, 0, 8);
-	struct ibv_send_wr wr = wr_atomic(IBV_WR_ATOMIC_FETCH_AND_ADD, &sge, to, 0, 3, 0);
-	uint64_t old;
-
-	end_post(&pair->a, &wr);
-	cq_success(pair->a.scq);
-	memcpy(&old, from->data, 8);
-	/* Neither lost nor done twice. */
-	assert_int_equal(old, *sum);
-	*sum += 3;
-	memcpy(&old, to->data, 8);
-	assert_int_equal(old, *sum);
-}
-
 static void traffic(const char *options, int odp)
 {
 	struct buf from, to, counter_from, counter_to;
@@ -63,7 +47,7 @@ static void traffic(const char *options, int odp)
 			buf_forget(&to);
 		pair_move(&pair, i % OP_KINDS, &from, 0, &to, 0, bytes);
 		pattern_check(to.data, bytes, i, 0, options);
-		atomics(&pair, &counter_from, &counter_to, &sum);
+		pair_add_checked(&pair, &counter_from, &counter_to, &sum);
 	}
 	netem_end();
 	assert_int_equal(end_state(&pair.a), IBV_QPS_RTS);

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0 OR Linux-OpenIB
 /*
  * The wire is rxe's: stock rdma_rxe on one end of the veth pair, ours on the other, each asks and answers. Every
- * operation, lengths around the path MTU, both families, our end pinned and with on-demand paging, and all of
- * it again over a network that loses, corrupts and reorders packets.
+ * operation, lengths around the path MTU, both families, our end pinned and with on-demand paging, and reliable ones
+ * again over a network that loses, corrupts and reorders packets; and a page of ours that comes late.
  */
 #include "netem.h"
 #include "pair.h"
@@ -35,6 +35,9 @@ static const char tear_down[] = "LINK_NAME=mixed /odp/host/links down\n"
 				"	sleep 0.1\n"
 				"done\n"
 				"rmmod rdma_rxe && /odp/host/links reset\n";
+
+#define ATOMICS 60
+#define LATE_MS 1500
 
 static const size_t lengths[] = { 1, 6, 1023, 1024, 1025, 4096, 20011 };
 
@@ -70,6 +73,12 @@ static int open_mixed(struct pair *pair, const struct conn *conn, void **state, 
  * Memory stays registered until the queue pairs are reset: stock rxe that answers a READ once more, because its request was
  * duplicated, goes to the error state when the region has gone meanwhile.
  */
+static void reset(struct pair *pair)
+{
+	assert_zero(end_set_state(&pair->a, IBV_QPS_RESET));
+	assert_zero(end_set_state(&pair->b, IBV_QPS_RESET));
+}
+
 static void move_all(void **state, const struct conn *conn, enum asker asker)
 {
 	static struct buf from[OP_KINDS][ARRAY_SIZE(lengths)], to[OP_KINDS][ARRAY_SIZE(lengths)];
@@ -93,8 +102,7 @@ static void move_all(void **state, const struct conn *conn, enum asker asker)
 		if (op == OP_READ)
 			swap_ends(&pair);
 	}
-	assert_zero(end_set_state(&pair.a, IBV_QPS_RESET));
-	assert_zero(end_set_state(&pair.b, IBV_QPS_RESET));
+	reset(&pair);
 	for (op = 0; op < OP_KINDS; op++) {
 		for (i = 0; i < ARRAY_SIZE(lengths); i++) {
 			buf_free(&from[op][i]);
@@ -217,34 +225,129 @@ static void our_datagrams(void **state)
 	datagrams(state, OURS);
 }
 
-static void bad_wire(void **state, enum asker asker)
+static void many_atomics(void **state, const struct conn *conn, enum asker asker)
+{
+	struct buf result, target;
+	struct pair pair;
+	uint64_t sum = 0;
+	unsigned int i;
+	int odp;
+
+	odp = open_mixed(&pair, conn, state, asker);
+	if (odp)
+		rig_need_odp(&pair.peer, IBV_ODP_SUPPORT_ATOMIC, 0);
+	buf_make(&result, pair.a.rig->pd, MEM_ANON, 8, 4, ACCESS_ALL | odp_of(&pair, &pair.a, odp));
+	buf_make(&target, pair.b.rig->pd, MEM_ANON, 8, 8, ACCESS_ALL | odp_of(&pair, &pair.b, odp));
+	memcpy(target.data, &sum, sizeof(sum));
+	for (i = 0; i < ATOMICS; i++)
+		pair_add_checked(&pair, &result, &target, &sum);
+	reset(&pair);
+	buf_free(&result);
+	buf_free(&target);
+	pair_close(&pair);
+}
+
+/* 67 ms: what is lost at the end of a message is found by the timer alone. */
+static struct conn on_bad_wire(const char *options)
 {
 	struct conn conn = CONN;
 
-	/* 67 ms: what is lost at the end of a message is found by the timer alone. */
 	conn.timeout = 14;
-	if (!netem_begin("delay 1ms reorder 98% loss 1% corrupt 1% duplicate 1%"))
+	if (!netem_begin(options))
 		skip_because("this kernel has no netem");
+	return conn;
+}
+
+static void moves_bad_wire(void **state, enum asker asker)
+{
+	struct conn conn = on_bad_wire("delay 1ms reorder 98% loss 1% corrupt 1% duplicate 1%");
+
 	move_all(state, &conn, asker);
 	netem_end();
 }
 
+/* What comes twice is done once. */
+static void atomics_bad_wire(void **state, enum asker asker)
+{
+	long before = rig_counter("duplicate_request");
+	struct conn conn = on_bad_wire("loss 5% duplicate 30%");
+
+	many_atomics(state, &conn, asker);
+	netem_end();
+	assert_true(rig_counter("duplicate_request") > before);
+}
+
 static void stock_moves_bad_wire(void **state)
 {
-	bad_wire(state, STOCK);
+	moves_bad_wire(state, STOCK);
 }
 static void our_moves_bad_wire(void **state)
 {
-	bad_wire(state, OURS);
+	moves_bad_wire(state, OURS);
+}
+
+static void stock_atomics_bad_wire(void **state)
+{
+	atomics_bad_wire(state, STOCK);
+}
+static void our_atomics_bad_wire(void **state)
+{
+	atomics_bad_wire(state, OURS);
+}
+
+/* A page of ours that comes long after stock rxe's last retry would have: it is told to come back instead. */
+static void stock_waits(enum op op)
+{
+	long rnr = rig_counter("send_rnr_err");
+	struct conn conn = CONN;
+	struct buf from, to;
+	struct uffd uffd;
+	struct pair pair;
+
+	conn.wire = true;
+	conn.timeout = 14;
+	pair_open(&pair, &conn);
+	rig_need_odp(&pair.peer, 0, 0);
+	buf_make(&from, pair.a.rig->pd, MEM_ANON, 3 * PAGE, 0, ACCESS_ALL);
+	buf_make(&to, pair.b.rig->pd, MEM_ANON, 3 * PAGE, 0, ACCESS_ALL | IBV_ACCESS_ON_DEMAND);
+	uffd_register(&uffd, to.data + PAGE, PAGE);
+	uffd_serve(&uffd, 6, LATE_MS);
+	pair_move_checked(&pair, op, &from, &to, 9);
+	assert_int_equal(uffd.asked, 1);
+	assert_true(rig_counter("send_rnr_err") > rnr);
+	reset(&pair);
+	uffd_close(&uffd);
+	buf_free(&from);
+	buf_free(&to);
+	pair_close(&pair);
+}
+
+static void stock_writes_to_a_late_page(void **state)
+{
+	(void)state;
+	stock_waits(OP_WRITE);
+}
+static void stock_sends_to_a_late_page(void **state)
+{
+	(void)state;
+	stock_waits(OP_SEND);
 }
 
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		TEST_BOTH(stock_moves),		 TEST_BOTH(our_moves),
-		TEST_BOTH(stock_atomics),	 TEST_BOTH(our_atomics),
-		TEST_BOTH(stock_datagrams),	 TEST_BOTH(our_datagrams),
-		TEST_BOTH(stock_moves_bad_wire), TEST_BOTH(our_moves_bad_wire),
+		TEST_BOTH(stock_moves),
+		TEST_BOTH(our_moves),
+		TEST_BOTH(stock_atomics),
+		TEST_BOTH(our_atomics),
+		TEST_BOTH(stock_datagrams),
+		TEST_BOTH(our_datagrams),
+		TEST_BOTH(stock_moves_bad_wire),
+		TEST_BOTH(our_moves_bad_wire),
+		TEST_BOTH(stock_atomics_bad_wire),
+		TEST_BOTH(our_atomics_bad_wire),
+		TEST(stock_writes_to_a_late_page),
+		TEST(stock_sends_to_a_late_page),
 	};
 	int rc = system(set_up), status;
 	pid_t child;

@@ -396,6 +396,30 @@ void pair_move_checked_at(const char *file, int line, struct pair *pair, enum op
 	buf_check_guards_at(file, line, from);
 }
 
+static void expect_word(const char *file, int line, const struct buf *buf, uint64_t value,
+			const char *what)
+{
+	uint64_t found;
+
+	memcpy(&found, buf->data, sizeof(found));
+	if (found != value)
+		fail_at(file, line, "fetch and add: %s is %#llx, not %#llx", what,
+			(unsigned long long)found, (unsigned long long)value);
+}
+
+void pair_add_checked_at(const char *file, int line, struct pair *pair, const struct buf *result,
+			 const struct buf *target, uint64_t *sum)
+{
+	struct ibv_sge sge = buf_sge(result, 0, sizeof(*sum));
+	struct ibv_send_wr wr = wr_atomic(IBV_WR_ATOMIC_FETCH_AND_ADD, &sge, target, 0, 3, 0);
+
+	end_post_at(file, line, &pair->a, &wr);
+	cq_expect_at(file, line, pair->a.scq, IBV_WC_SUCCESS);
+	expect_word(file, line, result, *sum, "the old value");
+	*sum += 3;
+	expect_word(file, line, target, *sum, "the sum");
+}
+
 void pair_assert_works_at(const char *file, int line, struct pair *pair)
 {
 	struct buf from, to;

@@ -129,6 +129,11 @@ void pair_move_checked_at(const char *file, int line, struct pair *pair, enum op
 			  struct buf *from, struct buf *to, uint32_t seed);
 #define pair_move_checked(...) pair_move_checked_at(__FILE__, __LINE__, __VA_ARGS__)
 
+/* Adds to the first word of a buffer of b's, which is sum: done once, and a is told so in the first word of its own. */
+void pair_add_checked_at(const char *file, int line, struct pair *pair, const struct buf *result,
+			 const struct buf *target, uint64_t *sum);
+#define pair_add_checked(...) pair_add_checked_at(__FILE__, __LINE__, __VA_ARGS__)
+
 /* A write of a few bytes from a to b goes through: the pair still works. */
 void pair_assert_works_at(const char *file, int line, struct pair *pair);
 #define pair_assert_works(pair) pair_assert_works_at(__FILE__, __LINE__, pair)
