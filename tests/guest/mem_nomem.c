@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0 OR Linux-OpenIB
 /*
- * Memory that is not there, for the NIC: every allocation of every verb that creates something fails once, and the verb fails
- * with ENOMEM or works all the same; then those of faults fail at random, and every byte arrives, late.
+ * Memory that is not there, for the NIC: every allocation of every verb that creates something, or moves a QP from state to
+ * state, fails once, and the verb fails with ENOMEM or works all the same; then those of faults fail at random, and every byte arrives, late.
  *
  * rdma-odp: timeout 120
  */
@@ -11,9 +11,13 @@
 #include <unistd.h>
 
 #define TRIES 400
+/* Of an injector: more than there will be. */
+#define TIMES "100000"
 
 struct bed {
 	struct rig *rig;
+	const struct conn *conn;
+	struct end *end;
 	struct ibv_cq *cq;
 	void *memory;
 	size_t bytes;
@@ -94,6 +98,49 @@ static int ah(struct bed *bed)
 	return ah ? ibv_destroy_ah(ah) : errno;
 }
 
+static int to_init(struct bed *bed)
+{
+	return end_to_init(bed->end, bed->conn);
+}
+static int to_rtr(struct bed *bed)
+{
+	return end_to_rtr(bed->end, bed->end, bed->conn);
+}
+static int to_rts(struct bed *bed)
+{
+	return end_to_rts(bed->end, bed->conn);
+}
+static int to_reset(struct bed *bed)
+{
+	return end_set_state(bed->end, IBV_QPS_RESET);
+}
+
+/* A step that fails leaves the QP where it was, and can be made again. */
+static int states(struct bed *bed)
+{
+	static const struct {
+		enum ibv_qp_state from;
+		int (*step)(struct bed *bed);
+	} steps[] = {
+		{ IBV_QPS_RESET, to_init },
+		{ IBV_QPS_INIT, to_rtr },
+		{ IBV_QPS_RTR, to_rts },
+		{ IBV_QPS_RTS, to_reset },
+	};
+	int err, failed = 0;
+	size_t i;
+
+	for (i = 0; i < ARRAY_SIZE(steps); i++) {
+		err = steps[i].step(bed);
+		if (!err)
+			continue;
+		failed = err;
+		assert_int_equal(end_state(bed->end), steps[i].from);
+		assert_zero(steps[i].step(bed));
+	}
+	return failed;
+}
+
 static void each_allocation(struct bed *bed, int file, const char *name, int (*verb)(struct bed *))
 {
 	unsigned int nth, failed = 0, left = 0;
@@ -110,7 +157,7 @@ static void each_allocation(struct bed *bed, int file, const char *name, int (*v
 		failed += !!err;
 	}
 	printf("%s: %u allocations, %u failed it\n", name, nth - 2, failed);
-	assert_true(nth < TRIES);
+	assert_true(failed > 0 && nth < TRIES);
 }
 
 static void every_allocation_of_a_verb(void **state)
@@ -127,10 +174,12 @@ static void every_allocation_of_a_verb(void **state)
 		{ "RC QP", rc_qp },
 		{ "UD QP", ud_qp },
 		{ "AH", ah },
+		{ "states of a QP", states },
 	};
 	struct conn conn = CONN;
+	struct end end = { 0 };
 	struct rig rig;
-	struct bed bed = { .rig = &rig, .bytes = 256 * KIB };
+	struct bed bed = { .rig = &rig, .conn = &conn, .end = &end, .bytes = 256 * KIB };
 	struct pair pair;
 	size_t i;
 	int file;
@@ -143,8 +192,10 @@ static void every_allocation_of_a_verb(void **state)
 	memset(bed.memory, 1, bed.bytes);
 	bed.cq = ibv_create_cq(rig.ctx, 100, NULL, NULL, 0);
 	assert_non_null(bed.cq);
+	end_create(&end, &rig, &conn);
 	for (i = 0; i < ARRAY_SIZE(verbs); i++)
 		each_allocation(&bed, file, verbs[i].name, verbs[i].verb);
+	end_close(&end);
 	assert_zero(ibv_destroy_cq(bed.cq));
 	free(bed.memory);
 	rig_close(&rig);
@@ -154,37 +205,72 @@ static void every_allocation_of_a_verb(void **state)
 	pair_close(&pair);
 }
 
-static void allocations_of_faults(void **state)
+static long times_left(const char *injector)
 {
+	char path[64];
+
+	snprintf(path, sizeof(path), "/sys/kernel/debug/%s/times", injector);
+	return read_number(path, atol(TIMES));
+}
+
+static void faults(const char *injector, const char *percent)
+{
+	const int odp_access = ACCESS_ALL | IBV_ACCESS_ON_DEMAND;
+	struct buf from, to, result, target;
 	unsigned int threads = 0, i;
 	struct conn conn = CONN;
-	struct buf from, to;
-	long failures;
 	struct pair pair;
+	uint64_t sum = 0;
+	long failures;
 
-	(void)state;
-	failslab_begin();
 	pair_open(&pair, &conn);
-	rig_need_odp(&pair.rig, 0, 0);
-	buf_make(&from, pair.rig.pd, MEM_ANON, 256 * KIB, 0, ACCESS_ALL | IBV_ACCESS_ON_DEMAND);
-	buf_make(&to, pair.rig.pd, MEM_ANON, 256 * KIB, 64, ACCESS_ALL | IBV_ACCESS_ON_DEMAND);
-	failslab_set("times", "100000");
-	failslab_set("task-filter", "Y");
-	failslab_set("probability", "30");
+	rig_need_odp(&pair.rig, IBV_ODP_SUPPORT_ATOMIC, 0);
+	buf_make(&from, pair.rig.pd, MEM_ANON, 256 * KIB, 0, odp_access);
+	buf_make(&to, pair.rig.pd, MEM_ANON, 256 * KIB, 64, odp_access);
+	buf_make(&result, pair.rig.pd, MEM_ANON, PAGE, 0, odp_access);
+	buf_make(&target, pair.rig.pd, MEM_ANON, PAGE, 0, odp_access);
+	fail_set(injector, "times", TIMES);
+	fail_set(injector, "task-filter", "Y");
+	fail_set(injector, "probability", percent);
 	for (i = 0; i < 60; i++) {
 		threads += pick_fault_threads();
 		buf_forget(i & 1 ? &to : &from);
 		pair_move_checked(&pair, i % OP_KINDS, &from, &to, i);
+		buf_forget(i & 1 ? &target : &result);
+		if (i & 1)
+			sum = 0;
+		pair_add_checked(&pair, &result, &target, &sum);
 	}
-	failslab_set("probability", "0");
-	failslab_set("task-filter", "N");
-	failures = 100000 - read_number("/sys/kernel/debug/failslab/times", 100000);
-	failslab_set("times", "1");
+	fail_set(injector, "probability", "0");
+	fail_set(injector, "task-filter", "N");
+	failures = atol(TIMES) - times_left(injector);
+	fail_set(injector, "times", "1");
 	printf("%ld allocations of fault threads failed\n", failures);
 	assert_true(threads > 0 && failures > 0);
+	buf_free(&target);
+	buf_free(&result);
 	buf_free(&from);
 	buf_free(&to);
 	pair_close(&pair);
+}
+
+static void allocations_of_faults(void **state)
+{
+	(void)state;
+	failslab_begin();
+	faults("failslab", "30");
+}
+
+/* The memory itself, and its page tables. */
+static void pages_of_faults(void **state)
+{
+	static const char injector[] = "fail_page_alloc";
+
+	(void)state;
+	fail_begin(injector);
+	fail_set(injector, "min-order", "0");
+	fail_set(injector, "ignore-gfp-highmem", "N");
+	faults(injector, "10");
 }
 
 static int no_failures(void **state)
@@ -192,8 +278,10 @@ static int no_failures(void **state)
 	(void)state;
 	/* Of a test that failed, too; where there is no failslab there is nothing to do. */
 	write_text("/sys/kernel/debug/failslab/probability", "0");
+	write_text("/sys/kernel/debug/fail_page_alloc/probability", "0");
 	return 0;
 }
 
 TEST_MAIN({ "every_allocation_of_a_verb", every_allocation_of_a_verb, NULL, no_failures, NULL },
-	  { "allocations_of_faults", allocations_of_faults, NULL, no_failures, NULL })
+	  { "allocations_of_faults", allocations_of_faults, NULL, no_failures, NULL },
+	  { "pages_of_faults", pages_of_faults, NULL, no_failures, NULL })

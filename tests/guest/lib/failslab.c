@@ -9,22 +9,35 @@
 
 #define DEBUGFS "/sys/kernel/debug"
 
-void failslab_set(const char *name, const char *value)
+void fail_set(const char *injector, const char *name, const char *value)
 {
 	char path[128];
 
-	snprintf(path, sizeof(path), DEBUGFS "/failslab/%s", name);
+	snprintf(path, sizeof(path), DEBUGFS "/%s/%s", injector, name);
 	assert_zero(write_text(path, value));
+}
+
+void fail_begin(const char *injector)
+{
+	char path[128];
+
+	mount("none", DEBUGFS, "debugfs", 0, NULL);
+	snprintf(path, sizeof(path), DEBUGFS "/%s/probability", injector);
+	if (access(path, W_OK))
+		skip_because("no %s in this kernel", injector);
+	/* Each failure tells its call trace otherwise. */
+	fail_set(injector, "verbose", "0");
+	fail_set(injector, "ignore-gfp-wait", "N");
+}
+
+void failslab_set(const char *name, const char *value)
+{
+	fail_set("failslab", name, value);
 }
 
 void failslab_begin(void)
 {
-	mount("none", DEBUGFS, "debugfs", 0, NULL);
-	if (access(DEBUGFS "/failslab/probability", W_OK))
-		skip_because("no failslab in this kernel");
-	/* Each failure tells its call trace otherwise. */
-	failslab_set("verbose", "0");
-	failslab_set("ignore-gfp-wait", "N");
+	fail_begin("failslab");
 }
 
 int fail_nth_open(void)

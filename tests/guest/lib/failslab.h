@@ -3,7 +3,10 @@
 #ifndef TESTS_GUEST_FAILSLAB_H
 #define TESTS_GUEST_FAILSLAB_H
 
-/* Skips the test where the kernel cannot. */
+/* Of one of the kernel's injectors, such as "failslab", "fail_page_alloc"; skips the test where it has none. */
+void fail_begin(const char *injector);
+void fail_set(const char *injector, const char *name, const char *value);
+
 void failslab_begin(void);
 void failslab_set(const char *name, const char *value);
 
