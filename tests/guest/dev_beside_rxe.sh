@@ -1,8 +1,10 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0 OR Linux-OpenIB
 # Stock rdma_rxe beside us, which has the same driver_id: each has its namespace, the port of a namespace belongs to one
-# of them, neither takes the other's devices for its own, and either module may be removed first.
+# of them, neither takes the other's devices for its own, and either module may be removed first, while the netdevs of both
+# change without end.
 set -u
+churn=
 
 fail() { echo "dev_beside_rxe: $*"; exit 1; }
 present() { rdma link show | grep -q "link $1/" || ip netns exec "$2" rdma link show | grep -q "link $1/"; }
@@ -26,8 +28,51 @@ remove()
 	rmmod "$1"
 }
 
+# churn NAMESPACE: events of its netdev until it is told to end; the first round leaves a file behind.
+churn()
+{
+	local n=0 d0=(ip -n "$1" link set d0)
+
+	until [ -e "$churn/end" ]; do
+		n=$((n + 1))
+		"${d0[@]}" mtu $((n % 2 ? 1500 : 4200)) && "${d0[@]}" down && "${d0[@]}" up || return
+		"${d0[@]}" address "02:00:00:00:00:$(printf %02x $((n % 256)))" || return
+		ip -n "$1" address add 10.79.0.1/24 dev d0 && ip -n "$1" address del 10.79.0.1/24 dev d0 || return
+		touch "$churn/$1"
+	done
+	echo "$n rounds of events in $1"
+}
+
+churn_begin()
+{
+	local ns
+
+	churn=$(mktemp -d) churners=()
+	for ns in theirs ours; do
+		churn $ns &
+		churners+=($!)
+		until [ -e "$churn/$ns" ]; do
+			kill -0 $! || fail "a netdev does not change"
+			sleep 0.1
+		done
+	done
+}
+
+churn_end()
+{
+	local pid
+
+	touch "$churn/end"
+	for pid in "${churners[@]}"; do
+		wait "$pid" || fail "a netdev changes no longer"
+	done
+	rm -r "$churn"
+	churn=
+}
+
 cleanup()
 {
+	[ -z "$churn" ] || { touch "$churn/end"; wait; rm -r "$churn"; }
 	rmmod rdma_rxe
 	ip netns del theirs
 	ip netns del ours
@@ -81,15 +126,19 @@ both_up()
 }
 
 both_up
+churn_begin
 remove rxe_odp || fail "rxe_odp is not removed"
 present theirs0 theirs || fail "our module's end took theirs"
 opens theirs0 theirs
 remove rdma_rxe || fail "rdma_rxe is not removed"
+churn_end
 ip netns del theirs
 ip netns del ours
 
 both_up
+churn_begin
 remove rdma_rxe || fail "rdma_rxe is not removed first"
+churn_end
 # ib_core unregisters every device with its driver_id: ours are down, cleanly, and come again.
 present ours0 ours && fail "rdma_rxe's end should have taken ours"
 link ours0 rxe_odp ours || fail "no link after rdma_rxe's end"
