@@ -21,6 +21,7 @@ void group_end(void)
 {
 	rmdir(CGROUP);
 	umount(CGROUP_ROOT);
+	rmdir(CGROUP_ROOT);
 }
 
 int group_enter(void)
