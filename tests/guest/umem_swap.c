@@ -25,7 +25,7 @@ static void written_out_and_back(uint8_t *map)
 			sum += map[i];
 		umem_fill(fd, map, BYTES, round);
 		assert_zero(madvise(map, BYTES, MADV_PAGEOUT));
-		assert_true(swapped_kb(map) > 0);
+		assert_true(smaps_kb(map, "Swap") > 0);
 		/* By the region, which faults from swap, or by the CPU. */
 		if (round & 1)
 			umem_check(fd, map, BYTES, round);

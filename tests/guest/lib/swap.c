@@ -34,32 +34,13 @@ void swap_end(void)
 	write_text("/sys/block/zram0/reset", "1");
 }
 
-long swapped_kb(const void *addr)
-{
-	unsigned long start, end;
-	bool here = false;
-	char line[256];
-	long kb = 0;
-	FILE *smaps = fopen("/proc/self/smaps", "r");
-
-	assert_non_null(smaps);
-	while (fgets(line, sizeof(line), smaps)) {
-		if (sscanf(line, "%lx-%lx ", &start, &end) == 2)
-			here = start <= (uintptr_t)addr && (uintptr_t)addr < end;
-		else if (here && sscanf(line, "Swap: %ld kB", &kb) == 1)
-			break;
-	}
-	fclose(smaps);
-	return kb;
-}
-
 bool page_out(void *addr, size_t bytes)
 {
 	assert_zero(madvise(addr, bytes, MADV_PAGEOUT));
-	if (swapped_kb(addr))
+	if (smaps_kb(addr, "Swap"))
 		return true;
 	/* Pages that another CPU has just brought in wait in a batch of its own: this empties all batches. */
 	assert_zero(write_text("/proc/sys/vm/drop_caches", "1"));
 	assert_zero(madvise(addr, bytes, MADV_PAGEOUT));
-	return swapped_kb(addr);
+	return smaps_kb(addr, "Swap");
 }

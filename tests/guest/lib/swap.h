@@ -14,7 +14,4 @@ void swap_end(void);
 /* MADV_PAGEOUT, until some of the mapping that holds addr is swapped out; false if none goes. */
 bool page_out(void *addr, size_t bytes);
 
-/* How much of the mapping that starts at or holds addr is swapped out. */
-long swapped_kb(const void *addr);
-
 #endif

@@ -96,6 +96,28 @@ int write_text(const char *path, const char *text)
 	return rc;
 }
 
+long smaps_kb(const void *addr, const char *field)
+{
+	size_t len = strlen(field);
+	unsigned long start, end;
+	bool here = false;
+	char line[256];
+	long kb = 0;
+	FILE *smaps = fopen("/proc/self/smaps", "r");
+
+	assert_non_null(smaps);
+	while (fgets(line, sizeof(line), smaps)) {
+		if (sscanf(line, "%lx-%lx ", &start, &end) == 2)
+			here = start <= (uintptr_t)addr && (uintptr_t)addr < end;
+		else if (here && !strncmp(line, field, len) && line[len] == ':') {
+			kb = strtol(line + len + 1, NULL, 10);
+			break;
+		}
+	}
+	fclose(smaps);
+	return kb;
+}
+
 unsigned long env_number(const char *name, unsigned long fallback)
 {
 	const char *text = getenv(name);

@@ -85,6 +85,9 @@ long read_number(const char *path, long fallback);
 /* Writes text to a file: 0 or -errno. */
 int write_text(const char *path, const char *text);
 
+/* A field of /proc/self/smaps, such as "Swap", of the mapping that holds addr. */
+long smaps_kb(const void *addr, const char *field);
+
 /* An unsigned number from the environment. */
 unsigned long env_number(const char *name, unsigned long fallback);
 
