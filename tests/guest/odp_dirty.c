@@ -97,14 +97,14 @@ static void an_atomic(void **state)
 		struct ibv_sge sge = buf_sge(&local, 0, 8);
 		struct ibv_send_wr wr = wr_atomic(IBV_WR_ATOMIC_FETCH_AND_ADD, &sge, &to, 64, 3, 0);
 
-		assert_true(page_out(to.map, to.map_bytes));
+		assert_true(page_out(to.data, PAGE));
 		sum_of(&to);
 		end_post(&pair.a, &wr);
 		cq_success(pair.a.scq);
 		memcpy(&value, local.data, 8);
 		assert_true(value == 3 * i);
 	}
-	assert_true(page_out(to.map, to.map_bytes));
+	assert_true(page_out(to.data, PAGE));
 	memcpy(&value, to.data + 64, 8);
 	assert_true(value == 60);
 	buf_free(&local);

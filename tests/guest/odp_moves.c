@@ -192,7 +192,6 @@ static void must(struct scene *s, enum act act, size_t at, size_t bytes)
 static void must_not(struct scene *s, enum act act, size_t at)
 {
 	enum ibv_wc_status status;
-	struct ibv_wc wc;
 
 	memset(s->local.data, 0x66, 8);
 	status = act_on(s, act, at, 8);
@@ -203,11 +202,7 @@ static void must_not(struct scene *s, enum act act, size_t at)
 		cq_expect(s->pair.b.rcq, IBV_WC_LOC_PROT_ERR);
 	/* The answer alone is refused: the peer has added its one. */
 	assert_int_equal(s->local.data[0], act == ACT_LOCAL_ATOMIC ? 0x67 : 0x66);
-	assert_zero(end_set_state(&s->pair.a, IBV_QPS_RESET));
-	assert_zero(end_set_state(&s->pair.b, IBV_QPS_RESET));
-	while (ibv_poll_cq(s->pair.b.rcq, 1, &wc))
-		;
-	ends_connect(&s->pair.a, &s->pair.b, &s->pair.conn);
+	pair_reconnect(&s->pair);
 }
 
 static void nobody_may(struct scene *s)
@@ -456,7 +451,7 @@ static void lazily_freed(void **state)
 	assert_zero(madvise(s->part, PART_BYTES, MADV_FREE));
 	pattern_fill(s->local.data, USED, 2, 0);
 	must(s, ACT_WRITE, 0, USED);
-	assert_true(page_out(s->part, PART_BYTES));
+	assert_true(page_out(s->part, USED));
 	reads(s, 2, "written after MADV_FREE");
 	writes(s, 3, "after");
 	end(s);
@@ -472,7 +467,7 @@ static void paged_out(void **state)
 	s = begin();
 	for (seed = 1; seed <= 4; seed++) {
 		writes(s, seed, "while it is paged out over and over");
-		assert_true(page_out(s->part, PART_BYTES));
+		assert_true(page_out(s->part, USED));
 		reads(s, seed, "back from swap");
 	}
 	end(s);

@@ -149,6 +149,19 @@ void buf_forget(struct buf *buf)
 		assert_zero(madvise((void *)from, to - from, MADV_DONTNEED));
 }
 
+size_t mem_resident(void *addr, size_t bytes)
+{
+	size_t pages = (bytes + PAGE - 1) / PAGE, num = 0, i;
+	unsigned char *vec = malloc(pages);
+
+	assert_non_null(vec);
+	assert_zero(mincore(addr, bytes, vec));
+	for (i = 0; i < pages; i++)
+		num += vec[i] & 1;
+	free(vec);
+	return num;
+}
+
 struct ibv_sge buf_sge(const struct buf *buf, size_t offset, size_t bytes)
 {
 	return (struct ibv_sge){

@@ -59,6 +59,9 @@ void buf_check_guards_at(const char *file, int line, const struct buf *buf);
 /* Drops the pages between the guards, so that the next touch, whoever does it, is the first one. */
 void buf_forget(struct buf *buf);
 
+/* How many pages of a mapping are in memory: in these page tables, in the page cache, or on their way to or from swap. */
+size_t mem_resident(void *addr, size_t bytes);
+
 struct ibv_sge buf_sge(const struct buf *buf, size_t offset, size_t bytes);
 
 /* A userfaultfd over a range, with a thread that serves its missing pages. */

@@ -199,6 +199,23 @@ enum ibv_qp_state end_state(struct end *end)
 	return attr.qp_state;
 }
 
+static void drain(struct end *end)
+{
+	struct ibv_wc wc;
+
+	while (ibv_poll_cq(end->scq, 1, &wc) || ibv_poll_cq(end->rcq, 1, &wc))
+		;
+}
+
+void pair_reconnect(struct pair *pair)
+{
+	assert_zero(end_set_state(&pair->a, IBV_QPS_RESET));
+	assert_zero(end_set_state(&pair->b, IBV_QPS_RESET));
+	drain(&pair->a);
+	drain(&pair->b);
+	ends_connect(&pair->a, &pair->b, &pair->conn);
+}
+
 void end_await_state(struct end *end, enum ibv_qp_state state)
 {
 	double last = seconds() + BOUND_S;

@@ -86,6 +86,8 @@ int end_to_rts(struct end *end, const struct conn *conn);
 void ends_connect(struct end *a, struct end *b, const struct conn *conn);
 int end_set_state(struct end *end, enum ibv_qp_state state);
 enum ibv_qp_state end_state(struct end *end);
+/* Both ends afresh, after an error; what was flushed is taken off the queues. */
+void pair_reconnect(struct pair *pair);
 /* Waits until the QP is there. */
 void end_await_state(struct end *end, enum ibv_qp_state state);
 

@@ -11,7 +11,7 @@ void swap_begin(void);
 /* To be called when the program ends. */
 void swap_end(void);
 
-/* MADV_PAGEOUT, until some of the mapping that holds addr is swapped out; false if none goes. */
+/* MADV_PAGEOUT of pages that were touched; false if more than a quarter of them stays in memory. */
 bool page_out(void *addr, size_t bytes);
 
 #endif
