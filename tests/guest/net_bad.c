@@ -31,7 +31,8 @@ static void traffic(const char *options, int odp)
 		odp = IBV_ACCESS_ON_DEMAND;
 		rig_need_odp(&pair.rig, 0, 0);
 	}
-	buf_make(&from, pair.a.rig->pd, MEM_ANON, MAX_BYTES, 24, ACCESS_ALL | odp);
+	/* Shared: its bytes are still there when its pages are dropped. */
+	buf_make(&from, pair.a.rig->pd, MEM_SHARED, MAX_BYTES, 24, ACCESS_ALL | odp);
 	buf_make(&to, pair.b.rig->pd, MEM_ANON, MAX_BYTES, 40, ACCESS_ALL | odp);
 	buf_make(&counter_from, pair.a.rig->pd, MEM_ANON, 8, 0, ACCESS_ALL | odp);
 	buf_make(&counter_to, pair.b.rig->pd, MEM_ANON, 8, 0, ACCESS_ALL | odp);
@@ -43,8 +44,10 @@ static void traffic(const char *options, int odp)
 
 		pattern_fill(from.data, bytes, i, 0);
 		memset(to.data, 0, bytes);
-		if (odp && i % 3 == 0)
+		if (odp && i & 1)
 			buf_forget(&to);
+		if (odp && i & 2)
+			buf_forget(&from);
 		pair_move(&pair, i % OP_KINDS, &from, 0, &to, 0, bytes);
 		pattern_check(to.data, bytes, i, 0, options);
 		pair_add_checked(&pair, &counter_from, &counter_to, &sum);
@@ -71,8 +74,10 @@ static void loss(void **state)
 
 	(void)state;
 	both("loss 2%");
-	printf("%ld timeouts, %ld packets again\n", rig_counter("ack_timeout") - timeouts,
-	       rig_counter("retried_pkts") - retried);
+	timeouts = rig_counter("ack_timeout") - timeouts;
+	retried = rig_counter("retried_pkts") - retried;
+	printf("%ld timeouts, %ld packets again\n", timeouts, retried);
+	assert_true(rig_is_stock() || retried > 0);
 }
 
 static void reordering(void **state)
@@ -81,7 +86,9 @@ static void reordering(void **state)
 
 	(void)state;
 	both("delay 1ms reorder 75% 25%");
-	printf("%ld requests out of sequence\n", rig_counter("out_of_seq_request") - out);
+	out = rig_counter("out_of_seq_request") - out;
+	printf("%ld requests out of sequence\n", out);
+	assert_true(rig_is_stock() || out > 0);
 }
 
 static void duplication(void **state)
@@ -108,10 +115,17 @@ static void delay(void **state)
 	both("delay 3ms 1ms");
 }
 
+/* The queue is shorter than a message: the end of one is lost again and again, and only time tells. */
 static void rate(void **state)
 {
+	long timeouts = rig_counter("ack_timeout"), retried = rig_counter("retried_pkts");
+
 	(void)state;
-	both("rate 100mbit");
+	both("rate 10mbit limit 12");
+	timeouts = rig_counter("ack_timeout") - timeouts;
+	retried = rig_counter("retried_pkts") - retried;
+	printf("%ld timeouts, %ld packets again\n", timeouts, retried);
+	assert_true(rig_is_stock() || (timeouts > 0 && retried > 0));
 }
 
 /* clang-format off */

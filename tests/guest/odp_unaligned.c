@@ -3,27 +3,43 @@
  * Every operation, every path MTU, each end pinned or on-demand, at offsets and lengths around page and MTU
  * boundaries, with every byte compared and the guards too.
  *
- * One buffer serves all cases of a combination, at different places of it, so that cold and warm pages, and pages with
- * and without write permission, meet in one message. On a slow kernel the cases are thinned by a fixed stride. Atomics are done at
- * every place that they may have in a page.
+ * One buffer serves all cases of a combination, at different places of it, so that pages with and without write
+ * permission meet in one message. In half of the cases every page of on-demand memory is dropped first, the others find
+ * what those before them left. Not every case of the product is done, but every pair: any two of operation, path MTU, kinds
+ * of ends, length, offset in the source, offset in the target. Atomics are done at every place that they may have in a
+ * page.
  */
 #include "pair.h"
 
 static const size_t offsets[] = { 0, 1, 7, 8, 255, 2049, 4088, 4095 };
-static const long around[] = { 1, 255, 256, 257, 1023, 1025, 4095, 4096, 4097, 8191, 8193, 12289 };
+static const long lengths[] = { 0,    1,    255,  256,	257,  511,  512,  513,	1023, 1024, 1025,
+				2047, 2048, 2049, 4095, 4096, 4097, 8191, 8192, 8193, 12289 };
 
 #define SPAN (8 * PAGE)
+
+/* The content of shared memory is still there when its pages are dropped. */
+static void make(struct buf *buf, struct end *end, size_t bytes, bool odp)
+{
+	buf_make(buf, end->rig->pd, odp ? MEM_SHARED : MEM_ANON, bytes, 0,
+		 ACCESS_ALL | (odp ? IBV_ACCESS_ON_DEMAND : 0));
+}
+
+/* How many of the two, which are on demand, have no page now. */
+static unsigned int cool(struct buf *from, bool from_odp, struct buf *to, bool to_odp)
+{
+	if (from_odp)
+		buf_forget(from);
+	if (to_odp)
+		buf_forget(to);
+	return from_odp + to_odp;
+}
 
 static void one_case(struct pair *pair, enum op op, struct buf *from, struct buf *to,
 		     size_t from_at, size_t to_at, size_t bytes, uint32_t seed)
 {
-	char what[120];
 	size_t end = to_at + bytes;
+	char what[120];
 
-	pattern_fill(from->data + from_at, bytes, seed, 0);
-	memset(to->data + to_at, 0x11, bytes);
-	memset(to->data + to_at - 64, 0x22, 64);
-	memset(to->data + end, 0x33, 64);
 	pair_move(pair, op, from, from_at, to, to_at, bytes);
 	snprintf(what, sizeof(what), "%s, path MTU %d, from +%zu to +%zu, %zu bytes", op_name(op),
 		 128 << pair->conn.mtu, from_at, to_at, bytes);
@@ -33,31 +49,42 @@ static void one_case(struct pair *pair, enum op op, struct buf *from, struct buf
 			fail_because("%s: bytes around the target changed", what);
 }
 
-static void combination(struct pair *pair, enum op op, int from_odp, int to_odp)
+/* Returns how many faults it must have cost. */
+static unsigned int combination(struct pair *pair, enum op op, bool from_odp, bool to_odp)
 {
-	size_t stride = slow_kernel() ? 11 : 1, n = 0, o, l;
+	unsigned int number, ends = from_odp + 2 * to_odp, faults = 0, i;
+	unsigned int cases = slow_kernel() ? 9 : 2 * ARRAY_SIZE(lengths);
 	struct buf from, to;
 
-	buf_make(&from, pair->a.rig->pd, MEM_ANON, 16 * SPAN, 0, ACCESS_ALL | from_odp);
-	buf_make(&to, pair->b.rig->pd, MEM_ANON, 16 * SPAN, 0, ACCESS_ALL | to_odp);
-	for (o = 0; o < ARRAY_SIZE(offsets); o++) {
-		for (l = 0; l < ARRAY_SIZE(around); l++, n++) {
-			size_t from_at, to_at;
+	make(&from, &pair->a, 16 * SPAN, from_odp);
+	make(&to, &pair->b, 16 * SPAN, to_odp);
+	number = ((op * 5 + pair->conn.mtu - IBV_MTU_256) * 4 + ends) * cases;
+	for (i = 0; i < cases; i++, number++) {
+		/* 21 lengths and 8 offsets: all their pairs, in 168 cases. */
+		size_t bytes = lengths[number % ARRAY_SIZE(lengths)];
+		size_t from_at = i % 14 * SPAN + PAGE + offsets[number % ARRAY_SIZE(offsets)];
+		size_t to_at = i * 5 % 14 * SPAN + PAGE +
+			       offsets[(number + number / 8) % ARRAY_SIZE(offsets)];
 
-			/* Others for each combination: all are met in sum. */
-			if ((n + op + pair->conn.mtu + !!from_odp + !!to_odp) % stride)
-				continue;
-			from_at = (n % 14) * SPAN + PAGE + offsets[o];
-			to_at = (n * 5 % 14) * SPAN + PAGE + offsets[(o + l) % ARRAY_SIZE(offsets)];
-			one_case(pair, op, &from, &to, from_at, to_at, around[l], n);
+		pattern_fill(from.data + from_at, bytes, number, 0);
+		memset(to.data + to_at, 0x11, bytes);
+		memset(to.data + to_at - 64, 0x22, 64);
+		memset(to.data + to_at + bytes, 0x33, 64);
+		if (number / 5 % 2) {
+			unsigned int cold = cool(&from, from_odp, &to, to_odp);
+
+			faults += bytes ? cold : 0;
 		}
+		one_case(pair, op, &from, &to, from_at, to_at, bytes, number);
 	}
 	buf_free(&from);
 	buf_free(&to);
+	return faults;
 }
 
 static void run(enum op op)
 {
+	long faults = 0, before = rig_counter("fault_waits"), waits;
 	int mtu, ends;
 
 	for (mtu = IBV_MTU_256; mtu <= IBV_MTU_4096; mtu++) {
@@ -68,10 +95,12 @@ static void run(enum op op)
 		pair_open(&pair, &conn);
 		rig_need_odp(&pair.rig, 0, 0);
 		for (ends = 0; ends < 4; ends++)
-			combination(&pair, op, ends & 1 ? IBV_ACCESS_ON_DEMAND : 0,
-				    ends & 2 ? IBV_ACCESS_ON_DEMAND : 0);
+			faults += combination(&pair, op, ends & 1, ends & 2);
 		pair_close(&pair);
 	}
+	waits = rig_counter("fault_waits") - before;
+	if (!rig_is_stock() && waits < faults)
+		fail_because("%ld faults, where %ld times there was no page", waits, faults);
 }
 
 static void write_(void **state)
@@ -102,7 +131,7 @@ static void send_imm(void **state)
 
 /* Fetch-and-add and compare-and-swap at that place: what was there, and what is there now. */
 static void atomics_at(struct pair *pair, struct buf *local, struct buf *to, size_t local_at,
-		       size_t at)
+		       size_t at, int cold)
 {
 	struct ibv_sge sge = buf_sge(local, local_at, 8);
 	uint64_t start, old, now;
@@ -110,6 +139,7 @@ static void atomics_at(struct pair *pair, struct buf *local, struct buf *to, siz
 
 	pattern_fill(to->data + at - 8, 24, at, 0);
 	memcpy(&start, to->data + at, 8);
+	cool(local, cold & 1, to, cold & 2);
 	wr = wr_atomic(IBV_WR_ATOMIC_FETCH_AND_ADD, &sge, to, at, 5, 0);
 	end_post(&pair->a, &wr);
 	cq_success(pair->a.scq);
@@ -117,6 +147,7 @@ static void atomics_at(struct pair *pair, struct buf *local, struct buf *to, siz
 	memcpy(&now, to->data + at, 8);
 	if (old != start || now != start + 5)
 		fail_because("fetch-and-add at +%zu: %#lx, then %#lx", at, (long)old, (long)now);
+	cool(local, cold & 1, to, cold & 2);
 	wr = wr_atomic(IBV_WR_ATOMIC_CMP_AND_SWP, &sge, to, at, start + 5, ~start);
 	end_post(&pair->a, &wr);
 	cq_success(pair->a.scq);
@@ -128,29 +159,41 @@ static void atomics_at(struct pair *pair, struct buf *local, struct buf *to, siz
 	pattern_check(to->data + at + 8, 8, at, 16, "behind the atomic");
 }
 
-static void atomic(void **state)
+/* Every fifth place, the others are done with the other path MTUs. */
+static void atomics(struct pair *pair)
 {
-	size_t step = slow_kernel() ? 7 : 1, at;
-	struct conn conn = CONN;
+	size_t step = slow_kernel() ? 56 : 8, at, n;
 	struct buf local, to;
-	struct pair pair;
 	int ends;
 
-	(void)state;
-	pair_open(&pair, &conn);
-	rig_need_odp(&pair.rig, 0, 0);
 	for (ends = 0; ends < 4; ends++) {
-		buf_make(&local, pair.a.rig->pd, MEM_ANON, 4 * PAGE, 0,
-			 ACCESS_ALL | (ends & 1 ? IBV_ACCESS_ON_DEMAND : 0));
-		buf_make(&to, pair.b.rig->pd, MEM_ANON, 4 * PAGE, 0,
-			 ACCESS_ALL | (ends & 2 ? IBV_ACCESS_ON_DEMAND : 0));
+		make(&local, &pair->a, 4 * PAGE, ends & 1);
+		make(&to, &pair->b, 4 * PAGE, ends & 2);
 		/* The answer goes to any place, over the end of a page too. */
-		for (at = PAGE - 64; at < 2 * PAGE + 64; at += 8 * step)
-			atomics_at(&pair, &local, &to, PAGE - 16 + at / 8 % 31, at);
+		at = PAGE - 64 + step * (pair->conn.mtu - IBV_MTU_256);
+		for (n = 0; at < 2 * PAGE + 64; at += 5 * step, n++)
+			atomics_at(pair, &local, &to, PAGE - 16 + at / 8 % 31, at,
+				   n & 1 ? ends : 0);
 		buf_free(&local);
 		buf_free(&to);
 	}
-	pair_close(&pair);
+}
+
+static void atomic(void **state)
+{
+	int mtu;
+
+	(void)state;
+	for (mtu = IBV_MTU_256; mtu <= IBV_MTU_4096; mtu++) {
+		struct conn conn = CONN;
+		struct pair pair;
+
+		conn.mtu = mtu;
+		pair_open(&pair, &conn);
+		rig_need_odp(&pair.rig, 0, 0);
+		atomics(&pair);
+		pair_close(&pair);
+	}
 }
 
 TEST_MAIN(TEST(write_), TEST(write_imm), TEST(read_), TEST(send_), TEST(send_imm), TEST(atomic))
