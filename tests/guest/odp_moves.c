@@ -473,23 +473,9 @@ static void paged_out(void **state)
 	end(s);
 }
 
-static uint64_t pagemap_entry(const void *addr)
-{
-	int fd = open("/proc/self/pagemap", O_RDONLY | O_CLOEXEC);
-	uint64_t entry = 0;
-
-	assert_true(fd >= 0);
-	assert_int_equal(pread(fd, &entry, 8, (uintptr_t)addr / PAGE * 8), 8);
-	close(fd);
-	return entry;
-}
-
-#define PFN_MASK   ((1ULL << 55) - 1)
-#define SOFT_DIRTY (1ULL << 55)
-
 static uint64_t pfn_of(const void *addr)
 {
-	return pagemap_entry(addr) & PFN_MASK;
+	return pagemap_entry(addr) & PAGEMAP_PFN;
 }
 
 static bool part_is_huge(struct scene *s)
@@ -667,17 +653,17 @@ static void soft_dirty(void **state)
 	s = begin();
 	madvise(s->part, PART_BYTES, MADV_NOHUGEPAGE);
 	writes(s, 1, "before");
-	if (!(pagemap_entry(s->part) & SOFT_DIRTY)) {
+	if (!(pagemap_entry(s->part) & PAGEMAP_SOFT_DIRTY)) {
 		end(s);
 		skip_because("no soft-dirty bits");
 	}
 	assert_zero(write_text("/proc/self/clear_refs", "4"));
-	assert_false(pagemap_entry(s->part + PAGE) & SOFT_DIRTY);
+	assert_false(pagemap_entry(s->part + PAGE) & PAGEMAP_SOFT_DIRTY);
 	reads(s, 1, "after clearing");
-	assert_false(pagemap_entry(s->part + PAGE) & SOFT_DIRTY);
+	assert_false(pagemap_entry(s->part + PAGE) & PAGEMAP_SOFT_DIRTY);
 	must(s, ACT_WRITE, PAGE, 8);
-	assert_true(pagemap_entry(s->part + PAGE) & SOFT_DIRTY);
-	assert_false(pagemap_entry(s->part + 2 * PAGE) & SOFT_DIRTY);
+	assert_true(pagemap_entry(s->part + PAGE) & PAGEMAP_SOFT_DIRTY);
+	assert_false(pagemap_entry(s->part + 2 * PAGE) & PAGEMAP_SOFT_DIRTY);
 	writes(s, 2, "after");
 	end(s);
 }

@@ -162,6 +162,17 @@ size_t mem_resident(void *addr, size_t bytes)
 	return num;
 }
 
+uint64_t pagemap_entry(const void *addr)
+{
+	int fd = open("/proc/self/pagemap", O_RDONLY | O_CLOEXEC);
+	uint64_t entry = 0;
+
+	assert_true(fd >= 0);
+	assert_int_equal(pread(fd, &entry, 8, (uintptr_t)addr / PAGE * 8), 8);
+	close(fd);
+	return entry;
+}
+
 struct ibv_sge buf_sge(const struct buf *buf, size_t offset, size_t bytes)
 {
 	return (struct ibv_sge){

@@ -62,6 +62,13 @@ void buf_forget(struct buf *buf);
 /* How many pages of a mapping are in memory: in these page tables, in the page cache, or on their way to or from swap. */
 size_t mem_resident(void *addr, size_t bytes);
 
+/* What /proc/self/pagemap says of the page that holds addr. */
+#define PAGEMAP_PFN	   ((1ULL << 55) - 1)
+#define PAGEMAP_SOFT_DIRTY (1ULL << 55)
+#define PAGEMAP_PRESENT	   (1ULL << 63)
+
+uint64_t pagemap_entry(const void *addr);
+
 struct ibv_sge buf_sge(const struct buf *buf, size_t offset, size_t bytes);
 
 /* A userfaultfd over a range, with a thread that serves its missing pages. */
