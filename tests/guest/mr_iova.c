@@ -18,7 +18,7 @@ static void make_at(struct buf *buf, struct ibv_pd *pd, enum mem kind, size_t by
 	assert_non_null(buf->mr);
 }
 
-/* A scatter/gather entry, and what a work request says of remote memory, at an address of the caller's choice. */
+/* Local memory, and the remote memory of a work request, at an address of the caller's choice. */
 static struct ibv_sge sge_at(const struct buf *buf, uint64_t addr, size_t bytes)
 {
 	return (struct ibv_sge){ addr, bytes, buf->mr->lkey };

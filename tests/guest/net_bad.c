@@ -115,7 +115,7 @@ static void delay(void **state)
 	both("delay 3ms 1ms");
 }
 
-/* The queue is shorter than a message: the end of one is lost again and again, and only time tells. */
+/* The queue is shorter than a message: the end of one is lost each time, and only time tells. */
 static void rate(void **state)
 {
 	long timeouts = rig_counter("ack_timeout"), retried = rig_counter("retried_pkts");

@@ -114,7 +114,10 @@ static void *sync_over_and_over(void *arg)
 	return NULL;
 }
 
-/* Writing back takes the right to write from the pages, in the middle of what peers write into them: nothing is lost by it. */
+/*
+ * Writing back takes the right to write from the pages, in the middle of what peers write into them:
+ * nothing is lost by it.
+ */
 static void written_while_it_is_synced(void **state)
 {
 	static const enum op ops[] = { OP_WRITE, OP_SEND, OP_READ };
@@ -194,7 +197,10 @@ static const struct use {
 
 #define PIECE (64 * KIB)
 
-/* True if it was done, with the right bytes as far as they stay; false if it was refused, as it may be where they do not. */
+/*
+ * True if it was done, with the right bytes as far as they stay; false if it was refused, as it may
+ * be where they do not.
+ */
 static bool is_done(struct pair *pair, const struct use *use, struct buf *file, struct buf *other,
 		    bool stays, uint32_t seed)
 {

@@ -24,8 +24,8 @@
 #define USED	   (100 * KIB) /* as much of it is looked at */
 
 /*
- * What a peer does to the region, and what its owner does with it as the requester: an atomic adds one to the first eight
- * bytes, or puts there what was at the peer.
+ * What a peer does to the region, and what its owner does with it as the requester: an atomic adds
+ * one to the first eight bytes, or puts there what was at the peer.
  */
 enum act {
 	ACT_WRITE,
@@ -230,7 +230,7 @@ static void fetch(struct scene *s, enum act act, size_t bytes)
 	must(s, act, 0, bytes);
 }
 
-/* By a peer and from here; the first of the two, which may find no page, is another one each time. */
+/* By a peer and from here; which of them is first, and may find no page, depends on the seed. */
 static void reads(struct scene *s, uint32_t seed, const char *what)
 {
 	int i;
@@ -242,8 +242,8 @@ static void reads(struct scene *s, uint32_t seed, const char *what)
 }
 
 /*
- * Everything that writes, with another first each time: the process sees it, and so does the peer, with one added to it and
- * what was there put back.
+ * Everything that writes; which is first depends on the seed: the process sees it, and so does the
+ * peer, with one added to it and what was there put back.
  */
 static void writes(struct scene *s, uint32_t seed, const char *what)
 {
@@ -342,7 +342,7 @@ static void mprotect_and_back(void **state)
 	end(s);
 }
 
-/* It sees that pattern; when it is asked, it writes another, which nobody else sees, and which stays. */
+/* It sees that pattern; when asked, it writes another, which nobody else sees, and which stays. */
 static int child(struct scene *s, uint32_t seed, int fd)
 {
 	char c;
@@ -593,7 +593,10 @@ static void merged_by_ksm(void **state)
 	end(s);
 }
 
-/* Pages with holes between them, the region's among them: compaction has something to do. How many of the region's moved. */
+/*
+ * Pages with holes between them, the region's among them: compaction has something to do. Returns how
+ * many of the region's moved.
+ */
 static unsigned int compact(struct scene *s, uint32_t seed)
 {
 	uint64_t pfns[USED / PAGE];

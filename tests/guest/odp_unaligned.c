@@ -3,11 +3,11 @@
  * Every operation, every path MTU, each end pinned or on-demand, at offsets and lengths around page and MTU
  * boundaries, with every byte compared and the guards too.
  *
- * One buffer serves all cases of a combination, at different places of it, so that pages with and without write
- * permission meet in one message. In half of the cases every page of on-demand memory is dropped first, the others find
- * what those before them left. Not every case of the product is done, but every pair: any two of operation, path MTU, kinds
- * of ends, length, offset in the source, offset in the target. Atomics are done at every place that they may have in a
- * page.
+ * One buffer serves all cases of a combination, at different places of it, so that pages with and
+ * without write permission meet in one message. In half of the cases every page of on-demand memory
+ * is dropped first, the others find what those before them left. Not every case of the product is
+ * done, but every pair: any two of operation, path MTU, kinds of ends, length, offset in the source,
+ * offset in the target. Atomics are done at every place that they may have in a page.
  */
 #include "pair.h"
 

@@ -59,7 +59,7 @@ void buf_check_guards_at(const char *file, int line, const struct buf *buf);
 /* Drops the pages between the guards, so that the next touch, whoever does it, is the first one. */
 void buf_forget(struct buf *buf);
 
-/* How many pages of a mapping are in memory: in these page tables, in the page cache, or on their way to or from swap. */
+/* How many pages of a mapping are in memory: mapped here, in the page cache, or beside swap. */
 size_t mem_resident(void *addr, size_t bytes);
 
 /* What /proc/self/pagemap says of the page that holds addr. */

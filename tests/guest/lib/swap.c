@@ -39,8 +39,8 @@ bool page_out(void *addr, size_t bytes)
 	assert_zero(madvise(addr, bytes, MADV_PAGEOUT));
 	if (mem_resident(addr, bytes)) {
 		/*
-		 * Pages that another CPU has just brought in wait in a batch of its own, whose reference keeps them:
-		 * this empties all batches.
+		 * Pages that another CPU has just brought in wait in a batch of its own, whose
+		 * reference keeps them: this empties all batches.
 		 */
 		assert_zero(write_text("/proc/sys/vm/drop_caches", "1"));
 		assert_zero(madvise(addr, bytes, MADV_PAGEOUT));
