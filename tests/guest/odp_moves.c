@@ -633,16 +633,16 @@ static void migrated(void **state)
 	struct scene *s;
 
 	(void)state;
-	if (write_text("/proc/sys/vm/compact_memory", "1"))
+	if (access("/proc/sys/vm/compact_memory", W_OK))
 		skip_because("no compaction");
 	s = begin();
 	madvise(s->part, PART_BYTES, MADV_NOHUGEPAGE);
 	/* Where the pages lie is the kernel's choice: they may be where compaction wants them. */
-	for (tries = 0; !moved && tries < 10; tries++)
-		moved = compact(s, tries);
+	for (tries = 0; moved < USED / PAGE / 2 && tries < 10; tries++)
+		moved += compact(s, tries);
 	writes(s, tries, "after");
 	end(s);
-	printf("%u of %lu pages moved, at attempt %u\n", moved, USED / PAGE, tries);
+	printf("%u pages moved in %u attempts with %lu each\n", moved, tries, USED / PAGE);
 	if (!moved)
 		fail_because("compaction moved none of the pages");
 }
