@@ -8,13 +8,19 @@
 #include "pair.h"
 #include "random.h"
 
+#include <rdma/ib_user_ioctl_cmds.h>
+#include <rdma/ib_user_ioctl_verbs.h>
 #include <rdma/ib_user_verbs.h>
 #include <rdma/rdma_user_ioctl_cmds.h>
+#include <rdma/rdma_user_rxe.h>
 #include <sys/ioctl.h>
 #include <sys/mman.h>
 #include <unistd.h>
 
-#define KEEP 16
+#define KEEP	   16
+#define HANDLES	   4
+#define SHAPES	   14
+#define PATIENCE_S 30
 
 /* What lives, of each kind; one is destroyed to make room. */
 struct zoo {
@@ -26,12 +32,13 @@ struct zoo {
 	struct ibv_qp *qps[KEEP];
 	struct ibv_ah *ahs[KEEP];
 	uint8_t *memory;
-	unsigned long tried, worked;
+	/* Where ioctls made by hand go, what they have made there of each kind, and how many of each shape worked. */
+	struct ibv_context *wild;
+	uint32_t handles[UVERBS_OBJECT_MR + 1][HANDLES];
+	unsigned long ioctls[SHAPES];
 };
 
 #define MEMORY (4 * MIB)
-
-typedef void (*call_fn)(struct zoo *z);
 
 static uint32_t some_u32(struct rnd *r)
 {
@@ -58,7 +65,13 @@ static uint32_t some_size(struct rnd *r)
 	return value > 4096 && value <= 1U << 20 ? 4096 : value;
 }
 
-static void reg_mr(struct zoo *z)
+/* The same, mostly plausible: for what takes several of them. */
+static uint32_t some_count(struct rnd *r)
+{
+	return rnd_one_in(r, 4) ? some_size(r) : 1 + rnd_below(r, 16);
+}
+
+static bool reg_mr(struct zoo *z)
 {
 	struct rnd *r = &z->rnd;
 	struct ibv_mr **mr = &z->mrs[rnd_below(r, KEEP)];
@@ -71,52 +84,52 @@ static void reg_mr(struct zoo *z)
 		fail_because("ibv_dereg_mr: errno %d", errno);
 	*mr = rnd_one_in(r, 3) ? ibv_reg_mr_iova(z->rig.pd, at, bytes, rnd_next(r), access) :
 				 ibv_reg_mr(z->rig.pd, at, bytes, access);
-	z->worked += !!*mr;
+	return *mr;
 }
 
-static void create_cq(struct zoo *z)
+static bool create_cq(struct zoo *z)
 {
 	struct ibv_cq **cq = &z->cqs[1 + rnd_below(&z->rnd, KEEP - 1)];
 
 	/* A QP may use it still. */
 	if (*cq && ibv_destroy_cq(*cq))
-		return;
+		return false;
 	*cq = ibv_create_cq(z->rig.ctx, some_size(&z->rnd), NULL, NULL,
 			    rnd_one_in(&z->rnd, 4) ? (int)some_u32(&z->rnd) : 0);
-	z->worked += !!*cq;
+	return *cq;
 }
 
-static void resize_cq(struct zoo *z)
+static bool resize_cq(struct zoo *z)
 {
 	struct ibv_cq *cq = z->cqs[rnd_below(&z->rnd, KEEP)];
 
-	z->worked += cq && !ibv_resize_cq(cq, some_size(&z->rnd));
+	return cq && !ibv_resize_cq(cq, some_size(&z->rnd));
 }
 
-static void create_srq(struct zoo *z)
+static bool create_srq(struct zoo *z)
 {
 	struct ibv_srq **srq = &z->srqs[rnd_below(&z->rnd, KEEP)];
-	struct ibv_srq_init_attr init = { .attr = { .max_wr = some_size(&z->rnd),
-						    .max_sge = some_u32(&z->rnd),
-						    .srq_limit = some_u32(&z->rnd) } };
+	struct ibv_srq_init_attr init = { .attr = { .max_wr = some_count(&z->rnd),
+						    .max_sge = some_count(&z->rnd),
+						    .srq_limit = some_count(&z->rnd) } };
 
 	if (*srq && ibv_destroy_srq(*srq))
-		return;
+		return false;
 	*srq = ibv_create_srq(z->rig.pd, &init);
-	z->worked += !!*srq;
+	return *srq;
 }
 
-static void modify_srq(struct zoo *z)
+static bool modify_srq(struct zoo *z)
 {
 	struct ibv_srq *srq = z->srqs[rnd_below(&z->rnd, KEEP)];
-	struct ibv_srq_attr attr = { .max_wr = some_size(&z->rnd),
-				     .max_sge = some_u32(&z->rnd),
-				     .srq_limit = some_u32(&z->rnd) };
+	struct ibv_srq_attr attr = { .max_wr = some_count(&z->rnd),
+				     .max_sge = some_count(&z->rnd),
+				     .srq_limit = some_count(&z->rnd) };
 
-	z->worked += srq && !ibv_modify_srq(srq, &attr, rnd_next(&z->rnd) & 7);
+	return srq && !ibv_modify_srq(srq, &attr, rnd_next(&z->rnd) & 7);
 }
 
-static void create_qp(struct zoo *z)
+static bool create_qp(struct zoo *z)
 {
 	struct rnd *r = &z->rnd;
 	struct ibv_qp **qp = &z->qps[rnd_below(r, KEEP)];
@@ -129,14 +142,14 @@ static void create_qp(struct zoo *z)
 		.recv_cq = z->cqs[0],
 		.srq = rnd_one_in(r, 3) ? z->srqs[rnd_below(r, KEEP)] : NULL,
 		.sq_sig_all = rnd_one_in(r, 2),
-		.cap = { some_size(r), some_size(r), rnd_below(r, 40), rnd_below(r, 40),
+		.cap = { some_count(r), some_count(r), rnd_below(r, 40), rnd_below(r, 40),
 			 rnd_one_in(r, 2) ? some_u32(r) : rnd_below(r, 500) },
 	};
 
 	if (*qp && ibv_destroy_qp(*qp))
 		fail_because("ibv_destroy_qp: errno %d", errno);
 	*qp = ibv_create_qp(z->rig.pd, &init);
-	z->worked += !!*qp;
+	return *qp;
 }
 
 static struct ibv_ah_attr some_ah(struct zoo *z)
@@ -154,7 +167,7 @@ static struct ibv_ah_attr some_ah(struct zoo *z)
 	return attr;
 }
 
-static void create_ah(struct zoo *z)
+static bool create_ah(struct zoo *z)
 {
 	struct ibv_ah **ah = &z->ahs[rnd_below(&z->rnd, KEEP)];
 	struct ibv_ah_attr attr = some_ah(z);
@@ -162,33 +175,50 @@ static void create_ah(struct zoo *z)
 	if (*ah && ibv_destroy_ah(*ah))
 		fail_because("ibv_destroy_ah: errno %d", errno);
 	*ah = ibv_create_ah(z->rig.pd, &attr);
-	z->worked += !!*ah;
+	return *ah;
 }
 
-static void modify_qp(struct zoo *z)
+static const struct qp_step {
+	enum ibv_qp_state to;
+	int mask;
+} qp_steps[] = {
+	{ IBV_QPS_INIT, IBV_QP_STATE | IBV_QP_PKEY_INDEX | IBV_QP_PORT | IBV_QP_ACCESS_FLAGS },
+	{ IBV_QPS_INIT, IBV_QP_STATE | IBV_QP_PKEY_INDEX | IBV_QP_PORT | IBV_QP_QKEY },
+	{ IBV_QPS_RTR, IBV_QP_STATE | IBV_QP_AV | IBV_QP_PATH_MTU | IBV_QP_DEST_QPN |
+			       IBV_QP_RQ_PSN | IBV_QP_MAX_DEST_RD_ATOMIC | IBV_QP_MIN_RNR_TIMER },
+	{ IBV_QPS_RTS, IBV_QP_STATE | IBV_QP_TIMEOUT | IBV_QP_RETRY_CNT | IBV_QP_RNR_RETRY |
+			       IBV_QP_SQ_PSN | IBV_QP_MAX_QP_RD_ATOMIC },
+	{ IBV_QPS_RTS, IBV_QP_STATE | IBV_QP_SQ_PSN },
+	{ IBV_QPS_RTR, IBV_QP_STATE },
+	{ IBV_QPS_ERR, IBV_QP_STATE },
+};
+
+/* What an RC QP takes next, or anything. */
+static const struct qp_step *some_step(struct rnd *r, const struct ibv_qp *qp)
 {
-	static const int masks[] = {
-		IBV_QP_STATE | IBV_QP_PKEY_INDEX | IBV_QP_PORT | IBV_QP_ACCESS_FLAGS,
-		IBV_QP_STATE | IBV_QP_PKEY_INDEX | IBV_QP_PORT | IBV_QP_QKEY,
-		IBV_QP_STATE | IBV_QP_AV | IBV_QP_PATH_MTU | IBV_QP_DEST_QPN | IBV_QP_RQ_PSN |
-			IBV_QP_MAX_DEST_RD_ATOMIC | IBV_QP_MIN_RNR_TIMER,
-		IBV_QP_STATE | IBV_QP_TIMEOUT | IBV_QP_RETRY_CNT | IBV_QP_RNR_RETRY |
-			IBV_QP_SQ_PSN | IBV_QP_MAX_QP_RD_ATOMIC,
-		IBV_QP_STATE | IBV_QP_SQ_PSN,
-		IBV_QP_STATE,
-	};
+	if (rnd_one_in(r, 4) || qp->qp_type != IBV_QPT_RC)
+		return &qp_steps[rnd_below(r, ARRAY_SIZE(qp_steps))];
+	return &qp_steps[qp->state == IBV_QPS_RESET ? 0 : qp->state == IBV_QPS_INIT ? 2 : 3];
+}
+
+static bool modify_qp(struct zoo *z)
+{
 	struct rnd *r = &z->rnd;
 	struct ibv_qp *qp = z->qps[rnd_below(r, KEEP)];
+	const struct qp_step *step;
 	struct ibv_qp_attr attr;
-	int mask = rnd_one_in(r, 5) ? (int)rnd_next(r) : masks[rnd_below(r, ARRAY_SIZE(masks))];
 
+	if (!qp)
+		return false;
+	step = some_step(r, qp);
 	rnd_fill(r, &attr, sizeof(attr));
 	if (!rnd_one_in(r, 4)) {
-		attr.qp_state = rnd_below(r, 8);
+		attr.qp_state = rnd_one_in(r, 4) ? rnd_below(r, 8) : step->to;
 		attr.port_num = 1;
 		attr.pkey_index = 0;
 		attr.path_mtu = rnd_below(r, 7);
 		attr.ah_attr = some_ah(z);
+		attr.dest_qp_num &= 0xffffff;
 		attr.timeout &= 31;
 		attr.retry_cnt &= 7;
 		attr.rnr_retry &= 7;
@@ -196,10 +226,10 @@ static void modify_qp(struct zoo *z)
 		attr.max_rd_atomic &= 15;
 		attr.max_dest_rd_atomic &= 15;
 	}
-	z->worked += qp && !ibv_modify_qp(qp, &attr, mask);
+	return !ibv_modify_qp(qp, &attr, rnd_one_in(r, 5) ? (int)rnd_next(r) : step->mask);
 }
 
-static void post(struct zoo *z)
+static bool post(struct zoo *z)
 {
 	struct rnd *r = &z->rnd;
 	struct ibv_qp *qp = z->qps[rnd_below(r, KEEP)];
@@ -212,29 +242,38 @@ static void post(struct zoo *z)
 			   *bad;
 
 	if (!qp || qp->qp_type != IBV_QPT_RC)
-		return;
+		return false;
 	wr.wr.rdma.remote_addr = rnd_next(r);
 	wr.wr.rdma.rkey = rnd_next(r);
-	z->worked += !ibv_post_send(qp, &wr, &bad);
+	return !ibv_post_send(qp, &wr, &bad);
 }
 
-/* Queues that are not ours, or no longer there, or larger than they are. */
-static void map(struct zoo *z)
+/* What the driver says of an object that an ioctl has made: where its first queue is to be mapped, and more. */
+static union {
+	struct mminfo queue;
+	uint8_t bytes[64];
+} driver_answer;
+
+/* A queue, or what is not ours, or no longer there, or larger than it is. */
+static bool map(struct zoo *z)
 {
 	struct rnd *r = &z->rnd;
-	size_t bytes = PAGE * (1 + rnd_below(r, 64));
-	uint64_t at = rnd_one_in(r, 2) ? rnd_below(r, 4096) * PAGE : rnd_next(r) & ~(PAGE - 1);
+	bool real = !rnd_one_in(r, 3);
+	size_t bytes = real ? driver_answer.queue.size : PAGE * (1 + rnd_below(r, 64));
+	uint64_t at = real	       ? driver_answer.queue.offset :
+		      rnd_one_in(r, 2) ? rnd_below(r, 4096) * PAGE :
+					 rnd_next(r) & ~(PAGE - 1);
 	void *p = mmap(NULL, bytes, rnd_next(r) & 7, rnd_one_in(r, 4) ? MAP_PRIVATE : MAP_SHARED,
-		       z->rig.ctx->cmd_fd, at);
+		       (real ? z->wild : z->rig.ctx)->cmd_fd, at);
 
-	if (p != MAP_FAILED) {
-		z->worked++;
-		munmap(p, bytes);
-	}
+	return p != MAP_FAILED && !munmap(p, bytes);
 }
 
+/* As large as an attribute of an ioctl can say that it is. */
+static uint8_t answer[65536];
+
 /* A command of any kind with any content; those that end things may end what z holds, so they are left out. */
-static void command(struct zoo *z)
+static bool command(struct zoo *z)
 {
 	static const uint8_t harmless[] = {
 		IB_USER_VERBS_CMD_QUERY_DEVICE,	 IB_USER_VERBS_CMD_QUERY_PORT,
@@ -253,7 +292,6 @@ static void command(struct zoo *z)
 		struct ib_uverbs_cmd_hdr hdr;
 		uint32_t words[60];
 	} call;
-	static uint32_t answer[256];
 	size_t words = rnd_below(&z->rnd, ARRAY_SIZE(call.words) + 1), i;
 	uint64_t to = (uintptr_t)answer;
 
@@ -264,37 +302,297 @@ static void command(struct zoo *z)
 	call.hdr.command = harmless[rnd_below(&z->rnd, sizeof(harmless))];
 	call.hdr.in_words = sizeof(call.hdr) / 4 + words;
 	call.hdr.out_words = rnd_one_in(&z->rnd, 3) ? rnd_below(&z->rnd, 256) : 64;
-	z->worked += write(z->rig.ctx->cmd_fd, &call, 4 * call.hdr.in_words) > 0;
+	return write(z->rig.ctx->cmd_fd, &call, 4 * call.hdr.in_words) > 0;
 }
 
-static void ioctl_command(struct zoo *z)
-{
-	struct {
-		struct ib_uverbs_ioctl_hdr hdr;
-		struct ib_uverbs_attr attrs[8];
-	} call;
-	size_t i, n = rnd_below(&z->rnd, 9);
-	uint16_t object = rnd_below(&z->rnd, 24), method = rnd_below(&z->rnd, 12);
+/* What an attribute of an ioctl holds. */
+enum attr_kind {
+	ATTR_NEW,    /* the handle of an object that is made */
+	ATTR_HANDLE, /* value is the kind of object */
+	ATTR_NUMBER,
+	ATTR_CONST, /* value */
+	ATTR_IN,    /* of the ioctl's own bytes */
+	ATTR_OUT,
+	ATTR_DRIVER_OUT,
+};
 
-	/* By custom the second method of an object is the one that destroys it: what z holds must stay. */
-	if (method == 1)
-		return;
-	rnd_fill(&z->rnd, &call, sizeof(call));
-	call.hdr.length = sizeof(call.hdr) + n * sizeof(call.attrs[0]);
-	call.hdr.object_id = object;
-	call.hdr.method_id = method;
-	call.hdr.num_attrs = n;
-	call.hdr.reserved1 = 0;
-	call.hdr.reserved2 = 0;
-	for (i = 0; i < n; i++) {
-		call.attrs[i].attr_id = rnd_below(&z->rnd, 16);
-		call.attrs[i].len = rnd_below(&z->rnd, 64);
-		call.attrs[i].flags = rnd_below(&z->rnd, 2);
-		call.attrs[i].attr_data.reserved = 0;
-		if (rnd_one_in(&z->rnd, 2))
-			call.attrs[i].data = some_u32(&z->rnd);
+struct attr_shape {
+	uint16_t id;
+	uint8_t kind, len;
+	uint32_t value;
+};
+
+#define MAX_ATTRS 12
+
+/* clang-format knows no macro that is an initialiser. */
+/* clang-format off */
+#define NEW(id)		  { UVERBS_ATTR_##id, ATTR_NEW, 0, 0 }
+#define HANDLE(id, of)	  { UVERBS_ATTR_##id, ATTR_HANDLE, 0, UVERBS_OBJECT_##of }
+#define NUMBER(id, len)	  { UVERBS_ATTR_##id, ATTR_NUMBER, len, 0 }
+#define CONST(id, value)  { UVERBS_ATTR_##id, ATTR_CONST, 8, value }
+#define IN(id, len)	  { UVERBS_ATTR_##id, ATTR_IN, len, 0 }
+#define OUT(id, len)	  { UVERBS_ATTR_##id, ATTR_OUT, len, 0 }
+#define DRIVER_OUT	  { UVERBS_ATTR_UHW_OUT, ATTR_DRIVER_OUT, sizeof(driver_answer), 0 }
+#define METHOD(of, which) #which, UVERBS_OBJECT_##of, UVERBS_METHOD_##which
+/* clang-format on */
+
+/* Ioctls as they should be. */
+static const struct ioctl_shape {
+	const char *name;
+	uint16_t object, method;
+	uint16_t makes; /* by a command in an ioctl: the answer begins with the handle */
+	struct attr_shape attrs[MAX_ATTRS];
+	uint8_t nr;
+} shapes[SHAPES] = {
+	{ METHOD(DEVICE, QUERY_PORT),
+	  0,
+	  { CONST(QUERY_PORT_PORT_NUM, 1), OUT(QUERY_PORT_RESP, 64) },
+	  2 },
+	{ METHOD(DEVICE, INFO_HANDLES),
+	  0,
+	  { CONST(INFO_OBJECT_ID, UVERBS_OBJECT_CQ), OUT(INFO_TOTAL_HANDLES, 4),
+	    OUT(INFO_HANDLES_LIST, 64) },
+	  3 },
+	{ METHOD(DEVICE, QUERY_GID_TABLE),
+	  0,
+	  { CONST(QUERY_GID_TABLE_ENTRY_SIZE, 32), OUT(QUERY_GID_TABLE_RESP_ENTRIES, 128),
+	    OUT(QUERY_GID_TABLE_RESP_NUM_ENTRIES, 8) },
+	  3 },
+	{ "ALLOC_PD",
+	  UVERBS_OBJECT_DEVICE,
+	  UVERBS_METHOD_INVOKE_WRITE,
+	  UVERBS_OBJECT_PD,
+	  { CONST(WRITE_CMD, IB_USER_VERBS_CMD_ALLOC_PD), IN(CORE_IN, 8), OUT(CORE_OUT, 64),
+	    DRIVER_OUT },
+	  4 },
+	{ "REG_MR",
+	  UVERBS_OBJECT_DEVICE,
+	  UVERBS_METHOD_INVOKE_WRITE,
+	  UVERBS_OBJECT_MR,
+	  { CONST(WRITE_CMD, IB_USER_VERBS_CMD_REG_MR),
+	    IN(CORE_IN, sizeof(struct ib_uverbs_reg_mr)), OUT(CORE_OUT, 64) },
+	  3 },
+	{ METHOD(MR, QUERY_MR),
+	  0,
+	  { HANDLE(QUERY_MR_HANDLE, MR), OUT(QUERY_MR_RESP_LKEY, 4), OUT(QUERY_MR_RESP_RKEY, 4),
+	    OUT(QUERY_MR_RESP_LENGTH, 8), OUT(QUERY_MR_RESP_IOVA, 8) },
+	  5 },
+	{ METHOD(CQ, CQ_CREATE),
+	  0,
+	  { NEW(CREATE_CQ_HANDLE),
+	    NUMBER(CREATE_CQ_CQE, 4),
+	    NUMBER(CREATE_CQ_USER_HANDLE, 8),
+	    CONST(CREATE_CQ_FLAGS, 0),
+	    { UVERBS_ATTR_CREATE_CQ_COMP_VECTOR, ATTR_CONST, 4, 0 },
+	    OUT(CREATE_CQ_RESP_CQE, 4),
+	    DRIVER_OUT },
+	  7 },
+	{ METHOD(SRQ, SRQ_CREATE),
+	  0,
+	  { NEW(CREATE_SRQ_HANDLE), HANDLE(CREATE_SRQ_PD_HANDLE, PD), CONST(CREATE_SRQ_TYPE, 0),
+	    NUMBER(CREATE_SRQ_USER_HANDLE, 8), NUMBER(CREATE_SRQ_MAX_WR, 4),
+	    NUMBER(CREATE_SRQ_MAX_SGE, 4), NUMBER(CREATE_SRQ_LIMIT, 4),
+	    OUT(CREATE_SRQ_RESP_MAX_WR, 4), OUT(CREATE_SRQ_RESP_MAX_SGE, 4), DRIVER_OUT },
+	  10 },
+	{ METHOD(QP, QP_CREATE),
+	  0,
+	  { NEW(CREATE_QP_HANDLE), HANDLE(CREATE_QP_PD_HANDLE, PD),
+	    HANDLE(CREATE_QP_SEND_CQ_HANDLE, CQ), HANDLE(CREATE_QP_RECV_CQ_HANDLE, CQ),
+	    NUMBER(CREATE_QP_USER_HANDLE, 8), CONST(CREATE_QP_TYPE, IBV_QPT_RC),
+	    IN(CREATE_QP_CAP, sizeof(struct ib_uverbs_qp_cap)),
+	    OUT(CREATE_QP_RESP_CAP, sizeof(struct ib_uverbs_qp_cap)), OUT(CREATE_QP_RESP_QP_NUM, 4),
+	    DRIVER_OUT },
+	  10 },
+	{ METHOD(QP, QP_DESTROY), 0, { HANDLE(DESTROY_QP_HANDLE, QP), OUT(DESTROY_QP_RESP, 4) }, 2 },
+	{ METHOD(SRQ, SRQ_DESTROY),
+	  0,
+	  { HANDLE(DESTROY_SRQ_HANDLE, SRQ), OUT(DESTROY_SRQ_RESP, 4) },
+	  2 },
+	{ METHOD(CQ, CQ_DESTROY), 0, { HANDLE(DESTROY_CQ_HANDLE, CQ), OUT(DESTROY_CQ_RESP, 8) }, 2 },
+	{ METHOD(MR, MR_DESTROY), 0, { HANDLE(DESTROY_MR_HANDLE, MR) }, 1 },
+	{ METHOD(PD, PD_DESTROY), 0, { HANDLE(DESTROY_PD_HANDLE, PD) }, 1 },
+};
+
+/* Mostly of that kind, if there is one. */
+static uint64_t some_handle(struct zoo *z, uint16_t object)
+{
+	if (rnd_one_in(&z->rnd, 4))
+		return rnd_below(&z->rnd, 16);
+	return z->handles[object][rnd_below(&z->rnd, HANDLES)];
+}
+
+static void remember_handle(struct zoo *z, uint16_t object, uint32_t handle)
+{
+	z->handles[object][rnd_below(&z->rnd, HANDLES)] = handle;
+}
+
+union ioctl_input {
+	struct ib_uverbs_reg_mr mr;
+	struct ib_uverbs_qp_cap cap;
+};
+
+static void fill_input(struct zoo *z, const struct ioctl_shape *shape, union ioctl_input *input)
+{
+	struct rnd *r = &z->rnd;
+	uint64_t at = (uintptr_t)z->memory + rnd_below(r, MEMORY);
+
+	if (shape->object == UVERBS_OBJECT_QP)
+		input->cap = (struct ib_uverbs_qp_cap){ some_count(r), some_count(r),
+							rnd_below(r, 8), rnd_below(r, 8),
+							rnd_below(r, 500) };
+	else
+		input->mr = (struct ib_uverbs_reg_mr){
+			.start = at,
+			.hca_va = at,
+			.length = rnd_below(r, 65536),
+			.pd_handle = some_handle(z, UVERBS_OBJECT_PD),
+			.access_flags = rnd_below(r, 16),
+		};
+}
+
+struct ioctl_call {
+	struct ib_uverbs_ioctl_hdr hdr;
+	struct ib_uverbs_attr attrs[MAX_ATTRS];
+};
+
+static uint64_t attr_data(struct zoo *z, const struct attr_shape *attr, union ioctl_input *input)
+{
+	switch (attr->kind) {
+	case ATTR_HANDLE:
+		return some_handle(z, attr->value);
+	case ATTR_NUMBER:
+		return some_count(&z->rnd);
+	case ATTR_CONST:
+		return attr->value;
+	case ATTR_IN: /* eight bytes or fewer are in the attribute itself */
+		return attr->len > 8 ? (uintptr_t)input : (uintptr_t)answer;
+	case ATTR_OUT:
+		return (uintptr_t)answer;
+	case ATTR_DRIVER_OUT:
+		return (uintptr_t)&driver_answer;
+	default:
+		return 0;
 	}
-	z->worked += !ioctl(z->rig.ctx->cmd_fd, RDMA_VERBS_IOCTL, &call.hdr);
+}
+
+static void fill_call(struct zoo *z, const struct ioctl_shape *shape, struct ioctl_call *call,
+		      union ioctl_input *input)
+{
+	size_t i;
+
+	memset(call, 0, sizeof(*call));
+	fill_input(z, shape, input);
+	call->hdr.object_id = shape->object;
+	call->hdr.method_id = shape->method;
+	call->hdr.num_attrs = shape->nr;
+	for (i = 0; i < shape->nr; i++)
+		call->attrs[i] = (struct ib_uverbs_attr){
+			.attr_id = shape->attrs[i].id,
+			.len = shape->attrs[i].len,
+			.flags = UVERBS_ATTR_F_MANDATORY,
+			.data = attr_data(z, &shape->attrs[i], input),
+		};
+}
+
+/* One thing that is not as it should be. */
+static void spoil_call(struct rnd *r, struct ioctl_call *call)
+{
+	struct ib_uverbs_attr *attr = &call->attrs[rnd_below(r, call->hdr.num_attrs)];
+
+	switch (rnd_below(r, 7)) {
+	case 0:
+		attr->attr_id = rnd_below(r, 16) | (rnd_one_in(r, 4) ? 0x1000 : 0);
+		break;
+	case 1:
+		attr->len = rnd_one_in(r, 2) ? rnd_next(r) : rnd_below(r, 64);
+		break;
+	case 2:
+		attr->data = some_u32(r);
+		break;
+	case 3:
+		attr->data = rnd_next(r);
+		break;
+	case 4:
+		rnd_fill(r, attr, sizeof(*attr));
+		break;
+	case 5: /* the last is missing */
+		call->hdr.num_attrs--;
+		break;
+	default: /* another is there twice */
+		*attr = call->attrs[rnd_below(r, call->hdr.num_attrs)];
+	}
+}
+
+/* No shape at all. */
+static void random_call(struct rnd *r, struct ioctl_call *call)
+{
+	size_t i;
+
+	rnd_fill(r, call, sizeof(*call));
+	call->hdr.object_id = rnd_below(r, 24);
+	call->hdr.method_id = rnd_below(r, 12);
+	call->hdr.num_attrs = rnd_below(r, 9);
+	call->hdr.reserved1 = 0;
+	call->hdr.reserved2 = 0;
+	for (i = 0; i < call->hdr.num_attrs; i++) {
+		call->attrs[i].attr_id = rnd_below(r, 16);
+		call->attrs[i].len = rnd_below(r, 64);
+		call->attrs[i].flags = rnd_below(r, 2);
+		call->attrs[i].attr_data.reserved = 0;
+		if (rnd_one_in(r, 2))
+			call->attrs[i].data = some_u32(r);
+	}
+}
+
+static bool try_ioctl(struct zoo *z, struct ioctl_call *call)
+{
+	call->hdr.length = sizeof(call->hdr) + call->hdr.num_attrs * sizeof(call->attrs[0]);
+	call->hdr.driver_id = rnd_one_in(&z->rnd, 16) ? rnd_next(&z->rnd) : RDMA_DRIVER_RXE;
+	return !ioctl(z->wild->cmd_fd, RDMA_VERBS_IOCTL, &call->hdr);
+}
+
+static void wild_open(struct zoo *z)
+{
+	if (z->wild)
+		assert_zero(ibv_close_device(z->wild));
+	z->wild = rig_context(rig_device_name());
+	assert_non_null(z->wild);
+	memset(z->handles, 0, sizeof(z->handles));
+}
+
+/*
+ * In a context of their own, so that what they destroy is nothing that z holds, and what they make goes when it is
+ * closed.
+ */
+static bool ioctl_command(struct zoo *z)
+{
+	const struct ioctl_shape *shape;
+	union ioctl_input input;
+	struct ioctl_call call;
+	size_t which = rnd_below(&z->rnd, ARRAY_SIZE(shapes));
+	uint32_t handle;
+
+	if (rnd_one_in(&z->rnd, 200))
+		wild_open(z);
+	if (rnd_one_in(&z->rnd, 4)) {
+		random_call(&z->rnd, &call);
+		return try_ioctl(z, &call);
+	}
+	shape = &shapes[which];
+	fill_call(z, shape, &call, &input);
+	if (rnd_one_in(&z->rnd, 3)) {
+		spoil_call(&z->rnd, &call);
+		return try_ioctl(z, &call);
+	}
+	if (!try_ioctl(z, &call))
+		return false;
+	z->ioctls[which]++;
+	memcpy(&handle, answer, sizeof(handle));
+	if (shape->makes)
+		remember_handle(z, shape->makes, handle);
+	else if (shape->attrs[0].kind == ATTR_NEW)
+		remember_handle(z, shape->object, call.attrs[0].data);
+	return true;
 }
 
 static void clear(struct zoo *z)
@@ -317,32 +615,92 @@ static void clear(struct zoo *z)
 	}
 }
 
+static struct call {
+	const char *name;
+	bool (*fn)(struct zoo *z);
+	unsigned int weight;
+	unsigned long worked;
+} calls[] = {
+	{ "reg_mr", reg_mr, 2 },
+	{ "create_cq", create_cq, 1 },
+	{ "resize_cq", resize_cq, 1 },
+	{ "create_srq", create_srq, 1 },
+	{ "modify_srq", modify_srq, 2 },
+	{ "create_qp", create_qp, 1 },
+	{ "create_ah", create_ah, 1 },
+	{ "modify_qp", modify_qp, 6 },
+	{ "post", post, 3 },
+	{ "map", map, 1 },
+	{ "command", command, 1 },
+	{ "ioctl", ioctl_command, 8 },
+};
+
+static struct call *some_call(struct rnd *r)
+{
+	unsigned int i, total = 0, left;
+
+	for (i = 0; i < ARRAY_SIZE(calls); i++)
+		total += calls[i].weight;
+	left = rnd_below(r, total);
+	for (i = 0; left >= calls[i].weight; i++)
+		left -= calls[i].weight;
+	return &calls[i];
+}
+
+/* What has never worked yet, or NULL. */
+static const char *never_worked(const struct zoo *z)
+{
+	unsigned int i;
+
+	for (i = 0; i < ARRAY_SIZE(calls); i++)
+		if (!calls[i].worked)
+			return calls[i].name;
+	for (i = 0; i < ARRAY_SIZE(shapes); i++)
+		if (!z->ioctls[i])
+			return shapes[i].name;
+	return NULL;
+}
+
+static void print_worked(const struct zoo *z, unsigned long tried)
+{
+	unsigned int i;
+
+	printf("%lu calls; worked:", tried);
+	for (i = 0; i < ARRAY_SIZE(calls); i++)
+		printf(" %s %lu", calls[i].name, calls[i].worked);
+	for (i = 0; i < ARRAY_SIZE(shapes); i++)
+		printf(" %s %lu", shapes[i].name, z->ioctls[i]);
+	printf("\n");
+}
+
 static void random_calls(void **state)
 {
-	static const call_fn calls[] = {
-		reg_mr,	    reg_mr,    create_cq,     resize_cq, create_srq,
-		modify_srq, create_qp, create_ah,     post,	 modify_qp,
-		modify_qp,  modify_qp, ioctl_command, map,	 command,
-	};
 	double end = seconds() + env_number("FUZZ_S", 5);
 	struct zoo z = { .rnd = { rnd_seed() } };
 	struct conn conn = CONN;
+	unsigned long tried = 0;
 	struct pair pair;
 
 	(void)state;
 	rig_open(&z.rig);
+	wild_open(&z);
 	z.memory = mmap(NULL, MEMORY, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
 	assert_ptr_not_equal(z.memory, MAP_FAILED);
 	z.cqs[0] = ibv_create_cq(z.rig.ctx, 64, NULL, NULL, 0);
 	assert_non_null(z.cqs[0]);
+	/* A slow kernel is given what it takes until each kind of call was more than refused. */
 	do {
-		calls[rnd_below(&z.rnd, ARRAY_SIZE(calls))](&z);
-		z.tried++;
-	} while (seconds() < end);
-	printf("%lu calls, %lu of them worked\n", z.tried, z.worked);
-	assert_true(z.worked > 0);
+		struct call *call = some_call(&z.rnd);
+
+		call->worked += call->fn(&z);
+		tried++;
+	} while (seconds() < end || (never_worked(&z) && seconds() < end + PATIENCE_S));
+	print_worked(&z, tried);
+	if (never_worked(&z))
+		fail_because("%s has never worked", never_worked(&z));
 	clear(&z);
 	munmap(z.memory, MEMORY);
+	assert_zero(ibv_close_device(z.wild));
 	/* What the commands made by hand goes with the file. */
 	ibv_dealloc_pd(z.rig.pd);
 	assert_zero(ibv_close_device(z.rig.ctx));
