@@ -1,29 +1,53 @@
 // SPDX-License-Identifier: GPL-2.0 OR Linux-OpenIB
 /*
- * A hostile network: random and mutated RoCEv2 packets from a raw socket of the peer's namespace, with right and with
- * wrong ICRCs, to live QPs, QP1 and numbers that nobody has. Nothing may be written outside of a region, nothing may
- * break but the QPs that were lied to, and a fresh pair works afterwards.
+ * A hostile network: random and mutated RoCEv2 packets from a raw socket of the peer's namespace, over IPv4 and IPv6, with
+ * right and with wrong ICRCs, to live QPs, QP1 and numbers that nobody has. Nothing may be written outside of a region,
+ * nothing may break but the QPs that were lied to: a bystander's QPs work all the time.
  *
- * rdma-odp: timeout 60
+ * In most rounds of connected QPs the peer is deaf: what ours asks for stays outstanding, and whatever completes it was
+ * forged.
+ *
+ * rdma-odp: timeout 90
  */
 #include "pair.h"
 #include "random.h"
 
-#include <arpa/inet.h>
 #include <netinet/in.h>
 #include <netinet/ip.h>
+#include <netinet/ip6.h>
 #include <netinet/udp.h>
+#include <sys/mman.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
-#define ROCE_PORT  4791
-#define MAX_PACKET 1500UL
-#define BTH_BYTES  12UL
-#define ICRC_BYTES 4UL
+#define ROCE_PORT   4791
+#define MAX_PACKET  1500UL
+#define BTH_BYTES   12UL
+#define ICRC_BYTES  4UL
+#define UDP_BYTES   sizeof(struct udphdr)
+#define QP1_QKEY    0x80010000
+#define QP1_MAX	    256 /* bytes of a management datagram */
+#define RC_READ	    0x0c
+#define RC_ACK	    0x11
+#define UD_SEND	    0x64
+#define LOCAL_BYTES 4096UL /* of one of our requests, at most */
+#define LARGE_BYTES (3 * GIB)
+#define ROUND	    150
+#define RECEIVES    16
+#define PATIENCE_S  40
 
+/* Where packets go: end a of a pair, and what they may say about it. */
 struct target {
 	struct pair *pair;
-	struct buf *buf;
+	const struct buf *buf;
+	uint32_t request_psn;	      /* that it expects */
+	uint32_t answer_psn, answers; /* that it waits for, from there on */
+	uint32_t spared_qpn;
+};
+
+/* What came through, in a way that nothing but forged packets explains. */
+struct seen {
+	unsigned long datagrams, sends, writes, answers, naks;
 };
 
 /* CRC-32 as Ethernet has it, reflected, without the final complement. */
@@ -37,20 +61,30 @@ static uint32_t crc32_more(uint32_t crc, const uint8_t *data, size_t bytes)
 	return crc;
 }
 
-/* RoCEv2 annex A17.3.3: what routers may change counts as ones, and so do eight bytes before the packet. */
-static uint32_t icrc(const uint8_t *packet, size_t bytes)
+static size_t ip_bytes(const struct target *t)
 {
+	return t->pair->conn.ipv6 ? sizeof(struct ip6_hdr) : sizeof(struct iphdr);
+}
+
+/* RoCEv2 annex A17.3.3: what routers may change counts as ones, and so do eight bytes before the packet. */
+static uint32_t icrc(const struct target *t, const uint8_t *packet, size_t bytes)
+{
+	size_t ip = ip_bytes(t);
 	uint8_t copy[MAX_PACKET], ones[8];
-	struct iphdr *ip = (void *)copy;
-	struct udphdr *udp = (void *)(copy + sizeof(*ip));
 
 	memcpy(copy, packet, bytes);
 	memset(ones, 0xff, sizeof(ones));
-	ip->tos = 0xff;
-	ip->ttl = 0xff;
-	ip->check = 0xffff;
-	udp->check = 0xffff;
-	copy[sizeof(*ip) + sizeof(*udp) + 4] = 0xff; /* resv8a of the BTH */
+	if (t->pair->conn.ipv6) {
+		copy[0] |= 0x0f; /* traffic class, flow label */
+		memset(copy + 1, 0xff, 3);
+		copy[7] = 0xff; /* hop limit */
+	} else {
+		copy[1] = 0xff; /* type of service */
+		copy[8] = 0xff; /* time to live */
+		memset(copy + 10, 0xff, 2);
+	}
+	memset(copy + ip + 6, 0xff, 2);	 /* UDP checksum */
+	copy[ip + UDP_BYTES + 4] = 0xff; /* resv8a of the BTH */
 	return ~crc32_more(crc32_more(0xffffffff, ones, sizeof(ones)), copy, bytes);
 }
 
@@ -66,6 +100,57 @@ static void put64(uint8_t *at, uint64_t value)
 	put32(at + 4, value);
 }
 
+static uint32_t get_qpn(const uint8_t *bth)
+{
+	return bth[5] << 16 | bth[6] << 8 | bth[7];
+}
+
+/* The headers before so many bytes from the BTH on. */
+static void put_ip(const struct target *t, struct rnd *r, uint8_t *packet, size_t bytes)
+{
+	const uint8_t *from = t->pair->b.gid.raw, *to = t->pair->a.gid.raw;
+	struct udphdr *udp = (void *)(packet + ip_bytes(t));
+	struct ip6_hdr *ip6 = (void *)packet;
+	struct iphdr *ip = (void *)packet;
+
+	memset(packet, 0, ip_bytes(t) + UDP_BYTES);
+	bytes += UDP_BYTES;
+	udp->source = htons(0xc000 | rnd_below(r, 0x4000));
+	udp->dest = htons(ROCE_PORT);
+	udp->len = htons(bytes);
+	if (t->pair->conn.ipv6) {
+		ip6->ip6_flow = htonl(6 << 28 | rnd_below(r, 1 << 28));
+		ip6->ip6_plen = htons(bytes);
+		ip6->ip6_nxt = IPPROTO_UDP;
+		ip6->ip6_hlim = 64;
+		memcpy(&ip6->ip6_src, from, 16);
+		memcpy(&ip6->ip6_dst, to, 16);
+		return;
+	}
+	ip->version = 4;
+	ip->ihl = 5;
+	ip->id = htons(0x1234);
+	ip->frag_off = htons(0x4000);
+	ip->ttl = 64;
+	ip->protocol = IPPROTO_UDP;
+	ip->tot_len = htons(sizeof(*ip) + bytes);
+	memcpy(&ip->saddr, from + 12, 4); /* of the IPv4-mapped address */
+	memcpy(&ip->daddr, to + 12, 4);
+}
+
+/* The packet is there from the BTH to the payload: all that the network adds. */
+static size_t seal(const struct target *t, struct rnd *r, uint8_t *packet, size_t bth_bytes,
+		   bool right)
+{
+	size_t bytes = ip_bytes(t) + UDP_BYTES + bth_bytes;
+	uint32_t crc;
+
+	put_ip(t, r, packet, bth_bytes + ICRC_BYTES);
+	crc = right && bth_bytes >= BTH_BYTES ? icrc(t, packet, bytes) : rnd_next(r);
+	memcpy(packet + bytes, &crc, ICRC_BYTES); /* little endian on the wire */
+	return bytes + ICRC_BYTES;
+}
+
 static uint32_t some_qpn(struct rnd *r, const struct target *t)
 {
 	switch (rnd_below(r, 8)) {
@@ -78,68 +163,116 @@ static uint32_t some_qpn(struct rnd *r, const struct target *t)
 	}
 }
 
+static bool is_answer(uint8_t opcode)
+{
+	return opcode >= 0x0d && opcode <= 0x12;
+}
+
 /* About what the QP expects, mostly. */
-static uint32_t some_psn(struct rnd *r, const struct target *t)
+static uint32_t some_psn(struct rnd *r, const struct target *t, uint8_t opcode)
 {
 	if (rnd_one_in(r, 8))
 		return rnd_next(r) & 0xffffff;
-	return (t->pair->b.psn + rnd_below(r, 6) - 2) & 0xffffff;
+	if (is_answer(opcode))
+		return (t->answer_psn + rnd_below(r, rnd_one_in(r, 2) ? 3 : t->answers + 2)) &
+		       0xffffff;
+	return (t->request_psn + (rnd_one_in(r, 2) ? 0 : rnd_below(r, 6) - 2)) & 0xffffff;
 }
 
-static uint32_t some_length(struct rnd *r)
+static uint32_t some_length(struct rnd *r, size_t payload)
 {
 	static const uint32_t lengths[] = { 0,	       1,	 64,	   4096,
 					    65536,     1U << 30, 1U << 31, (1U << 31) + 1,
 					    0xffffffff };
 
+	if (rnd_one_in(r, 2))
+		return payload;
 	return rnd_one_in(r, 3) ? rnd_next(r) : lengths[rnd_below(r, ARRAY_SIZE(lengths))];
 }
 
 static uint64_t some_va(struct rnd *r, const struct target *t)
 {
-	if (rnd_one_in(r, 6))
+	const uint64_t start = (uintptr_t)t->buf->data;
+
+	switch (rnd_below(r, 6)) {
+	case 0:
 		return rnd_next(r);
-	return (uintptr_t)t->buf->data + rnd_below(r, 3 * t->buf->bytes) - t->buf->bytes;
+	case 1: /* anywhere, and around it */
+		return start + rnd_below(r, 3 * t->buf->bytes) - t->buf->bytes;
+	default:
+		return (start + rnd_below(r, 64 * KIB)) & (rnd_one_in(r, 2) ? ~7UL : ~0UL);
+	}
+}
+
+/* Bytes between the BTH and the payload, by the opcode of a connected QP. */
+static const uint8_t rc_headers[0x18] = {
+	[0x03] = 4,	[0x05] = 4,  [0x06] = 16, [0x09] = 4, [0x0a] = 16, [0x0b] = 20,
+	[RC_READ] = 16, [0x0d] = 4,  [0x0f] = 4,  [0x10] = 4, [0x11] = 4,  [0x12] = 12,
+	[0x13] = 28,	[0x14] = 28, [0x16] = 4,  [0x17] = 4,
+};
+
+/* READ requests, acknowledgments, atomics: a payload makes them malformed. */
+static bool has_payload(uint8_t opcode)
+{
+	return opcode != RC_READ && (opcode < 0x11 || opcode > 0x14);
 }
 
 /* The header that such an opcode has, with values that are nearly right. */
-static size_t extended_header(struct rnd *r, const struct target *t, uint8_t opcode, uint8_t *at)
+static size_t extended_header(struct rnd *r, const struct target *t, uint8_t opcode, uint32_t qpn,
+			      size_t payload, uint8_t *at)
 {
-	uint32_t rkey = rnd_one_in(r, 6) ? rnd_next(r) : t->buf->mr->rkey;
-
-	switch (opcode & 0x1f) {
-	case 0x06: /* RDMA WRITE first, only, only with immediate; RDMA READ request */
+	rnd_fill(r, at, 28);
+	switch (opcode) {
+	case 0x06: /* RDMA WRITE first, only, only with immediate; RDMA READ request; atomics */
 	case 0x0a:
 	case 0x0b:
-	case 0x0c:
-		put64(at, some_va(r, t));
-		put32(at + 8, rkey);
-		put32(at + 12, some_length(r));
-		return 16;
-	case 0x13: /* atomics */
+	case RC_READ:
+	case 0x13:
 	case 0x14:
 		put64(at, some_va(r, t));
-		put32(at + 8, rkey);
-		rnd_fill(r, at + 12, 16);
-		return 28;
-	default: /* AETH, DETH, immediate, or none */
-		rnd_fill(r, at, 16);
-		if (opcode >> 5 == 3)
-			put32(at, UD_QKEY);
-		return 4 * rnd_below(r, 5);
+		if (!rnd_one_in(r, 6))
+			put32(at + 8, t->buf->mr->rkey);
+		if (opcode <= RC_READ)
+			put32(at + 12, some_length(r, payload));
+		break;
+	case UD_SEND:
+	case UD_SEND + 1:
+		if (!rnd_one_in(r, 8))
+			put32(at, qpn == 1 ? QP1_QKEY : UD_QKEY);
+		return opcode == UD_SEND ? 8 : 12;
+	default: /* AETH: an ACK, mostly, or a NAK that there is */
+		if (is_answer(opcode) && !rnd_one_in(r, 8))
+			at[0] = rnd_one_in(r, 6) ? 0x60 | rnd_below(r, 5) : at[0] & 0x1f;
 	}
+	if (opcode >= ARRAY_SIZE(rc_headers) || rnd_one_in(r, 16))
+		return 4 * rnd_below(r, 8);
+	return rc_headers[opcode];
+}
+
+static uint8_t some_opcode(struct rnd *r, const struct target *t, uint32_t qpn)
+{
+	if (rnd_one_in(r, 10))
+		return rnd_next(r);
+	if (qpn == 1 || t->pair->conn.type == IBV_QPT_UD ? !rnd_one_in(r, 4) : rnd_one_in(r, 10))
+		return UD_SEND + rnd_below(r, 2);
+	return rnd_one_in(r, 8) ? RC_ACK : rnd_below(r, ARRAY_SIZE(rc_headers));
+}
+
+static size_t some_payload(struct rnd *r, uint8_t opcode, uint32_t qpn)
+{
+	if (!has_payload(opcode) && !rnd_one_in(r, 8))
+		return 0;
+	if (qpn == 1 && !rnd_one_in(r, 4))
+		return QP1_MAX;
+	return rnd_one_in(r, 2) ? 1024 : rnd_below(r, 1100);
 }
 
 static size_t build(struct rnd *r, const struct target *t, uint8_t *packet)
 {
-	struct iphdr *ip = (void *)packet;
-	struct udphdr *udp = (void *)(packet + sizeof(*ip));
-	uint8_t *bth = packet + sizeof(*ip) + sizeof(*udp), *at = bth + BTH_BYTES;
-	uint8_t opcode = rnd_one_in(r, 10) ? rnd_next(r) :
-			 rnd_one_in(r, 4)  ? 0x64 + rnd_below(r, 2) :
-					     rnd_below(r, 0x18);
-	size_t payload = rnd_one_in(r, 3) ? 1024 : rnd_below(r, 1100), bytes;
-	uint32_t crc;
+	uint8_t *bth = packet + ip_bytes(t) + UDP_BYTES, *at = bth + BTH_BYTES;
+	uint32_t qpn = some_qpn(r, t);
+	uint8_t opcode = some_opcode(r, t, qpn);
+	size_t payload = some_payload(r, opcode, qpn);
 
 	rnd_fill(r, bth, BTH_BYTES);
 	bth[0] = opcode;
@@ -147,154 +280,394 @@ static size_t build(struct rnd *r, const struct target *t, uint8_t *packet)
 		bth[1] = (bth[1] & 0x80) | (-payload & 3) << 4; /* solicited, pad, version 0 */
 	if (!rnd_one_in(r, 8))
 		memset(bth + 2, 0xff, 2); /* P_Key */
-	put32(bth + 4, some_qpn(r, t));
-	put32(bth + 8, some_psn(r, t) | (rnd_next(r) & 0x80000000));
-	at += extended_header(r, t, opcode, at);
+	put32(bth + 4, qpn);
+	put32(bth + 8, some_psn(r, t, opcode) | (rnd_next(r) & 0x80000000));
+	at += extended_header(r, t, opcode, qpn, payload, at);
 	rnd_fill(r, at, payload);
+	if (qpn == 1)
+		at[0] = 1; /* the version of management datagrams: ib_core logs others */
 	at += payload + (-payload & 3);
 	/* Cut anywhere, or with a byte changed. */
 	if (rnd_one_in(r, 8))
 		at = bth + rnd_below(r, at - bth + 1);
 	if (rnd_one_in(r, 6) && at > bth)
 		bth[rnd_below(r, at - bth)] ^= 1 << rnd_below(r, 8);
-
-	bytes = at - packet;
-	memset(ip, 0, sizeof(*ip));
-	ip->version = 4;
-	ip->ihl = 5;
-	ip->id = htons(0x1234);
-	ip->frag_off = htons(0x4000);
-	ip->ttl = 64;
-	ip->protocol = IPPROTO_UDP;
-	ip->saddr = inet_addr("10.77.0.2");
-	ip->daddr = inet_addr("10.77.0.1");
-	ip->tot_len = htons(bytes + ICRC_BYTES);
-	udp->source = htons(0xc000 | rnd_below(r, 0x4000));
-	udp->dest = htons(ROCE_PORT);
-	udp->len = htons(bytes - sizeof(*ip) + ICRC_BYTES);
-	udp->check = 0;
-	crc = rnd_one_in(r, 8) ? rnd_next(r) : bytes < 41 ? 0 : icrc(packet, bytes);
-	memcpy(packet + bytes, &crc, ICRC_BYTES); /* little endian on the wire */
-	return bytes + ICRC_BYTES;
+	if (get_qpn(bth) == t->spared_qpn)
+		put32(bth + 4, qpn == t->spared_qpn ? 2 : qpn);
+	return seal(t, r, packet, at - bth, !rnd_one_in(r, 8));
 }
 
-static int raw_socket(void)
+static int raw_socket(int family)
 {
 	int saved = netns_enter_peer(), fd;
 
 	if (saved < 0)
 		skip_because("there is no namespace peer");
-	fd = socket(AF_INET, SOCK_RAW | SOCK_CLOEXEC, IPPROTO_RAW);
+	fd = socket(family, SOCK_RAW | SOCK_CLOEXEC, IPPROTO_RAW);
 	netns_leave(saved);
 	if (fd < 0)
 		fail_because("a raw socket: errno %d", errno);
 	return fd;
 }
 
-/* Something of ours is under way, so that answers mean something too. */
-static void post_some(struct pair *pair, struct buf *mine, struct buf *theirs)
+/* Sockets of both families. */
+struct wire {
+	int fd4, fd6;
+};
+
+static struct wire wire_open(void)
 {
-	static const enum ibv_wr_opcode opcodes[] = { IBV_WR_RDMA_READ, IBV_WR_RDMA_WRITE,
-						      IBV_WR_SEND };
-	struct ibv_sge sge = buf_sge(mine, 0, mine->bytes);
+	return (struct wire){ raw_socket(AF_INET), raw_socket(AF_INET6) };
+}
+
+static void wire_close(const struct wire *wire)
+{
+	close(wire->fd4);
+	close(wire->fd6);
+}
+
+static void wire_send(const struct wire *wire, const struct target *t, const uint8_t *packet,
+		      size_t bytes)
+{
+	struct sockaddr_in to4 = { .sin_family = AF_INET };
+	struct sockaddr_in6 to6 = { .sin6_family = AF_INET6 };
+	ssize_t sent;
+
+	memcpy(&to4.sin_addr, t->pair->a.gid.raw + 12, 4);
+	memcpy(&to6.sin6_addr, t->pair->a.gid.raw, 16);
+	if (t->pair->conn.ipv6)
+		sent = sendto(wire->fd6, packet, bytes, 0, (void *)&to6, sizeof(to6));
+	else
+		sent = sendto(wire->fd4, packet, bytes, 0, (void *)&to4, sizeof(to4));
+	if (sent < 0 && errno != ENOBUFS)
+		fail_because("sendto of %zu bytes: errno %d", bytes, errno);
+}
+
+static void post_receive(struct rnd *r, struct pair *pair, const struct buf *mine)
+{
+	struct ibv_sge sge = buf_sge(mine, rnd_below(r, mine->bytes - LOCAL_BYTES), LOCAL_BYTES);
+
+	end_post_recv(&pair->a, 0, &sge, 1);
+}
+
+/* What answers may mean: every operation, of a few packets at most. */
+static void post_some(struct rnd *r, struct pair *pair, const struct buf *mine,
+		      const struct buf *theirs)
+{
+	static const enum ibv_wr_opcode opcodes[] = { IBV_WR_RDMA_WRITE, IBV_WR_SEND,
+						      IBV_WR_RDMA_READ,
+						      IBV_WR_ATOMIC_FETCH_AND_ADD };
 	unsigned int i;
 
-	for (i = 0; i < 4; i++)
-		end_post_recv(&pair->a, i, &sge, 1);
-	for (i = 0; i < ARRAY_SIZE(opcodes); i++) {
-		struct ibv_send_wr wr = wr_rdma(opcodes[i], &sge, 1, theirs, 0);
+	for (i = 0; i < RECEIVES; i++)
+		post_receive(r, pair, mine);
+	if (pair->conn.type == IBV_QPT_UD)
+		return;
+	for (i = 0; i < 10; i++) {
+		enum ibv_wr_opcode opcode = opcodes[rnd_below(r, ARRAY_SIZE(opcodes))];
+		struct ibv_sge sge = buf_sge(mine, rnd_below(r, mine->bytes - LOCAL_BYTES),
+					     1024 * (1 + rnd_below(r, 3)));
+		struct ibv_send_wr wr = wr_rdma(opcode, &sge, 1, theirs, 0);
 
+		if (opcode == IBV_WR_ATOMIC_FETCH_AND_ADD) {
+			sge.length = 8;
+			wr = wr_atomic(opcode, &sge, theirs, 0, 1, 0);
+		}
 		end_post(&pair->a, &wr);
 	}
 }
 
-static void round_of(struct rnd *r, int fd, enum ibv_qp_type type, int odp)
-{
-	struct sockaddr_in to = { .sin_family = AF_INET, .sin_addr = { inet_addr("10.77.0.1") } };
-	struct conn conn = CONN;
-	struct buf mine, theirs;
-	struct target target;
+struct round {
 	struct pair pair;
+	struct target target;
+	struct buf mine, theirs, open; /* for our requests, at the peer, for packets */
+	bool deaf;
+};
+
+static void look(struct rnd *r, struct round *round, struct seen *seen)
+{
+	bool ud = round->pair.conn.type == IBV_QPT_UD;
+	struct ibv_wc wc;
+
+	while (ibv_poll_cq(round->pair.a.scq, 1, &wc) > 0) {
+		if (!round->deaf)
+			continue;
+		seen->answers += wc.status == IBV_WC_SUCCESS;
+		seen->naks += wc.status == IBV_WC_REM_ACCESS_ERR ||
+			      wc.status == IBV_WC_REM_INV_REQ_ERR || wc.status == IBV_WC_REM_OP_ERR;
+	}
+	while (ibv_poll_cq(round->pair.a.rcq, 1, &wc) > 0) {
+		if (wc.status != IBV_WC_SUCCESS)
+			continue;
+		seen->datagrams += ud;
+		seen->sends += !ud;
+		post_receive(r, &round->pair, &round->mine);
+	}
+}
+
+static void begin(struct rnd *r, struct round *round)
+{
+	if (round->deaf)
+		assert_zero(end_set_state(&round->pair.b, IBV_QPS_ERR));
+	post_some(r, &round->pair, &round->mine, &round->theirs);
+}
+
+/* Aims, and gives the QP another life when it has lost one. */
+static void aim(struct rnd *r, struct round *round, bool again)
+{
+	struct target *t = &round->target;
+	struct ibv_qp_init_attr init;
+	struct ibv_qp_attr attr;
+	const int mask = IBV_QP_STATE | IBV_QP_RQ_PSN | IBV_QP_SQ_PSN;
+
+	assert_zero(ibv_query_qp(round->pair.a.qp, &attr, mask, &init));
+	if (round->pair.conn.type == IBV_QPT_RC &&
+	    (again || (attr.qp_state == IBV_QPS_ERR && rnd_one_in(r, 4)))) {
+		/* What was still on its way may fail them at once. */
+		(void)!ends_reconnect(&round->pair.a, &round->pair.b, &round->pair.conn);
+		begin(r, round);
+		assert_zero(ibv_query_qp(round->pair.a.qp, &attr, mask, &init));
+	}
+	t->request_psn = attr.rq_psn;
+	t->answer_psn = round->pair.a.psn;
+	t->answers = (attr.sq_psn - round->pair.a.psn) & 0xffffff;
+}
+
+/*
+ * The region that packets know. On demand it is larger than any message, and empty: a READ finds the zero page there,
+ * and a WRITE makes 2 MiB at most.
+ */
+static void open_make(struct round *round, int odp)
+{
+	struct buf *open = &round->open;
+
+	if (!odp) {
+		buf_make(open, round->pair.a.rig->pd, MEM_ANON, 64 * KIB, 40, ACCESS_ALL);
+		return;
+	}
+	*open = (struct buf){ .bytes = LARGE_BYTES };
+	open->data = mmap(NULL, LARGE_BYTES, PROT_READ | PROT_WRITE,
+			  MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+	assert_ptr_not_equal(open->data, MAP_FAILED);
+	buf_reg(open, round->pair.a.rig->pd, ACCESS_ALL | odp);
+}
+
+static void open_free(struct round *round)
+{
+	struct buf *open = &round->open;
+
+	if (open->map) {
+		buf_free(open);
+		return;
+	}
+	buf_dereg(open);
+	munmap(open->data, open->bytes);
+}
+
+static void round_open(struct rnd *r, struct round *round, const struct conn *conn, int odp,
+		       uint32_t spared_qpn)
+{
+	pair_open(&round->pair, conn);
+	buf_make(&round->mine, round->pair.a.rig->pd, MEM_ANON, 64 * KIB, 40, ACCESS_ALL | odp);
+	buf_make(&round->theirs, round->pair.b.rig->pd, MEM_ANON, 64 * KIB, 40, ACCESS_ALL);
+	open_make(round, odp);
+	round->target = (struct target){ .pair = &round->pair,
+					 .buf = &round->open,
+					 .spared_qpn = spared_qpn };
+	begin(r, round);
+	aim(r, round, false);
+}
+
+static void round_close(struct round *round)
+{
+	open_free(round);
+	buf_free(&round->mine);
+	buf_free(&round->theirs);
+	pair_close(&round->pair);
+}
+
+static void round_of(struct rnd *r, const struct wire *wire, const struct conn *conn, int odp,
+		     uint32_t spared_qpn, struct seen *seen)
+{
+	struct round round = { .deaf = conn->type == IBV_QPT_RC && !rnd_one_in(r, 4) };
+	uint8_t packet[MAX_PACKET];
 	unsigned int i;
 
-	conn.type = type;
-	conn.wire = true;
-	pair_open(&pair, &conn);
-	buf_make(&mine, pair.a.rig->pd, MEM_ANON, 64 * KIB, 40, ACCESS_ALL | odp);
-	buf_make(&theirs, pair.b.rig->pd, MEM_ANON, 64 * KIB, 40, ACCESS_ALL);
-	if (type == IBV_QPT_RC)
-		post_some(&pair, &mine, &theirs);
-	target = (struct target){ &pair, &mine };
-	for (i = 0; i < 150; i++) {
-		uint8_t packet[MAX_PACKET];
-		size_t bytes = build(r, &target, packet);
-
-		if (sendto(fd, packet, bytes, 0, (void *)&to, sizeof(to)) < 0 && errno != ENOBUFS)
-			fail_because("sendto of %zu bytes: errno %d", bytes, errno);
+	round_open(r, &round, conn, odp, spared_qpn);
+	for (i = 0; i < ROUND; i++) {
+		wire_send(wire, &round.target, packet, build(r, &round.target, packet));
+		look(r, &round, seen);
+		/* A QP that answers a long READ does nothing else. */
+		aim(r, &round, i % 50 == 49);
 	}
-	buf_free(&mine);
-	buf_free(&theirs);
-	pair_close(&pair);
+	for (i = 0; i < 64 * KIB; i++)
+		seen->writes += !!round.open.data[i];
+	round_close(&round);
+}
+
+static bool seen_all(const struct seen *seen)
+{
+	return seen->datagrams && seen->sends && seen->writes && seen->answers && seen->naks;
+}
+
+/* It has nothing to do with any of this. */
+struct bystander {
+	struct pair pair;
+	struct buf from, to;
+};
+
+static void bystander_open(struct bystander *by)
+{
+	struct conn conn = CONN;
+
+	conn.wire = true;
+	pair_open(&by->pair, &conn);
+	buf_make(&by->from, by->pair.a.rig->pd, MEM_ANON, 16 * KIB, 40, ACCESS_ALL);
+	buf_make(&by->to, by->pair.b.rig->pd, MEM_ANON, 16 * KIB, 72, ACCESS_ALL);
+}
+
+static void bystander_close(struct bystander *by)
+{
+	buf_free(&by->from);
+	buf_free(&by->to);
+	pair_close(&by->pair);
 }
 
 static void random_packets(void **state)
 {
+	static const char *const counters[] = { "duplicate_request", "out_of_seq_request",
+						"rcv_dropped", "rx_icrc_encapsulated" };
 	double end = seconds() + env_number("FUZZ_S", 5);
+	const struct wire wire = wire_open();
 	struct rnd r = { rnd_seed() };
 	struct conn conn = CONN;
-	unsigned int rounds = 0;
-	struct pair pair;
-	int fd = raw_socket();
+	long before[ARRAY_SIZE(counters)];
+	unsigned int rounds = 0, i;
+	struct seen seen = { 0 };
+	struct bystander by;
 
 	(void)state;
-	do {
-		round_of(&r, fd, rounds % 4 ? IBV_QPT_RC : IBV_QPT_UD,
-			 rounds & 1 ? IBV_ACCESS_ON_DEMAND : 0);
-		rounds++;
-	} while (seconds() < end);
-	close(fd);
-	printf("%u rounds of 150 packets\n", rounds);
+	for (i = 0; i < ARRAY_SIZE(counters); i++)
+		before[i] = rig_counter(counters[i]);
+	bystander_open(&by);
 	conn.wire = true;
-	pair_open(&pair, &conn);
-	pair_assert_works(&pair);
-	pair_close(&pair);
+	/* A slow kernel is given what it takes until each kind of packet has come through. */
+	do {
+		conn.type = rnd_one_in(&r, 4) ? IBV_QPT_UD : IBV_QPT_RC;
+		conn.ipv6 = rnd_one_in(&r, 2);
+		round_of(&r, &wire, &conn, rnd_one_in(&r, 2) ? IBV_ACCESS_ON_DEMAND : 0,
+			 by.pair.a.qp->qp_num, &seen);
+		pair_move_checked(&by.pair, rounds % OP_KINDS, &by.from, &by.to, rounds);
+		rounds++;
+	} while (seconds() < end || (!seen_all(&seen) && seconds() < end + PATIENCE_S));
+	bystander_close(&by);
+	wire_close(&wire);
+	printf("%u rounds of %u packets: %lu datagrams, %lu sends, %lu bytes written, %lu answers, %lu NAKs\n",
+	       rounds, ROUND, seen.datagrams, seen.sends, seen.writes, seen.answers, seen.naks);
+	assert_true(seen_all(&seen));
+	if (rig_is_stock())
+		return;
+	for (i = 0; i < ARRAY_SIZE(counters); i++)
+		if (rig_counter(counters[i]) <= before[i])
+			fail_because("%s has not grown", counters[i]);
 }
 
-/* What the fuzzer calls a right ICRC, the device must: or it would test nothing but the check of that. */
-static void icrc_is_right(void **state)
+/* A packet as it should be. */
+static void send_one(const struct wire *wire, const struct target *t, struct rnd *r, uint8_t opcode,
+		     uint32_t qpn, const void *header, size_t header_bytes, size_t payload)
 {
-	char path[160];
+	uint8_t packet[MAX_PACKET] = { 0 };
+	uint8_t *bth = packet + ip_bytes(t) + UDP_BYTES;
+
+	bth[0] = opcode;
+	memset(bth + 2, 0xff, 2);
+	put32(bth + 4, qpn);
+	put32(bth + 8, t->request_psn);
+	memcpy(bth + BTH_BYTES, header, header_bytes);
+	bth[BTH_BYTES + header_bytes] = 1;
+	wire_send(wire, t, packet, seal(t, r, packet, BTH_BYTES + header_bytes + payload, true));
+}
+
+static void await_counter(const char *name, long value)
+{
+	double last = seconds() + BOUND_S;
+
+	while (rig_counter(name) < value)
+		if (seconds() > last)
+			fail_because("%s is %ld, not %ld", name, rig_counter(name), value);
+}
+
+/* A datagram of the fuzzer's is one for the device as well: over both families, by its Q_Key, to QP1 and to QPs of users. */
+static void datagrams_are_taken(void **state)
+{
+	static const struct {
+		uint32_t qkey;
+		bool qp1, taken;
+	} ways[] = {
+		{ QP1_QKEY, true, true },
+		{ UD_QKEY, true, false },
+		{ UD_QKEY, false, true },
+		{ QP1_QKEY, false, false },
+	};
+	const struct wire wire = wire_open();
 	struct rnd r = { 1 };
-	struct sockaddr_in to = { .sin_family = AF_INET, .sin_addr = { inet_addr("10.77.0.1") } };
 	struct conn conn = CONN;
-	struct target target;
-	struct pair pair;
-	struct buf buf;
-	long before;
-	unsigned int i;
-	int fd = raw_socket();
+	struct round round;
+	unsigned int way, i;
 
 	(void)state;
 	if (rig_is_stock())
-		skip_because("the counter's name is ours");
-	snprintf(path, sizeof(path), "/sys/class/infiniband/%s/ports/1/hw_counters/rcvd_pkts",
-		 rig_device_name());
+		skip_because("the counters are ours");
+	conn.type = IBV_QPT_UD;
 	conn.wire = true;
-	pair_open(&pair, &conn);
-	buf_make(&buf, pair.a.rig->pd, MEM_ANON, PAGE, 0, ACCESS_ALL);
-	target = (struct target){ &pair, &buf };
-	before = read_number(path, -1);
-	for (i = 0; i < 100; i++) {
-		uint8_t packet[MAX_PACKET];
-		size_t bytes = build(&r, &target, packet);
+	for (way = 0; way < 2 * ARRAY_SIZE(ways); way++) {
+		long dropped = rig_counter("rcv_dropped"), received = rig_counter("rcvd_pkts");
+		bool taken = ways[way / 2].taken, qp1 = ways[way / 2].qp1;
+		struct seen seen = { 0 };
+		uint8_t deth[8] = { 0 };
 
-		assert_true(sendto(fd, packet, bytes, 0, (void *)&to, sizeof(to)) > 0);
+		conn.ipv6 = way % 2;
+		memset(&round, 0, sizeof(round));
+		round_open(&r, &round, &conn, 0, 0);
+		put32(deth, ways[way / 2].qkey);
+		for (i = 0; i < RECEIVES; i++)
+			send_one(&wire, &round.target, &r, UD_SEND,
+				 qp1 ? 1 : round.pair.a.qp->qp_num, deth, sizeof(deth), QP1_MAX);
+		await_counter("rcvd_pkts", received + RECEIVES);
+		if (!taken)
+			await_counter("rcv_dropped", dropped + RECEIVES);
+		look(&r, &round, &seen);
+		assert_int_equal(rig_counter("rcv_dropped") - dropped, taken ? 0 : RECEIVES);
+		assert_int_equal(seen.datagrams, taken && !qp1 ? RECEIVES : 0);
+		round_close(&round);
 	}
-	usleep(50000); /* ib_core shows what it read up to 10 ms ago */
-	assert_true(read_number(path, -1) - before > 20);
-	close(fd);
-	buf_free(&buf);
-	pair_close(&pair);
+	wire_close(&wire);
 }
 
-TEST_MAIN(TEST(icrc_is_right), TEST(random_packets))
+/* A forged READ of the longest message there may be ends with the QP, wherever it stands. */
+static void long_read_ends(void **state)
+{
+	const struct wire wire = wire_open();
+	struct rnd r = { 1 };
+	struct conn conn = CONN;
+	struct round round = { .deaf = true };
+	uint8_t reth[16];
+	long sent;
+
+	(void)state;
+	conn.wire = true;
+	round_open(&r, &round, &conn, IBV_ACCESS_ON_DEMAND, 0);
+	put64(reth, (uintptr_t)round.open.data);
+	put32(reth + 8, round.open.mr->rkey);
+	put32(reth + 12, 1U << 31);
+	sent = rig_counter("sent_pkts");
+	send_one(&wire, &round.target, &r, RC_READ, round.pair.a.qp->qp_num, reth, sizeof(reth), 0);
+	/* More than it looks ahead at a time. */
+	await_counter("sent_pkts", sent + 8 * MIB / 1024);
+	wire_close(&wire);
+	assert_zero(ends_reconnect(&round.pair.a, &round.pair.b, &conn));
+	pair_assert_works(&round.pair);
+	round_close(&round);
+}
+
+TEST_MAIN(TEST(datagrams_are_taken), TEST(long_read_ends), TEST(random_packets))

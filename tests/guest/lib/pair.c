@@ -111,6 +111,17 @@ void ends_connect(struct end *a, struct end *b, const struct conn *conn)
 	assert_zero(end_to_rts(b, conn));
 }
 
+int ends_reconnect(struct end *a, struct end *b, const struct conn *conn)
+{
+	assert_zero(end_set_state(a, IBV_QPS_RESET));
+	assert_zero(end_set_state(b, IBV_QPS_RESET));
+	assert_zero(end_to_init(a, conn));
+	assert_zero(end_to_init(b, conn));
+	assert_zero(end_to_rtr(a, b, conn));
+	assert_zero(end_to_rtr(b, a, conn));
+	return end_to_rts(a, conn) ?: end_to_rts(b, conn);
+}
+
 static void make_srq(struct end *end, struct rig *rig, const struct conn *conn)
 {
 	struct ibv_srq_init_attr attr = { .attr = { .max_wr = conn->recv_wr,
