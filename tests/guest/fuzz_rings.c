@@ -1,17 +1,21 @@
 // SPDX-License-Identifier: GPL-2.0 OR Linux-OpenIB
 /*
  * A hostile process: it owns the mapped queues, and writes what it likes into them, indices, lengths, keys and counts
- * among it, while the kernel reads them. Nothing may be touched outside of its regions, nothing may hang, and what it
- * opens afterwards works.
+ * among it, while the kernel reads them, and while it takes them down. Nothing may be touched outside of its regions,
+ * nothing may hang, and what it opens afterwards works.
+ *
+ * A child writes: it has the queues for as long as it lives, whatever its parent destroys.
  *
  * rdma-odp: timeout 60
  */
 #include "pair.h"
 #include "random.h"
 
-#include <pthread.h>
 #include <rdma/ib_user_verbs.h>
 #include <rdma/rdma_user_rxe.h>
+#include <signal.h>
+#include <sys/prctl.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 /* The header of a queue: producer's and consumer's index on cache lines of their own, then the elements. */
@@ -19,10 +23,12 @@
 #define CONSUMER_AT 256
 #define DATA_AT	    384
 #define MAX_MAPS    16
+#define PATIENCE_S  30
 
 struct map {
 	uint8_t *addr;
 	size_t bytes;
+	size_t elem_bytes; /* of the queue, before anybody wrote to it */
 };
 
 struct scribbler {
@@ -30,7 +36,6 @@ struct scribbler {
 	struct map maps[MAX_MAPS];
 	unsigned int nr_maps;
 	const struct buf *buf;
-	volatile bool stop;
 };
 
 /* The queues of this process are its mappings of the device. */
@@ -44,7 +49,8 @@ static void find_maps(struct scribbler *s)
 	s->nr_maps = 0;
 	while (s->nr_maps < MAX_MAPS && fgets(line, sizeof(line), f))
 		if (strstr(line, "uverbs") && sscanf(line, "%lx-%lx", &start, &end) == 2)
-			s->maps[s->nr_maps++] = (struct map){ (void *)start, end - start };
+			s->maps[s->nr_maps++] = (struct map){ (void *)start, end - start,
+							      1UL << *(uint32_t *)start };
 	fclose(f);
 	assert_in_range(s->nr_maps, 4, MAX_MAPS);
 }
@@ -80,7 +86,7 @@ static void some_wqe(struct scribbler *s, uint8_t *at, size_t room)
 	rnd_fill(r, &wqe, sizeof(wqe));
 	wqe.wr.opcode = rnd_below(r, 16);
 	wqe.wr.send_flags = rnd_next(r) & 0x1f;
-	wqe.wr.wr.rdma.remote_addr = sge.addr;
+	wqe.wr.wr.rdma.remote_addr = some_sge(s).addr;
 	wqe.wr.wr.rdma.rkey = sge.lkey;
 	wqe.dma.length = some_count(r);
 	wqe.dma.resid = some_count(r);
@@ -117,7 +123,8 @@ static void scribble(struct scribbler *s)
 	default: {
 		struct rxe_sge sge = some_sge(s);
 
-		at = DATA_AT + 16 * rnd_below(r, (map->bytes - DATA_AT) / 16);
+		at = rnd_one_in(r, 2) ? 16 : map->elem_bytes;
+		at = DATA_AT + at * rnd_below(r, (map->bytes - DATA_AT) / at);
 		if (rnd_one_in(r, 4))
 			memcpy(map->addr + at, &sge, 16);
 		else
@@ -126,13 +133,22 @@ static void scribble(struct scribbler *s)
 	}
 }
 
-static void *scribbling(void *arg)
+static pid_t scribbler_start(struct scribbler *s)
 {
-	struct scribbler *s = arg;
+	pid_t pid = fork();
 
-	while (!s->stop)
+	assert_true(pid >= 0);
+	if (pid)
+		return pid;
+	prctl(PR_SET_PDEATHSIG, SIGKILL);
+	for (;;)
 		scribble(s);
-	return NULL;
+}
+
+static void scribbler_stop(pid_t pid)
+{
+	assert_zero(kill(pid, SIGKILL));
+	assert_int_equal(waitpid(pid, NULL, 0), pid);
 }
 
 /* By hand: librxe would read the queues first, and trust them. */
@@ -155,27 +171,27 @@ static void ring_doorbell(const struct ibv_qp *qp)
 		errno = 0;
 }
 
-static void connect_again(struct pair *pair, const struct conn *conn)
+/* Bytes of the region that are not what they were: only a WQE that was executed changes one. */
+static unsigned long moved_bytes(const struct buf *buf, uint32_t seed)
 {
-	assert_zero(end_set_state(&pair->a, IBV_QPS_RESET));
-	assert_zero(end_set_state(&pair->b, IBV_QPS_RESET));
-	assert_zero(end_to_init(&pair->a, conn));
-	assert_zero(end_to_init(&pair->b, conn));
-	assert_zero(end_to_rtr(&pair->a, &pair->b, conn));
-	assert_zero(end_to_rtr(&pair->b, &pair->a, conn));
-	/* What was found in the queues may have failed them at once. */
-	if (!end_to_rts(&pair->a, conn))
-		end_to_rts(&pair->b, conn);
+	unsigned long moved = 0;
+	size_t i;
+
+	for (i = 0; i < buf->bytes; i++)
+		moved += buf->data[i] != pattern_byte(seed, i);
+	return moved;
 }
 
-static void round_of(struct rnd *seed, enum ibv_qp_type type, bool srq)
+static unsigned long round_of(struct rnd *r, enum ibv_qp_type type, bool srq, bool under)
 {
 	double end = seconds() + 0.25;
-	struct scribbler s = { .rnd = { rnd_next(seed) } };
+	struct scribbler s = { .rnd = { rnd_next(r) } };
+	uint32_t seed = rnd_next(r);
 	struct conn conn = CONN;
+	unsigned long moved;
 	struct pair pair;
-	pthread_t thread;
 	struct buf buf;
+	pid_t pid;
 
 	conn.type = type;
 	conn.srq_b = srq;
@@ -184,35 +200,48 @@ static void round_of(struct rnd *seed, enum ibv_qp_type type, bool srq)
 	pair_open(&pair, &conn);
 	buf_make(&buf, pair.rig.pd, MEM_ANON, 64 * KIB, 100,
 		 ACCESS_ALL | (srq ? IBV_ACCESS_ON_DEMAND : 0));
+	pattern_fill(buf.data, buf.bytes, seed, 0);
 	s.buf = &buf;
 	find_maps(&s);
-	assert_zero(pthread_create(&thread, NULL, scribbling, &s));
+	pid = scribbler_start(&s);
 	while (seconds() < end) {
 		ring_doorbell(pair.a.qp);
 		ring_doorbell(pair.b.qp);
-		if (rnd_one_in(seed, 50))
-			connect_again(&pair, &conn);
+		/* What was found in the queues may have failed them at once: then they are connected again later. */
+		if (rnd_one_in(r, end_state(&pair.a) == IBV_QPS_ERR ? 4 : 50))
+			(void)!ends_reconnect(&pair.a, &pair.b, &conn);
 	}
-	s.stop = true;
-	pthread_join(thread, NULL);
+	if (!under)
+		scribbler_stop(pid);
+	moved = moved_bytes(&buf, seed);
 	buf_free(&buf);
 	pair_close(&pair);
+	if (under)
+		scribbler_stop(pid);
+	return moved;
 }
 
 static void random_queues(void **state)
 {
 	double end = seconds() + env_number("FUZZ_S", 5);
+	long sent = rig_counter("sent_pkts");
 	struct rnd r = { rnd_seed() };
 	struct conn conn = CONN;
+	unsigned long moved = 0;
 	unsigned int rounds = 0;
 	struct pair pair;
 
 	(void)state;
+	/* A slow kernel is given what it takes until what was written into a queue was executed. */
 	do {
-		round_of(&r, rounds % 3 == 2 ? IBV_QPT_UD : IBV_QPT_RC, rounds & 1);
+		moved += round_of(&r, rounds % 3 == 2 ? IBV_QPT_UD : IBV_QPT_RC, rounds & 1,
+				  rounds & 2);
 		rounds++;
-	} while (seconds() < end);
-	printf("%u rounds\n", rounds);
+	} while (seconds() < end || (!moved && seconds() < end + PATIENCE_S));
+	sent = rig_counter("sent_pkts") - sent;
+	printf("%u rounds, %lu bytes moved, %ld packets\n", rounds, moved, sent);
+	assert_true(moved > 0);
+	assert_true(sent > 0);
 	pair_open(&pair, &conn);
 	pair_assert_works(&pair);
 	pair_close(&pair);
