@@ -69,10 +69,10 @@ static struct rxe_sge some_sge(struct scribbler *s)
 	struct rnd *r = &s->rnd;
 
 	return (struct rxe_sge){
-		.addr = rnd_one_in(r, 4) ? rnd_next(r) :
+		.addr = rnd_one_in(r, 8) ? rnd_next(r) :
 					   (uintptr_t)s->buf->data + rnd_below(r, s->buf->bytes),
-		.length = rnd_one_in(r, 2) ? rnd_below(r, 5000) : some_count(r),
-		.lkey = rnd_one_in(r, 4) ? rnd_next(r) : s->buf->mr->lkey,
+		.length = rnd_one_in(r, 4) ? some_count(r) : rnd_below(r, 5000),
+		.lkey = rnd_one_in(r, 8) ? rnd_next(r) : s->buf->mr->lkey,
 	};
 }
 
@@ -84,14 +84,14 @@ static void some_wqe(struct scribbler *s, uint8_t *at, size_t room)
 	struct rxe_sge sge = some_sge(s);
 
 	rnd_fill(r, &wqe, sizeof(wqe));
-	wqe.wr.opcode = rnd_below(r, 16);
-	wqe.wr.send_flags = rnd_next(r) & 0x1f;
+	wqe.wr.opcode = rnd_below(r, rnd_one_in(r, 4) ? 16 : 7);
+	wqe.wr.send_flags = rnd_next(r) & (rnd_one_in(r, 4) ? 0x1f : IBV_SEND_SIGNALED);
 	wqe.wr.wr.rdma.remote_addr = some_sge(s).addr;
 	wqe.wr.wr.rdma.rkey = sge.lkey;
 	wqe.dma.length = some_count(r);
 	wqe.dma.resid = some_count(r);
 	wqe.dma.cur_sge = some_count(r);
-	wqe.dma.num_sge = rnd_one_in(r, 3) ? some_count(r) : rnd_below(r, 6);
+	wqe.dma.num_sge = rnd_one_in(r, 6) ? some_count(r) : rnd_one_in(r, 3) ? rnd_below(r, 6) : 1;
 	wqe.dma.sge_offset = some_count(r);
 	memcpy(at, &wqe, sizeof(wqe) < room ? sizeof(wqe) : room);
 	if (room >= sizeof(wqe) + sizeof(sge))
@@ -123,7 +123,7 @@ static void scribble(struct scribbler *s)
 	default: {
 		struct rxe_sge sge = some_sge(s);
 
-		at = rnd_one_in(r, 2) ? 16 : map->elem_bytes;
+		at = rnd_one_in(r, 8) ? 16 : map->elem_bytes;
 		at = DATA_AT + at * rnd_below(r, (map->bytes - DATA_AT) / at);
 		if (rnd_one_in(r, 4))
 			memcpy(map->addr + at, &sge, 16);
@@ -208,7 +208,7 @@ static unsigned long round_of(struct rnd *r, enum ibv_qp_type type, bool srq, bo
 		ring_doorbell(pair.a.qp);
 		ring_doorbell(pair.b.qp);
 		/* What was found in the queues may have failed them at once: then they are connected again later. */
-		if (rnd_one_in(r, end_state(&pair.a) == IBV_QPS_ERR ? 4 : 50))
+		if (rnd_one_in(r, end_state(&pair.a) == IBV_QPS_ERR ? 2 : 50))
 			(void)!ends_reconnect(&pair.a, &pair.b, &conn);
 	}
 	if (!under)
