@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: GPL-2.0 OR Linux-OpenIB
 /*
- * A hostile process: it owns the mapped queues, and writes what it likes into them, indices, lengths, keys and counts
- * among it, while the kernel reads them, and while it takes them down. Nothing may be touched outside of its regions,
- * nothing may hang, and what it opens afterwards works.
+ * A hostile process: it owns the mapped queues, and writes what it likes into them, indices,
+ * lengths, keys and counts among it, while the kernel reads them, and while it takes them down.
+ * Nothing may be touched outside of its regions, nothing may hang, and what it opens afterwards
+ * works.
  *
  * A child writes: it has the queues for as long as it lives, whatever its parent destroys.
  *
@@ -207,7 +208,7 @@ static unsigned long round_of(struct rnd *r, enum ibv_qp_type type, bool srq, bo
 	while (seconds() < end) {
 		ring_doorbell(pair.a.qp);
 		ring_doorbell(pair.b.qp);
-		/* What was found in the queues may have failed them at once: then they are connected again later. */
+		/* What was found in the queues may have failed them at once: then there is a next time. */
 		if (rnd_one_in(r, end_state(&pair.a) == IBV_QPS_ERR ? 2 : 50))
 			(void)!ends_reconnect(&pair.a, &pair.b, &conn);
 	}

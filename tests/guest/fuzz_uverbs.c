@@ -32,7 +32,10 @@ struct zoo {
 	struct ibv_qp *qps[KEEP];
 	struct ibv_ah *ahs[KEEP];
 	uint8_t *memory;
-	/* Where ioctls made by hand go, what they have made there of each kind, and how many of each shape worked. */
+	/*
+	 * Where ioctls made by hand go, what they have made there of each kind, and how many of each
+	 * shape worked.
+	 */
 	struct ibv_context *wild;
 	uint32_t handles[UVERBS_OBJECT_MR + 1][HANDLES];
 	unsigned long ioctls[SHAPES];
@@ -248,7 +251,7 @@ static bool post(struct zoo *z)
 	return !ibv_post_send(qp, &wr, &bad);
 }
 
-/* What the driver says of an object that an ioctl has made: where its first queue is to be mapped, and more. */
+/* What the driver says of an object that an ioctl has made: where to map its first queue, and more. */
 static union {
 	struct mminfo queue;
 	uint8_t bytes[64];
@@ -561,8 +564,8 @@ static void wild_open(struct zoo *z)
 }
 
 /*
- * In a context of their own, so that what they destroy is nothing that z holds, and what they make goes when it is
- * closed.
+ * In a context of their own, so that what they destroy is nothing that z holds, and what they make
+ * goes when it is closed.
  */
 static bool ioctl_command(struct zoo *z)
 {

@@ -1,11 +1,12 @@
 // SPDX-License-Identifier: GPL-2.0 OR Linux-OpenIB
 /*
- * A hostile network: random and mutated RoCEv2 packets from a raw socket of the peer's namespace, over IPv4 and IPv6, with
- * right and with wrong ICRCs, to live QPs, QP1 and numbers that nobody has. Nothing may be written outside of a region,
- * nothing may break but the QPs that were lied to: a bystander's QPs work all the time.
+ * A hostile network: random and mutated RoCEv2 packets from a raw socket of the peer's namespace,
+ * over IPv4 and IPv6, with right and with wrong ICRCs, to live QPs, QP1 and numbers that nobody
+ * has. Nothing may be written outside of a region, nothing may break but the QPs that were lied to:
+ * a bystander's QPs work all the time.
  *
- * In most rounds of connected QPs the peer is deaf: what ours asks for stays outstanding, and whatever completes it was
- * forged.
+ * In most rounds of connected QPs the peer is deaf: what ours asks for stays outstanding, and
+ * whatever completes it was forged.
  *
  * rdma-odp: timeout 90
  */
@@ -429,9 +430,9 @@ static void aim(struct rnd *r, struct round *round, bool again)
 	assert_zero(ibv_query_qp(round->pair.a.qp, &attr, mask, &init));
 	if (round->pair.conn.type == IBV_QPT_RC &&
 	    (again || (attr.qp_state == IBV_QPS_ERR && rnd_one_in(r, 2)))) {
-		/* What was still on its way may fail them at once. */
-		(void)!ends_reconnect(&round->pair.a, &round->pair.b, &round->pair.conn);
-		begin(r, round);
+		/* What was still on its way may fail them at once: then there is a next time. */
+		if (!ends_reconnect(&round->pair.a, &round->pair.b, &round->pair.conn))
+			begin(r, round);
 		assert_zero(ibv_query_qp(round->pair.a.qp, &attr, mask, &init));
 	}
 	t->request_psn = attr.rq_psn;
@@ -440,8 +441,8 @@ static void aim(struct rnd *r, struct round *round, bool again)
 }
 
 /*
- * The region that packets know. On demand it is larger than any message, and empty: a READ finds the zero page there,
- * and a WRITE makes 2 MiB at most.
+ * The region that packets know. On demand it is larger than any message, and empty: a READ finds
+ * the zero page there, and a WRITE makes 2 MiB at most.
  */
 static void open_make(struct round *round, int odp)
 {
@@ -567,8 +568,9 @@ static void random_packets(void **state)
 	} while (seconds() < end || (!seen_all(&seen) && seconds() < end + PATIENCE_S));
 	bystander_close(&by);
 	wire_close(&wire);
-	printf("%u rounds of %u packets: %lu datagrams, %lu sends, %lu bytes written, %lu answers, %lu NAKs\n",
-	       rounds, ROUND, seen.datagrams, seen.sends, seen.writes, seen.answers, seen.naks);
+	printf("%u rounds of %u packets: %lu datagrams, %lu sends, %lu bytes written, ", rounds,
+	       ROUND, seen.datagrams, seen.sends, seen.writes);
+	printf("%lu answers, %lu NAKs\n", seen.answers, seen.naks);
 	assert_true(seen_all(&seen));
 	if (rig_is_stock())
 		return;
@@ -602,7 +604,10 @@ static void await_counter(const char *name, long value)
 			fail_because("%s is %ld, not %ld", name, rig_counter(name), value);
 }
 
-/* A datagram of the fuzzer's is one for the device as well: over both families, by its Q_Key, to QP1 and to QPs of users. */
+/*
+ * A datagram of the fuzzer's is one for the device as well: over both families, by its Q_Key, to QP1
+ * and to QPs of users.
+ */
 static void datagrams_are_taken(void **state)
 {
 	static const struct {
@@ -669,7 +674,10 @@ static void long_read_ends(void **state)
 	put64(reth, (uintptr_t)round.open.data);
 	put32(reth + 8, round.open.mr->rkey);
 	put32(reth + 12, 1U << 31);
-	/* More than it looks ahead at a time. A page that is late ends the answer: then it is asked again. */
+	/*
+	 * More than it looks ahead at a time. A page that is late ends the answer: then it is asked
+	 * again.
+	 */
 	for (enough = rig_counter("sent_pkts") + 8 * MIB / 1024;
 	     (sent = rig_counter("sent_pkts")) < enough; before = sent) {
 		if (seconds() > last)

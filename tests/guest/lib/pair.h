@@ -84,7 +84,7 @@ int end_to_init(struct end *end, const struct conn *conn);
 int end_to_rtr(struct end *end, const struct end *other, const struct conn *conn);
 int end_to_rts(struct end *end, const struct conn *conn);
 void ends_connect(struct end *a, struct end *b, const struct conn *conn);
-/* Through RESET. What somebody hostile sends meanwhile may fail the last step: returns its answer. */
+/* Through RESET. Somebody hostile may make the last step fail meanwhile: returns its answer. */
 int ends_reconnect(struct end *a, struct end *b, const struct conn *conn);
 int end_set_state(struct end *end, enum ibv_qp_state state);
 enum ibv_qp_state end_state(struct end *end);
