@@ -12,8 +12,8 @@
  * The state is in the waiter, which its user has: asking for a fault allocates nothing, so it
  * cannot fail in softirq.
  *
- * Joining. A waiter joins a pass of its region whose window has its first page, unless it wants to
- * write and the pass only reads. A pass makes pages present up to the first that does not come at
+ * Joining. A waiter joins a pass of its region whose window has its first page, readers those that
+ * read and writers those that write: what may not be written may be read. A pass makes pages present up to the first that does not come at
  * once; who joined for a later one goes back to pending, and gets a pass that starts with its own
  * page. So an error concerns those only who asked for that very page, and so does a page that
  * never comes:
@@ -35,7 +35,8 @@
  * Stopping. A pass that has lost its last waiter, or whose region is closed, is stopped by a
  * signal: it may hang in a page fault for ever. The signal is sent under owner->lock while the
  * pass is listed, and the thread discards signals under the same lock when it has unlisted it: a
- * signal never hits a later pass.
+ * signal never hits a later pass. A pass that was stopped before it blocks does not block, and puts
+ * nobody back: on a closed region nobody would stop the pass that is made of him.
  *
  * The end of a region. busy counts waiters until their wake() has returned, and passes. The thread
  * lowers it, and wakes who waits for it, under owner->lock, and touches the region no more after
@@ -65,7 +66,7 @@ static bool takeable(const struct umem_odp_owner *owner, const struct umem_odp_w
 
 static bool fits(const struct umem_odp_pass *pass, const struct umem_odp_waiter *w)
 {
-	return pass->region == w->region && pass->write >= w->write && !pass->stopped &&
+	return pass->region == w->region && pass->write == w->write && !pass->stopped &&
 	       first_page(w) >= pass->next && first_page(w) < pass->end;
 }
 
@@ -302,7 +303,8 @@ void umem_odp_queue_claim(struct umem_odp_pass *pass, u64 next, struct list_head
  *
  * Waiters for other pages wait with it no longer.
  *
- * Return: false if it may not, because enough others of the owner do.
+ * Return: false if it may not: enough others of the owner do, it was stopped, or nobody waits for
+ * that page any longer.
  */
 bool umem_odp_queue_block(struct umem_odp_pass *pass)
 {
@@ -310,14 +312,16 @@ bool umem_odp_queue_block(struct umem_odp_pass *pass)
 	struct umem_odp_waiter *w, *next;
 
 	guard(spinlock_bh)(&owner->lock);
-	if (owner->nr_blocked == UMEM_ODP_OWNER_BLOCKED)
+	if (pass->stopped || owner->nr_blocked == UMEM_ODP_OWNER_BLOCKED)
 		return false;
-	owner->nr_blocked++;
 	pass->end = pass->next + PAGE_SIZE;
 	list_for_each_entry_safe_reverse(w, next, &pass->waiters, node) {
 		if (first_page(w) != pass->next)
 			put_back(owner, w);
 	}
+	if (list_empty(&pass->waiters))
+		return false;
+	owner->nr_blocked++;
 	call_thread(owner);
 	return true;
 }

@@ -6,6 +6,7 @@
 #include <fcntl.h>
 #include <linux/userfaultfd.h>
 #include <poll.h>
+#include <pthread.h>
 #include <signal.h>
 #include <sys/ioctl.h>
 #include <sys/syscall.h>
@@ -140,13 +141,33 @@ static void faults_on_one_page_join(void **state)
 	assert_int_equal(umem_async(fd, 0, map, 1, true), -EINPROGRESS);
 	assert_ptr_equal(asked(uffd), map);
 	for (i = 1; i < 20; i++)
-		assert_int_equal(umem_async(fd, i, map + i, 1, i & 1), -EINPROGRESS);
+		assert_int_equal(umem_async(fd, i, map + i, 1, true), -EINPROGRESS);
 	assert_int_equal(umem_stats(fd).joined_faults, 19);
 	/* One goes away, the rest stay. */
 	assert_true(umem_cancel(fd, 0));
 	give(uffd, map, 1);
 	for (i = 1; i < 20; i++)
 		assert_int_equal(umem_wait(fd, i, 60000), 0);
+	umem_close(fd);
+	close(uffd);
+	munmap(map, HUGE_BYTES);
+}
+
+static void a_reader_is_not_failed_with_a_writer(void **state)
+{
+	uint8_t *map = umem_map(HUGE_BYTES), byte;
+	int uffd = uffd_over(map, BYTES), fd = umem_region(map, BYTES);
+
+	(void)state;
+	assert_int_equal(umem_async(fd, 0, map, 1, true), -EINPROGRESS);
+	assert_ptr_equal(asked(uffd), map);
+	assert_int_equal(umem_async(fd, 1, map, 1, false), -EINPROGRESS);
+	assert_zero(mprotect(map, PAGE_BYTES, PROT_READ));
+	give(uffd, map, 0x33);
+	assert_int_equal(umem_wait(fd, 0, 60000), -EFAULT);
+	assert_int_equal(umem_wait(fd, 1, 60000), 0);
+	assert_zero(umem_from(fd, map, &byte, 1, 0, NULL));
+	assert_int_equal(byte, 0x33);
 	umem_close(fd);
 	close(uffd);
 	munmap(map, HUGE_BYTES);
@@ -201,6 +222,50 @@ static void closed_and_destroyed(void **state)
 	assert_true(seconds() - begin < 10);
 	close(uffd);
 	munmap(map, HUGE_BYTES);
+}
+
+#define MUCH (32 * HUGE_BYTES)
+
+static volatile bool enough;
+
+/* Invalidations that take their time, of what lies behind the late pages. */
+static void *invalidates(void *map)
+{
+	while (!enough) {
+		memset((uint8_t *)map + HUGE_BYTES, 1, MUCH - HUGE_BYTES);
+		madvise((uint8_t *)map + HUGE_BYTES, MUCH - HUGE_BYTES, MADV_DONTNEED);
+	}
+	return NULL;
+}
+
+/*
+ * Also between a pass that begins, which an invalidation holds up, and its wait for a page: who had joined it for another page
+ * is sent away too.
+ */
+static void closed_at_any_moment(void **state)
+{
+	uint8_t *map = umem_map(MUCH);
+	int uffd = uffd_over(map, BYTES), fd;
+	pthread_t thread;
+	unsigned int n, i;
+
+	(void)state;
+	enough = false;
+	assert_zero(pthread_create(&thread, NULL, invalidates, map));
+	for (n = 0; n < 100; n++) {
+		fd = umem_region(map, MUCH);
+		assert_int_equal(umem_async(fd, 0, map, BYTES, true), -EINPROGRESS);
+		assert_int_equal(umem_async(fd, 1, map + 7 * PAGE_BYTES, 1, true), -EINPROGRESS);
+		usleep(100 * (n % 8));
+		assert_zero(umem_shutdown(fd));
+		for (i = 0; i < 2; i++)
+			assert_int_equal(umem_wait(fd, i, 60000), -ESHUTDOWN);
+		umem_close(fd);
+	}
+	enough = true;
+	pthread_join(thread, NULL);
+	close(uffd);
+	munmap(map, MUCH);
 }
 
 static void the_owner_is_killed(void **state)
@@ -306,6 +371,7 @@ static void unmapped_while_it_is_waited_for(void **state)
 }
 
 TEST_MAIN(TEST(a_late_page_comes), TEST(a_stuck_page_holds_up_no_other),
-	  TEST(others_are_served_meanwhile), TEST(faults_on_one_page_join), TEST(cancelled),
-	  TEST(closed_and_destroyed), TEST(the_owner_is_killed), TEST(the_userfaultfd_goes_first),
+	  TEST(others_are_served_meanwhile), TEST(faults_on_one_page_join),
+	  TEST(a_reader_is_not_failed_with_a_writer), TEST(cancelled), TEST(closed_and_destroyed),
+	  TEST(closed_at_any_moment), TEST(the_owner_is_killed), TEST(the_userfaultfd_goes_first),
 	  TEST(unmapped_while_it_is_waited_for), TEST(no_thread_for_a_while))
