@@ -162,9 +162,19 @@ static int move(struct rxo_queue *to, const struct rxo_queue *from, u32 first, u
 	return 0;
 }
 
-int rxo_queue_move_work(struct rxo_queue *to, const struct rxo_queue *from)
+int rxo_queue_move_work(struct rxo_queue *to, const struct rxo_queue *from, u32 *first)
 {
-	return move(to, from, from->index, rxo_queue_count(from));
+	*first = READ_ONCE(from->index);
+	return move(to, from, *first, rxo_ring_count(smp_load_acquire(&from->buf->producer_index),
+						     *first, from->mask));
+}
+
+void rxo_queue_follow_work(struct rxo_queue *to, const struct rxo_queue *from, u32 first)
+{
+	u32 consumed = rxo_ring_count(from->index, first, from->mask);
+
+	to->index = min(consumed, to->buf->producer_index);
+	to->buf->consumer_index = to->index;
 }
 
 int rxo_queue_move_completions(struct rxo_queue *to, const struct rxo_queue *from)

@@ -77,9 +77,15 @@ void rxo_queue_kernel_pop(struct rxo_queue *q);
 
 /*
  * Resize: move what the ring holds to an empty one, which must be able to hold
- * it. Under the lock that serialises our side. -EINVAL if it does not fit.
+ * it. -EINVAL if it does not fit.
+ *
+ * move_work		much may have been posted: without the lock that serialises
+ *			our side, but no other resize beside it
+ * follow_work		under that lock, then: what we consumed meanwhile, since @first
+ * move_completions	under that lock
  */
-int rxo_queue_move_work(struct rxo_queue *to, const struct rxo_queue *from);
+int rxo_queue_move_work(struct rxo_queue *to, const struct rxo_queue *from, u32 *first);
+void rxo_queue_follow_work(struct rxo_queue *to, const struct rxo_queue *from, u32 first);
 int rxo_queue_move_completions(struct rxo_queue *to, const struct rxo_queue *from);
 
 /*

@@ -124,7 +124,7 @@ static int respond_to_resize(struct rxo_queue *queue, struct ib_udata *udata)
 static int resize(struct rxo_srq *srq, u32 max_wr, struct ib_udata *udata)
 {
 	struct rxo_queue *queue, *old;
-	u32 num = max_wr;
+	u32 num = max_wr, first;
 	int err;
 
 	queue = rxo_queue_create(&num, rxo_rwqe_bytes(srq->max_sge));
@@ -134,16 +134,15 @@ static int resize(struct rxo_srq *srq, u32 max_wr, struct ib_udata *udata)
 	if (err)
 		goto err_queue;
 
-	spin_lock_irq(&srq->lock);
 	old = srq->queue;
-	err = rxo_queue_move_work(queue, old);
-	if (!err) {
-		srq->queue = queue;
-		srq->max_wr = num;
-	}
-	spin_unlock_irq(&srq->lock);
+	err = rxo_queue_move_work(queue, old, &first);
 	if (err)
 		goto err_queue;
+	spin_lock_irq(&srq->lock);
+	rxo_queue_follow_work(queue, old, first);
+	srq->queue = queue;
+	srq->max_wr = num;
+	spin_unlock_irq(&srq->lock);
 
 	rxo_queue_destroy(old);
 	return 0;
