@@ -46,8 +46,6 @@
 static DEFINE_MUTEX(rxo_devs_lock);
 static LIST_HEAD(rxo_devs);
 
-static struct workqueue_struct *remove_wq;
-
 /* The largest path MTU whose packets fit, or 0 if none does. */
 static enum ib_mtu mtu_cap(unsigned int netdev_mtu)
 {
@@ -100,9 +98,9 @@ static void init(struct rxo_dev *dev, struct net_device *netdev)
 	dev->netdev = netdev;
 	dev->net = dev_net(netdev);
 	netdev_hold(netdev, &dev->netdev_tracker, GFP_KERNEL);
-	xa_init_flags(&dev->qps, XA_FLAGS_ALLOC1 | XA_FLAGS_LOCK_BH);
-	xa_init_flags(&dev->ahs, XA_FLAGS_ALLOC1 | XA_FLAGS_LOCK_IRQ);
-	xa_init_flags(&dev->mrs, XA_FLAGS_ALLOC1);
+	xa_init_flags(&dev->qps, XA_FLAGS_ALLOC1 | XA_FLAGS_LOCK_BH | XA_FLAGS_ACCOUNT);
+	xa_init_flags(&dev->ahs, XA_FLAGS_ALLOC1 | XA_FLAGS_LOCK_IRQ | XA_FLAGS_ACCOUNT);
+	xa_init_flags(&dev->mrs, XA_FLAGS_ALLOC1 | XA_FLAGS_ACCOUNT);
 	mutex_init(&dev->mems_lock);
 	INIT_LIST_HEAD(&dev->mems);
 	INIT_LIST_HEAD(&dev->list);
@@ -257,7 +255,7 @@ static void leave(struct rxo_dev *dev)
 	lockdep_assert_held(&rxo_devs_lock);
 	WRITE_ONCE(dev->gone, true);
 	get_device(&dev->ibdev.dev);
-	if (!queue_work(remove_wq, &dev->remove_work))
+	if (!queue_work(rxo_remove_wq, &dev->remove_work))
 		put_device(&dev->ibdev.dev);
 }
 
@@ -327,21 +325,11 @@ static struct notifier_block netdev_notifier = {
 
 int rxo_dev_init(void)
 {
-	int err;
-
-	/* Not for memory reclaim, as ib_core's work is not, which unregistration flushes. */
-	remove_wq = alloc_workqueue("rxe_odp_remove", WQ_UNBOUND, 0);
-	if (!remove_wq)
-		return -ENOMEM;
-	err = register_netdevice_notifier(&netdev_notifier);
-	if (err)
-		destroy_workqueue(remove_wq);
-	return err;
+	return register_netdevice_notifier(&netdev_notifier);
 }
 
 void rxo_dev_exit(void)
 {
 	unregister_netdevice_notifier(&netdev_notifier);
 	remove_all();
-	destroy_workqueue(remove_wq);
 }

@@ -88,6 +88,7 @@ static inline struct rxo_pd *to_rxo_pd(struct ib_pd *ibpd)
 
 /* Unbound, shared by all devices; the QPs' works run here. Lives as long as the module. */
 extern struct workqueue_struct *rxo_wq;
+extern struct workqueue_struct *rxo_remove_wq;	/* devices whose netdevs have left */
 
 /* dev.c: the life of devices */
 int rxo_dev_init(void);

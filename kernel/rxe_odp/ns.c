@@ -217,12 +217,25 @@ static int __net_init ns_init(struct net *net)
 	return 0;
 }
 
+static bool any_device(struct rxo_ns *ns)
+{
+	guard(mutex)(&ns_lock);
+	return ns->devices;
+}
+
 static void __net_exit ns_exit(struct net *net)
 {
 	struct rxo_ns *ns = net_generic(net, pernet_id);
 	struct hlist_node *next;
 	struct rxo_dev *dev;
 	int bucket;
+
+	/*
+	 * Its netdevs have gone or moved by now. Of a device whose netdev moved, queue
+	 * pairs and address handles keep IPv6 routes, which point into the namespace.
+	 */
+	if (any_device(ns))
+		flush_workqueue(rxo_remove_wq);
 
 	guard(mutex)(&ns_lock);
 

@@ -79,7 +79,7 @@ int rxo_path_init(struct rxo_dev *dev, struct rxo_path *path, const struct rdma_
 	err = set_scope(path, grh->sgid_attr);
 	if (err)
 		return err;
-	return dst_cache_init(&path->route, GFP_ATOMIC | __GFP_NOWARN);
+	return dst_cache_init(&path->route, GFP_ATOMIC | __GFP_NOWARN | __GFP_ACCOUNT);
 }
 
 void rxo_path_release(struct rxo_path *path)
