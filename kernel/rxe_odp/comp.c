@@ -60,7 +60,8 @@ bool rxo_comp_retry(struct rxo_qp *qp)
  */
 static void retry_gap(struct rxo_qp *qp)
 {
-	if (qp->sq.gap_retried)
+	/* While the peer told us to wait, all is going to be sent again anyway. */
+	if (qp->sq.gap_retried || qp->sq.rnr_wait)
 		return;
 	qp->sq.gap_retried = true;
 	qp->sq.gap_psn = qp->sq.psn;
@@ -283,14 +284,7 @@ void rxo_comp_rcv(struct rxo_qp *qp, struct sk_buff *skb)
 	spin_lock(&sq->lock);
 	if (!answers_taken(qp)) {
 		kfree_skb(skb);
-	} else if (skb_queue_len(&sq->held) >= RXO_HOLD_PKTS) {
-		rxo_stat_inc(qp->dev, RXO_STAT_RCV_DROPPED);
-		kfree_skb(skb);
-	} else {
-		if (sq->place_wait.pending)
-			rxo_stat_inc(qp->dev, RXO_STAT_FAULT_HELD_PKTS);
-		rxo_pkt(skb)->done_bytes = 0;
-		__skb_queue_tail(&sq->held, skb);
+	} else if (rxo_wait_hold(&sq->place_wait, &sq->held, skb)) {
 		rxo_comp_drain(qp);
 		rxo_req_run(qp);
 	}

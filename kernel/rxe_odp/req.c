@@ -503,7 +503,9 @@ static void ack_timeout(struct timer_list *timer)
 	struct rxo_sq *sq = &qp->sq;
 
 	spin_lock(&sq->lock);
-	if (may_send(qp) && sq->una_psn != sq->psn && !sq->rnr_wait) {
+	/* It may have been started again, for an answer that came while this waited for the lock. */
+	if (may_send(qp) && sq->una_psn != sq->psn && !sq->rnr_wait &&
+	    !timer_pending(&sq->ack_timer)) {
 		if (sq->place_wait.pending) {
 			rxo_req_timer(qp, true);
 		} else {
@@ -522,8 +524,10 @@ static void rnr_timeout(struct timer_list *timer)
 	struct rxo_qp *qp = timer_container_of(qp, timer, sq.rnr_timer);
 
 	spin_lock(&qp->sq.lock);
-	qp->sq.rnr_wait = false;
-	rxo_req_run(qp);
+	if (!timer_pending(&qp->sq.rnr_timer)) {
+		qp->sq.rnr_wait = false;
+		rxo_req_run(qp);
+	}
 	spin_unlock(&qp->sq.lock);
 }
 

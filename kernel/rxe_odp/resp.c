@@ -454,8 +454,6 @@ static int step(struct rxo_qp *qp, u32 *budget)
 	int err;
 
 	if (rq->read.active) {
-		u32 psn = rq->read.psn;
-
 		err = rxo_exec_read(qp, budget);
 		if (err && err != -EAGAIN) {
 			rq->read.active = false;
@@ -464,9 +462,9 @@ static int step(struct rxo_qp *qp, u32 *budget)
 			 * away: that is no offence. If not, it takes the NAK.
 			 */
 			if (rq->read.duplicate)
-				send_ack(qp, RXO_AETH_NAK_REM_ACC, psn);
+				send_ack(qp, RXO_AETH_NAK_REM_ACC, rq->read.psn);
 			else
-				fail(qp, RXO_OP_READ, psn, err);
+				fail(qp, RXO_OP_READ, rq->read.psn, err);
 			err = 0;
 		}
 		if (!rq->read.active || !rq->read.first)
@@ -541,12 +539,20 @@ static bool first_in_line(const struct rxo_qp *qp, u32 *psn)
 	return true;
 }
 
-/* The fault lasts: nothing is held any longer, everybody is told to come back. */
+/*
+ * The fault lasts: nothing is held any longer, everybody is told to come back. A
+ * READ that nothing was answered of has not been, and nothing behind it was
+ * executed: when it is back it is the expected request again.
+ */
 static void fault_lasts(struct rxo_qp *qp, u32 psn)
 {
 	struct rxo_rq *rq = &qp->rq;
 
 	lockdep_assert_held(&rq->lock);
+	if (rq->read.active && rq->read.first && !rq->read.duplicate) {
+		rq->psn = rq->read.psn;
+		rq->msn = (rq->msn - 1) & RXO_MSN_MASK;
+	}
 	rq->fault_rnr_psn = psn;
 	rq->fault_rnr = true;
 	rq->fault_rnr_stale = rq->read.active && rq->read.duplicate;
@@ -614,18 +620,11 @@ void rxo_resp_rcv(struct rxo_qp *qp, struct sk_buff *skb)
 	} else if (asked_again(qp, pkt)) {
 		fault_lasts(qp, pkt->psn);
 		kfree_skb(skb);
-	} else if (skb_queue_len(&rq->held) >= RXO_HOLD_PKTS) {
-		rxo_stat_inc(qp->dev, RXO_STAT_RCV_DROPPED);
-		kfree_skb(skb);
-	} else {
+	} else if (rxo_wait_hold(&rq->wait, &rq->held, skb)) {
 		if (rxo_qp_state(qp) == IB_QPS_RTR && !rq->established) {
 			rq->established = true;
 			rxo_qp_event(qp, IB_EVENT_COMM_EST);
 		}
-		if (rq->wait.pending)
-			rxo_stat_inc(qp->dev, RXO_STAT_FAULT_HELD_PKTS);
-		pkt->done_bytes = 0;
-		__skb_queue_tail(&rq->held, skb);
 		rxo_resp_run(qp);
 	}
 	spin_unlock(&rq->lock);

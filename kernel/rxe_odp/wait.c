@@ -20,9 +20,56 @@
  */
 
 #include <linux/ktime.h>
+#include <linux/mm.h>
 #include <linux/wait_bit.h>
 
 #include "qp.h"
+
+/* Of all packets that wait for a page. They are nobody's, and a page may never come. */
+static atomic_long_t held_bytes;
+
+static void uncharge(struct sk_buff *skb)
+{
+	atomic_long_sub(skb->truesize, &held_bytes);
+}
+
+static bool charge(struct sk_buff *skb)
+{
+	long max_bytes = totalram_pages() / 64 * PAGE_SIZE;
+
+	if (atomic_long_add_return(skb->truesize, &held_bytes) > max_bytes) {
+		uncharge(skb);
+		return false;
+	}
+	skb->destructor = uncharge;
+	return true;
+}
+
+/*
+ * rxo_wait_hold - put a packet behind those that are to be executed
+ * @wait: of this direction
+ * @held: where it goes
+ * @skb: orphaned; consumed if it cannot be held
+ *
+ * Under the direction's lock. Returns false for a packet that is dropped: too
+ * many are held here, or too much memory (1/64 of all) by faults anywhere.
+ */
+bool rxo_wait_hold(struct rxo_wait *wait, struct sk_buff_head *held, struct sk_buff *skb)
+{
+	struct rxo_dev *dev = wait->qp->dev;
+
+	lockdep_assert_held(wait->lock);
+	if (skb_queue_len(held) >= RXO_HOLD_PKTS || (wait->pending && !charge(skb))) {
+		rxo_stat_inc(dev, RXO_STAT_RCV_DROPPED);
+		kfree_skb(skb);
+		return false;
+	}
+	if (wait->pending)
+		rxo_stat_inc(dev, RXO_STAT_FAULT_HELD_PKTS);
+	rxo_pkt(skb)->done_bytes = 0;
+	__skb_queue_tail(held, skb);
+	return true;
+}
 
 static void wait_end(struct rxo_wait *wait)
 {
@@ -34,6 +81,7 @@ static void wait_put(struct rxo_wait *wait, struct rxo_mr *mr)
 {
 	struct rxo_qp *qp = wait->qp;
 
+	smp_mb();	/* pending is seen, or who waits for it: see wake_up_var() */
 	wake_up_var(&wait->pending);
 	rxo_mr_put(mr);
 	rxo_qp_put(qp);
