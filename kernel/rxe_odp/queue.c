@@ -164,9 +164,12 @@ static int move(struct rxo_queue *to, const struct rxo_queue *from, u32 first, u
 
 int rxo_queue_move_work(struct rxo_queue *to, const struct rxo_queue *from, u32 *first)
 {
+	u32 producer;
+
 	*first = READ_ONCE(from->index);
-	return move(to, from, *first, rxo_ring_count(smp_load_acquire(&from->buf->producer_index),
-						     *first, from->mask));
+	/* Pairs with the poster's release: entries are read after the index. */
+	producer = smp_load_acquire(&from->buf->producer_index);
+	return move(to, from, *first, rxo_ring_count(producer, *first, from->mask));
 }
 
 void rxo_queue_follow_work(struct rxo_queue *to, const struct rxo_queue *from, u32 first)

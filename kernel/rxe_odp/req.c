@@ -503,7 +503,7 @@ static void ack_timeout(struct timer_list *timer)
 	struct rxo_sq *sq = &qp->sq;
 
 	spin_lock(&sq->lock);
-	/* It may have been started again, for an answer that came while this waited for the lock. */
+	/* An answer that came while this waited for the lock may have started it again. */
 	if (may_send(qp) && sq->una_psn != sq->psn && !sq->rnr_wait &&
 	    !timer_pending(&sq->ack_timer)) {
 		if (sq->place_wait.pending) {

@@ -13,10 +13,10 @@
  * cannot fail in softirq.
  *
  * Joining. A waiter joins a pass of its region whose window has its first page, readers those that
- * read and writers those that write: what may not be written may be read. A pass makes pages present up to the first that does not come at
- * once; who joined for a later one goes back to pending, and gets a pass that starts with its own
- * page. So an error concerns those only who asked for that very page, and so does a page that
- * never comes:
+ * read and writers those that write: what may not be written may be read. A pass makes pages
+ * present up to the first that does not come at once; who joined for a later one goes back to
+ * pending, and gets a pass that starts with its own page. So an error concerns those only who asked
+ * for that very page, and so does a page that never comes:
  *
  *	pass A, pages 0 to 511			pass B, page 7, had joined A
  *	----------------------			----------------------------
