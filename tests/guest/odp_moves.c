@@ -27,7 +27,7 @@
  * What a peer does to the region, and what its owner does with it as the requester: an atomic adds
  * one to the first eight bytes, or puts there what was at the peer.
  */
-enum act {
+enum act_kind {
 	ACT_WRITE,
 	ACT_READ,
 	ACT_SEND,
@@ -156,7 +156,7 @@ static void end(struct scene *s)
 	free(s);
 }
 
-static enum ibv_wc_status act_on(struct scene *s, enum act act, size_t at, size_t bytes)
+static enum ibv_wc_status act_on(struct scene *s, enum act_kind act, size_t at, size_t bytes)
 {
 	enum ibv_wr_opcode opcode = acts[act].opcode;
 	bool here = act >= ACT_LOCAL_SOURCE;
@@ -180,7 +180,7 @@ static enum ibv_wc_status act_on(struct scene *s, enum act act, size_t at, size_
 	return wc.status;
 }
 
-static void must(struct scene *s, enum act act, size_t at, size_t bytes)
+static void must(struct scene *s, enum act_kind act, size_t at, size_t bytes)
 {
 	enum ibv_wc_status status = act_on(s, act, at, bytes);
 
@@ -189,7 +189,7 @@ static void must(struct scene *s, enum act act, size_t at, size_t bytes)
 }
 
 /* It is refused, nothing of it arrives, and the pair connects again. */
-static void must_not(struct scene *s, enum act act, size_t at)
+static void must_not(struct scene *s, enum act_kind act, size_t at)
 {
 	enum ibv_wc_status status;
 
@@ -207,7 +207,7 @@ static void must_not(struct scene *s, enum act act, size_t at)
 
 static void nobody_may(struct scene *s)
 {
-	enum act act;
+	enum act_kind act;
 
 	for (act = 0; act < ACTS; act++)
 		must_not(s, act, 8);
@@ -215,8 +215,8 @@ static void nobody_may(struct scene *s)
 
 static void nobody_may_write(struct scene *s, size_t at)
 {
-	static const enum act writers[] = { ACT_WRITE, ACT_SEND, ACT_ATOMIC, ACT_LOCAL_TARGET,
-					    ACT_LOCAL_ATOMIC };
+	static const enum act_kind writers[] = { ACT_WRITE, ACT_SEND, ACT_ATOMIC, ACT_LOCAL_TARGET,
+						 ACT_LOCAL_ATOMIC };
 	size_t i;
 
 	for (i = 0; i < ARRAY_SIZE(writers); i++)
@@ -224,7 +224,7 @@ static void nobody_may_write(struct scene *s, size_t at)
 }
 
 /* The peer reads so many bytes, or is written to from them: into s->local. */
-static void fetch(struct scene *s, enum act act, size_t bytes)
+static void fetch(struct scene *s, enum act_kind act, size_t bytes)
 {
 	memset(s->local.data, 0x55, bytes);
 	must(s, act, 0, bytes);
@@ -247,7 +247,7 @@ static void reads(struct scene *s, uint32_t seed, const char *what)
  */
 static void writes(struct scene *s, uint32_t seed, const char *what)
 {
-	static const enum act writers[] = { ACT_WRITE, ACT_SEND, ACT_LOCAL_TARGET };
+	static const enum act_kind writers[] = { ACT_WRITE, ACT_SEND, ACT_LOCAL_TARGET };
 	uint64_t before, now;
 	int i;
 
@@ -538,7 +538,7 @@ static unsigned int merged_pages(struct scene *s)
 	return num;
 }
 
-static void equal_pages_are(struct scene *s, enum act act, int other)
+static void equal_pages_are(struct scene *s, enum act_kind act, int other)
 {
 	int i;
 

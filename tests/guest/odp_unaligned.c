@@ -68,9 +68,14 @@ static void one_case(struct pair *pair, enum op op, struct buf *from, struct buf
 			fail_because("%s: bytes around the target changed", what);
 }
 
+static unsigned int cases_of_each(void)
+{
+	return slow_kernel() ? 9 : 2 * ARRAY_SIZE(lengths);
+}
+
 static void combination(struct pair *pair, enum op op, int ends)
 {
-	unsigned int cases = slow_kernel() ? 9 : 2 * ARRAY_SIZE(lengths), i;
+	unsigned int cases = cases_of_each(), i;
 	unsigned int number = ((op * 5 + pair->conn.mtu - IBV_MTU_256) * 4 + ends) * cases;
 	struct buf from, to;
 

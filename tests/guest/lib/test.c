@@ -107,9 +107,9 @@ long smaps_kb(const void *addr, const char *field)
 
 	assert_non_null(smaps);
 	while (fgets(line, sizeof(line), smaps)) {
-		if (sscanf(line, "%lx-%lx ", &start, &end) == 2)
+		if (sscanf(line, "%lx-%lx ", &start, &end) == 2) {
 			here = start <= (uintptr_t)addr && (uintptr_t)addr < end;
-		else if (here && !strncmp(line, field, len) && line[len] == ':') {
+		} else if (here && !strncmp(line, field, len) && line[len] == ':') {
 			kb = strtol(line + len + 1, NULL, 10);
 			break;
 		}
