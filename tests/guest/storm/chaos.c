@@ -17,6 +17,8 @@
 #define MADV_PAGEOUT 21
 #endif
 
+#define SECRET_BYTE 0xee
+
 /* While a slice has a hole, nobody may ask for an address: it could be one in there. */
 static pthread_mutex_t hole_lock = PTHREAD_MUTEX_INITIALIZER;
 
@@ -56,16 +58,21 @@ static int move_away_and_back(struct worker *w, uint8_t *at, size_t bytes)
 	return 0;
 }
 
-/* For a while there is memory that no device may touch. */
+/* For a while there is memory that no device may touch: what the CPU wrote to it stays, and is seen by nobody. */
 static int secret(struct rnd *r, struct worker *w, uint8_t *at, size_t bytes)
 {
 	int fd = syscall(SYS_memfd_secret, 0), rc = -1;
+	size_t i;
 
 	if (fd < 0)
 		return -1;
 	if (!ftruncate(fd, bytes) &&
 	    mmap(at, bytes, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_FIXED, fd, 0) != MAP_FAILED) {
+		memset(at, SECRET_BYTE, bytes);
 		usleep(rnd_below(r, 300));
+		for (i = 0; i < bytes; i++)
+			if (at[i] != SECRET_BYTE)
+				failed(w, "byte %zu of secret memory is %#x", i, at[i]);
 		map_again(w, at, bytes);
 		rc = 0;
 	}
@@ -216,6 +223,13 @@ static void disturb(struct rnd *r, enum deed deed, struct worker *w)
 	case COMPACTED:
 		rc = write_text("/proc/sys/vm/compact_memory", "1");
 		break;
+	case SYNCED:
+		rc = fdatasync(w->memory->fd);
+		break;
+	case DROPPED:
+		rc = madvise(at, bytes, MADV_DONTNEED) |
+		     posix_fadvise(w->memory->fd, 0, 0, POSIX_FADV_DONTNEED);
+		break;
 	case FORKED:
 		fork_and_look(r, w);
 		return;
@@ -232,7 +246,10 @@ static bool suits(enum deed deed, const struct worker *w)
 	case FREED:
 		return w->memory->kind == PRIVATE;
 	case HOLE:
+	case DROPPED:
 		return w->memory->kind != PRIVATE;
+	case SYNCED:
+		return w->memory->kind == EXT4;
 	case SECRET:
 		return is_wild(w);
 	case CUT:
@@ -256,15 +273,25 @@ static struct worker *some_worker(struct rnd *r, enum deed deed)
 	return w;
 }
 
-/* What takes its time is done less often. */
-static enum deed some_disturbance(struct rnd *r)
+static bool takes_its_time(enum deed deed)
 {
-	enum deed deed = TAKES_AWAY + rnd_below(r, KILLED - TAKES_AWAY);
+	return deed == FORKED || deed == COMPACTED || deed == SYNCED;
+}
 
+/* Each of them once, then by chance. */
+static enum deed some_deed(struct rnd *r)
+{
+	static unsigned int turns;
+	enum deed deed = __sync_fetch_and_add(&turns, 1);
+
+	if (deed >= KILLED) {
+		deed = rnd_one_in(r, 2) ? TAKES_AWAY + rnd_below(r, KILLED - TAKES_AWAY) :
+					  rnd_below(r, TAKES_AWAY);
+		if (takes_its_time(deed) && !rnd_one_in(r, 8))
+			deed = SOFT_DIRTY;
+	}
 	if (storm_lazy_mmu && (deed == LOCAL_PAGED_OUT || deed == COMPACTED))
 		return PAGED_OUT;
-	if ((deed == FORKED || deed == COMPACTED) && !rnd_one_in(r, 8))
-		return SOFT_DIRTY;
 	return deed;
 }
 
@@ -273,7 +300,7 @@ void *chaos(void *rnd)
 	struct rnd *r = rnd;
 
 	while (!storm_stop) {
-		enum deed deed = rnd_one_in(r, 2) ? some_disturbance(r) : rnd_below(r, TAKES_AWAY);
+		enum deed deed = some_deed(r);
 		struct worker *w = some_worker(r, deed);
 
 		if (deed >= TAKES_AWAY) {

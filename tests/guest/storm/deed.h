@@ -3,6 +3,8 @@
 #ifndef STORM_DEED_H
 #define STORM_DEED_H
 
+#include <stdbool.h>
+
 enum deed {
 	DONTNEED,
 	UNMAPPED,
@@ -13,7 +15,7 @@ enum deed {
 	HOLE,
 	SECRET,
 	CUT,
-	TAKES_AWAY, /* those before it must be done */
+	TAKES_AWAY, /* those before it do */
 	PAGED_OUT = TAKES_AWAY,
 	LOCAL_PAGED_OUT,
 	COLLAPSED,
@@ -21,6 +23,8 @@ enum deed {
 	MERGED,
 	SOFT_DIRTY,
 	COMPACTED,
+	SYNCED,
+	DROPPED,
 	FORKED,
 	KILLED,
 	EXECUTED,
@@ -31,7 +35,7 @@ enum deed {
 /* Any thread. Nonzero rc: the kernel refused it with that errno. */
 void deed_count(enum deed deed, int rc, int error);
 
-/* What takes data away must have happened; of the rest, a kernel may lack some. */
-void deeds_check(void);
+/* Tells them all. Each must have been done, but what User Mode Linux (lazy_mmu) cannot do, or is spared. */
+void deeds_check(bool lazy_mmu);
 
 #endif

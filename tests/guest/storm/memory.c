@@ -8,7 +8,7 @@
 
 struct memory memories[MEMORIES];
 
-static int file_make(enum kind kind)
+static int file_make(enum memory_kind kind)
 {
 	switch (kind) {
 	case SHARED:
@@ -22,7 +22,7 @@ static int file_make(enum kind kind)
 }
 
 /* Aligned, so that huge pages fit. */
-static void memory_make(struct memory *m, enum kind kind, struct ibv_pd *pd)
+static void memory_make(struct memory *m, enum memory_kind kind, struct ibv_pd *pd)
 {
 	size_t bytes = SLICES * SLICE_BYTES;
 	uintptr_t room;

@@ -10,10 +10,10 @@
 #define SLICE_BYTES (768 * KIB) /* 2 MiB tables hold parts of several */
 #define HUGE_BYTES  (2 * MIB)
 
-enum kind { PRIVATE, SHARED, EXT4 };
+enum memory_kind { PRIVATE, SHARED, EXT4 };
 
 struct memory {
-	enum kind kind;
+	enum memory_kind kind;
 	int fd;
 	void *room; /* data lies in it, aligned */
 	uint8_t *data;

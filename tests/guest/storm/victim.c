@@ -83,8 +83,10 @@ void *victims(void *rnd)
 {
 	struct rnd *r = rnd;
 
-	while (!storm_stop) {
-		one_victim(r, KILLED + rnd_below(r, DEEDS - KILLED));
+	unsigned int n;
+
+	for (n = 0; !storm_stop || n < DEEDS - KILLED; n++) {
+		one_victim(r, KILLED + n % (DEEDS - KILLED));
 		usleep(rnd_below(r, 100000));
 	}
 	return NULL;

@@ -59,8 +59,9 @@ static bool reconnect(struct worker *w)
 	while (ibv_poll_cq(w->a.scq, 1, &wc) || ibv_poll_cq(w->b.rcq, 1, &wc))
 		;
 	if (end_to_init(&w->a, &the_pair->conn) || end_to_init(&w->b, &the_pair->conn) ||
-	    end_to_rtr(&w->a, &w->b, &the_pair->conn) || end_to_rtr(&w->b, &w->a, &the_pair->conn) ||
-	    end_to_rts(&w->a, &the_pair->conn) || end_to_rts(&w->b, &the_pair->conn))
+	    end_to_rtr(&w->a, &w->b, &the_pair->conn) ||
+	    end_to_rtr(&w->b, &w->a, &the_pair->conn) || end_to_rts(&w->a, &the_pair->conn) ||
+	    end_to_rts(&w->b, &the_pair->conn))
 		return failed(w, "a QP does not connect again");
 	w->reconnects++;
 	return true;
@@ -224,6 +225,11 @@ static void transaction(struct worker *w)
 	struct flight f = { .wrs = 0 };
 	uint64_t old;
 
+	/* Pages that are alike, for KSM. */
+	if (rnd_one_in(&w->rnd, 4)) {
+		c.seed %= 4;
+		at &= ~(PAGE - 1);
+	}
 	pattern_fill(w->local.data, c.bytes, c.seed, 0);
 	memset(w->back.data, 0x77, c.bytes);
 	add_pieces(w, &f, rnd_one_in(&w->rnd, 2) ? IBV_WR_RDMA_WRITE : IBV_WR_SEND, &w->local, at,
@@ -335,11 +341,13 @@ void workers_join(void)
 
 void workers_check(void)
 {
+	unsigned long owed = 0;
 	unsigned int i;
 
 	for (i = 0; i < WORKERS; i++) {
 		const struct worker *w = &workers[i];
 
+		owed += w->owed;
 		printf("worker %u%s: %lu transactions, %lu errors that were owed, %lu reconnects\n",
 		       i, is_wild(w) ? " (wild)" : "", w->done, w->owed, w->reconnects);
 	}
@@ -348,6 +356,7 @@ void workers_check(void)
 			fail_because("worker %u: %s", i, workers[i].failure);
 	for (i = 0; i < WORKERS; i++)
 		assert_true(workers[i].done > 0);
+	assert_true(owed > 0);
 }
 
 void workers_free(void)
