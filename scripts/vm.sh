@@ -133,7 +133,7 @@ start_qemu()
 		-drive "file=$tree/disk.img,format=raw,if=virtio,snapshot=on" "${share[@]}" -device virtio-serial-pci \
 		-chardev "file,id=out,path=$run/stdout" -device virtserialport,chardev=out,name=stdout \
 		-chardev "file,id=err,path=$run/stderr" -device virtserialport,chardev=err,name=stderr \
-		-append "console=ttyS0 loglevel=5 panic=-1 mitigations=off root=/dev/vda rw init=/odp/init ODP_SHARE=9p $append" \
+		-append "console=ttyS0 loglevel=5 log_buf_len=4M panic=-1 mitigations=off root=/dev/vda rw init=/odp/init ODP_SHARE=9p $append" \
 		>"$run/qemu.log" 2>&1 </dev/null
 }
 
@@ -149,7 +149,7 @@ start_uml()
 		run=$1 mem=$3 linux=$4 append=$5
 		TMPDIR=$run/shm "$linux" "mem=$mem" ncpus=2 seccomp=on root=/dev/root rootfstype=hostfs \
 			"rootflags=$run/root" ro init=/odp/init loglevel=5 panic=-1 con=null con0=null,fd:1 \
-			con1=null,fd:5 con2=null,fd:6 "ODP_SHARE=$run/host" kmemleak=off $append
+			con1=null,fd:5 con2=null,fd:6 "ODP_SHARE=$run/host" $append
 		exit $?' \
 		uml "$run" "$tree/root" "$mem" "$linux" "$append" \
 		>"$run/console.log" 2>&1 </dev/null 5>"$run/stdout" 6>"$run/stderr"

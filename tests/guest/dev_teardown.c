@@ -2,7 +2,8 @@
 /*
  * The end in the middle of it: links, netdevs, namespaces, modules and processes go while peers write to on-demand
  * regions whose pages go too, and while a fault waits for a page that never comes. Each ends promptly, nothing is left,
- * and the links come again. Kernel memory is counted over the rounds; where kmemleak is on, it looks too.
+ * and the links come again. Kernel memory is counted over the rounds; on uml the kernel tells by itself what a module has not
+ * freed when it goes.
  *
  * rdma-odp: timeout 120
  */
@@ -16,7 +17,6 @@
 
 #define CHILDREN 2
 #define ROUNDS	 2
-#define LEAKS	 "/sys/kernel/debug/kmemleak"
 
 /* Writes over the wire for ever, to memory that it drops again and again; tells when the first has arrived. */
 static void traffic(int tell)
@@ -103,21 +103,8 @@ static long kernel_kb(void)
 	return kb;
 }
 
-static bool leak_detector(void)
-{
-	return !write_text(LEAKS, "scan") && !write_text(LEAKS, "clear");
-}
-
-/* Ours are those with our names in the stack. */
-static void look_for_leaks(void)
-{
-	run("echo scan >" LEAKS "; sleep 6; echo scan >" LEAKS);
-	run("! grep -E -B 20 'rxe_odp|umem_odp|rxo_' " LEAKS);
-}
-
 static void repeat(const char *cmd)
 {
-	bool detector = leak_detector();
 	pid_t pids[CHILDREN];
 	long first = 0, last;
 	int round, i, status;
@@ -139,9 +126,8 @@ static void repeat(const char *cmd)
 	}
 	printf("%s: kernel memory %ld KiB after the first round, %ld after the last\n",
 	       cmd ? cmd : "kill", first, last);
-	if (detector)
-		look_for_leaks();
-	assert_true(last - first < 4096);
+	/* KASAN keeps what was freed for a while. */
+	assert_true(last - first < (slow_kernel() ? 4096 : 1024));
 }
 
 static void process(void **state)
