@@ -45,6 +45,7 @@
 /* Protects rxo_devs, rxo_dev.list, rxo_dev.gone. Inside RTNL and ib_core's devices_rwsem. */
 static DEFINE_MUTEX(rxo_devs_lock);
 static LIST_HEAD(rxo_devs);
+static struct workqueue_struct *remove_wq;
 
 /* The largest path MTU whose packets fit, or 0 if none does. */
 static enum ib_mtu mtu_cap(unsigned int netdev_mtu)
@@ -255,7 +256,7 @@ static void leave(struct rxo_dev *dev)
 	lockdep_assert_held(&rxo_devs_lock);
 	WRITE_ONCE(dev->gone, true);
 	get_device(&dev->ibdev.dev);
-	if (!queue_work(rxo_remove_wq, &dev->remove_work))
+	if (!queue_work(remove_wq, &dev->remove_work))
 		put_device(&dev->ibdev.dev);
 }
 
@@ -325,11 +326,21 @@ static struct notifier_block netdev_notifier = {
 
 int rxo_dev_init(void)
 {
-	return register_netdevice_notifier(&netdev_notifier);
+	int err;
+
+	/* Not for memory reclaim, as ib_core's work is not, which unregistration flushes. */
+	remove_wq = alloc_workqueue("rxe_odp_remove", WQ_UNBOUND, 0);
+	if (!remove_wq)
+		return -ENOMEM;
+	err = register_netdevice_notifier(&netdev_notifier);
+	if (err)
+		destroy_workqueue(remove_wq);
+	return err;
 }
 
 void rxo_dev_exit(void)
 {
 	unregister_netdevice_notifier(&netdev_notifier);
 	remove_all();
+	destroy_workqueue(remove_wq);
 }

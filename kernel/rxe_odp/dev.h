@@ -55,7 +55,7 @@ struct rxo_dev {
 	enum ib_mtu mtu_cap;		/* largest path MTU that fits the netdev's; read anywhere */
 	/* the rest is dev.c's */
 	struct list_head list;
-	struct net *net;		/* the netdev's at birth: to be compared, not used */
+	struct net *net;		/* the netdev's at birth; there while registered, see ns.c */
 	struct work_struct remove_work;
 	int port_state;			/* enum ib_port_state, as last reported */
 	bool gone;			/* the netdev leaves */
@@ -88,7 +88,6 @@ static inline struct rxo_pd *to_rxo_pd(struct ib_pd *ibpd)
 
 /* Unbound, shared by all devices; the QPs' works run here. Lives as long as the module. */
 extern struct workqueue_struct *rxo_wq;
-extern struct workqueue_struct *rxo_remove_wq;	/* devices whose netdevs have left */
 
 /* dev.c: the life of devices */
 int rxo_dev_init(void);

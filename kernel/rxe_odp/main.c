@@ -8,7 +8,6 @@
 #include "ns.h"
 
 struct workqueue_struct *rxo_wq;
-struct workqueue_struct *rxo_remove_wq;
 
 static struct rdma_link_ops link_ops = {
 	.type = "rxe_odp",
@@ -24,15 +23,9 @@ static int __init rxo_init(void)
 	rxo_wq = alloc_workqueue("rxe_odp", WQ_UNBOUND | WQ_MEM_RECLAIM, 0);
 	if (!rxo_wq)
 		return -ENOMEM;
-	/* Not for reclaim, as ib_core's work is not, which unregistration flushes. */
-	rxo_remove_wq = alloc_workqueue("rxe_odp_remove", WQ_UNBOUND, 0);
-	if (!rxo_remove_wq) {
-		err = -ENOMEM;
-		goto err_wq;
-	}
 	err = rxo_ns_init();
 	if (err)
-		goto err_remove_wq;
+		goto err_wq;
 	err = rxo_dev_init();
 	if (err)
 		goto err_ns;
@@ -41,8 +34,6 @@ static int __init rxo_init(void)
 
 err_ns:
 	rxo_ns_exit();
-err_remove_wq:
-	destroy_workqueue(rxo_remove_wq);
 err_wq:
 	destroy_workqueue(rxo_wq);
 	return err;
@@ -54,7 +45,6 @@ static void __exit rxo_exit(void)
 	rdma_link_unregister(&link_ops);
 	rxo_dev_exit();
 	rxo_ns_exit();
-	destroy_workqueue(rxo_remove_wq);
 	destroy_workqueue(rxo_wq);
 	/* RCU callbacks of ours end before our code goes. */
 	rcu_barrier();

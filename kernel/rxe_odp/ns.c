@@ -18,9 +18,11 @@
  *	  waits for it			leaves the read section
  *	dev may go			finds nothing
  *
- * A namespace may end before its devices do: a netdev that is moved out is
- * unregistered from it without waiting for who holds it. The exit callback then
- * takes the devices off itself, and their detach finds nothing left to do.
+ * A namespace could end before its devices do: a netdev that is moved out is
+ * unregistered from it without waiting for who holds it. But queue pairs and
+ * address handles keep IPv6 routes, which point into the namespace: its exit
+ * callback unregisters the devices that are left. So the namespace of a device
+ * that is registered, dev->net, is there, wherever the netdev is.
  */
 #include <linux/hashtable.h>
 #include <linux/if_vlan.h>
@@ -157,17 +159,20 @@ static int open_sockets(struct net *net, struct rxo_ns *ns)
 
 int rxo_net_attach(struct rxo_dev *dev)
 {
-	struct net *net = dev_net(dev->netdev);
-	struct rxo_ns *ns = net_generic(net, pernet_id);
+	struct rxo_ns *ns;
 	int err;
 
 	guard(mutex)(&ns_lock);
 
+	/* It may have moved since, and the namespace be gone. */
+	if (!net_eq(dev_net(dev->netdev), dev->net))
+		return -ENODEV;
+	ns = net_generic(dev->net, pernet_id);
 	if (find(ns, dev->netdev))
 		return -EEXIST;
 
 	if (!ns->devices) {
-		err = open_sockets(net, ns);
+		err = open_sockets(dev->net, ns);
 		if (err == -EADDRINUSE)
 			netdev_err(dev->netdev,
 				   "UDP port %u is taken in this network namespace: remove what uses it, for example the rxe links (rdma link), then try again\n",
@@ -217,33 +222,30 @@ static int __net_init ns_init(struct net *net)
 	return 0;
 }
 
-static bool any_device(struct rxo_ns *ns)
+static struct rxo_dev *get_device_of(struct rxo_ns *ns)
 {
+	struct rxo_dev *dev;
+	int bucket;
+
 	guard(mutex)(&ns_lock);
-	return ns->devices;
+	hash_for_each(ns->table, bucket, dev, ns_node) {
+		get_device(&dev->ibdev.dev);
+		return dev;
+	}
+	return NULL;
 }
 
 static void __net_exit ns_exit(struct net *net)
 {
 	struct rxo_ns *ns = net_generic(net, pernet_id);
-	struct hlist_node *next;
 	struct rxo_dev *dev;
-	int bucket;
 
-	/*
-	 * Its netdevs have gone or moved by now. Of a device whose netdev moved, queue
-	 * pairs and address handles keep IPv6 routes, which point into the namespace.
-	 */
-	if (any_device(ns))
-		flush_workqueue(rxo_remove_wq);
-
-	guard(mutex)(&ns_lock);
-
-	if (!ns->devices)
-		return;
-	hash_for_each_safe(ns->table, bucket, next, dev, ns_node)
-		take_off(ns, dev);
-	close_sockets(ns);
+	while ((dev = get_device_of(ns))) {
+		/* Waits, if somebody else does it. */
+		ib_unregister_device(&dev->ibdev);
+		rxo_net_detach(dev);
+		put_device(&dev->ibdev.dev);
+	}
 }
 
 static struct pernet_operations ns_ops = {

@@ -135,15 +135,14 @@ static struct dst_entry *route6(struct net *net, struct rxo_path *path)
 
 struct dst_entry *rxo_path_route(struct rxo_dev *dev, struct rxo_path *path)
 {
-	struct net *net = dev_net(dev->netdev);
 	struct dst_entry *dst;
 
 	dst = dst_cache_get(&path->route);
 	if (dst)
 		return dst;
 	if (path->dst.sa.sa_family == AF_INET)
-		return route4(net, path);
-	return route6(net, path);
+		return route4(dev->net, path);
+	return route6(dev->net, path);
 }
 
 bool rxo_net_matches(const struct sk_buff *skb, const struct rxo_path *path)

@@ -162,21 +162,20 @@ static int move(struct rxo_queue *to, const struct rxo_queue *from, u32 first, u
 	return 0;
 }
 
-int rxo_queue_move_work(struct rxo_queue *to, const struct rxo_queue *from, u32 *first)
+int rxo_queue_move_work(struct rxo_queue *to, const struct rxo_queue *from, u32 *first, u32 *num)
 {
 	u32 producer;
 
 	*first = READ_ONCE(from->index);
 	/* Pairs with the poster's release: entries are read after the index. */
 	producer = smp_load_acquire(&from->buf->producer_index);
-	return move(to, from, *first, rxo_ring_count(producer, *first, from->mask));
+	*num = rxo_ring_count(producer, *first, from->mask);
+	return move(to, from, *first, *num);
 }
 
-void rxo_queue_follow_work(struct rxo_queue *to, const struct rxo_queue *from, u32 first)
+void rxo_queue_follow_work(struct rxo_queue *to, const struct rxo_queue *from, u32 first, u32 num)
 {
-	u32 consumed = rxo_ring_count(from->index, first, from->mask);
-
-	to->index = min(consumed, to->buf->producer_index);
+	to->index = min(rxo_ring_count(from->index, first, from->mask), num);
 	to->buf->consumer_index = to->index;
 }
 

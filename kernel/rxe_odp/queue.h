@@ -80,12 +80,12 @@ void rxo_queue_kernel_pop(struct rxo_queue *q);
  * it. -EINVAL if it does not fit.
  *
  * move_work		much may have been posted: without the lock that serialises
- *			our side, but no other resize beside it
- * follow_work		under that lock, then: what we consumed meanwhile, since @first
+ *			our side, but no other resize beside it; @num entries from @first
+ * follow_work		under that lock, then: what we consumed of them meanwhile
  * move_completions	under that lock
  */
-int rxo_queue_move_work(struct rxo_queue *to, const struct rxo_queue *from, u32 *first);
-void rxo_queue_follow_work(struct rxo_queue *to, const struct rxo_queue *from, u32 first);
+int rxo_queue_move_work(struct rxo_queue *to, const struct rxo_queue *from, u32 *first, u32 *num);
+void rxo_queue_follow_work(struct rxo_queue *to, const struct rxo_queue *from, u32 first, u32 num);
 int rxo_queue_move_completions(struct rxo_queue *to, const struct rxo_queue *from);
 
 /*

@@ -570,7 +570,8 @@ static void hold_timeout(struct timer_list *timer)
 	spin_lock(&rq->lock);
 	if (rxo_qp_state(qp) == IB_QPS_ERR) {
 		rxo_resp_run(qp);
-	} else if (requests_taken(qp) && rq->holding && !rq->fault_rnr) {
+	} else if (requests_taken(qp) && rq->holding && !rq->fault_rnr &&
+		   !timer_pending(timer)) {	/* or it is another packet's by now */
 		if (!rq->wait.pending)	/* a page came, and the engine is about to go on */
 			mod_timer(&rq->hold_timer, jiffies + 1);
 		else if (first_in_line(qp, &psn))

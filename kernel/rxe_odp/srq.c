@@ -124,7 +124,7 @@ static int respond_to_resize(struct rxo_queue *queue, struct ib_udata *udata)
 static int resize(struct rxo_srq *srq, u32 max_wr, struct ib_udata *udata)
 {
 	struct rxo_queue *queue, *old;
-	u32 num = max_wr, first;
+	u32 num = max_wr, first, moved;
 	int err;
 
 	queue = rxo_queue_create(&num, rxo_rwqe_bytes(srq->max_sge));
@@ -135,11 +135,11 @@ static int resize(struct rxo_srq *srq, u32 max_wr, struct ib_udata *udata)
 		goto err_queue;
 
 	old = srq->queue;
-	err = rxo_queue_move_work(queue, old, &first);
+	err = rxo_queue_move_work(queue, old, &first, &moved);
 	if (err)
 		goto err_queue;
 	spin_lock_irq(&srq->lock);
-	rxo_queue_follow_work(queue, old, first);
+	rxo_queue_follow_work(queue, old, first, moved);
 	srq->queue = queue;
 	srq->max_wr = num;
 	spin_unlock_irq(&srq->lock);
