@@ -55,7 +55,7 @@ struct rxo_dev {
 	enum ib_mtu mtu_cap;		/* largest path MTU that fits the netdev's; read anywhere */
 	/* the rest is dev.c's */
 	struct list_head list;
-	struct net *net;		/* the netdev's at birth; there while registered, see ns.c */
+	struct net *net;		/* the netdev's at birth; its end: ns.c */
 	struct work_struct remove_work;
 	int port_state;			/* enum ib_port_state, as last reported */
 	bool gone;			/* the netdev leaves */
