@@ -97,7 +97,7 @@ shell()
 	shellcheck "${s[@]}"
 }
 
-# A build from nothing with W=1 and sparse; any warning fails. On stable: sparse cannot read 7.2, and Kbuild there says so.
+# A build from nothing with W=1 and sparse; any warning fails. On stable: sparse cannot read the newest kernels, and Kbuild there says so.
 # Its count of locks is left out, since it sees neither guard() nor a lock taken in one function and given back in another;
 # lockdep watches those at run time.
 static()

@@ -70,9 +70,33 @@ fail()
 	local name=$1 why=$2
 	[ ! -e "$session/boot.klog" ] ||
 		tr -d '\r' <"$session/boot.klog" | awk -v mark="rdma-odp: begin $name" 'index($0, mark) { on = 1 } on' |
-			tail -n 60 >>"$session/results/$name.out"
+			tail -n 200 >>"$session/results/$name.out"
 	echo "session: $why" >>"$session/results/$name.out"
 	echo "$why 0" | sed 's/ .* / /; s/^[a-z]*/guest/' >"$session/results/$name.status"
+}
+
+# keep NAME: what a failed program left: its output, its kernel log, and the whole console from the boot on. Another run of the
+# test makes the session anew, so it is kept elsewhere, under a name of its own, until somebody removes it.
+keep()
+{
+	local kept
+	kept=$SRC/build/failed/$kernel.$1.$(date +%Y%m%d-%H%M%S)
+	mkdir -p "$kept"
+	cp "$session/results/$1".{out,klog} "$session/results/kernel" "$session/boot.out" "$kept/" 2>/dev/null || :
+	cp "$session/boot.klog" "$kept/console" 2>/dev/null || :
+	echo "$kept" >"$session/results/$1.kept"
+}
+
+keep_failures()
+{
+	local f name
+	for f in "$session"/results/*.status; do
+		name=$(basename "$f" .status)
+		case $(cut -d' ' -f1 "$f" 2>/dev/null) in
+		'' | 0 | 77) ;;
+		*) [ -e "${f%.status}.kept" ] || keep "$name" ;;
+		esac
+	done
 }
 
 # boot_once: one guest, watched. The session says which program runs; one that outlasts its own
@@ -126,6 +150,10 @@ left()
 run()
 {
 	local rc current boots=0 idle=0
+	if [ -e "$SRC/build/$kernel/unfit" ]; then
+		cat "$SRC/build/$kernel/unfit"
+		exit 1
+	fi
 	"$SRC/scripts/modules.sh" "$kernel"
 	"$SRC/scripts/programs.sh" "$kernel" tests/guest tests
 	prepare
@@ -144,13 +172,22 @@ run()
 		elif [ -z "$current" ] && [ -n "$(left)" ]; then
 			# It did not come up. Once more may be luck; twice is not.
 			idle=$((idle + 1))
-			[ $idle -lt 2 ] || { cat "$session/boot.out"; exit 1; }
+			if [ $idle -eq 2 ]; then
+				cat "$session/boot.out"
+				echo "$kernel: $("$SRC/scripts/release.sh" "$kernel") does not boot; its console is in $session/boot.klog"
+				exit 1
+			fi
 		fi
+		keep_failures
 	done
 	cat "$session/boot.out"
 	echo "${rc:-0}" >"$session/last"
+	# A dirty log may be that of a program, which has kept it.
+	[ "${rc:-0}" = 0 ] || [ "$rc" = 99 ] || [ -n "$(find "$session/results" -name '*.kept')" ] || keep unload
 	echo "$boots boot(s)"
 }
+
+tell_kept() { [ ! -e "$session/results/$1.kept" ] || echo "the whole kernel log and console: $(cat "$session/results/$1.kept")"; }
 
 result()
 {
@@ -158,6 +195,7 @@ result()
 	[ -e "$session/results/$name.status" ] || die "$name was not run; ./run test $name runs it"
 	read -r status seconds <"$session/results/$name.status"
 	cat "$session/results/$name.out" 2>/dev/null || :
+	tell_kept "$name"
 	echo "guest.$kernel.$name: status $status after $seconds s"
 	[[ $status =~ ^[0-9]+$ ]] || exit 1
 	exit "$status"
@@ -169,6 +207,7 @@ unload()
 	local rc
 	[ -e "$session/last" ] || die "the session did not end"
 	rc=$(cat "$session/last")
+	tell_kept unload
 	[ "$rc" = 0 ] || [ "$rc" = 126 ] || [ "$rc" = 99 ] || { cat "$session/boot.out"; exit 1; }
 	# 126: a dirty log. That of a program is that program's failure; what no program saw, between two or at the end, is this one's.
 	if [ "$rc" = 126 ]; then

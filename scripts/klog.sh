@@ -26,12 +26,13 @@ grep -qaE -f <(patterns klog-bad) "$log" || exit 0
 lines=$(tr -d '\r' <"$log" | without_cgroup_oom | grep -anE -f <(patterns klog-bad) | grep -avE -f <(patterns klog-benign) | cut -d: -f1)
 [ -n "$lines" ] || exit 0
 
-# One report is many lines: show a window, skip what it covered, three at most.
+# One report is many lines (KASAN's, with its two stacks and its memory map, a hundred): show a window, skip what it covered,
+# three at most.
 last=0 shown=0
 for n in $lines; do
 	[ "$n" -gt "$last" ] || continue
 	[ $shown -lt 3 ] || { echo "  ... and more"; break; }
-	from=$((n > 3 ? n - 3 : 1)) last=$((n + 40)) shown=$((shown + 1))
+	from=$((n > 3 ? n - 3 : 1)) last=$((n + 120)) shown=$((shown + 1))
 	echo "  --- kernel log, line $n"
 	tr -d '\r' <"$log" | sed -n "${from},${last}p" | sed 's/^/  /'
 done

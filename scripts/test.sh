@@ -68,15 +68,39 @@ chosen=$(ctest --test-dir "$SRC/build/host" -N "${choose[@]}" | sed -n 's/^ *Tes
 build_unit() { cmake --build "$SRC/build/host" -j "$(nproc)"; }
 ! grep -qE '^(unit|fuzz)\.' <<<"$chosen" || step "building the unit tests and fuzzers" "$SRC/build/unit.log" build_unit
 
+# make_kernel KERNEL: its tree, or the User Mode Linux.
+make_kernel()
+{
+	local tree
+	tree=$("$SRC/scripts/tree.sh" "${1/uml/backports}") || return 1
+	case $1 in
+	uml) "$SRC/scripts/uml.sh" uml >/dev/null ;;
+	*) "$SRC/scripts/kvm.sh" "$tree" || : ;;
+	esac
+}
+
+# prepare_kernel KERNEL: what its tests need. Where that fails, build/KERNEL/unfit says why in a sentence, its session fails
+# with it, and the other kernels still run: the newest kernel of a distribution may be newer than this tree.
+prepare_kernel()
+{
+	local k=$1 what log
+	mkdir -p "$SRC/build/$k"
+	rm -f "$SRC/build/$k/unfit"
+	what="the kernel or its guest tree cannot be made" log=$CACHE/log
+	(make_kernel "$k") && {
+		what="the modules do not build" log=$SRC/build/modules-$k.log
+		(step "building the modules ($k)" "$log" "$SRC/scripts/modules.sh" "$k")
+	} && {
+		what="the test programs do not build" log=$SRC/build/programs-$k.log
+		(step "building the test programs ($k)" "$log" "$SRC/scripts/programs.sh" "$k" tests/guest tests)
+	} && return
+	echo "$k, $("$SRC/scripts/release.sh" "$k"): $what; see $log" >"$SRC/build/$k/unfit"
+	say "$(cat "$SRC/build/$k/unfit"). Its tests fail, the other kernels still run."
+}
+
 # Kernels and trees first, with their progress on the terminal.
 for k in stable backports uml; do
-	grep -qE "^guest\.$k\." <<<"$chosen" || continue
-	case $k in
-	uml) "$SRC/scripts/tree.sh" backports >/dev/null; "$SRC/scripts/uml.sh" uml >/dev/null ;;
-	*) tree=$("$SRC/scripts/tree.sh" $k); "$SRC/scripts/kvm.sh" "$tree" || : ;;
-	esac
-	step "building the modules ($k)" "$SRC/build/modules-$k.log" "$SRC/scripts/modules.sh" $k
-	step "building the test programs ($k)" "$SRC/build/programs-$k.log" "$SRC/scripts/programs.sh" $k tests/guest tests
+	! grep -qE "^guest\.$k\." <<<"$chosen" || prepare_kernel $k
 done
 
 # ctest shows nothing of a running test: the sessions tell their progress in a file, and it is shown from there.
@@ -118,7 +142,29 @@ skips()
 		printf '  guest.%s.%s: %s\n' "${kernel%%/*}" "$name" "$(grep -aiE 'skip' "${f%.status}.out" | grep -avE '^\[' | tail -n 1)"
 	done
 }
-skipped=$(skips)
+
+# The kernels that were asked for: what their guests said they are, or why there was none.
+versions()
+{
+	local k dir
+	for k in stable backports uml; do
+		grep -qE "^guest\.$k\." <<<"$chosen" || continue
+		dir=$SRC/build/$k
+		if [ -e "$dir/unfit" ]; then
+			printf '  %s\n' "$(cat "$dir/unfit")"
+		elif [ -e "$dir/session/results/kernel" ]; then
+			printf '  %s: %s\n' "$k" "$(cat "$dir/session/results/kernel")"
+		else
+			printf '  %s: %s did not boot; see %s\n' "$k" "$("$SRC/scripts/release.sh" $k)" "$dir/session/boot.klog"
+		fi
+	done
+}
+
+failures() { find "$SRC/build/failed" -mindepth 1 -maxdepth 1 -newer "$SRC/build/configure.log" 2>/dev/null | sort | sed 's/^/  /'; }
+
+skipped=$(skips) ran=$(versions) failed=$(failures)
 [ -z "$skipped" ] || printf '\nSkipped, and why:\n%s\n' "$skipped"
+[ -z "$failed" ] || printf '\nKernel log, console and output of what failed, kept until you remove them:\n%s\n' "$failed"
+[ -z "$ran" ] || printf '\nKernels:\n%s\n\n' "$ran"
 sed -n '/% tests passed,/,$p' "$SRC/build/ctest.out"
 exit $rc

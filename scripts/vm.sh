@@ -17,7 +17,7 @@ usage()
 	  -d DIR          DIR of this machine appears as /mnt, writable, and CMD starts there
 	  -t SECONDS      the guest is killed after that (default 1200)
 	  -e NAME=VALUE   sets a variable for CMD
-	  --log FILE      keeps the kernel log in FILE
+	  --log FILE      keeps the kernel log in FILE (that of a guest that fails is kept in any case, under build/failed)
 	  --append ARGS   more kernel parameters
 	  --rxe           loads the stock rdma_rxe too, after our links are up
 	  --no-links      loads the modules, but adds no links
@@ -199,6 +199,17 @@ exec {hold_out}>&- {hold_err}>&-
 # shellcheck disable=SC2086
 wait $readers || :
 
+# keep_console: of a guest that failed, unless --log keeps it anyway.
+keep_console()
+{
+	local kept
+	[ -z "$log" ] || return 0
+	kept=$SRC/build/failed/$kernel.vm.$(date +%Y%m%d-%H%M%S)
+	mkdir -p "$kept"
+	tr -d '\r' <"$run/console.log" >"$kept/console"
+	printf 'run: the whole kernel log and console: %s\n' "$kept/console" >&2
+}
+
 # The verdict: the kernel log first, since it overrules what the command says.
 touch "$run/console.log"
 report=$("$SRC/scripts/klog.sh" "$run/console.log") || {
@@ -206,11 +217,13 @@ report=$("$SRC/scripts/klog.sh" "$run/console.log") || {
 	status=none
 	[ ! -e "$run/out/status" ] || status=$(cat "$run/out/status")
 	printf 'run: the guest kernel (%s) complained, see above; the command'\''s own status: %s\n' "$kernel" "$status" >&2
+	keep_console
 	exit 126
 }
 if [ -e "$run/out/failed" ]; then
 	tail -n 15 "$run/console.log" | tr -d '\r' | sed 's/^/  /' >&2
 	printf 'run: %s\n' "$(cat "$run/out/failed")" >&2
+	keep_console
 	exit 125
 fi
 if [ ! -e "$run/out/status" ]; then
@@ -220,6 +233,7 @@ if [ ! -e "$run/out/status" ]; then
 	124 | 137) printf 'run: the guest (%s) had not ended after %d s and was killed; -t gives it more\n' "$kernel" "$limit" >&2 ;;
 	*) printf 'run: the guest (%s) died before the command ended (emulator status %d)\n' "$kernel" "$rc" >&2 ;;
 	esac
+	keep_console
 	exit 125
 fi
 exit "$(cat "$run/out/status")"

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0 */
 /*
  * The only place that knows kernels apart. It is included before every source file of both modules
- * (-include), and makes older kernels look like Linux 7.2. What a kernel has is asked by compiling
+ * (-include), and makes older kernels look like the newest. What a kernel has is asked by compiling
  * (probe.sh and probes/), never by its version.
  */
 #ifndef ODP_COMPAT_H
