@@ -4,8 +4,8 @@
 # not in the cache, and prints its path. apt checks the signatures; nothing is installed.
 . "$(dirname "$0")/lib.sh"
 
-patch=$SRC/scripts/uml.patch
-key=$(cache_key "$SRC/scripts/source.sh" "$patch" -- "$SUITE-backports")
+patches=("$SRC/scripts/uml.patch" "$SRC/scripts/uml-crc.patch")
+key=$(cache_key "$SRC/scripts/source.sh" "${patches[@]}" -- "$SUITE-backports")
 dir=$CACHE/source-backports-$key
 tmp=$CACHE/tmp-source-backports-$key
 
@@ -26,6 +26,17 @@ write_apt()
 	CONF
 }
 
+# A newer kernel that a patch does not fit works without.
+apply()
+{
+	local patch=$1 without=$2
+	if patch -d "$tmp/linux" -p1 -s -f --dry-run <"$patch"; then
+		patch -d "$tmp/linux" -p1 -s -f <"$patch"
+	else
+		say "scripts/$(basename "$patch") does not fit this kernel: $without"
+	fi
+}
+
 build()
 {
 	local image package
@@ -40,12 +51,8 @@ build()
 	dpkg-deb --fsys-tarfile "$tmp/apt/$package"_*.deb | tar xO "./usr/src/$package.tar.xz" | tar xJ -C "$tmp"
 	mv "$tmp/$package" "$tmp/linux"
 	rm -rf "$tmp/apt"
-	# It makes UML fast; a newer kernel that it does not fit works without.
-	if patch -d "$tmp/linux" -p1 -s -f --dry-run <"$patch"; then
-		patch -d "$tmp/linux" -p1 -s -f <"$patch"
-	else
-		say "uml.patch does not fit this kernel: User Mode Linux will be slow"
-	fi
+	apply "${patches[0]}" "User Mode Linux will be slow"
+	apply "${patches[1]}" "crc32_le() goes byte by byte in User Mode Linux, and ./run bench compares nothing there"
 	mv -T "$tmp" "$dir"
 }
 
@@ -61,6 +68,7 @@ ensure()
 	need_space 6
 	prune_cache source-backports "$key"
 	step "fetching the kernel source for UML" "$CACHE/log/source.log" unshare --pid --fork --kill-child "$0" --build
+	sed -n '/does not fit this kernel/p' "$CACHE/log/source.log" >&2
 }
 
 [ -d "$dir" ] || with_lock source-backports ensure
