@@ -57,4 +57,5 @@ sort -k1,3 -k4,4n "$results" | awk '
 			printf "%-10s %8d %14.1f %14.1f %8.2f %14d\n", k[1], k[2], p, o, o / p, pages[key]
 		}
 	}'
+echo "ODP below pinned here is not the cost of paging: after the first fault a flow may stay split over both CPUs, where its requests pile up."
 say "done in $((SECONDS - begin)) s; kernel: $kernel, medians of $rounds rounds, pages faulted in on both sides in one run"
