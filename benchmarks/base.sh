@@ -4,12 +4,12 @@
 # one a sample, go to build/bench/base/KERNEL.PROGRAM; samples.csv and table.txt are made of the newest of each.
 . "$(dirname "$0")/../scripts/lib.sh"
 
-# KERNEL, options for ./run vm (-: none), programs. Bandwidth at native speed; page faults, which are dear in a
+# KERNEL, options for ./run vm (-: none), programs. The guest writes down its setup (CRC, CPUs) as well. Bandwidth at native speed; page faults, which are dear in a
 # User Mode Linux, in emulated guests; instructions where the clock counts them.
 plan()
 {
 	cat <<-'PLAN'
-	uml-fast --pin bw reg table late
+	uml-fast --pin peers bw reg table late
 	stable - cold madvise
 	backports - cold madvise
 	backports --icount instr
@@ -77,7 +77,7 @@ csv=$out/samples.csv
 {
 	echo 'time,kernel,release,part,driver,what,mode,bytes,qps,round,value,unit,load'
 	while read -r kernel _ programs; do
-		for p in $programs; do
+		for p in setup $programs; do
 			[ ! -e "$out/$kernel.$p" ] || cat "$out/$kernel.$p"
 		done
 	done < <(plan)

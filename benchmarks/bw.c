@@ -1,9 +1,10 @@
 // SPDX-License-Identifier: GPL-2.0 OR Linux-OpenIB
 /*
- * Bandwidth of write, read and send, pinned and warm ODP, and the latency of an 8-byte write. The
- * samples of both drivers and both registrations alternate, so that what else the machine does
- * meets all four. Both registrations are of the same memory and are used by the same queue pairs:
- * which CPU a queue pair is served by matters more than what is compared here.
+ * Bandwidth of write, read and send, pinned and warm ODP, and the latency of an 8-byte write, with
+ * both ends on one device and across a veth. The samples of both drivers, places and registrations
+ * alternate, so that what else the machine does meets all of them. Both registrations are of the
+ * same memory and are used by the same queue pairs: which CPU a queue pair is served by matters
+ * more than what is compared here.
  */
 #include "bench.h"
 
@@ -11,19 +12,26 @@
 #define BUF_BYTES MIB
 #define SLICES	  10
 
-/* What a driver's lanes share. */
+/* What the lanes of a driver in a place share. */
 struct road {
-	struct rig rig;
+	struct rig *from_rig, *to_rig;
 	struct flow flows[QPS];
 	struct ibv_mr *from[QPS][2], *to[QPS][2]; /* by odp */
 };
 
 struct lane {
 	enum driver driver;
+	enum place place;
 	int odp;
 };
 
-static struct road roads[DRIVERS];
+#define LANES (DRIVERS * PLACES * 2)
+
+static const char *const bw_parts[] = { [ONE_DEVICE] = "bw", [VETH] = "bw-veth" };
+static const char *const lat_parts[] = { [ONE_DEVICE] = "lat", [VETH] = "lat-veth" };
+
+static struct rig rigs[DRIVERS][2]; /* the device, its peer */
+static struct road roads[DRIVERS][PLACES];
 
 static void road_open(struct road *road)
 {
@@ -33,11 +41,11 @@ static void road_open(struct road *road)
 		struct flow *flow = &road->flows[i];
 		int odp = ACCESS_ALL | IBV_ACCESS_ON_DEMAND;
 
-		flow_open(flow, &road->rig, BUF_BYTES, 0);
+		flow_open(flow, road->from_rig, road->to_rig, BUF_BYTES, 0);
 		road->from[i][0] = flow->from;
 		road->to[i][0] = flow->to;
-		road->from[i][1] = ibv_reg_mr(road->rig.pd, flow->from->addr, BUF_BYTES, odp);
-		road->to[i][1] = ibv_reg_mr(road->rig.pd, flow->to->addr, BUF_BYTES, odp);
+		road->from[i][1] = ibv_reg_mr(road->from_rig->pd, flow->from->addr, BUF_BYTES, odp);
+		road->to[i][1] = ibv_reg_mr(road->to_rig->pd, flow->to->addr, BUF_BYTES, odp);
 		if (!road->from[i][1] || !road->to[i][1])
 			fail_because("ibv_reg_mr: errno %d", errno);
 	}
@@ -56,10 +64,15 @@ static void road_close(struct road *road)
 	}
 }
 
-/* The driver's flows, with that lane's registrations. */
+static struct road *lane_road(const struct lane *lane)
+{
+	return &roads[lane->driver][lane->place];
+}
+
+/* The road's flows, with that lane's registrations. */
 static struct flow *lane_flows(const struct lane *lane)
 {
-	struct road *road = &roads[lane->driver];
+	struct road *road = lane_road(lane);
 	unsigned int i;
 
 	for (i = 0; i < QPS; i++) {
@@ -76,10 +89,10 @@ static struct flow *lane_flows(const struct lane *lane)
 static void sample_rates(struct lane *lanes, unsigned int n, enum op op, size_t bytes,
 			 unsigned int qps, unsigned int round)
 {
-	double slice = env_number("BENCH_SAMPLE_MS", 400) / 1e3 / SLICES;
+	double slice = env_number("BENCH_SAMPLE_MS", 300) / 1e3 / SLICES;
 	unsigned int depth = bytes <= 4 * KIB ? 128 : bytes <= 64 * KIB ? 32 : 8;
-	enum ibv_wc_status failed[2 * DRIVERS] = { 0 };
-	double rates[2 * DRIVERS][SLICES + 1];
+	enum ibv_wc_status failed[LANES] = { 0 };
+	double rates[LANES][SLICES + 1];
 	unsigned int l, i;
 
 	for (i = 0; i <= SLICES; i++) {
@@ -94,20 +107,21 @@ static void sample_rates(struct lane *lanes, unsigned int n, enum op op, size_t 
 			if (failed[at] == IBV_WC_SUCCESS)
 				continue;
 			/* The other lane goes on with new queue pairs. */
-			road_close(&roads[lanes[at].driver]);
-			road_open(&roads[lanes[at].driver]);
+			road_close(lane_road(&lanes[at]));
+			road_open(lane_road(&lanes[at]));
 		}
 	}
 	for (l = 0; l < n; l++) {
+		const char *part = bw_parts[lanes[l].place];
 		const char *driver = driver_names[lanes[l].driver];
 		const char *mode = mode_names[lanes[l].odp];
 
 		/* The first touches of the pages and of the caches are not the subject. */
 		if (failed[l] == IBV_WC_SUCCESS)
-			row("bw", driver, op_name(op), mode, bytes, qps, round,
+			row(part, driver, op_name(op), mode, bytes, qps, round,
 			    median(rates[l] + 1, SLICES), "MB/s");
 		else
-			row_failed("bw", driver, op_name(op), mode, bytes, qps, round,
+			row_failed(part, driver, op_name(op), mode, bytes, qps, round,
 				   ibv_wc_status_str(failed[l]));
 	}
 }
@@ -162,8 +176,8 @@ static void sample_latency(struct lane *lane, unsigned int round)
 		flow_poll_cq(there, there->a.scq, &there->done);
 		flow_poll_cq(&back, back.a.scq, &back.done);
 	}
-	row("lat", driver_names[lane->driver], "write", mode_names[lane->odp], 8, 1, round,
-	    (seconds() - start) / turns / 2 * 1e6, "us");
+	row(lat_parts[lane->place], driver_names[lane->driver], "write", mode_names[lane->odp], 8,
+	    1, round, (seconds() - start) / turns / 2 * 1e6, "us");
 	while (there->posted != there->done || back.posted != back.done) {
 		flow_poll_cq(there, there->a.scq, &there->done);
 		flow_poll_cq(&back, back.a.scq, &back.done);
@@ -171,23 +185,37 @@ static void sample_latency(struct lane *lane, unsigned int round)
 	}
 }
 
-static void memcpy_rate(void)
+static unsigned int lanes_open(struct lane *lanes)
 {
-	uint8_t *from = map_pages(BUF_BYTES), *to = map_pages(BUF_BYTES);
-	unsigned int round, i;
+	unsigned int n = 0, d, p, odp;
 
-	memset(from, 1, BUF_BYTES);
-	for (round = 1; round <= ROUNDS; round++) {
-		double start;
-
-		memcpy(to, from, BUF_BYTES);
-		start = seconds();
-		for (i = 0; i < 500; i++) {
-			memcpy(to, from, BUF_BYTES);
-			asm volatile("" ::: "memory");
+	for (d = 0; d < DRIVERS; d++) {
+		if (!driver_wanted(d))
+			continue;
+		driver_open(&rigs[d][0], d);
+		driver_open_peer(&rigs[d][1], d);
+		for (p = 0; p < PLACES; p++) {
+			roads[d][p].from_rig = &rigs[d][0];
+			roads[d][p].to_rig = &rigs[d][p == VETH];
+			road_open(&roads[d][p]);
+			for (odp = 0; odp <= 1; odp++)
+				lanes[n++] = (struct lane){ .driver = d, .place = p, .odp = odp };
 		}
-		row("bw", "cpu", "memcpy", "-", BUF_BYTES, 1, round,
-		    500.0 * BUF_BYTES / (seconds() - start) / 1e6, "MB/s");
+	}
+	return n;
+}
+
+static void lanes_close(void)
+{
+	unsigned int d;
+
+	for (d = 0; d < DRIVERS; d++) {
+		if (!driver_wanted(d))
+			continue;
+		road_close(&roads[d][ONE_DEVICE]);
+		road_close(&roads[d][VETH]);
+		rig_close(&rigs[d][0]);
+		rig_close(&rigs[d][1]);
 	}
 }
 
@@ -196,22 +224,9 @@ int main(void)
 	static const enum op ops[] = { OP_WRITE, OP_READ, OP_SEND };
 	static const size_t sizes[] = { 4 * KIB, 64 * KIB, MIB };
 	static const unsigned int qps[] = { 1, 4 };
-	static struct lane lanes[2 * DRIVERS];
-	unsigned int n = 0, l, o, s, q, round;
+	static struct lane lanes[LANES];
+	unsigned int n = lanes_open(lanes), l, o, s, q, round;
 
-	for (l = 0; l < 2 * DRIVERS; l++) {
-		enum driver driver = l % DRIVERS;
-
-		if (!driver_wanted(driver))
-			continue;
-		if (l < DRIVERS) {
-			driver_open(&roads[driver].rig, driver);
-			road_open(&roads[driver]);
-		}
-		lanes[n].driver = driver;
-		lanes[n++].odp = l / DRIVERS;
-	}
-	memcpy_rate();
 	for (round = 1; round <= ROUNDS; round++) {
 		for (l = 0; l < n; l++)
 			sample_latency(&lanes[l], round);
@@ -220,11 +235,6 @@ int main(void)
 				for (q = 0; q < ARRAY_SIZE(qps); q++)
 					sample_rates(lanes, n, ops[o], sizes[s], qps[q], round);
 	}
-	for (l = 0; l < DRIVERS; l++) {
-		if (!driver_wanted(l))
-			continue;
-		road_close(&roads[l]);
-		rig_close(&roads[l].rig);
-	}
+	lanes_close();
 	return 0;
 }

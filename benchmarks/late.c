@@ -16,8 +16,8 @@ static void measure(struct rig *rig, enum driver driver, unsigned int round)
 	double before, during, after, start;
 	struct uffd uffd;
 
-	flow_open(&busy, rig, MESSAGE, IBV_ACCESS_ON_DEMAND);
-	flow_open(&late, rig, MESSAGE, IBV_ACCESS_ON_DEMAND);
+	flow_open(&busy, rig, rig, MESSAGE, IBV_ACCESS_ON_DEMAND);
+	flow_open(&late, rig, rig, MESSAGE, IBV_ACCESS_ON_DEMAND);
 	assert_zero(madvise(late.to->addr, MESSAGE, MADV_DONTNEED));
 	uffd_register(&uffd, late.to->addr, MESSAGE);
 	uffd_serve(&uffd, 1, DELAY_MS);
