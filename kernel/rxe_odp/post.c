@@ -93,6 +93,11 @@ static int post_kernel(struct rxo_qp *qp, const struct ib_send_wr *wr,
 	int err = 0;
 
 	spin_lock_irqsave(&sq->post_lock, flags);
+	if (rxo_qp_state(qp) < IB_QPS_RTS) {
+		*bad = wr;
+		err = -EINVAL;
+		goto out;
+	}
 	for (; wr; wr = wr->next) {
 		err = rxo_queue_kernel_full(sq->queue) ? -ENOMEM :
 		      fill_send(qp, rxo_queue_kernel_slot(sq->queue), wr);
@@ -102,34 +107,52 @@ static int post_kernel(struct rxo_qp *qp, const struct ib_send_wr *wr,
 		}
 		rxo_queue_kernel_push(sq->queue);
 	}
-	spin_unlock_irqrestore(&sq->post_lock, flags);
 	queue_work(rxo_wq, &sq->work);
+out:
+	spin_unlock_irqrestore(&sq->post_lock, flags);
 	return err;
 }
 
-/* The doorbell. What one run may not send, the work item does. */
-static void ring_doorbell(struct rxo_qp *qp)
+/*
+ * The doorbell. What one run may not send, the work item does.
+ *
+ * The work was in the ring before the bell rang. What is refused is taken out of
+ * it, or it would be executed when the QP is in RTS, and flushed when it fails:
+ * under the lock that is held when RTS is entered, so that the answer is either
+ * an error and no work or the reverse. Where WQEs are left in the shadow ring the
+ * QP is about to be emptied (rxo_qp_quiesce()).
+ */
+static int ring_doorbell(struct rxo_qp *qp)
 {
-	spin_lock_bh(&qp->sq.lock);
-	rxo_req_kick(qp);
-	spin_unlock_bh(&qp->sq.lock);
+	struct rxo_sq *sq = &qp->sq;
+	int err = 0;
+
+	spin_lock_bh(&sq->lock);
+	if (rxo_qp_state(qp) >= IB_QPS_RTS) {
+		rxo_req_kick(qp);
+	} else {
+		err = -EINVAL;
+		if (!sq->copied)
+			rxo_queue_drop(sq->queue);
+	}
+	spin_unlock_bh(&sq->lock);
 	/* librxe rings it for receives that were posted in the error state also. */
 	if (rxo_qp_state(qp) == IB_QPS_ERR)
 		queue_work(rxo_wq, &qp->rq.work);
+	return err;
 }
 
 int rxo_post_send(struct ib_qp *ibqp, const struct ib_send_wr *wr, const struct ib_send_wr **bad)
 {
 	struct rxo_qp *qp = to_rxo_qp(ibqp);
+	int err;
 
-	if (rxo_qp_state(qp) < IB_QPS_RTS) {
-		*bad = wr;
-		return -EINVAL;
-	}
 	if (!qp->user)
 		return post_kernel(qp, wr, bad);
-	ring_doorbell(qp);
-	return 0;
+	err = ring_doorbell(qp);
+	if (err)
+		*bad = wr;
+	return err;
 }
 
 int rxo_post_recv(struct ib_qp *ibqp, const struct ib_recv_wr *wr, const struct ib_recv_wr **bad)
@@ -139,11 +162,12 @@ int rxo_post_recv(struct ib_qp *ibqp, const struct ib_recv_wr *wr, const struct 
 	unsigned long flags;
 	int err = 0;
 
+	spin_lock_irqsave(&rq->post_lock, flags);
 	if (rxo_qp_state(qp) < IB_QPS_INIT || qp->srq || qp->user) {
 		*bad = wr;
-		return -EINVAL;
+		err = -EINVAL;
+		goto out;
 	}
-	spin_lock_irqsave(&rq->post_lock, flags);
 	for (; wr; wr = wr->next) {
 		err = rxo_queue_kernel_full(rq->queue) ? -ENOMEM :
 		      rxo_rwqe_fill(rxo_queue_kernel_slot(rq->queue), wr, rq->max_sge);
@@ -153,8 +177,9 @@ int rxo_post_recv(struct ib_qp *ibqp, const struct ib_recv_wr *wr, const struct 
 		}
 		rxo_queue_kernel_push(rq->queue);
 	}
-	spin_unlock_irqrestore(&rq->post_lock, flags);
 	if (rxo_qp_state(qp) == IB_QPS_ERR)
 		queue_work(rxo_wq, &rq->work);
+out:
+	spin_unlock_irqrestore(&rq->post_lock, flags);
 	return err;
 }

@@ -251,21 +251,13 @@ err_queues:
 	return err;
 }
 
-static void drop_posted(struct rxo_queue *queue)
-{
-	u32 n = queue ? rxo_queue_count(queue) : 0;
-
-	while (n--)
-		rxo_queue_advance(queue);
-}
-
 static void reset_sq(struct rxo_qp *qp)
 {
 	struct rxo_sq *sq = &qp->sq;
 
 	spin_lock_bh(&sq->lock);
 	__skb_queue_purge(&sq->held);
-	drop_posted(sq->queue);
+	rxo_queue_drop(sq->queue);
 	sq->copied = 0;
 	sq->cur = 0;
 	sq->rd_atomic = 0;
@@ -281,7 +273,8 @@ static void reset_rq(struct rxo_qp *qp)
 
 	spin_lock_bh(&rq->lock);
 	__skb_queue_purge(&rq->held);
-	drop_posted(rq->queue);
+	if (rq->queue)
+		rxo_queue_drop(rq->queue);
 	memset(&rq->msg, 0, sizeof(rq->msg));
 	memset(&rq->read, 0, sizeof(rq->read));
 	memset(rq->atomics, 0, RXO_MAX_RD_ATOMIC * sizeof(*rq->atomics));
@@ -302,7 +295,8 @@ static void reset_rq(struct rxo_qp *qp)
  *
  * 1. Whoever ran an engine when the state changed still holds its lock; after
  *    both were taken once, every run and every kick sees RESET and does
- *    nothing, so none of what follows is armed again.
+ *    nothing, so none of what follows is armed again. Likewise kernel posters:
+ *    none puts anything into a ring any more.
  * 2. Faults are cancelled or seen through (their done() included, which kicks),
  *    then work and timers.
  * 3. What is left is data.
@@ -313,6 +307,10 @@ void rxo_qp_quiesce(struct rxo_qp *qp)
 	spin_unlock_bh(&qp->sq.lock);
 	spin_lock_bh(&qp->rq.lock);
 	spin_unlock_bh(&qp->rq.lock);
+	spin_lock_irq(&qp->sq.post_lock);
+	spin_unlock_irq(&qp->sq.post_lock);
+	spin_lock_irq(&qp->rq.post_lock);
+	spin_unlock_irq(&qp->rq.post_lock);
 
 	rxo_wait_stop(&qp->sq.wait);
 	rxo_wait_stop(&qp->sq.place_wait);

@@ -89,6 +89,13 @@ void rxo_queue_advance(struct rxo_queue *q)
 	smp_store_release(&q->buf->consumer_index, q->index);
 }
 
+void rxo_queue_drop(struct rxo_queue *q)
+{
+	q->index = rxo_ring_add(q->index, rxo_queue_count(q), q->mask);
+	/* As in rxo_queue_advance(). */
+	smp_store_release(&q->buf->consumer_index, q->index);
+}
+
 u32 rxo_queue_produced(const struct rxo_queue *q)
 {
 	/* Pairs with the poller's release: it has read the entries before this. */

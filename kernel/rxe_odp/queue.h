@@ -51,10 +51,12 @@ void rxo_queue_destroy(struct rxo_queue *q);
  * count	entries posted and not consumed, at most the mask
  * at		the nth behind our index; hostile bytes
  * advance	consume one, and tell the poster
+ * drop		consume all there are, likewise
  */
 u32 rxo_queue_count(const struct rxo_queue *q);
 void *rxo_queue_at(const struct rxo_queue *q, u32 nth);
 void rxo_queue_advance(struct rxo_queue *q);
+void rxo_queue_drop(struct rxo_queue *q);
 
 /*
  * A completion queue (we produce, user or kernel polls). Likewise.
