@@ -7,7 +7,8 @@
  * that netfilter, qdiscs, VLANs and the loopback device do what an administrator
  * expects. The ICRC covers the IP header's length, id and fragment fields, so
  * the headers are made first and nothing may rewrite them: don't-fragment is
- * set, and the id of such an atomic datagram is zero (RFC 6864).
+ * set, and the id of such an atomic datagram is zero (RFC 6864). A packet that is
+ * longer than the link's MTU is left to IP: see fragment().
  *
  * In: encap_rcv of the namespace's sockets. IP and UDP have checked lengths and
  * the UDP checksum, if there is one. What is not a whole packet that we speak, with
@@ -18,6 +19,7 @@
 #include <linux/if_ether.h>
 #include <linux/ip.h>
 #include <linux/ipv6.h>
+#include <linux/jhash.h>
 #include <linux/udp.h>
 #include <linux/unaligned.h>
 #include <net/dst.h>
@@ -70,7 +72,25 @@ static void push_udp(struct sk_buff *skb, const struct rxo_path *path)
 	};
 }
 
-static void push_ip4(struct sk_buff *skb, const struct rxo_path *path)
+/*
+ * Both ends derive PSNs and offsets from the path MTU, so a QP keeps the one that
+ * was agreed on where the link carries less. Such packets leave as fragments: the
+ * peer's IP puts them together, header and all, before the ICRC is looked at.
+ *
+ * The id follows the PSN, so that what is sent again takes the place of a datagram
+ * that lost a fragment: otherwise each of them would stay in the peer's memory for
+ * half a minute, of which IP grants 4 MiB to all.
+ */
+static void fragment(struct iphdr *ip)
+{
+	const struct rxo_bth *bth = (void *)(ip + 1) + sizeof(struct udphdr);
+	bool response = rxo_opcodes[bth->opcode].flags & RXO_OP_READ_RESP;
+
+	ip->id = htons(be32_to_cpu(bth->apsn) + jhash_2words((__force u32)bth->qpn, response, 0));
+	ip->frag_off = 0;
+}
+
+static void push_ip4(struct sk_buff *skb, const struct rxo_path *path, u32 mtu)
 {
 	struct iphdr *ip = __skb_push(skb, sizeof(*ip));
 
@@ -85,11 +105,13 @@ static void push_ip4(struct sk_buff *skb, const struct rxo_path *path)
 		.saddr = path->src.in4.sin_addr.s_addr,
 		.daddr = path->dst.in4.sin_addr.s_addr,
 	};
+	if (skb->len > mtu)
+		fragment(ip);
 	skb->priority = rt_tos2priority(path->tclass);
 	memset(IPCB(skb), 0, sizeof(*IPCB(skb)));
 }
 
-static void push_ip6(struct sk_buff *skb, const struct rxo_path *path)
+static void push_ip6(struct sk_buff *skb, const struct rxo_path *path, u32 mtu)
 {
 	struct ipv6hdr *ip = __skb_push(skb, sizeof(*ip));
 
@@ -99,6 +121,7 @@ static void push_ip6(struct sk_buff *skb, const struct rxo_path *path)
 	ip->hop_limit = path->hop_limit;
 	ip->saddr = path->src.in6.sin6_addr;
 	ip->daddr = path->dst.in6.sin6_addr;
+	skb->ignore_df = skb->len > mtu;	/* as above, but IP chooses the id */
 	skb->priority = rt_tos2priority(path->tclass);
 	memset(IP6CB(skb), 0, sizeof(*IP6CB(skb)));
 }
@@ -108,12 +131,13 @@ static int xmit_one(struct sk_buff *skb, const struct rxo_path *path, struct dst
 	u32 bth_bytes = skb->len;
 	void *icrc = skb_put(skb, RXO_ICRC_BYTES);
 	struct net *net = dev_net(dst->dev);
+	u32 mtu = dst_mtu(dst);
 
 	push_udp(skb, path);
 	if (is_ip4(skb))
-		push_ip4(skb, path);
+		push_ip4(skb, path, mtu);
 	else
-		push_ip6(skb, path);
+		push_ip6(skb, path, mtu);
 	skb_reset_network_header(skb);
 	put_unaligned_le32(rxo_icrc(skb->data, ip_bytes(skb), bth_bytes), icrc);
 

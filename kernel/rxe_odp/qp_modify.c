@@ -14,10 +14,11 @@
 #define MAX_TIMEOUT	31
 #define MAX_RETRY	7
 
-static int check_rc_values(const struct rxo_qp *qp, const struct ib_qp_attr *attr, int mask)
+static int check_rc_values(const struct ib_qp_attr *attr, int mask)
 {
+	/* May be more than the netdev carries: see fragment() in net.c. */
 	if ((mask & IB_QP_PATH_MTU) && (attr->path_mtu < IB_MTU_256 ||
-					attr->path_mtu > qp->dev->mtu_cap))
+					attr->path_mtu > IB_MTU_4096))
 		return -EINVAL;
 	if ((mask & IB_QP_TIMEOUT) && attr->timeout > MAX_TIMEOUT)
 		return -EINVAL;
@@ -34,7 +35,7 @@ static int check_rc_values(const struct rxo_qp *qp, const struct ib_qp_attr *att
 	return 0;
 }
 
-static int check_values(const struct rxo_qp *qp, const struct ib_qp_attr *attr, int mask)
+static int check_values(const struct ib_qp_attr *attr, int mask)
 {
 	if (mask & ~IB_QP_ATTR_STANDARD_BITS)
 		return -EOPNOTSUPP;
@@ -46,7 +47,7 @@ static int check_values(const struct rxo_qp *qp, const struct ib_qp_attr *attr, 
 		return -EINVAL;
 	if ((mask & IB_QP_DEST_QPN) && attr->dest_qp_num > RXO_QPN_MASK)
 		return -EINVAL;
-	return check_rc_values(qp, attr, mask);
+	return check_rc_values(attr, mask);
 }
 
 /* Both engines are locked out. */
@@ -186,7 +187,7 @@ int rxo_modify_qp(struct ib_qp *ibqp, struct ib_qp_attr *attr, int mask, struct 
 		goto out;
 	}
 	to = mask & IB_QP_STATE ? attr->qp_state : from;
-	err = check_values(qp, attr, mask);
+	err = check_values(attr, mask);
 	if (!err && !ib_modify_qp_is_ok(from, to, ibqp->qp_type, mask))
 		err = -EINVAL;
 	if (err)

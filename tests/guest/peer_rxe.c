@@ -2,7 +2,8 @@
 /*
  * The wire is rxe's: stock rdma_rxe on one end of the veth pair, ours on the other, each asks and answers. Every
  * operation, lengths around the path MTU, both families, our end pinned and with on-demand paging, and reliable ones
- * again over a network that loses, corrupts and reorders packets; and a page of ours that comes late.
+ * again over a network that loses, corrupts and reorders packets; a page of ours that comes late; and a path MTU above the
+ * netdevs', which is as much as stock rxe can take part in: it takes what we send in fragments, and sends none itself.
  */
 #include "netem.h"
 #include "pair.h"
@@ -36,8 +37,11 @@ static const char tear_down[] = "LINK_NAME=mixed /odp/host/links down\n"
 				"done\n"
 				"rmmod rdma_rxe && /odp/host/links reset\n";
 
-#define ATOMICS 60
-#define LATE_MS 1500
+#define ATOMICS	   60
+#define LATE_MS	   1500
+#define SMALL_MTU  1500
+#define USUAL_MTU  9000
+#define FITS_BYTES 1400
 
 static const size_t lengths[] = { 1, 6, 1023, 1024, 1025, 4096, 20011 };
 
@@ -129,6 +133,70 @@ static void stock_moves(void **state)
 static void our_moves(void **state)
 {
 	moves(state, OURS);
+}
+
+static void set_mtus(int mtu)
+{
+	char cmd[160];
+
+	snprintf(cmd, sizeof(cmd),
+		 "ip link set veth0 mtu %d && ip netns exec peer ip link set veth1 mtu %d", mtu,
+		 mtu);
+	assert_zero(system(cmd));
+}
+
+static void move_one(struct pair *pair, enum op op, size_t bytes, int odp)
+{
+	struct buf from, to;
+
+	buf_make(&from, pair->a.rig->pd, MEM_ANON, bytes, 7,
+		 ACCESS_ALL | odp_of(pair, &pair->a, odp));
+	buf_make(&to, pair->b.rig->pd, MEM_ANON, bytes, 4090,
+		 ACCESS_ALL | odp_of(pair, &pair->b, odp));
+	pair_move_checked(pair, op, &from, &to, 16 * op + bytes);
+	buf_free(&from);
+	buf_free(&to);
+}
+
+/* Lengths: what one packet of the netdev's takes, whoever sends it, and more where it is us. */
+static void moves_above_mtu(void **state, enum asker asker)
+{
+	static const size_t bytes[] = { 1, 1023, 1024, 1025, 1400, 1500, 4096, 4097, 20011 };
+	struct conn conn = CONN;
+	struct pair pair;
+	enum op op;
+	size_t i;
+	int odp;
+
+	set_mtus(SMALL_MTU);
+	conn.mtu = IBV_MTU_4096;
+	for (conn.ipv6 = false;; conn.ipv6 = true) {
+		odp = open_mixed(&pair, &conn, state, asker);
+		for (op = 0; op < OP_KINDS; op++) {
+			if (op == OP_READ)
+				swap_ends(&pair);
+			for (i = 0; i < ARRAY_SIZE(bytes); i++) {
+				if (pair.a.rig == &pair.peer || bytes[i] <= FITS_BYTES)
+					move_one(&pair, op, bytes[i], odp);
+			}
+			if (op == OP_READ)
+				swap_ends(&pair);
+		}
+		reset(&pair);
+		pair_close(&pair);
+		if (conn.ipv6)
+			break;
+	}
+	set_mtus(USUAL_MTU);
+}
+
+static void stock_moves_above_mtu(void **state)
+{
+	moves_above_mtu(state, STOCK);
+}
+static void our_moves_above_mtu(void **state)
+{
+	moves_above_mtu(state, OURS);
 }
 
 static void one_atomic(struct pair *pair, enum ibv_wr_opcode opcode, int odp)
@@ -338,6 +406,8 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		TEST_BOTH(stock_moves),
 		TEST_BOTH(our_moves),
+		TEST_BOTH(stock_moves_above_mtu),
+		TEST_BOTH(our_moves_above_mtu),
 		TEST_BOTH(stock_atomics),
 		TEST_BOTH(our_atomics),
 		TEST_BOTH(stock_datagrams),
