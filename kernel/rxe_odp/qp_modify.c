@@ -39,7 +39,10 @@ static int check_values(const struct ib_qp_attr *attr, int mask)
 {
 	if (mask & ~IB_QP_ATTR_STANDARD_BITS)
 		return -EOPNOTSUPP;
-	if (mask & (IB_QP_ALT_PATH | IB_QP_PATH_MIG_STATE))
+	if (mask & IB_QP_ALT_PATH)
+		return -EOPNOTSUPP;
+	/* Without an alternate path, the state that a path is always in. */
+	if ((mask & IB_QP_PATH_MIG_STATE) && attr->path_mig_state != IB_MIG_MIGRATED)
 		return -EOPNOTSUPP;
 	if ((mask & IB_QP_PORT) && attr->port_num != 1)
 		return -EINVAL;
