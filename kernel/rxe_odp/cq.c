@@ -128,6 +128,18 @@ int rxo_destroy_cq(struct ib_cq *ibcq, struct ib_udata *udata)
 	return 0;
 }
 
+/*
+ * The service level of a received datagram says what its 40 bytes of GRH are, as
+ * with hardware (mlx5): bit 3 is RoCEv2, below it 1 is IPv6, and 2 is IPv4. UCX
+ * goes by it. Kernel users have network_hdr_type, and take the level for one.
+ */
+static u8 datagram_sl(const struct ib_wc *wc)
+{
+	if (!(wc->wc_flags & IB_WC_WITH_NETWORK_HDR_TYPE))
+		return wc->sl;
+	return BIT(3) | (wc->network_hdr_type == RDMA_NETWORK_IPV4 ? 2 : 1);
+}
+
 static void fill_uverbs_wc(struct ib_uverbs_wc *to, const struct ib_wc *wc)
 {
 	*to = (struct ib_uverbs_wc) {
@@ -142,7 +154,7 @@ static void fill_uverbs_wc(struct ib_uverbs_wc *to, const struct ib_wc *wc)
 		.wc_flags	= wc->wc_flags & (IB_WC_GRH | IB_WC_WITH_IMM),
 		.pkey_index	= wc->pkey_index,
 		.slid		= wc->slid,
-		.sl		= wc->sl,
+		.sl		= datagram_sl(wc),
 		.dlid_path_bits	= wc->dlid_path_bits,
 		.port_num	= wc->port_num,
 	};
