@@ -58,6 +58,7 @@ int rxo_create_cq(struct ib_cq *ibcq, const struct ib_cq_init_attr *attr,
 		return -EINVAL;
 
 	spin_lock_init(&cq->lock);
+	mutex_init(&cq->resize_lock);
 	INIT_WORK(&cq->comp_work, comp_work);
 	cq->user = udata;
 	cq->queue = rxo_queue_create(&num, entry_bytes(cq->user));
@@ -72,6 +73,27 @@ int rxo_create_cq(struct ib_cq *ibcq, const struct ib_cq_init_attr *attr,
 	}
 	ibcq->cqe = num;
 	return 0;
+}
+
+/*
+ * Completions go on into the old ring while what is in it is copied, in batches,
+ * since there may be millions. From the last batch on they go to the new one.
+ */
+static int switch_ring(struct rxo_cq *cq, struct rxo_queue *queue)
+{
+	struct rxo_queue_move move = {};
+	int err;
+
+	lockdep_assert_held(&cq->resize_lock);
+	do {
+		cond_resched();
+		scoped_guard(spinlock_irq, &cq->lock) {
+			err = rxo_queue_move_completions(queue, cq->queue, &move);
+			if (!err)
+				cq->queue = queue;
+		}
+	} while (err == -EAGAIN);
+	return err;
 }
 
 int rxo_resize_user_cq(struct ib_cq *ibcq, unsigned int cqe, struct ib_udata *udata)
@@ -92,17 +114,15 @@ int rxo_resize_user_cq(struct ib_cq *ibcq, unsigned int cqe, struct ib_udata *ud
 	if (err)
 		goto err_queue;
 
-	/* From here on completions go to the new ring; what is in the old one is there as well. */
-	spin_lock_irq(&cq->lock);
-	old = cq->queue;
-	err = rxo_queue_move_completions(queue, old);
-	if (!err)
-		cq->queue = queue;
-	spin_unlock_irq(&cq->lock);
+	scoped_guard(mutex, &cq->resize_lock) {
+		old = cq->queue;
+		err = switch_ring(cq, queue);
+		if (!err)
+			ibcq->cqe = num;
+	}
 	if (err)
 		goto err_queue;
 
-	ibcq->cqe = num;
 	rxo_queue_destroy(old);
 	return 0;
 

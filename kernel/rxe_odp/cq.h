@@ -3,6 +3,7 @@
 #ifndef RXO_CQ_H
 #define RXO_CQ_H
 
+#include <linux/mutex.h>
 #include <linux/spinlock.h>
 #include <linux/workqueue.h>
 #include <rdma/ib_verbs.h>
@@ -10,14 +11,15 @@
 struct rxo_queue;
 
 /*
- * @lock protects everything that changes: @queue's producer side (and, of a
- * kernel CQ, its consumer side), resizing, @armed, @overflowed. irqsave,
- * innermost.
+ * @lock protects everything that changes: @queue and its producer side (and, of
+ * a kernel CQ, its consumer side), @armed, @overflowed. irqsave, innermost.
+ * @resize_lock, outside of it: one process at a time exchanges @queue.
  */
 struct rxo_cq {
 	struct ib_cq ibcq;
 	struct rxo_queue *queue;	/* of struct ib_uverbs_wc (user) or struct ib_wc (kernel) */
 	spinlock_t lock;
+	struct mutex resize_lock;	/* process context */
 	enum ib_cq_notify_flags armed;	/* 0, IB_CQ_SOLICITED or IB_CQ_NEXT_COMP */
 	bool overflowed;
 	bool user;

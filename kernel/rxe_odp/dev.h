@@ -23,7 +23,7 @@ struct rxo_ns;
 
 #define RXO_MAX_QP_WR		16384
 #define RXO_MAX_SRQ_WR		32768
-#define RXO_MAX_CQE		262143
+#define RXO_MAX_CQE		4194304
 #define RXO_MAX_INLINE_BYTES	512	/* as rxe; what RXO_MAX_SGE entries take */
 #define RXO_MAX_RD_ATOMIC	128
 #define RXO_FIRST_QPN		17	/* 0 and 1 are SMI and GSI */

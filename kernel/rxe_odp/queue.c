@@ -2,7 +2,7 @@
 /*
  * Rings shared with user space.
  *
- * The memory is vmalloc memory, charged to whoever creates the queue, and it is
+ * The memory is pages that vmap() joins, charged to whoever creates the queue, and it is
  * mapped page by page with vm_insert_page(): each mapped page carries a
  * reference of its own. A ring may therefore be freed while it is mapped: vfree()
  * drops the ring's references, the pages live until the last mapping goes, and
@@ -15,11 +15,48 @@
  * that destroying the ring meanwhile is harmless.
  */
 #include <linux/mm.h>
+#include <linux/sched/signal.h>
 #include <linux/slab.h>
 #include <linux/vmalloc.h>
 
 #include "dev.h"
 #include "queue.h"
+
+/* Completions that are copied with interrupts off. */
+#define MOVE_BATCH	256
+
+/*
+ * A ring may be half a gigabyte. One that its owner's cgroup has no room for is
+ * refused, and nothing is killed for it. This is not __vmalloc(), which gives
+ * back what it had got of a failed ring only later: until then the cgroup would
+ * be full.
+ */
+static void *ring_alloc(size_t bytes)
+{
+	const gfp_t gfp = GFP_KERNEL_ACCOUNT | __GFP_NOWARN | __GFP_RETRY_MAYFAIL;
+	u32 num = bytes >> PAGE_SHIFT, i = 0;
+	struct page **pages;
+	void *buf;
+
+	pages = kvmalloc_array(num, sizeof(*pages), GFP_KERNEL_ACCOUNT | __GFP_NOWARN | __GFP_NORETRY);
+	if (!pages)
+		return NULL;
+	while (i < num && !fatal_signal_pending(current)) {
+		pages[i] = alloc_page(gfp | __GFP_ZERO);
+		if (!pages[i])
+			break;
+		i++;
+		cond_resched();
+	}
+	/* vfree() puts the pages and frees the array. */
+	buf = i == num ? vmap(pages, num, VM_MAP | VM_MAP_PUT_PAGES, PAGE_KERNEL) : NULL;
+	if (buf)
+		return buf;
+	while (i--)
+		__free_page(pages[i]);
+	kvfree(pages);
+	return NULL;
+}
 
 struct rxo_queue *rxo_queue_create(u32 *num_elem, u32 elem_bytes)
 {
@@ -35,7 +72,7 @@ struct rxo_queue *rxo_queue_create(u32 *num_elem, u32 elem_bytes)
 	q->mask = mask;
 	q->elem_shift = elem_shift;
 	q->buf_bytes = PAGE_ALIGN(sizeof(*q->buf) + rxo_ring_bytes(mask, elem_shift));
-	q->buf = __vmalloc(q->buf_bytes, GFP_KERNEL_ACCOUNT | __GFP_ZERO | __GFP_NOWARN);
+	q->buf = ring_alloc(q->buf_bytes);
 	if (!q->buf) {
 		kfree(q);
 		return ERR_PTR(-ENOMEM);
@@ -155,17 +192,16 @@ void rxo_queue_kernel_pop(struct rxo_queue *q)
 			  rxo_ring_add(q->buf->consumer_index, 1, q->mask));
 }
 
-/* Copies @num entries from index @first to the start of an empty ring of the same entry size. */
-static int move(struct rxo_queue *to, const struct rxo_queue *from, u32 first, u32 num)
+/* Copies @num entries from index @first behind @at others, in a new ring of the same entry size. */
+static int copy_entries(struct rxo_queue *to, u32 at, const struct rxo_queue *from, u32 first,
+			u32 num)
 {
 	u32 i;
 
-	if (num > to->mask)
+	if (at + num > to->mask)
 		return -EINVAL;
 	for (i = 0; i < num; i++)
-		memcpy(entry(to, i), entry(from, first + i), 1UL << from->elem_shift);
-	/* Published to the process by the mmap() that maps the ring. */
-	to->buf->producer_index = num;
+		memcpy(entry(to, at + i), entry(from, first + i), 1UL << from->elem_shift);
 	return 0;
 }
 
@@ -177,7 +213,9 @@ int rxo_queue_move_work(struct rxo_queue *to, const struct rxo_queue *from, u32 
 	/* Pairs with the poster's release: entries are read after the index. */
 	producer = smp_load_acquire(&from->buf->producer_index);
 	*num = rxo_ring_count(producer, *first, from->mask);
-	return move(to, from, *first, *num);
+	/* Published to the process by the mmap() that maps the ring. */
+	to->buf->producer_index = *num;
+	return copy_entries(to, 0, from, *first, *num);
 }
 
 void rxo_queue_follow_work(struct rxo_queue *to, const struct rxo_queue *from, u32 first, u32 num)
@@ -186,14 +224,33 @@ void rxo_queue_follow_work(struct rxo_queue *to, const struct rxo_queue *from, u
 	to->buf->consumer_index = to->index;
 }
 
-int rxo_queue_move_completions(struct rxo_queue *to, const struct rxo_queue *from)
+int rxo_queue_move_completions(struct rxo_queue *to, const struct rxo_queue *from,
+			       struct rxo_queue_move *move)
 {
-	u32 num = rxo_queue_produced(from);
-	int err = move(to, from, from->index - num, num);
+	u32 produced = rxo_queue_produced(from), num;
+	int err;
 
-	if (!err)
-		to->index = num;
-	return err;
+	if (!move->moved)
+		move->next = from->index - produced;
+	num = rxo_ring_count(from->index, move->next, from->mask);
+	if (num > MOVE_BATCH)
+		num = MOVE_BATCH;
+	err = copy_entries(to, move->moved, from, move->next, num);
+	if (err)
+		return err;
+	move->next = rxo_ring_add(move->next, num, from->mask);
+	move->moved += num;
+	if (move->next != from->index)
+		return -EAGAIN;
+
+	/*
+	 * Published to the process by the mmap() that maps the ring. What was
+	 * polled meanwhile counts as polled there, too.
+	 */
+	to->index = move->moved;
+	to->buf->producer_index = move->moved;
+	to->buf->consumer_index = move->moved - min(produced, move->moved);
+	return 0;
 }
 
 int rxo_queue_offer(struct rxo_queue *q, struct rxo_ucontext *uctx, struct mminfo *mi)
@@ -240,9 +297,11 @@ int rxo_queue_mmap(struct rxo_ucontext *uctx, struct vm_area_struct *vma)
 		return -EINVAL;
 
 	vm_flags_set(vma, VM_DONTEXPAND | VM_DONTDUMP);
-	for (off = 0; !err && off < q->buf_bytes; off += PAGE_SIZE)
+	for (off = 0; !err && off < q->buf_bytes; off += PAGE_SIZE) {
 		err = vm_insert_page(vma, vma->vm_start + off,
 				     vmalloc_to_page((void *)q->buf + off));
+		cond_resched();
+	}
 	kref_put(&q->ref, release);
 	return err;
 }

@@ -20,7 +20,7 @@ struct rxo_ucontext;
 struct vm_area_struct;
 
 struct rxo_queue {
-	struct rxe_queue_buf *buf;	/* zeroed vmalloc memory, perhaps mapped */
+	struct rxe_queue_buf *buf;	/* zeroed pages, perhaps mapped */
 	size_t buf_bytes;		/* whole pages */
 	u32 index;			/* our side's private index, masked */
 	u32 mask;			/* entries - 1 */
@@ -77,6 +77,12 @@ void rxo_queue_kernel_push(struct rxo_queue *q);
 void *rxo_queue_kernel_head(const struct rxo_queue *q);		/* NULL when empty */
 void rxo_queue_kernel_pop(struct rxo_queue *q);
 
+/* How far a move of completions has come; begins zeroed, on the stack. */
+struct rxo_queue_move {
+	u32 next;			/* of the old ring, masked */
+	u32 moved;
+};
+
 /*
  * Resize: move what the ring holds to an empty one, which must be able to hold
  * it. -EINVAL if it does not fit.
@@ -84,11 +90,14 @@ void rxo_queue_kernel_pop(struct rxo_queue *q);
  * move_work		much may have been posted: without the lock that serialises
  *			our side, but no other resize beside it; @num entries from @first
  * follow_work		under that lock, then: what we consumed of them meanwhile
- * move_completions	under that lock
+ * move_completions	under that lock, again and again while it returns -EAGAIN: a
+ *			batch each time, what is pushed meanwhile as well. 0: all are
+ *			there, and the lock must not be given up before @to is in use.
  */
 int rxo_queue_move_work(struct rxo_queue *to, const struct rxo_queue *from, u32 *first, u32 *num);
 void rxo_queue_follow_work(struct rxo_queue *to, const struct rxo_queue *from, u32 first, u32 num);
-int rxo_queue_move_completions(struct rxo_queue *to, const struct rxo_queue *from);
+int rxo_queue_move_completions(struct rxo_queue *to, const struct rxo_queue *from,
+			       struct rxo_queue_move *move);
 
 /*
  * Offer the ring to the process: makes a one-shot cookie of @uctx and fills @mi

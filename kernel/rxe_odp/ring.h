@@ -11,9 +11,10 @@
 
 #include <linux/types.h>
 
-/* No ring is asked to hold more. */
-#define RXO_RING_MAX_ENTRIES	1048576U
+/* No ring is asked to hold more. The process is told a ring's size in 32 bits. */
+#define RXO_RING_MAX_ENTRIES	8388608U
 #define RXO_RING_MAX_ELEM_BYTES	65536U
+#define RXO_RING_MAX_BYTES	1073741824U
 
 /* Smallest n with 1 << n >= @value, for @value up to 1 << 31. */
 static inline u32 rxo_ring_log2_up(u32 value)
@@ -25,9 +26,16 @@ static inline u32 rxo_ring_log2_up(u32 value)
 	return n;
 }
 
+/* At most 1 << 39. */
+static inline u64 rxo_ring_bytes(u32 mask, u32 elem_shift)
+{
+	return ((u64)mask + 1) << elem_shift;
+}
+
 /*
  * The shape of a ring that holds @num entries of @elem_bytes: one less than its
- * entries, log2 of an element's bytes. False if one of them is 0 or past its bound.
+ * entries, log2 of an element's bytes. False if one of them is 0 or past its bound,
+ * or the ring past its own.
  */
 static inline bool rxo_ring_shape(u32 num, u32 elem_bytes, u32 *mask, u32 *elem_shift)
 {
@@ -36,13 +44,7 @@ static inline bool rxo_ring_shape(u32 num, u32 elem_bytes, u32 *mask, u32 *elem_
 		return false;
 	*mask = (1U << rxo_ring_log2_up(num + 1)) - 1;
 	*elem_shift = rxo_ring_log2_up(elem_bytes);
-	return true;
-}
-
-/* At most 1 << 36. */
-static inline u64 rxo_ring_bytes(u32 mask, u32 elem_shift)
-{
-	return ((u64)mask + 1) << elem_shift;
+	return rxo_ring_bytes(*mask, *elem_shift) <= RXO_RING_MAX_BYTES;
 }
 
 /* How many lie between them; @mask at most, whatever the indices are. */

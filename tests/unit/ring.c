@@ -35,11 +35,19 @@ static void shape_bounds(void **state)
 	assert_false(rxo_ring_shape(RXO_RING_MAX_ENTRIES, 64, &mask, &shift));
 	assert_false(rxo_ring_shape(64, RXO_RING_MAX_ELEM_BYTES + 1, &mask, &shift));
 
-	assert_true(
+	assert_false(
 		rxo_ring_shape(RXO_RING_MAX_ENTRIES - 1, RXO_RING_MAX_ELEM_BYTES, &mask, &shift));
+
+	/* The largest CQ, 4 Mi and one free entry; the largest of each, as many of the other as the bytes allow. */
+	assert_true(rxo_ring_shape(4194304, 64, &mask, &shift));
 	assert_int_equal(mask, RXO_RING_MAX_ENTRIES - 1);
-	assert_true(rxo_ring_bytes(mask, shift) ==
-		    (u64)RXO_RING_MAX_ENTRIES * RXO_RING_MAX_ELEM_BYTES);
+	assert_int_equal(rxo_ring_bytes(mask, shift), 512ULL << 20);
+	assert_true(rxo_ring_shape(RXO_RING_MAX_ENTRIES - 1, 128, &mask, &shift));
+	assert_int_equal(rxo_ring_bytes(mask, shift), RXO_RING_MAX_BYTES);
+	assert_false(rxo_ring_shape(RXO_RING_MAX_ENTRIES - 1, 129, &mask, &shift));
+	assert_true(rxo_ring_shape(16383, RXO_RING_MAX_ELEM_BYTES, &mask, &shift));
+	assert_int_equal(rxo_ring_bytes(mask, shift), RXO_RING_MAX_BYTES);
+	assert_false(rxo_ring_shape(16384, RXO_RING_MAX_ELEM_BYTES, &mask, &shift));
 }
 
 static void counting(void **state)
@@ -76,7 +84,7 @@ static void hostile(void **state)
 	(void)state;
 	for (i = 0; i < 1000000; i++) {
 		u32 shift = unit_random(&seed) % 17;
-		u32 mask = (1U << (1 + unit_random(&seed) % 20)) - 1;
+		u32 mask = (1U << (1 + unit_random(&seed) % 23)) - 1;
 		u32 a = unit_random(&seed), b = unit_random(&seed);
 
 		assert_true(rxo_ring_count(a, b, mask) <= mask);
