@@ -1,0 +1,89 @@
+#!/bin/bash
+# SPDX-License-Identifier: GPL-2.0 OR Linux-OpenIB
+# UCX as it comes: its rc and ud transports between the two devices and over one, IPv4 and IPv6, and its protocols above
+# them. UCX drops each datagram whose completion does not tell IPv4 from IPv6, and connects rc by datagrams.
+#
+# rdma-odp: timeout 240
+set -u
+trap 'rm -f /tmp/ucx_server /tmp/ucx_client; kill $(jobs -p) 2>/dev/null' EXIT
+
+fail() { echo "ucx: $*"; cat /tmp/ucx_server /tmp/ucx_client 2>/dev/null; exit 1; }
+sent() { cat /sys/class/infiniband/rxe_odp0/ports/1/hw_counters/sent_pkts; }
+listens() { "${there[@]}" ss -Hltn 'sport = 13337' | grep -q .; }
+
+# gid PREFIX: the index of rxe_odp0's GID that begins so, which is the one of rxe_odp1 as well.
+gid()
+{
+	local i
+	for i in {0..15}; do
+		grep -qs "^$1" /sys/class/infiniband/rxe_odp0/ports/1/gids/"$i" && echo "$i" && return
+	done
+	fail "no GID $1"
+}
+
+# between SERVER_NAMESPACE SERVER_DEVICE ADDRESS
+between() { there=(ip netns exec "$1") device=$2 address=$3; }
+over_one() { there=() device=rxe_odp0 address=10.77.0.1; }
+
+# run SERVER_ARGS -- CLIENT_ARGS: all of 100 messages go by the device. -P 0: two programs by themselves, without MPI.
+run()
+{
+	local server before end=$((SECONDS + 60)) args=()
+
+	while [ "$1" != -- ]; do
+		args+=("$1")
+		shift
+	done
+	shift
+	before=$(sent)
+	"${there[@]}" "${args[@]}" >/tmp/ucx_server 2>&1 &
+	server=$!
+	until listens; do
+		kill -0 $server 2>/dev/null || fail "$*: the server has ended"
+		[ $SECONDS -lt $end ] || fail "$*: the server does not listen"
+		sleep 0.1
+	done
+	timeout 60 "$@" "$address" >/tmp/ucx_client 2>&1 || fail "$*: status $?"
+	wait $server || fail "$*: the server failed"
+	[ $(($(sent) - before)) -ge 100 ] || fail "$*: it did not go through the device"
+}
+
+perf=(ucx_perftest -P 0 -n 100 -w 10)
+# uct TEST TRANSPORT ARGS...: a transport alone.
+uct()
+{
+	local test=$1 transport=$2
+	shift 2
+	run "${perf[@]}" -t "$test" -x "$transport" -d "$device:1" "$@" -- \
+		"${perf[@]}" -t "$test" -x "$transport" -d rxe_odp0:1 "$@"
+}
+
+# ucp TEST ARGS...: UCX chooses among the transports of the device. Left to itself it takes shared memory on one machine.
+ucp()
+{
+	run env UCX_TLS=rc,ud,self UCX_NET_DEVICES="$device:1" "${perf[@]}" -t "$@" -- \
+		env UCX_TLS=rc,ud,self UCX_NET_DEVICES=rxe_odp0:1 "${perf[@]}" -t "$@"
+}
+
+transports()
+{
+	uct am_lat ud_verbs -D bcopy -s 1000
+	uct am_lat rc_verbs -D bcopy -s 1000
+	uct put_lat rc_verbs -D zcopy -s 4096
+}
+
+between peer rxe_odp1 10.77.0.2
+transports
+uct put_bw rc_verbs -D zcopy -s 4096
+uct get rc_verbs -D zcopy -s 4096
+uct fadd rc_verbs -s 8
+ucp tag_lat -s 4096
+ucp tag_bw -s 65536
+over_one
+transports
+# UCX takes an IPv4 GID where there is one.
+UCX_IB_GID_INDEX=$(gid fd77) || fail "$UCX_IB_GID_INDEX"
+export UCX_IB_GID_INDEX
+between peer rxe_odp1 10.77.0.2
+transports
+exit 0
