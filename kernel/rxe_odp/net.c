@@ -17,6 +17,7 @@
  * the transport may keep it while a page is fetched.
  */
 #include <linux/if_ether.h>
+#include <linux/if_vlan.h>
 #include <linux/ip.h>
 #include <linux/ipv6.h>
 #include <linux/jhash.h>
@@ -126,12 +127,18 @@ static void push_ip6(struct sk_buff *skb, const struct rxo_path *path, u32 mtu)
 	memset(IP6CB(skb), 0, sizeof(*IP6CB(skb)));
 }
 
-static int xmit_one(struct sk_buff *skb, const struct rxo_path *path, struct dst_entry *dst)
+static int local_out(struct net *net, struct sk_buff *skb)
 {
-	u32 bth_bytes = skb->len;
+	return is_ip4(skb) ? ip_local_out(net, NULL, skb) : ip6_local_out(net, NULL, skb);
+}
+
+static void xmit_one(struct rxo_dev *dev, struct sk_buff *skb, const struct rxo_path *path,
+		     struct dst_entry *dst)
+{
+	u32 bth_bytes = skb->len, ip_packet_bytes;
 	void *icrc = skb_put(skb, RXO_ICRC_BYTES);
-	struct net *net = dev_net(dst->dev);
 	u32 mtu = dst_mtu(dst);
+	int err;
 
 	push_udp(skb, path);
 	if (is_ip4(skb))
@@ -142,16 +149,20 @@ static int xmit_one(struct sk_buff *skb, const struct rxo_path *path, struct dst
 	put_unaligned_le32(rxo_icrc(skb->data, ip_bytes(skb), bth_bytes), icrc);
 
 	skb_dst_set_noref(skb, dst);
-	if (is_ip4(skb))
-		return ip_local_out(net, NULL, skb);
-	return ip6_local_out(net, NULL, skb);
+	ip_packet_bytes = skb->len;
+	err = local_out(dev_net(dst->dev), skb);
+	if (net_xmit_eval(err)) {	/* a macro: evaluates it twice */
+		rxo_stat_inc(dev, RXO_STAT_SEND_ERR);
+	} else {
+		rxo_stat_inc(dev, RXO_STAT_SENT_PKTS);
+		rxo_stat_add(dev, RXO_STAT_SENT_BYTES, ip_packet_bytes);
+	}
 }
 
 void rxo_net_xmit(struct rxo_dev *dev, struct rxo_path *path, struct sk_buff_head *list)
 {
 	struct dst_entry *dst;
 	struct sk_buff *skb;
-	int err;
 
 	local_bh_disable();
 	rcu_read_lock();
@@ -161,13 +172,8 @@ void rxo_net_xmit(struct rxo_dev *dev, struct rxo_path *path, struct sk_buff_hea
 		__skb_queue_purge(list);
 		goto out;
 	}
-	while ((skb = __skb_dequeue(list))) {
-		err = xmit_one(skb, path, dst);
-		if (net_xmit_eval(err))		/* a macro: evaluates it twice */
-			rxo_stat_inc(dev, RXO_STAT_SEND_ERR);
-		else
-			rxo_stat_inc(dev, RXO_STAT_SENT_PKTS);
-	}
+	while ((skb = __skb_dequeue(list)))
+		xmit_one(dev, skb, path, dst);
 	dst_release(dst);
 out:
 	rcu_read_unlock();
@@ -219,11 +225,39 @@ static enum rxo_stat check(struct rxo_dev *dev, struct sk_buff *skb)
 	return RXO_STAT_RCVD_PKTS;
 }
 
+static int lower_vlan(struct net_device *lower, struct netdev_nested_priv *priv)
+{
+	u16 *vlan_id = priv->data;
+
+	if (is_vlan_dev(lower))
+		*vlan_id = vlan_dev_vlan_id(lower);
+	return 1;
+}
+
+/*
+ * The VLAN of a GID of this netdev, as rdma_read_gid_l2_fields() has it: that of the netdev or of
+ * the one right below it. By GID and VLAN the MAD layer finds where to answer.
+ */
+static u16 vlan_of(struct net_device *netdev)
+{
+	u16 vlan_id = RXO_NO_VLAN;
+	struct netdev_nested_priv priv = { .data = &vlan_id };
+
+	if (is_vlan_dev(netdev))
+		return vlan_dev_vlan_id(netdev);
+	netdev_walk_all_lower_dev_rcu(netdev, lower_vlan, &priv);
+	return vlan_id;
+}
+
 int rxo_net_encap_rcv(struct sock *sk, struct sk_buff *skb)
 {
-	struct rxo_dev *dev = rxo_ns_dev(sk, skb);
+	u32 ip_packet_bytes = ip_bytes(skb) + skb->len;
+	struct rxo_pkt *pkt = rxo_pkt(skb);
+	struct net_device *netdev;
+	struct rxo_dev *dev;
 	enum rxo_stat what;
 
+	dev = rxo_ns_dev(sk, skb, &netdev);
 	if (!dev) {
 		kfree_skb(skb);
 		return 0;
@@ -231,10 +265,14 @@ int rxo_net_encap_rcv(struct sock *sk, struct sk_buff *skb)
 	let_go(skb);
 	what = check(dev, skb);
 	rxo_stat_inc(dev, what);
-	if (what == RXO_STAT_RCVD_PKTS)
-		rxo_rcv(dev, skb);
-	else
+	if (what != RXO_STAT_RCVD_PKTS) {
 		kfree_skb(skb);
+		return 0;
+	}
+	rxo_stat_add(dev, RXO_STAT_RCVD_BYTES, ip_packet_bytes);
+	/* Only datagrams show it. */
+	pkt->vlan_id = pkt->flags & RXO_OP_UD ? vlan_of(netdev) : RXO_NO_VLAN;
+	rxo_rcv(dev, skb);
 	return 0;
 }
 

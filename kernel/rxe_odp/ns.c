@@ -5,11 +5,13 @@
  * with the first device and closed with the last. The namespace is the
  * netdev's; the RDMA device may be shown in another.
  *
- * Which device a packet is for: the one on the netdev it came in by; below a
- * VLAN, the one on the real device. A packet to ourselves comes in by the
- * loopback device, and one for an address of a netdev may come in by another:
- * then the owner of the destination address decides. IPv6 remembers where a
- * link-local address looped back belongs (inet6_iif()).
+ * Which device a packet is for: its destination address decides, since that is
+ * the GID that it was sent to. The netdev that has the address is the one by
+ * which the packet came in, or, of packets that this host sends to itself over
+ * the loopback device or that took another way in, any other. IPv6 remembers
+ * where a link-local address looped back belongs (inet6_iif()). The device is
+ * on that netdev, or on one below it: a VLAN, a bridge or a bond shows its
+ * addresses in the GID table of the devices below.
  *
  *	detach				encap_rcv (softirq, RCU)
  *	------				------------------------
@@ -25,7 +27,6 @@
  * that is registered, dev->net, is there, wherever the netdev is.
  */
 #include <linux/hashtable.h>
-#include <linux/if_vlan.h>
 #include <linux/inetdevice.h>
 #include <linux/ip.h>
 #include <linux/ipv6.h>
@@ -65,13 +66,44 @@ static struct rxo_dev *find(struct rxo_ns *ns, const struct net_device *netdev)
 	return NULL;
 }
 
-static struct rxo_dev *find_real(struct rxo_ns *ns, const struct net_device *netdev)
-{
-	struct rxo_dev *dev = find(ns, netdev);
+struct below {
+	struct rxo_ns *ns;
+	struct rxo_dev *dev;
+};
 
-	if (!dev && netdev && is_vlan_dev(netdev))
-		dev = find(ns, vlan_dev_real_dev(netdev));
-	return dev;
+static int below_visit(struct net_device *lower, struct netdev_nested_priv *priv)
+{
+	struct below *below = priv->data;
+
+	below->dev = find(below->ns, lower);
+	return !!below->dev;
+}
+
+static struct rxo_dev *find_below(struct rxo_ns *ns, struct net_device *netdev)
+{
+	struct below below = { .ns = ns, .dev = find(ns, netdev) };
+	struct netdev_nested_priv priv = { .data = &below };
+
+	if (!below.dev && netdev)
+		netdev_walk_all_lower_dev_rcu(netdev, below_visit, &priv);
+	return below.dev;
+}
+
+static bool has_address(struct net_device *netdev, const struct sk_buff *skb)
+{
+	const struct in_device *in_dev;
+	const struct in_ifaddr *ifa;
+
+	if (skb->protocol != htons(ETH_P_IP))
+		return ipv6_chk_addr(dev_net(netdev), &ipv6_hdr(skb)->daddr, netdev, 1);
+
+	in_dev = __in_dev_get_rcu(netdev);
+	if (!in_dev)
+		return false;
+	in_dev_for_each_ifa_rcu(ifa, in_dev)
+		if (ifa->ifa_local == ip_hdr(skb)->daddr)
+			return true;
+	return false;
 }
 
 static struct net_device *address_owner(struct net *net, const struct sk_buff *skb)
@@ -87,16 +119,25 @@ static struct net_device *address_owner(struct net *net, const struct sk_buff *s
 	return ipv6_dev_find(net, daddr, NULL);
 }
 
-struct rxo_dev *rxo_ns_dev(struct sock *sk, struct sk_buff *skb)
+struct rxo_dev *rxo_ns_dev(struct sock *sk, struct sk_buff *skb, struct net_device **netdev)
 {
 	struct rxo_ns *ns = rcu_dereference_sk_user_data(sk);
-	struct rxo_dev *dev;
 
 	if (!ns)
 		return NULL;
-	dev = find_real(ns, skb->dev);
-	if (!dev)
-		dev = find_real(ns, address_owner(sock_net(sk), skb));
+	*netdev = has_address(skb->dev, skb) ? skb->dev : address_owner(sock_net(sk), skb);
+	return find_below(ns, *netdev);
+}
+
+struct rxo_dev *rxo_ns_get_dev(struct net_device *netdev)
+{
+	struct rxo_dev *dev;
+
+	guard(rcu)();
+	dev = find(net_generic(dev_net(netdev), pernet_id), netdev);
+	/* It is in the table: rxo_net_detach(), which waits for us, is still to come. */
+	if (dev)
+		get_device(&dev->ibdev.dev);
 	return dev;
 }
 

@@ -3,6 +3,7 @@
 #ifndef RXO_NS_H
 #define RXO_NS_H
 
+struct net_device;
 struct rxo_dev;
 struct sk_buff;
 struct sock;
@@ -30,7 +31,17 @@ int rxo_net_attach(struct rxo_dev *dev);
  */
 void rxo_net_detach(struct rxo_dev *dev);
 
-/* Which device a received packet is for, or NULL. Softirq, in an RCU read section. */
-struct rxo_dev *rxo_ns_dev(struct sock *sk, struct sk_buff *skb);
+/**
+ * rxo_ns_dev - which device a received packet is for
+ * @sk: a socket of ours
+ * @skb: as encap_rcv gets it: its control block is still IP's
+ * @netdev: set to the netdev that has the destination address, when there is a device
+ *
+ * Softirq, in an RCU read section. Returns the device or NULL.
+ */
+struct rxo_dev *rxo_ns_dev(struct sock *sk, struct sk_buff *skb, struct net_device **netdev);
+
+/* The device that is attached to a netdev, its struct device referenced, or NULL. Any context. */
+struct rxo_dev *rxo_ns_get_dev(struct net_device *netdev);
 
 #endif /* RXO_NS_H */

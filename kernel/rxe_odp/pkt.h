@@ -20,6 +20,8 @@
 
 struct rxo_dev;
 
+#define RXO_NO_VLAN	0xffff
+
 /* Kept in skb->cb. Immutable after parsing, except @done_bytes. */
 struct rxo_pkt {
 	struct rxo_dev *dev;
@@ -30,6 +32,7 @@ struct rxo_pkt {
 	u16 payload_off;	/* from skb->data */
 	u16 payload_bytes;	/* without the pad */
 	u16 pkey;
+	u16 vlan_id;		/* of the netdev that a received datagram is for, or RXO_NO_VLAN */
 	u8 opcode;		/* IB_OPCODE_* */
 	bool solicited;
 	bool ack_req;
@@ -37,7 +40,7 @@ struct rxo_pkt {
 
 /**
  * rxo_pkt_parse - read and check a packet's transport headers
- * @pkt: filled, except @dev; undefined after an error
+ * @pkt: filled, except @dev and @vlan_id; undefined after an error
  * @bth: first byte of the BTH
  * @bytes: from there to the end of the pad, the ICRC not counted
  *

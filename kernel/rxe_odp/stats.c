@@ -14,6 +14,16 @@ void rxo_stat_add(struct rxo_dev *dev, enum rxo_stat stat, u64 n)
 	this_cpu_add(dev->stats->count[stat], n);
 }
 
+u64 rxo_stat_read(const struct rxo_dev *dev, enum rxo_stat stat)
+{
+	u64 sum = 0;
+	int cpu;
+
+	for_each_possible_cpu(cpu)
+		sum += READ_ONCE(per_cpu_ptr(dev->stats, cpu)->count[stat]);
+	return sum;
+}
+
 /* A figure of a region; of a device, the sum over its regions. */
 #define ODP_PREFIX "odp_"
 #define ODP_STAT(field) { \
@@ -41,6 +51,8 @@ static const struct rdma_stat_desc descs[] = {
 	[RXO_STAT_FAULT_RNR]		= { .name = "fault_rnr" },
 	[RXO_STAT_ODP_FAULTS]		= { .name = "fault_waits" },
 	[RXO_STAT_LINK_DOWNED]		= { .name = "link_downed" },
+	[RXO_STAT_SENT_BYTES]		= { .name = "sent_bytes" },
+	[RXO_STAT_RCVD_BYTES]		= { .name = "rcvd_bytes" },
 	/* The first of a region's figures is at RXO_STAT_NUM. */
 	ODP_STAT(faults),
 	ODP_STAT(fault_pages),
@@ -66,16 +78,6 @@ struct rdma_hw_stats *rxo_alloc_hw_port_stats(struct ib_device *ibdev, u32 port)
 					  RDMA_HW_STATS_DEFAULT_LIFESPAN);
 }
 
-static u64 read_stat(const struct rxo_dev *dev, enum rxo_stat stat)
-{
-	u64 sum = 0;
-	int cpu;
-
-	for_each_possible_cpu(cpu)
-		sum += READ_ONCE(per_cpu_ptr(dev->stats, cpu)->count[stat]);
-	return sum;
-}
-
 int rxo_get_hw_stats(struct ib_device *ibdev, struct rdma_hw_stats *stats, u32 port, int index)
 {
 	struct rxo_dev *dev = to_rxo_dev(ibdev);
@@ -86,7 +88,7 @@ int rxo_get_hw_stats(struct ib_device *ibdev, struct rdma_hw_stats *stats, u32 p
 	if (port != 1)
 		return -EINVAL;
 	for (i = 0; i < RXO_STAT_NUM; i++)
-		stats->value[i] = read_stat(dev, i);
+		stats->value[i] = rxo_stat_read(dev, i);
 	rxo_mem_sum_stats(dev, &odp);
 	for (; i < ARRAY_SIZE(descs); i++)
 		stats->value[i] = odp_stat(&odp, i);

@@ -25,6 +25,8 @@ enum rxo_stat {
 	RXO_STAT_FAULT_RNR,		/* RNR NAKs sent because a fault lasted */
 	RXO_STAT_ODP_FAULTS,		/* asynchronous faults that were asked for */
 	RXO_STAT_LINK_DOWNED,
+	RXO_STAT_SENT_BYTES,		/* of those packets, from the IP header to the ICRC */
+	RXO_STAT_RCVD_BYTES,
 	RXO_STAT_NUM,
 };
 
@@ -33,13 +35,17 @@ struct rxo_stats {
 };
 
 struct ib_device;
+struct ib_grh;
+struct ib_mad;
 struct ib_mr;
+struct ib_wc;
 struct rdma_hw_stats;
 struct rxo_dev;
 struct sk_buff;
 
 /* Any context. */
 void rxo_stat_add(struct rxo_dev *dev, enum rxo_stat stat, u64 n);
+u64 rxo_stat_read(const struct rxo_dev *dev, enum rxo_stat stat);
 
 static inline void rxo_stat_inc(struct rxo_dev *dev, enum rxo_stat stat)
 {
@@ -51,5 +57,10 @@ struct rdma_hw_stats *rxo_alloc_hw_port_stats(struct ib_device *ibdev, u32 port)
 int rxo_get_hw_stats(struct ib_device *ibdev, struct rdma_hw_stats *stats, u32 port, int index);
 int rxo_fill_res_mr_entry(struct sk_buff *msg, struct ib_mr *ibmr);
 int rxo_fill_stat_mr_entry(struct sk_buff *msg, struct ib_mr *ibmr);
+
+/* pma.c */
+int rxo_process_mad(struct ib_device *ibdev, int flags, u32 port, const struct ib_wc *in_wc,
+		    const struct ib_grh *in_grh, const struct ib_mad *in, struct ib_mad *out,
+		    size_t *out_bytes, u16 *out_pkey_index);
 
 #endif /* RXO_STATS_H */

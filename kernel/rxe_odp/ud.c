@@ -88,6 +88,10 @@ static void complete_datagram(struct rxo_qp *qp, struct sk_buff *skb)
 		wc.wc_flags |= IB_WC_WITH_IMM;
 		wc.ex.imm_data = rxo_pkt_imm(skb)->imm;
 	}
+	if (pkt->vlan_id != RXO_NO_VLAN) {
+		wc.wc_flags |= IB_WC_WITH_VLAN;
+		wc.vlan_id = pkt->vlan_id;
+	}
 	rxo_resp_recv_done(qp, &wc, pkt->solicited);
 }
 
