@@ -27,7 +27,7 @@
 static int query_device(struct ib_device *ibdev, struct ib_device_attr *attr,
 			struct ib_udata *udata)
 {
-	struct rxo_dev *dev = to_rxo_dev(ibdev);
+	const u8 *guid = (const u8 *)&ibdev->node_guid;
 
 	if (udata && (udata->inlen || udata->outlen))
 		return -EINVAL;
@@ -62,9 +62,8 @@ static int query_device(struct ib_device *ibdev, struct ib_device_attr *attr,
 			.per_transport_caps.ud_odp_caps = UD_ODP_CAPS,
 		},
 	};
-	/* A MAC address is a vendor's, and so is the device. */
-	attr->vendor_id = dev->netdev->dev_addr[0] << 16 | dev->netdev->dev_addr[1] << 8 |
-			  dev->netdev->dev_addr[2];
+	/* A MAC address is a vendor's, and so is the device. An EUI-64 inverts one bit of it. */
+	attr->vendor_id = (guid[0] ^ 2) << 16 | guid[1] << 8 | guid[2];
 	return 0;
 }
 
@@ -131,10 +130,29 @@ static int dealloc_pd(struct ib_pd *ibpd, struct ib_udata *udata)
 	return 0;
 }
 
+/* The netdev's name: scripts of other projects find it by this file, which stock rxe has. */
+static ssize_t parent_show(struct device *device, struct device_attribute *attr, char *buf)
+{
+	struct rxo_dev *dev = rdma_device_to_drv_device(device, struct rxo_dev, ibdev);
+
+	return sysfs_emit(buf, "%s\n", dev->netdev->name);
+}
+static DEVICE_ATTR_RO(parent);
+
+static struct attribute *rxo_attrs[] = {
+	&dev_attr_parent.attr,
+	NULL
+};
+
+static const struct attribute_group rxo_attr_group = {
+	.attrs = rxo_attrs,
+};
+
 const struct ib_device_ops rxo_dev_ops = {
 	.owner			= THIS_MODULE,
 	.driver_id		= RDMA_DRIVER_RXE,
 	.uverbs_abi_ver		= 2,
+	.device_group		= &rxo_attr_group,
 
 	.enable_driver		= rxo_dev_enable,
 	.dealloc_driver		= rxo_dev_dealloc,
@@ -148,6 +166,7 @@ const struct ib_device_ops rxo_dev_ops = {
 
 	.alloc_hw_port_stats	= rxo_alloc_hw_port_stats,
 	.get_hw_stats		= rxo_get_hw_stats,
+	.process_mad		= rxo_process_mad,
 	.fill_res_mr_entry	= rxo_fill_res_mr_entry,
 	.fill_stat_mr_entry	= rxo_fill_stat_mr_entry,
 
