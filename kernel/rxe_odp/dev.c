@@ -33,19 +33,22 @@
  *
  * One of the two sees the other.
  */
+#include <linux/etherdevice.h>
 #include <linux/if_arp.h>
+#include <linux/if_vlan.h>
 #include <linux/mutex.h>
 #include <linux/random.h>
 #include <net/addrconf.h>
 #include <rdma/ib_verbs.h>
 
 #include "dev.h"
+#include "gid.h"
 #include "ns.h"
 
 /* Protects rxo_devs, rxo_dev.list, rxo_dev.gone. Inside RTNL and ib_core's devices_rwsem. */
 static DEFINE_MUTEX(rxo_devs_lock);
 static LIST_HEAD(rxo_devs);
-static struct workqueue_struct *remove_wq;
+struct workqueue_struct *rxo_dev_wq;
 
 /* The largest path MTU whose packets fit, or 0 if none does. */
 static enum ib_mtu mtu_cap(unsigned int netdev_mtu)
@@ -91,6 +94,20 @@ static void remove_work(struct work_struct *work)
 	put_device(&dev->ibdev.dev);
 }
 
+/* Of its MAC address, or a random one: lo and what is no Ethernet has none of its own. */
+static __be64 node_guid(const struct net_device *netdev)
+{
+	u8 mac[ETH_ALEN];
+	__be64 guid;
+
+	if (netdev->addr_len == ETH_ALEN && is_valid_ether_addr(netdev->dev_addr))
+		ether_addr_copy(mac, netdev->dev_addr);
+	else
+		eth_random_addr(mac);
+	addrconf_addr_eui48((u8 *)&guid, (const char *)mac);
+	return guid;
+}
+
 /* Before anything else: whatever fails later, rxo_dev_dealloc() undoes. */
 static void init(struct rxo_dev *dev, struct net_device *netdev)
 {
@@ -106,6 +123,7 @@ static void init(struct rxo_dev *dev, struct net_device *netdev)
 	INIT_LIST_HEAD(&dev->mems);
 	INIT_LIST_HEAD(&dev->list);
 	INIT_WORK(&dev->remove_work, remove_work);
+	rxo_gid_init(dev);
 	/* Numbers that a peer saw shall not come again soon after a restart. */
 	dev->next_qpn = get_random_u32_inclusive(RXO_FIRST_QPN, 0xffffff);
 	dev->next_mr = get_random_u32_inclusive(1, 0xffffff);
@@ -116,26 +134,60 @@ static void init(struct rxo_dev *dev, struct net_device *netdev)
 	ibdev->node_type = RDMA_NODE_IB_CA;
 	ibdev->phys_port_cnt = 1;
 	ibdev->num_comp_vectors = num_possible_cpus();
-	addrconf_addr_eui48((u8 *)&ibdev->node_guid, netdev->dev_addr);
+	ibdev->node_guid = node_guid(netdev);
 	/* librxe's doorbell is a POST_SEND without a work request. */
 	ibdev->uverbs_cmd_mask |= BIT_ULL(IB_USER_VERBS_CMD_POST_SEND) |
 				  BIT_ULL(IB_USER_VERBS_CMD_REQ_NOTIFY_CQ);
 	ib_set_device_ops(ibdev, &rxo_dev_ops);
 }
 
-/* One sentence to the kernel log for each: netlink carries no text back from here. */
+/*
+ * Whether IP packets go over it, with an Ethernet header or with none. IPoIB is left out: RDMA-CM
+ * takes its addresses for InfiniBand's alone.
+ */
+static bool carries_ip(const struct net_device *netdev)
+{
+	switch (netdev->type) {
+	case ARPHRD_ETHER:
+	case ARPHRD_LOOPBACK:
+	case ARPHRD_NONE:	/* tun, wireguard */
+	case ARPHRD_PPP:
+	case ARPHRD_TUNNEL:
+	case ARPHRD_TUNNEL6:
+	case ARPHRD_SIT:
+	case ARPHRD_IPGRE:
+	case ARPHRD_IP6GRE:
+		return true;
+	default:
+		return false;
+	}
+}
+
+/*
+ * An errno that is not used for anything else here, and one sentence to the kernel log for each:
+ * rdma_link_ops.newlink() is not given the netlink message's extended error.
+ */
 static int check_netdev(const char *name, struct net_device *netdev)
 {
 	bool taken;
 
-	if (netdev->type != ARPHRD_ETHER) {
-		netdev_err(netdev, "rxe_odp: not an Ethernet-like device, %s needs one\n", name);
-		return -EINVAL;
+	if (!carries_ip(netdev)) {
+		netdev_err(netdev,
+			   "rxe_odp: carries no IP packets for %s: take an Ethernet-like device, lo, tun or an IP tunnel\n",
+			   name);
+		return -EMEDIUMTYPE;
+	}
+	/* ib_core gives a VLAN's addresses to its real netdev's device, and none to its own. */
+	if (is_vlan_dev(netdev)) {
+		netdev_err(netdev,
+			   "rxe_odp: a VLAN cannot have a link: add %s on %s, which serves the VLAN's addresses too\n",
+			   name, vlan_dev_real_dev(netdev)->name);
+		return -EMEDIUMTYPE;
 	}
 	if (netdev->mtu < RXO_MIN_NETDEV_MTU) {
 		netdev_err(netdev, "rxe_odp: MTU %u is too small for %s, set it to %u or more\n",
 			   netdev->mtu, name, RXO_MIN_NETDEV_MTU);
-		return -EINVAL;
+		return -EMSGSIZE;
 	}
 	mutex_lock(&rxo_devs_lock);
 	taken = find(netdev);
@@ -167,6 +219,7 @@ int rxo_dev_newlink(const char *name, struct net_device *netdev)
 	if (!dev)
 		return -ENOMEM;
 	init(dev, netdev);
+	ib_mark_name_assigned_by_user(&dev->ibdev);
 
 	dev->stats = alloc_percpu(struct rxo_stats);
 	if (!dev->stats) {
@@ -178,6 +231,13 @@ int rxo_dev_newlink(const char *name, struct net_device *netdev)
 		goto err_dealloc;
 	/* From its success on the device may be gone at any time. */
 	err = ib_register_device(&dev->ibdev, name, NULL);
+	/* ib_core's word for a name that is taken; the user may think of files. */
+	if (err == -ENFILE) {
+		netdev_err(netdev,
+			   "rxe_odp: there is an RDMA device %s already (rdma dev): take another name\n",
+			   name);
+		err = -EEXIST;
+	}
 	if (err)
 		goto err_dealloc;
 	return 0;
@@ -205,6 +265,7 @@ int rxo_dev_enable(struct ib_device *ibdev)
 	if (READ_ONCE(dev->gone) || dev->netdev->reg_state != NETREG_REGISTERED ||
 	    !net_eq(dev_net(dev->netdev), dev->net))
 		return -ENODEV;
+	rxo_gid_rescan(dev);
 	return 0;
 }
 
@@ -256,7 +317,7 @@ static void leave(struct rxo_dev *dev)
 	lockdep_assert_held(&rxo_devs_lock);
 	WRITE_ONCE(dev->gone, true);
 	get_device(&dev->ibdev.dev);
-	if (!queue_work(remove_wq, &dev->remove_work))
+	if (!queue_work(rxo_dev_wq, &dev->remove_work))
 		put_device(&dev->ibdev.dev);
 }
 
@@ -329,18 +390,28 @@ int rxo_dev_init(void)
 	int err;
 
 	/* Not for memory reclaim, as ib_core's work is not, which unregistration flushes. */
-	remove_wq = alloc_workqueue("rxe_odp_remove", WQ_UNBOUND, 0);
-	if (!remove_wq)
+	rxo_dev_wq = alloc_workqueue("rxe_odp_dev", WQ_UNBOUND, 0);
+	if (!rxo_dev_wq)
 		return -ENOMEM;
+	err = rxo_gid_notify_begin();
+	if (err)
+		goto err_wq;
 	err = register_netdevice_notifier(&netdev_notifier);
 	if (err)
-		destroy_workqueue(remove_wq);
+		goto err_gid;
+	return 0;
+
+err_gid:
+	rxo_gid_notify_end();
+err_wq:
+	destroy_workqueue(rxo_dev_wq);
 	return err;
 }
 
 void rxo_dev_exit(void)
 {
 	unregister_netdevice_notifier(&netdev_notifier);
+	rxo_gid_notify_end();
 	remove_all();
-	destroy_workqueue(remove_wq);
+	destroy_workqueue(rxo_dev_wq);
 }

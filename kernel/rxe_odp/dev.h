@@ -57,6 +57,8 @@ struct rxo_dev {
 	struct list_head list;
 	struct net *net;		/* the netdev's at birth; its end: ns.c */
 	struct work_struct remove_work;
+	struct work_struct gid_work;	/* gid.c's */
+	atomic_t gid_lost;		/* gid.c's: an address went */
 	int port_state;			/* enum ib_port_state, as last reported */
 	bool gone;			/* the netdev leaves */
 };
@@ -88,6 +90,9 @@ static inline struct rxo_pd *to_rxo_pd(struct ib_pd *ibpd)
 
 /* Unbound, shared by all devices; the QPs' works run here. Lives as long as the module. */
 extern struct workqueue_struct *rxo_wq;
+
+/* The same for works on devices, which may wait for RTNL; its works end before the module does. */
+extern struct workqueue_struct *rxo_dev_wq;
 
 /* dev.c: the life of devices */
 int rxo_dev_init(void);

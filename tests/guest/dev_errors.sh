@@ -20,7 +20,9 @@ refused()
 cleanup()
 {
 	kill "$holder"
+	ip link del t0.5
 	ip link del t0
+	ip link del t1
 	ip netns del taken
 	rdma link del tdev
 } 2>/dev/null
@@ -30,12 +32,23 @@ trap cleanup EXIT
 add() { rdma link add tdev type rxe_odp netdev "$1"; }
 add_taken() { ip netns exec taken rdma link add tdev type rxe_odp netdev "$1"; }
 refused 'No such device' '' add nosuch
-refused 'Invalid argument' 'not an Ethernet-like device' add lo
 refused 'File exists' 'has a link already' add veth0
 ip link add t0 mtu 339 type dummy
-refused 'Invalid argument' 'MTU 339 is too small for tdev, set it to 340 or more' add t0
+refused 'Message too long' 'MTU 339 is too small for tdev, set it to 340 or more' add t0
 ip link set t0 mtu 1500
-refused 'Too many open files in system' '' rdma link add rxe_odp0 type rxe_odp netdev t0
+refused 'File exists' 'RDMA device rxe_odp0 already' rdma link add rxe_odp0 type rxe_odp netdev t0
+modprobe -q 8021q
+ip link add link t0 name t0.5 type vlan id 5
+refused 'Wrong medium type' 'a VLAN cannot have a link: add tdev on t0' add t0.5
+# A monitor of radio frames: a tun says that it is one.
+modprobe -q tun
+python3 -c '
+import fcntl, os, struct
+fd = os.open("/dev/net/tun", os.O_RDWR)
+fcntl.ioctl(fd, 0x400454ca, struct.pack("16sH22x", b"t1", 0x1001))  # TUNSETIFF
+fcntl.ioctl(fd, 0x400454cd, 803)                                    # TUNSETLINK, ARPHRD_IEEE80211_RADIOTAP
+fcntl.ioctl(fd, 0x400454cb, 1)                                      # TUNSETPERSIST' || fail "no tun"
+refused 'Wrong medium type' 'carries no IP packets for tdev' add t1
 
 # Somebody else has the port.
 ip netns add taken
