@@ -80,8 +80,8 @@ fail()
 keep()
 {
 	local kept
-	kept=$SRC/build/failed/$kernel.$1.$(date +%Y%m%d-%H%M%S)
-	mkdir -p "$kept"
+	mkdir -p "$SRC/build/failed"
+	kept=$(mktemp -d "$SRC/build/failed/$kernel.$1.$(date +%Y%m%d-%H%M%S)-XXX")
 	cp "$session/results/$1".{out,klog} "$session/results/kernel" "$session/boot.out" "$kept/" 2>/dev/null || :
 	cp "$session/boot.klog" "$kept/console" 2>/dev/null || :
 	echo "$kept" >"$session/results/$1.kept"
@@ -174,7 +174,9 @@ run()
 			idle=$((idle + 1))
 			if [ $idle -eq 2 ]; then
 				cat "$session/boot.out"
-				echo "$kernel: $("$SRC/scripts/release.sh" "$kernel") does not boot; its console is in $session/boot.klog"
+				keep boot
+				echo "$kernel: $("$SRC/scripts/release.sh" "$kernel") does not come up"
+				tell_kept boot
 				exit 1
 			fi
 		fi
@@ -182,8 +184,7 @@ run()
 	done
 	cat "$session/boot.out"
 	echo "${rc:-0}" >"$session/last"
-	# A dirty log may be that of a program, which has kept it.
-	[ "${rc:-0}" = 0 ] || [ "$rc" = 99 ] || [ -n "$(find "$session/results" -name '*.kept')" ] || keep unload
+	[ "${rc:-0}" = 0 ] || [ "$rc" = 99 ] || keep unload
 	echo "$boots boot(s)"
 }
 

@@ -85,7 +85,7 @@ prepare_kernel()
 {
 	local k=$1 what log
 	mkdir -p "$SRC/build/$k"
-	rm -f "$SRC/build/$k/unfit"
+	rm -f "$SRC/build/$k"/{unfit,session/results/kernel}
 	what="the kernel or its guest tree cannot be made" log=$CACHE/log
 	(make_kernel "$k") && {
 		what="the modules do not build" log=$SRC/build/modules-$k.log
@@ -94,7 +94,8 @@ prepare_kernel()
 		what="the test programs do not build" log=$SRC/build/programs-$k.log
 		(step "building the test programs ($k)" "$log" "$SRC/scripts/programs.sh" "$k" tests/guest tests)
 	} && return
-	echo "$k, $("$SRC/scripts/release.sh" "$k"): $what; see $log" >"$SRC/build/$k/unfit"
+	[ "$log" = "$CACHE/log" ] || what="$("$SRC/scripts/release.sh" "$k"): $what"
+	echo "$k: $what; see $log" >"$SRC/build/$k/unfit"
 	say "$(cat "$SRC/build/$k/unfit"). Its tests fail, the other kernels still run."
 }
 
@@ -155,12 +156,20 @@ versions()
 		elif [ -e "$dir/session/results/kernel" ]; then
 			printf '  %s: %s\n' "$k" "$(cat "$dir/session/results/kernel")"
 		else
-			printf '  %s: %s did not boot; see %s\n' "$k" "$("$SRC/scripts/release.sh" $k)" "$dir/session/boot.klog"
+			printf '  %s: %s did not come up; see %s\n' "$k" "$("$SRC/scripts/release.sh" $k)" \
+				"$(cat "$dir/session/results/boot.kept" 2>/dev/null || echo "the output of session.$k")"
 		fi
 	done
 }
 
-failures() { find "$SRC/build/failed" -mindepth 1 -maxdepth 1 -newer "$SRC/build/configure.log" 2>/dev/null | sort | sed 's/^/  /'; }
+# Those of this run: a guest that ./run vm started meanwhile is another's.
+failures()
+{
+	local f
+	for f in "$SRC"/build/failed/*; do
+		[[ ! $f -nt $SRC/build/configure.log || $f == *.vm.* ]] || printf '  %s\n' "$f"
+	done
+}
 
 skipped=$(skips) ran=$(versions) failed=$(failures)
 [ -z "$skipped" ] || printf '\nSkipped, and why:\n%s\n' "$skipped"

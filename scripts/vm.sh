@@ -17,7 +17,7 @@ usage()
 	  -d DIR          DIR of this machine appears as /mnt, writable, and CMD starts there
 	  -t SECONDS      the guest is killed after that (default 1200)
 	  -e NAME=VALUE   sets a variable for CMD
-	  --log FILE      keeps the kernel log in FILE (that of a guest that fails is kept in any case, under build/failed)
+	  --log FILE      keeps the kernel log in FILE (without, that of a guest that fails is kept under build/failed)
 	  --append ARGS   more kernel parameters
 	  --rxe           loads the stock rdma_rxe too, after our links are up
 	  --no-links      loads the modules, but adds no links
@@ -204,10 +204,11 @@ keep_console()
 {
 	local kept
 	[ -z "$log" ] || return 0
-	kept=$SRC/build/failed/$kernel.vm.$(date +%Y%m%d-%H%M%S)
-	mkdir -p "$kept"
-	tr -d '\r' <"$run/console.log" >"$kept/console"
-	printf 'run: the whole kernel log and console: %s\n' "$kept/console" >&2
+	mkdir -p "$SRC/build/failed"
+	kept=$(mktemp -d "$SRC/build/failed/$kernel.vm.$(date +%Y%m%d-%H%M%S)-XXX")
+	if tr -d '\r' <"$run/console.log" >"$kept/console"; then
+		printf 'run: the whole kernel log and console: %s\n' "$kept/console" >&2
+	fi
 }
 
 # The verdict: the kernel log first, since it overrules what the command says.
