@@ -26,7 +26,8 @@ struct rxo_ns;
 #define RXO_MAX_CQE		4194304
 #define RXO_MAX_INLINE_BYTES	512	/* as rxe; what RXO_MAX_SGE entries take */
 #define RXO_MAX_RD_ATOMIC	128
-#define RXO_FIRST_QPN		17	/* 0 and 1 are SMI and GSI */
+#define RXO_GSI_QPN		1
+#define RXO_FIRST_QPN		17	/* 0 is the SMI */
 #define RXO_NUM_GIDS		256
 
 /* What a packet with payload has around it: IPv6, UDP, BTH, RETH and immediate, ICRC. */

@@ -7,6 +7,9 @@
  * alone. For the others (lo, tun) we do: on any new or lost address the netdev is
  * scanned again; before that, when one was lost, its GIDs are dropped.
  *
+ * ib_core lets no driver drop a single one, so a GID that something holds comes back
+ * at another index. A scan goes over all netdevs, so events are taken together.
+ *
  * Address events may come in atomic context, so the scan is left to a work item.
  * One that came before the device was registered is lost on it, so
  * registration ends with a scan.

@@ -85,9 +85,12 @@ static void push_udp(struct sk_buff *skb, const struct rxo_path *path)
 static void fragment(struct iphdr *ip)
 {
 	const struct rxo_bth *bth = (void *)(ip + 1) + sizeof(struct udphdr);
-	bool response = rxo_opcodes[bth->opcode].flags & RXO_OP_READ_RESP;
+	const struct rxo_deth *deth = (void *)(bth + 1);
+	u32 flags = rxo_opcodes[bth->opcode].flags;
+	/* What else counts PSNs to the same destination: requests beside responses, datagrams. */
+	u32 flow = flags & RXO_OP_DETH ? rxo_deth_sqp(deth) : flags & RXO_OP_READ_RESP;
 
-	ip->id = htons(be32_to_cpu(bth->apsn) + jhash_2words((__force u32)bth->qpn, response, 0));
+	ip->id = htons(be32_to_cpu(bth->apsn) + jhash_2words((__force u32)bth->qpn, flow, 0));
 	ip->frag_off = 0;
 }
 
@@ -122,7 +125,8 @@ static void push_ip6(struct sk_buff *skb, const struct rxo_path *path, u32 mtu)
 	ip->hop_limit = path->hop_limit;
 	ip->saddr = path->src.in6.sin6_addr;
 	ip->daddr = path->dst.in6.sin6_addr;
-	skb->ignore_df = skb->len > mtu;	/* as above, but IP chooses the id */
+	/* Likewise, but IP chooses the id: what lost a fragment stays with the peer for a minute. */
+	skb->ignore_df = skb->len > mtu;
 	skb->priority = rt_tos2priority(path->tclass);
 	memset(IP6CB(skb), 0, sizeof(*IP6CB(skb)));
 }

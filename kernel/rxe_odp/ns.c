@@ -31,14 +31,17 @@
 #include <linux/ip.h>
 #include <linux/ipv6.h>
 #include <linux/mutex.h>
+#include <linux/udp.h>
 #include <net/addrconf.h>
 #include <net/netns/generic.h>
 #include <net/sock.h>
 #include <net/udp_tunnel.h>
+#include <rdma/ib_cache.h>
 
 #include "dev.h"
 #include "net.h"
 #include "ns.h"
+#include "wire.h"
 
 #define TABLE_BITS	4
 
@@ -66,57 +69,113 @@ static struct rxo_dev *find(struct rxo_ns *ns, const struct net_device *netdev)
 	return NULL;
 }
 
+/* A device for a packet, among those on the netdevs below the one that has its address. */
 struct below {
 	struct rxo_ns *ns;
 	struct rxo_dev *dev;
+	union ib_gid gid;		/* the packet's destination */
+	u32 qpn;
 };
 
+static u32 packet_qpn(const struct sk_buff *skb)
+{
+	const struct rxo_bth *bth;
+	struct rxo_bth copy;
+
+	bth = skb_header_pointer(skb, sizeof(struct udphdr), sizeof(copy), &copy);
+	return bth ? rxo_bth_qpn(bth) : 0;
+}
+
+static void packet_gid(const struct sk_buff *skb, union ib_gid *gid)
+{
+	struct in6_addr *addr = (struct in6_addr *)gid->raw;
+
+	if (skb->protocol == htons(ETH_P_IP))
+		ipv6_addr_set_v4mapped(ip_hdr(skb)->daddr, addr);
+	else
+		*addr = ipv6_hdr(skb)->daddr;
+}
+
+static bool has_gid(struct rxo_dev *dev, const union ib_gid *gid)
+{
+	const struct ib_gid_attr *attr;
+
+	/* Not before it is registered: it has no table. */
+	if (!ib_device_try_get(&dev->ibdev))
+		return false;
+	attr = rdma_find_gid_by_port(&dev->ibdev, gid, IB_GID_TYPE_ROCE_UDP_ENCAP, 1, NULL);
+	if (!IS_ERR(attr))
+		rdma_put_gid_attr(attr);
+	ib_device_put(&dev->ibdev);
+	return !IS_ERR(attr);
+}
+
+/*
+ * Several ports of a bridge or a bond may have a device. Both of a bridge's show
+ * its addresses; of a bond's, the active one's does. Queue pairs are told by
+ * their numbers, which begin at random; each device has a QP 1.
+ */
 static int below_visit(struct net_device *lower, struct netdev_nested_priv *priv)
 {
 	struct below *below = priv->data;
+	struct rxo_dev *dev = find(below->ns, lower);
+	bool it_is;
 
-	below->dev = find(below->ns, lower);
-	return !!below->dev;
+	if (!dev)
+		return 0;
+	it_is = below->qpn == RXO_GSI_QPN ? has_gid(dev, &below->gid) :
+					    !!xa_load(&dev->qps, below->qpn);
+	/* If it is nobody's, the first one counts what it drops. */
+	if (it_is || !below->dev)
+		below->dev = dev;
+	return it_is;
 }
 
-static struct rxo_dev *find_below(struct rxo_ns *ns, struct net_device *netdev)
+static struct rxo_dev *find_below(struct rxo_ns *ns, struct net_device *netdev,
+				  const struct sk_buff *skb)
 {
 	struct below below = { .ns = ns, .dev = find(ns, netdev) };
 	struct netdev_nested_priv priv = { .data = &below };
 
-	if (!below.dev && netdev)
-		netdev_walk_all_lower_dev_rcu(netdev, below_visit, &priv);
+	if (below.dev || !netdev)
+		return below.dev;
+	below.qpn = packet_qpn(skb);
+	packet_gid(skb, &below.gid);
+	netdev_walk_all_lower_dev_rcu(netdev, below_visit, &priv);
 	return below.dev;
 }
 
-static bool has_address(struct net_device *netdev, const struct sk_buff *skb)
+static bool has_address4(const struct net_device *netdev, __be32 addr)
 {
-	const struct in_device *in_dev;
+	const struct in_device *in_dev = __in_dev_get_rcu(netdev);
 	const struct in_ifaddr *ifa;
 
-	if (skb->protocol != htons(ETH_P_IP))
-		return ipv6_chk_addr(dev_net(netdev), &ipv6_hdr(skb)->daddr, netdev, 1);
-
-	in_dev = __in_dev_get_rcu(netdev);
 	if (!in_dev)
 		return false;
 	in_dev_for_each_ifa_rcu(ifa, in_dev)
-		if (ifa->ifa_local == ip_hdr(skb)->daddr)
+		if (ifa->ifa_local == addr)
 			return true;
 	return false;
 }
 
-static struct net_device *address_owner(struct net *net, const struct sk_buff *skb)
+/* The netdev by which a packet came in, if it has the address; an address may be on several. */
+static struct net_device *address_owner4(struct net *net, const struct sk_buff *skb)
 {
-	const struct in6_addr *daddr;
+	__be32 addr = ip_hdr(skb)->daddr;
+	struct net_device *owner = __ip_dev_find(net, addr, false);
 
-	if (skb->protocol == htons(ETH_P_IP))
-		return __ip_dev_find(net, ip_hdr(skb)->daddr, false);
+	return owner != skb->dev && has_address4(skb->dev, addr) ? skb->dev : owner;
+}
 
-	daddr = &ipv6_hdr(skb)->daddr;
-	if (ipv6_addr_type(daddr) & IPV6_ADDR_LINKLOCAL)
+static struct net_device *address_owner6(struct net *net, const struct sk_buff *skb)
+{
+	const struct in6_addr *addr = &ipv6_hdr(skb)->daddr;
+
+	if (ipv6_chk_addr(net, addr, skb->dev, 1))
+		return skb->dev;
+	if (ipv6_addr_type(addr) & IPV6_ADDR_LINKLOCAL)
 		return dev_get_by_index_rcu(net, inet6_iif(skb));
-	return ipv6_dev_find(net, daddr, NULL);
+	return ipv6_dev_find(net, addr, NULL);
 }
 
 struct rxo_dev *rxo_ns_dev(struct sock *sk, struct sk_buff *skb, struct net_device **netdev)
@@ -125,8 +184,9 @@ struct rxo_dev *rxo_ns_dev(struct sock *sk, struct sk_buff *skb, struct net_devi
 
 	if (!ns)
 		return NULL;
-	*netdev = has_address(skb->dev, skb) ? skb->dev : address_owner(sock_net(sk), skb);
-	return find_below(ns, *netdev);
+	*netdev = skb->protocol == htons(ETH_P_IP) ? address_owner4(sock_net(sk), skb) :
+						     address_owner6(sock_net(sk), skb);
+	return find_below(ns, *netdev, skb);
 }
 
 struct rxo_dev *rxo_ns_get_dev(struct net_device *netdev)

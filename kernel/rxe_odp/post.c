@@ -119,8 +119,9 @@ out:
  * The work was in the ring before the bell rang. What is refused is taken out of
  * it, or it would be executed when the QP is in RTS, and flushed when it fails:
  * under the lock that is held when RTS is entered, so that the answer is either
- * an error and no work or the reverse. Where WQEs are left in the shadow ring the
- * QP is about to be emptied (rxo_qp_quiesce()).
+ * an error and no work or the reverse. (For one who posts: the refusal of one
+ * thread's request takes what another has put into the ring by then.) Where WQEs
+ * are left in the shadow ring the QP is about to be emptied (rxo_qp_quiesce()).
  */
 static int ring_doorbell(struct rxo_qp *qp)
 {

@@ -14,7 +14,6 @@
 #include "qp.h"
 #include "queue.h"
 
-#define GSI_QPN		1
 #define GSI_QKEY	0x80010000
 
 void rxo_qp_release(struct kref *ref)
@@ -213,7 +212,7 @@ static void init_qp(struct rxo_qp *qp, struct ib_qp_init_attr *init, bool user)
 static int publish(struct rxo_qp *qp)
 {
 	struct rxo_dev *dev = qp->dev;
-	u32 qpn = GSI_QPN;
+	u32 qpn = RXO_GSI_QPN;
 	int err;
 
 	if (qp->ibqp.qp_type == IB_QPT_GSI)
