@@ -10,12 +10,11 @@ trap 'rm -f /tmp/cm_server /tmp/cm_client; kill $(jobs -p) 2>/dev/null' EXIT
 # serve CMD...: starts a server in peer, sets server, and waits until it listens (perftest's client may crash when it is refused).
 serve()
 {
-	local end=$((SECONDS + 60))
 	ip netns exec peer "$@" >/tmp/cm_server 2>&1 &
 	server=$!
 	until ip netns exec peer rdma resource show cm_id | grep -q 'state LISTEN'; do
 		kill -0 $server 2>/dev/null || fail "$*: the server has ended"
-		[ $SECONDS -lt $end ] || fail "$*: it does not listen"
+		[ $SECONDS -lt "${TEST_LIMIT_S:-120}" ] || fail "$*: it does not listen"
 		sleep 0.1
 	done
 }

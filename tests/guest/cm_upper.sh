@@ -6,6 +6,9 @@ set -u
 
 fail() { echo "cm_upper: $*"; cat /tmp/upper_server /tmp/upper_client 2>/dev/null; exit 1; }
 
+# What is left of this program's time: only a hang takes it.
+left() { echo $((${TEST_LIMIT_S:-120} > SECONDS ? ${TEST_LIMIT_S:-120} - SECONDS : 1)); }
+
 # eventually CMD...: within 10 s
 eventually()
 {
@@ -16,11 +19,6 @@ eventually()
 	return 1
 }
 
-for type in bridge bond; do
-	ip link add upper_try type $type 2>/dev/null || { echo "this kernel has no $type"; exit 77; }
-	ip link del upper_try
-done
-ip netns add upper_ns || fail "no namespace"
 inside() { ip netns exec upper_ns "$@"; }
 has_gid() { inside grep -qsrx "$2" /sys/class/infiniband/"$1"/ports/1/gids; }
 no_device() { ! inside rdma link show 2>/dev/null | grep -q "link $1/"; }
@@ -32,10 +30,17 @@ cleanup()
 	kill $(jobs -p)
 	rdma link del upper_b
 	ip link del upper_b
+	ip link del upper_try
 	ip netns del upper_ns
 	rm -f /tmp/upper_server /tmp/upper_client
 } 2>/dev/null
 trap cleanup EXIT
+
+for type in bridge bond; do
+	ip link add upper_try type $type 2>/dev/null || { echo "SKIP: this kernel has no $type"; exit 77; }
+	ip link del upper_try
+done
+ip netns add upper_ns || fail "no namespace"
 
 # try NETDEV NUMBER BELOW: RDMA-CM from the address 10.NUMBER.0.1, which is NETDEV's in the namespace, to 10.NUMBER.0.2 on BELOW
 try()
@@ -53,7 +58,7 @@ try()
 	rping -s -a "10.$2.0.2" -C 10 -S 4000 -V >/tmp/upper_server 2>&1 &
 	local server=$!
 	eventually listens || fail "rping does not listen"
-	inside timeout 60 rping -c -a "10.$2.0.2" -C 10 -S 4000 -V >/tmp/upper_client 2>&1 || fail "$1: status $?"
+	inside timeout "$(left)" rping -c -a "10.$2.0.2" -C 10 -S 4000 -V >/tmp/upper_client 2>&1 || fail "$1: status $?"
 	wait $server || fail "$1: the server failed"
 	ip addr del "10.$2.0.2/24" dev "$3"
 }

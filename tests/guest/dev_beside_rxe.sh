@@ -79,7 +79,7 @@ cleanup()
 } 2>/dev/null
 trap cleanup EXIT
 
-modinfo rdma_rxe >/dev/null 2>&1 || { echo "this kernel has no rdma_rxe"; exit 77; }
+modinfo rdma_rxe >/dev/null 2>&1 || { echo "SKIP: this kernel has no rdma_rxe"; exit 77; }
 
 netns()
 {

@@ -25,6 +25,7 @@ cleanup()
 	ip link del t1
 	ip netns del taken
 	rdma link del tdev
+	rm -f /run/port-is-taken
 } 2>/dev/null
 holder=
 trap cleanup EXIT
@@ -54,6 +55,7 @@ refused 'Wrong medium type' 'carries no IP packets for tdev' add t1
 ip netns add taken
 ip link set t0 netns taken
 ip netns exec taken ip link set t0 up
+rm -f /run/port-is-taken
 ip netns exec taken python3 -c '
 import signal, socket
 s = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)

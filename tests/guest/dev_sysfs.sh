@@ -14,6 +14,8 @@ cleanup()
 	kill $(jobs -p)
 	ip link set sysfs_new name veth0
 	ip link set veth0 up
+	# It lost that when it went down.
+	ip addr add fd77::1/64 dev veth0 nodad
 	rm -f /tmp/sysfs_*
 } 2>/dev/null
 trap cleanup EXIT

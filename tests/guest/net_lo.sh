@@ -8,6 +8,9 @@ set -u
 
 fail() { echo "net_lo: $*"; cat /tmp/lo_server /tmp/lo_client 2>/dev/null; exit 1; }
 
+# What is left of this program's time: only a hang takes it.
+left() { echo $((${TEST_LIMIT_S:-240} > SECONDS ? ${TEST_LIMIT_S:-240} - SECONDS : 1)); }
+
 # eventually CMD...: within 10 s
 eventually()
 {
@@ -73,8 +76,13 @@ exercise_lo()
 	eventually gid_index "$dev" "$(v4 127.0.0.1)" || fail "the other addresses have lost their GIDs"
 }
 
+# The server of a client that failed.
+# shellcheck disable=SC2046
+end_jobs() { kill $(jobs -p) && wait; } 2>/dev/null
+
 cleanup()
 {
+	end_jobs
 	rdma link del lo_dev
 	ip addr del 10.79.0.1/32 dev lo
 	ip netns del lo_ns
@@ -82,6 +90,7 @@ cleanup()
 } 2>/dev/null
 
 if [ $# -gt 0 ]; then
+	trap end_jobs EXIT
 	exercise_lo "$1"
 	exit 0
 fi
@@ -101,6 +110,6 @@ ip netns exec lo_ns rdma link add lo_dev type rxe_odp netdev lo || fail "no link
 ip netns exec lo_ns ip link set lo up
 ip netns exec lo_ns "$0" lo_dev || exit 1
 # The namespace ends with its link.
-timeout 60 ip netns del lo_ns || fail "the namespace does not end"
+timeout "$(left)" ip netns del lo_ns || fail "the namespace does not end"
 eventually eval '! rdma link show | grep -q "link lo_dev/"' || fail "the link outlives its namespace"
 exit 0

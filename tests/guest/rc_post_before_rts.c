@@ -18,10 +18,12 @@ struct wires {
 	struct buf from, to;
 	struct ibv_sge sge;
 	struct ibv_send_wr wr;
+	volatile bool stop; /* posting in a thread */
 };
 
 static void wires_open(struct wires *w, enum ibv_qp_type type)
 {
+	w->stop = false;
 	w->conn = CONN;
 	w->conn.type = type;
 	pair_open(&w->pair, &w->conn);
@@ -196,7 +198,7 @@ static void *post_until_accepted(void *arg)
 	struct wires *w = arg;
 	struct ibv_send_wr *bad;
 
-	while (ibv_post_send(w->pair.a.qp, &w->wr, &bad))
+	while (!w->stop && ibv_post_send(w->pair.a.qp, &w->wr, &bad))
 		;
 	return NULL;
 }
@@ -206,7 +208,7 @@ static void accepted_meanwhile(void **state)
 {
 	struct wires w;
 	pthread_t thread;
-	int i;
+	int i, rc;
 
 	(void)state;
 	wires_open(&w, IBV_QPT_RC);
@@ -218,8 +220,11 @@ static void accepted_meanwhile(void **state)
 		w.wr.wr_id = i;
 		assert_zero(pthread_create(&thread, NULL, post_until_accepted, &w));
 		usleep(37 * (i % 11));
-		assert_zero(end_to_rts(&w.pair.a, &w.conn));
+		rc = end_to_rts(&w.pair.a, &w.conn);
+		/* Else it would never be accepted. */
+		w.stop = rc;
 		assert_zero(pthread_join(thread, NULL));
+		assert_zero(rc);
 		assert_int_equal(cq_success(w.pair.a.scq).wr_id, i);
 		pair_assert_works(&w.pair);
 		cq_assert_empty(w.pair.a.scq);

@@ -11,14 +11,15 @@ fail() { echo "ucx: $*"; cat /tmp/ucx_server /tmp/ucx_client 2>/dev/null; exit 1
 sent() { cat /sys/class/infiniband/rxe_odp0/ports/1/hw_counters/sent_pkts; }
 listens() { "${there[@]}" ss -Hltn 'sport = 13337' | grep -q .; }
 
-# gid PREFIX: the index of rxe_odp0's GID that begins so, which is the one of rxe_odp1 as well.
-gid()
+# What is left of this program's time: only a hang takes it.
+left() { echo $((${TEST_LIMIT_S:-240} > SECONDS ? ${TEST_LIMIT_S:-240} - SECONDS : 1)); }
+
+# index DEVICE PREFIX [CMD...]: sets index, for UCX, to that of DEVICE's GID that begins so; CMD leads to its namespace.
+index()
 {
-	local i
-	for i in {0..15}; do
-		grep -qs "^$1" /sys/class/infiniband/rxe_odp0/ports/1/gids/"$i" && echo "$i" && return
-	done
-	fail "no GID $1"
+	index=$("${@:3}" grep -ls "^$2" "/sys/class/infiniband/$1/ports/1/gids"/{0..15} | head -n 1)
+	[ -n "$index" ] || fail "$1 has no GID $2"
+	index=UCX_IB_GID_INDEX=${index##*/}
 }
 
 # between SERVER_NAMESPACE SERVER_DEVICE ADDRESS
@@ -28,7 +29,7 @@ over_one() { there=() device=rxe_odp0 address=10.77.0.1; }
 # run SERVER_ARGS -- CLIENT_ARGS: all of 100 messages go by the device. -P 0: two programs by themselves, without MPI.
 run()
 {
-	local server before end=$((SECONDS + 60)) args=()
+	local server before args=()
 
 	while [ "$1" != -- ]; do
 		args+=("$1")
@@ -36,14 +37,14 @@ run()
 	done
 	shift
 	before=$(sent)
-	"${there[@]}" "${args[@]}" >/tmp/ucx_server 2>&1 &
+	"${there[@]}" env "${index_there[@]}" "${args[@]}" >/tmp/ucx_server 2>&1 &
 	server=$!
 	until listens; do
 		kill -0 $server 2>/dev/null || fail "$*: the server has ended"
-		[ $SECONDS -lt $end ] || fail "$*: the server does not listen"
+		[ $SECONDS -lt "${TEST_LIMIT_S:-240}" ] || fail "$*: the server does not listen"
 		sleep 0.1
 	done
-	timeout 60 "$@" "$address" >/tmp/ucx_client 2>&1 || fail "$*: status $?"
+	timeout "$(left)" env "${index_here[@]}" "$@" "$address" >/tmp/ucx_client 2>&1 || fail "$*: status $?"
 	wait $server || fail "$*: the server failed"
 	[ $(($(sent) - before)) -ge 100 ] || fail "$*: it did not go through the device"
 }
@@ -72,6 +73,7 @@ transports()
 	uct put_lat rc_verbs -D zcopy -s 4096
 }
 
+index_here=() index_there=()
 between peer rxe_odp1 10.77.0.2
 transports
 uct put_bw rc_verbs -D zcopy -s 4096
@@ -82,8 +84,10 @@ ucp tag_bw -s 65536
 over_one
 transports
 # UCX takes an IPv4 GID where there is one.
-UCX_IB_GID_INDEX=$(gid fd77) || fail "$UCX_IB_GID_INDEX"
-export UCX_IB_GID_INDEX
 between peer rxe_odp1 10.77.0.2
+index rxe_odp0 fd77:
+index_here=("$index")
+index rxe_odp1 fd77: "${there[@]}"
+index_there=("$index")
 transports
 exit 0

@@ -26,8 +26,10 @@ static void purge_spares_areas_in_use(struct kunit *test)
 	int cleared = 0;
 	int i;
 
-	for (i = 0; i < AREAS; i++)
+	for (i = 0; i < AREAS; i++) {
 		area[i] = vmalloc(AREA_BYTES);
+		KUNIT_EXPECT_NOT_NULL(test, area[i]);
+	}
 	for (i = 0; i < AREAS; i += 2)
 		vfree(area[i]);
 	vm_unmap_aliases();
