@@ -1,18 +1,19 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0 OR Linux-OpenIB
 # base.sh KERNEL ROUNDS [PROGRAM...]: ours beside stock rxe; KERNEL may be empty for all. Each program's rows,
-# one a sample, go to build/bench/base/KERNEL.PROGRAM; samples.csv and table.txt are made of the newest of each.
+# one a sample, go to build/bench/base/GUEST.PROGRAM; samples.csv and table.txt are made of the newest of each.
 . "$(dirname "$0")/../scripts/lib.sh"
 
-# KERNEL, options for ./run vm (-: none), programs. The guest writes down its setup (CRC, CPUs) as well. Bandwidth at native speed; page faults, which are dear in a
-# User Mode Linux, in emulated guests; instructions where the clock counts them.
+# GUEST (its name in files and tables), KERNEL, options for ./run vm (-: none), programs. The guest writes down its setup (CRC,
+# CPUs) as well. Bandwidth at native speed; page faults, which are dear in a User Mode Linux, in emulated guests; instructions
+# where the clock counts them.
 plan()
 {
 	cat <<-'PLAN'
-	uml-fast --pin peers bw reg table late
-	stable - cold madvise
-	backports - cold madvise
-	backports --icount instr
+	uml-fast uml-fast --pin peers bw reg table late
+	stable stable - cold madvise
+	backports backports - cold madvise
+	backports-icount backports --icount instr
 	PLAN
 }
 
@@ -24,21 +25,21 @@ only_kernel=${1:-} rounds=${2:-5} chosen=("${@:3}")
 out=$SRC/build/bench/base
 mkdir -p "$out"
 "$SRC/scripts/host.sh" guest build bench
-# rows KERNEL: takes the rows from what the guest prints and adds the kernel and how busy this machine is.
+# rows GUEST: takes the rows from what the guest prints and adds its name, the kernel's release and how busy this machine is.
 rows()
 {
-	local kernel=$1 line load release='' to=/dev/null
+	local guest=$1 line load release='' to=/dev/null
 	while read -r line; do
 		case $line in
 		ROW,*)
 			read -r load _ </proc/loadavg
-			echo "$(date -u +%FT%TZ),$kernel,$release,${line#ROW,},$load" >>"$to"
+			echo "$(date -u +%FT%TZ),$guest,$release,${line#ROW,},$load" >>"$to"
 			;;
 		'KERNEL '*) release=${line#KERNEL } ;;
 		'BEGIN '*)
-			to=$out/$kernel.${line#BEGIN }
+			to=$out/$guest.${line#BEGIN }
 			: >"$to"
-			say "$kernel: ${line#BEGIN } (load $(cut -d' ' -f1 /proc/loadavg))"
+			say "$guest: ${line#BEGIN } (load $(cut -d' ' -f1 /proc/loadavg))"
 			;;
 		*) printf '%s\n' "$line" >&2 ;;
 		esac
@@ -56,7 +57,7 @@ wanted()
 }
 
 rc=0
-while read -r kernel options programs; do
+while read -r guest kernel options programs; do
 	[ -z "$only_kernel" ] || [ "$kernel" = "$only_kernel" ] || continue
 	run=()
 	for p in $programs; do
@@ -67,18 +68,19 @@ while read -r kernel options programs; do
 	"$SRC/scripts/programs.sh" "$kernel" benchmarks bench
 	cp "$SRC/benchmarks/lib/guest" "$SRC/build/$kernel/bench/"
 	[ "$options" != - ] || options=''
-	say "$kernel: ${run[*]}"
+	say "$guest: ${run[*]}"
 	# shellcheck disable=SC2086
 	"$SRC/scripts/vm.sh" -k "$kernel" $options --no-build --no-links -t 3600 \
-		-d "$SRC/build/$kernel/bench" -e "BENCH_ROUNDS=$rounds" --log "$out/$kernel.klog" -- bash ./guest "${run[@]}" </dev/null | rows "$kernel" || rc=1
+		-d "$SRC/build/$kernel/bench" -e "BENCH_ROUNDS=$rounds" --log "$out/$guest.klog" -- \
+		bash ./guest "${run[@]}" </dev/null | rows "$guest" || rc=1
 done < <(plan)
 
 csv=$out/samples.csv
 {
 	echo 'time,kernel,release,part,driver,what,mode,bytes,qps,round,value,unit,load'
-	while read -r kernel _ programs; do
+	while read -r guest _ _ programs; do
 		for p in setup $programs; do
-			[ ! -e "$out/$kernel.$p" ] || cat "$out/$kernel.$p"
+			[ ! -e "$out/$guest.$p" ] || cat "$out/$guest.$p"
 		done
 	done < <(plan)
 } >"$csv"

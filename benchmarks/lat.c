@@ -19,10 +19,12 @@ static int rounds(void)
 struct player {
 	struct end *end;
 	struct buf *from;
-	struct buf *to; /* of the other */
+	struct buf *to;			  /* of the other */
 	volatile uint64_t *mine, *theirs; /* the last word of what I receive; of what I send */
 	double *took;
-	int cpu, rc;
+	int cpu;
+	volatile int rc;
+	const struct player *other; /* whose failure ends the game */
 	bool first, nic;
 };
 
@@ -42,9 +44,9 @@ static void report(const char *what, const char *mode, double *took, int n)
 		two += took[i] > 2e-3;
 		nine += took[i] > 9e-3;
 	}
-	printf("%-22s %-16s %9.1f %9.1f %9.1f %9.1f %6d %6d of %d\n", what, mode,
-	       took[n / 2] * 1e6, took[n * 99 / 100] * 1e6, took[n * 999L / 1000] * 1e6,
-	       took[n - 1] * 1e6, two, nine, n);
+	printf("%-22s %-16s %9.1f %9.1f %9.1f %9.1f %6d %6d of %d\n", what, mode, took[n / 2] * 1e6,
+	       took[n * 99 / 100] * 1e6, took[n * 999L / 1000] * 1e6, took[n - 1] * 1e6, two, nine,
+	       n);
 	fflush(stdout);
 }
 
@@ -73,11 +75,11 @@ static void *play(void *arg)
 	CPU_ZERO(&cpus);
 	CPU_SET(p->cpu, &cpus);
 	sched_setaffinity(0, sizeof(cpus), &cpus);
-	for (i = 1; i <= rounds() && !p->rc; i++) {
+	for (i = 1; i <= rounds() && !p->rc && !p->other->rc; i++) {
 		start = seconds();
 		if (p->first)
 			p->rc = player_sends(p, i);
-		while (!p->rc && *p->mine != (uint64_t)i)
+		while (!p->rc && !p->other->rc && *p->mine != (uint64_t)i)
 			;
 		if (!p->first)
 			p->rc = player_sends(p, i);
@@ -105,10 +107,16 @@ static void ping_pong(struct pair *pair, const char *mode, int access, bool nic)
 		volatile uint64_t *sent = (void *)(from[i].data + MESSAGE - 8);
 
 		player[i] = (struct player){
-			.end = i ? &pair->b : &pair->a, .from = &from[i], .to = &to[!i],
+			.end = i ? &pair->b : &pair->a,
+			.from = &from[i],
+			.to = &to[!i],
 			.mine = (void *)(to[i].data + MESSAGE - 8),
 			.theirs = nic ? sent : (void *)(to[!i].data + MESSAGE - 8),
-			.took = took + i * rounds(), .cpu = i, .first = !i, .nic = nic,
+			.took = took + i * rounds(),
+			.cpu = i,
+			.other = &player[!i],
+			.first = !i,
+			.nic = nic,
 		};
 	}
 	for (i = 0; i < 2; i++)
