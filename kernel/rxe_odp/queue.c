@@ -38,7 +38,8 @@ static void *ring_alloc(size_t bytes)
 	struct page **pages;
 	void *buf;
 
-	pages = kvmalloc_array(num, sizeof(*pages), GFP_KERNEL_ACCOUNT | __GFP_NOWARN | __GFP_NORETRY);
+	pages = kvmalloc_array(num, sizeof(*pages),
+			       GFP_KERNEL_ACCOUNT | __GFP_NOWARN | __GFP_NORETRY);
 	if (!pages)
 		return NULL;
 	while (i < num && !fatal_signal_pending(current)) {

@@ -38,7 +38,7 @@ static char *map(char *at, size_t len, int flags, int fd)
 
 static size_t count_readable(const char *from, const char *end)
 {
-	void (*before)(int) = signal(SIGBUS, on_bus);
+	sighandler_t before = signal(SIGBUS, on_bus);
 	size_t n = 0;
 
 	for (; from < end; from += PAGE)
