@@ -151,7 +151,6 @@ static bool carries_ip(const struct net_device *netdev)
 	case ARPHRD_ETHER:
 	case ARPHRD_LOOPBACK:
 	case ARPHRD_NONE:	/* tun, wireguard */
-	case ARPHRD_PPP:
 	case ARPHRD_TUNNEL:
 	case ARPHRD_TUNNEL6:
 	case ARPHRD_SIT:
