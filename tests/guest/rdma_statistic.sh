@@ -27,6 +27,15 @@ eventually()
 listens() { [ -n "$(ss -Hltn 'sport = :18515')" ]; }
 counter() { rdma statistic show link $link | grep -oE "$1 [0-9]+" | cut -d' ' -f2; }
 
+# refused ERROR CMD...
+refused()
+{
+	local error=$1 said
+	shift
+	said=$("$@" 2>&1) && fail "accepted: $*"
+	[[ $said == *"$error"* ]] || fail "'$*' said '$said', not '$error'"
+}
+
 serve()
 {
 	for index in {0..15}; do
@@ -55,7 +64,7 @@ rdma statistic qp set link $link auto off || fail "the automatic mode does not e
 
 serve
 qpn=$(rdma resource show qp link $link | grep -oE "lqpn [0-9]+ .* type RC" | head -n 1 | cut -d' ' -f2)
-rdma statistic qp bind link $link lqpn "$qpn" >/dev/null 2>&1 && fail "a counter was bound to a queue pair"
-rdma -r resource show qp >/dev/null 2>&1 && fail "raw resources are shown"
+refused 'Cannot allocate memory' rdma statistic qp bind link $link lqpn "$qpn"
+refused 'Invalid argument' rdma -r resource show qp
 exchange
 exit 0
