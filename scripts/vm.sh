@@ -159,11 +159,12 @@ start_uml()
 # gone idle, or the process is put on another each time.
 pin_uml()
 {
-	local pid cpu threads=()
-	while [ ${#threads[@]} -lt 2 ]; do
+	local pid cpu tries threads=()
+	for ((tries = 0; ${#threads[@]} < 2; tries++)); do
 		kill -0 "$guest" 2>/dev/null || return 0
+		[ $tries -lt 100 ] || { say "--pin: the guest's CPUs are not found, its figures will vary"; return 0; }
 		sleep 0.1
-		! pid=$(pgrep -f "^$linux .* ODP_SHARE=$run/host ") || mapfile -t threads < <(ls -v "/proc/$pid/task")
+		! pid=$(pgrep -f "^$linux .* ODP_SHARE=$run/host( |$)") || mapfile -t threads < <(ls -v "/proc/$pid/task")
 	done
 	threads=("${threads[@]:0:2}")
 	for cpu in $(seq 0 $(($(nproc --all) - 1))); do
