@@ -26,8 +26,8 @@ static void report(const char *what, const char *mode, double *took, int n)
 
 	qsort(took, n, sizeof(*took), by_size);
 	for (i = 0; i < n; i++) {
-		two += took[i] > 2e-3;
-		nine += took[i] > 9e-3;
+		two += took[i] > 0.002;
+		nine += took[i] > 0.009;
 	}
 	printf("%-22s %-16s %9.1f %9.1f %9.1f %9.1f %6d %6d of %d\n", what, mode, took[n / 2] * 1e6,
 	       took[n * 99 / 100] * 1e6, took[n * 999L / 1000] * 1e6, took[n - 1] * 1e6, two, nine,

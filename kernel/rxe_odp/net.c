@@ -125,7 +125,7 @@ static void push_ip6(struct sk_buff *skb, const struct rxo_path *path, u32 mtu)
 	ip->hop_limit = path->hop_limit;
 	ip->saddr = path->src.in6.sin6_addr;
 	ip->daddr = path->dst.in6.sin6_addr;
-	/* Likewise, but IP chooses the id: what lost a fragment stays with the peer for a minute. */
+	/* But here IP chooses the id: what lost a fragment stays with the peer for a minute. */
 	skb->ignore_df = skb->len > mtu;
 	skb->priority = rt_tos2priority(path->tclass);
 	memset(IP6CB(skb), 0, sizeof(*IP6CB(skb)));
