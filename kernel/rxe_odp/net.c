@@ -8,7 +8,7 @@
  * expects. The ICRC covers the IP header's length, id and fragment fields, so
  * the headers are made first and nothing may rewrite them: don't-fragment is
  * set, and the id of such an atomic datagram is zero (RFC 6864). A packet that is
- * longer than the link's MTU is left to IP: see fragment().
+ * longer than the link's MTU is left to IP: see packet_let_fragment().
  *
  * In: encap_rcv of the namespace's sockets. IP and UDP have checked lengths and
  * the UDP checksum, if there is one. What is not a whole packet that we speak, with
@@ -82,7 +82,7 @@ static void push_udp(struct sk_buff *skb, const struct rxo_path *path)
  * that lost a fragment: otherwise each of them would stay in the peer's memory for
  * half a minute, of which IP grants 4 MiB to all.
  */
-static void fragment(struct iphdr *ip)
+static void packet_let_fragment(struct iphdr *ip)
 {
 	const struct rxo_bth *bth = (void *)(ip + 1) + sizeof(struct udphdr);
 	const struct rxo_deth *deth = (void *)(bth + 1);
@@ -110,7 +110,7 @@ static void push_ip4(struct sk_buff *skb, const struct rxo_path *path, u32 mtu)
 		.daddr = path->dst.in4.sin_addr.s_addr,
 	};
 	if (skb->len > mtu)
-		fragment(ip);
+		packet_let_fragment(ip);
 	skb->priority = rt_tos2priority(path->tclass);
 	memset(IPCB(skb), 0, sizeof(*IPCB(skb)));
 }
@@ -131,7 +131,7 @@ static void push_ip6(struct sk_buff *skb, const struct rxo_path *path, u32 mtu)
 	memset(IP6CB(skb), 0, sizeof(*IP6CB(skb)));
 }
 
-static int local_out(struct net *net, struct sk_buff *skb)
+static int packet_local_out(struct net *net, struct sk_buff *skb)
 {
 	return is_ip4(skb) ? ip_local_out(net, NULL, skb) : ip6_local_out(net, NULL, skb);
 }
@@ -154,7 +154,7 @@ static void xmit_one(struct rxo_dev *dev, struct sk_buff *skb, const struct rxo_
 
 	skb_dst_set_noref(skb, dst);
 	ip_packet_bytes = skb->len;
-	err = local_out(dev_net(dst->dev), skb);
+	err = packet_local_out(dev_net(dst->dev), skb);
 	if (net_xmit_eval(err)) {	/* a macro: evaluates it twice */
 		rxo_stat_inc(dev, RXO_STAT_SEND_ERR);
 	} else {
