@@ -11,7 +11,6 @@
 
 #define UMEM_SELFTEST_WRITE	1	/* may be written; is to be written */
 #define UMEM_SELFTEST_NOFAULT	2	/* copy: end at the first miss with EAGAIN */
-#define UMEM_SELFTEST_TOUCH	4	/* copy: let touch() copy what a fault has brought in */
 
 #define UMEM_SELFTEST_COPY_MAX	(4U << 20)
 #define UMEM_SELFTEST_SLOTS	64
@@ -29,7 +28,7 @@ struct umem_selftest_copy {
 	__u64 len_bytes;
 	__u64 done_bytes;	/* out, on failure too */
 	__u32 flags;
-	__u32 touched_bytes;	/* out: how much of it touch() has copied */
+	__u32 reserved;
 };
 
 /* What became of an asynchronous fault. */

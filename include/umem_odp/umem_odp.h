@@ -2,9 +2,10 @@
 /*
  * On-demand-paging memory for devices that read and write user memory.
  *
- * A region is one registered range of a process's address space. It pins nothing: it mirrors the
- * process's page tables in a table of its own, which the kernel's invalidations keep true, and
- * which faults fill.
+ * A region is one registered range of a process's address space. It pins nothing: it is a window
+ * onto a mirror of the process's page tables, which the kernel's invalidations keep true, and which
+ * faults fill. All regions of a process share one mirror: a page that one of them has brought in is
+ * there for all that cover it.
  *
  * A driver's life with a region:
  *
@@ -44,13 +45,15 @@
  *	-ESHUTDOWN	for good: the region is closed.
  *	-ENOMEM, -EBUSY	for now: no memory, or the page was taken away faster than it could be put
  *			in. Ask again. Never report one of these as an access error.
- *	-EINTR		the wait was cut short by a fatal signal (umem_odp_fault() only).
+ *	-EINTR		the wait was cut short by a fatal signal (umem_odp_fault() and
+ *			umem_odp_region_create() only).
  */
 #ifndef UMEM_ODP_UMEM_ODP_H
 #define UMEM_ODP_UMEM_ODP_H
 
 #include <linux/bits.h>
 #include <linux/list.h>
+#include <linux/rbtree.h>
 #include <linux/sizes.h>
 #include <linux/types.h>
 
@@ -75,10 +78,11 @@ struct umem_odp_region;
  * Nothing is pinned, faulted or looked at, and nothing is allocated per page: the range may be
  * unmapped now and mapped later. The cost does not depend on the length.
  *
- * Context: Process context, may sleep, takes mmap_lock for writing if this is the first region of
- * the address space.
+ * Context: Process context, may sleep, takes mmap_lock for writing.
  * Return: the region, or ERR_PTR: -EINVAL for an empty range, one that wraps or leaves the user
- * address space, or an unknown flag; -ENOMEM; -EOWNERDEAD if the address space is gone; -EINTR.
+ * address space, or an unknown flag; -ENOMEM; -EOWNERDEAD if the address space is gone; -EINTR;
+ * -ERESTARTNOINTR if a signal came while the first region of the address space was made: return it
+ * from the system call, and the kernel makes the call again behind the signal's handler.
  */
 struct umem_odp_region *umem_odp_region_create(struct mm_struct *mm, u64 start, u64 length_bytes,
 					       u32 flags);
@@ -87,10 +91,10 @@ struct umem_odp_region *umem_odp_region_create(struct mm_struct *mm, u64 start, 
  * umem_odp_region_close() - first stage of the release: let nothing new in
  * @r: the region
  *
- * From its return on, new accesses and faults answer -ESHUTDOWN. Waiters that no fault thread
- * works on are woken with -ESHUTDOWN by the caller itself, the others soon by their thread: a
- * fault that would last for ever is cut short by a signal. Accesses that had begun go on to their
- * end. Does not wait for any of them. A second call does nothing.
+ * From its return on, new accesses and faults answer -ESHUTDOWN. Those who waited have been woken
+ * with -ESHUTDOWN by the caller itself, but for those whose page came this moment, whom a fault
+ * thread is waking. Accesses that had begun go on to their end. Waits for nothing. A second call
+ * does nothing.
  *
  * Context: Process context, BH on. Holds no lock while it calls umem_odp_waiter.wake(), so the
  * caller must hold none that wake() takes.
@@ -101,12 +105,13 @@ void umem_odp_region_close(struct umem_odp_region *r);
  * umem_odp_region_destroy() - release a region
  * @r: the region, or NULL or an ERR_PTR for nothing to do
  *
- * Closes it, waits for accesses, faults and wake() calls to return, drops every entry and notifier,
- * and frees the region after an RCU grace period. Works before and after the exit of the owner, in
- * any order. Waits for no page: running faults are cut short.
+ * Closes it, waits for its accesses and wake() calls to return, drops the entries that no other
+ * region covers, and frees the region after an RCU grace period. Works before and after the exit of
+ * the owner, in any order. Waits for no page, ever: a fault belongs to the mirror, and a thread
+ * that hangs in one is left to itself. It keeps this module in use.
  *
- * Context: Process context, may sleep. Not from wake() or touch(), and not between
- * umem_odp_access_begin() and umem_odp_access_end().
+ * Context: Process context, may sleep. Not from wake(), and not between umem_odp_access_begin()
+ * and umem_odp_access_end().
  */
 void umem_odp_region_destroy(struct umem_odp_region *r);
 
@@ -210,43 +215,29 @@ int umem_odp_copy_to(struct umem_odp_region *r, u64 va, const void *buf, size_t 
  *	again. It must not sleep for long: other waiters of the address space may stand behind it.
  *	@err is 0 when at least the page of the first byte was put in (it may have been taken again
  *	since: begin the access, and ask again on a miss), or an error as listed on top.
- * @touch: optional. Called at most once (not at all if very many wait for the page), before
- *	wake(w, 0), under the leaf's lock (exclusive, BH off), right after the page was put in, so
- *	that the waiting access makes progress even if the page is taken again at once. @len bytes
- *	at @kaddr are the process's memory at @va, the address that was asked for; @len is at least
- *	1, at most what was asked for and UMEM_ODP_ACCESS_MAX. Returns how many it consumed. It may
- *	call nothing of this API. When umem_odp_fault_cancel() answers true it has not been called
- *	and will not be.
- * @touched_bytes: what touch() returned, 0 before
  * @fault_ns: how long the fault took, from the asking to the waking; set before wake()
- * @node: private
- * @region: private
- * @va: private
- * @len_bytes: private
- * @start_ns: private
- * @write: private
- * @slow: private
- * @pass: private
- * @waiting: private
  *
- * The caller embeds it, sets @wake and @touch (or NULL), and leaves it alone from -EINPROGRESS
- * until wake() or a successful cancel.
+ * The caller embeds it, sets @wake, and leaves it alone from -EINPROGRESS until wake() or a
+ * successful cancel.
  */
 struct umem_odp_waiter {
 	void (*wake)(struct umem_odp_waiter *w, int err);
-	size_t (*touch)(struct umem_odp_waiter *w, u64 va, void *kaddr, size_t len);
-	size_t touched_bytes;
 	u64 fault_ns;
 	/* private: */
-	struct list_head node;
 	struct umem_odp_region *region;
+	struct umem_odp_pass *pass;	/* that it leads */
+	struct rb_node rb;		/* leaders, by page and mode */
+	struct list_head node;		/* where it stands */
+	struct list_head followers;	/* for the same page and mode */
+	struct list_head region_node;	/* in region->waiters */
 	u64 va;
 	u64 len_bytes;
 	u64 start_ns;
-	struct umem_odp_pass *pass;
+	unsigned long due;		/* when a slow one is tried again, in jiffies */
+	u8 tries;
 	bool write;
-	bool slow;
-	bool waiting;
+	bool leads;
+	bool waiting;			/* not claimed */
 };
 
 /**
@@ -256,14 +247,15 @@ struct umem_odp_waiter {
  * @len_bytes: how many bytes from there on are needed, not 0: the rest of the message. What lies
  *	outside of the region is left out.
  * @write: they will be written
- * @w: the waiter, zeroed before its first use, with wake() and touch() set
+ * @w: the waiter, with wake() set
  *
  * A fault works on at most 2 MiB at a time. The waiter is woken when the page of @va is there, with
  * as many of the following ones as came without waiting; the next miss is the next call. Faults on
- * the same pages join. Pages that nobody asked for are not brought in.
+ * the same pages join, across the regions of a process. Pages that nobody asked for are not brought
+ * in.
  *
- * A fault can last for ever (userfaultfd, a hung file system). It then holds no lock and delays
- * nobody else's.
+ * A fault can last for ever (userfaultfd, a hung file system). It then delays nobody else's, and
+ * holds no lock but one that the file system itself has asked for: see docs/umem_odp.md.
  *
  * Context: Any context up to softirq. Never sleeps. Not between access begin and end.
  * Return: 0 if the page of @va is there already, no wake() will come; -EINPROGRESS; -EFAULT;
@@ -278,9 +270,9 @@ int umem_odp_fault_async(struct umem_odp_region *r, u64 va, u64 len_bytes, bool 
  *
  * Cuts the fault short if nobody else waits for it.
  *
- * Context: Any context up to softirq. Does not wait. Not from touch(), nor after the region's end.
- * Return: true if neither wake() nor touch() was called or will be: the waiter is the caller's.
- * False if they have been called, or are about to be, without waiting for any page.
+ * Context: Any context up to softirq. Does not wait. Not after the region's end.
+ * Return: true if wake() was not called and will not be: the waiter is the caller's. False if it has
+ * been called, or is about to be, without waiting for any page.
  */
 bool umem_odp_fault_cancel(struct umem_odp_waiter *w);
 
@@ -306,12 +298,13 @@ int umem_odp_fault(struct umem_odp_region *r, u64 va, u64 len_bytes, bool write)
  * @joined_faults: faults that found another at work on their pages, and waited for that
  * @retries: rounds of a fault that were lost to an invalidation or to a page that did not stay
  * @failed_faults: faults that ended with an error
- * @invalidations: invalidations that reached a part of the region where something is or was
- * resident
+ * @invalidations: invalidations that took entries of the region, or the right to write from them;
+ *	one that spans several GiB counts once for each
  * @invalidated_pages: entries that they dropped
  * @downgrades: entries from which they took the right to write
- * @resident_pages: entries now, in pages
- * @table_bytes: memory of the table now, without the inner nodes of its two search trees
+ * @resident_pages: entries now, in pages, whichever region they were brought in for
+ * @table_bytes: memory of the region, and its share by resident pages of the table that all of the
+ *	process's regions have together
  * @worst_fault_ns: the longest fault, from asking to waking
  * @last_fault_ns: the last one
  * @avg_fault_ns: a moving average over about the last eight
@@ -337,10 +330,20 @@ struct umem_odp_stats {
  * @r: the region
  * @stats: filled
  *
- * Each figure is right by itself; together they are no snapshot.
+ * Each figure is right by itself; together they are no snapshot. Resident pages are counted when they
+ * are asked for: a few microseconds for each resident GiB.
  *
- * Context: Any context up to softirq.
+ * Context: Process context, may sleep.
  */
 void umem_odp_region_stats(const struct umem_odp_region *r, struct umem_odp_stats *stats);
+
+/**
+ * umem_odp_region_fault_ns() - how long faults take
+ * @r: the region
+ *
+ * Context: Any context up to softirq.
+ * Return: umem_odp_stats.avg_fault_ns.
+ */
+u64 umem_odp_region_fault_ns(const struct umem_odp_region *r);
 
 #endif /* UMEM_ODP_UMEM_ODP_H */

@@ -287,14 +287,21 @@ int rxo_mem_copy_to(struct rxo_mem *mem, u64 va, const void *src, u32 length, u3
 	return err;
 }
 
-/* The processors' own atomics, so that they and the NIC may share a counter. */
-static u64 do_atomic(void *kaddr, bool cmp_swap, u64 compare, u64 swap_add)
+/*
+ * The processors' own atomics, so that they and the NIC may share a counter. They
+ * know nothing of broken memory, so it is read first in the way that does.
+ */
+static int atomic_on_word(void *kaddr, bool cmp_swap, u64 compare, u64 swap_add, u64 *old)
 {
 	atomic64_t *word = kaddr;
 
+	if (copy_mc_to_kernel(old, kaddr, sizeof(*old)))
+		return -EHWPOISON;
 	if (cmp_swap)
-		return atomic64_cmpxchg(word, compare, swap_add);
-	return atomic64_fetch_add(swap_add, word);
+		*old = atomic64_cmpxchg(word, compare, swap_add);
+	else
+		*old = atomic64_fetch_add(swap_add, word);
+	return 0;
 }
 
 int rxo_mem_atomic(struct rxo_mem *mem, u64 va, bool cmp_swap, u64 compare, u64 swap_add,
@@ -312,23 +319,21 @@ int rxo_mem_atomic(struct rxo_mem *mem, u64 va, bool cmp_swap, u64 compare, u64 
 	case RXO_MR_DMA:
 		if (!is_memory(va, 8))
 			return -EFAULT;
-		*old = do_atomic((void *)(uintptr_t)va, cmp_swap, compare, swap_add);
-		break;
+		return atomic_on_word((void *)(uintptr_t)va, cmp_swap, compare, swap_add, old);
 	case RXO_MR_PINNED:
 		kaddr = kmap_local_page(page_at(mem, va, 8, &bytes));
-		*old = do_atomic(kaddr + offset_in_page(va), cmp_swap, compare, swap_add);
+		err = atomic_on_word(kaddr + offset_in_page(va), cmp_swap, compare, swap_add, old);
 		kunmap_local(kaddr);
-		break;
+		return err;
 	case RXO_MR_ODP:
 		err = umem_odp_access_begin(mem->region, &acc, va, 8, true);
 		if (err)
 			return err;
+		err = -EFAULT;
 		if (!WARN_ON_ONCE(acc.len_bytes != 8))
-			*old = do_atomic(acc.kaddr, cmp_swap, compare, swap_add);
-		else
-			err = -EFAULT;
+			err = atomic_on_word(acc.kaddr, cmp_swap, compare, swap_add, old);
 		umem_odp_access_end(&acc);
 		return err;
 	}
-	return 0;
+	return -EINVAL;
 }

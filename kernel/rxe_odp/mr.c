@@ -107,12 +107,9 @@ u64 rxo_mr_present(struct rxo_mr *mr, u64 iova, u64 length, bool write)
 
 u64 rxo_mr_fault_ns(struct rxo_mr *mr)
 {
-	struct umem_odp_stats stats;
-
 	if (mr->mem->kind != RXO_MR_ODP)
 		return 0;
-	umem_odp_region_stats(mr->mem->region, &stats);
-	return stats.avg_fault_ns;
+	return umem_odp_region_fault_ns(mr->mem->region);
 }
 
 int rxo_mr_publish(struct rxo_dev *dev, struct rxo_mr *mr)

@@ -99,7 +99,7 @@ int rxo_mr_atomic(struct rxo_mr *mr, u64 iova, bool cmp_swap, u64 compare, u64 s
 
 /*
  * After -EAGAIN: ask for [iova, iova + length) to be made present. Softirq-safe.
- * The answers are umem_odp_fault_async()'s. @waiter may use touch().
+ * The answers are umem_odp_fault_async()'s.
  * The caller holds its reference to @mr until the waiter was woken or cancelled.
  */
 int rxo_mr_fault_async(struct rxo_mr *mr, u64 iova, u64 length, bool write,

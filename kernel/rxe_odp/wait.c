@@ -150,7 +150,6 @@ int rxo_wait_fault(struct rxo_wait *wait, struct rxo_miss *miss, bool write)
 		rxo_mr_put(miss->mr);
 		return -EBUSY;
 	}
-	memset(&wait->waiter, 0, sizeof(wait->waiter));
 	wait->waiter.wake = wake;
 	wait->mr = miss->mr;
 	wait->start_ns = ktime_get_ns();
@@ -175,12 +174,13 @@ int rxo_wait_fault(struct rxo_wait *wait, struct rxo_miss *miss, bool write)
  * For an access that missed although the pages are there: an invalidation has
  * the leaf, perhaps on this very CPU, below the softirq that we are. It must
  * be let through, so nobody spins. Memory that could not be had (@err is
- * -ENOMEM) gets a jiffy to come. Returns -EAGAIN.
+ * -ENOMEM) gets a jiffy to come, and so does a page that was always taken again
+ * before it could be put in (-EBUSY). Returns -EAGAIN.
  */
 int rxo_wait_again(struct rxo_wait *wait, int err)
 {
 	lockdep_assert_held(wait->lock);
-	if (err == -ENOMEM)
+	if (err == -ENOMEM || err == -EBUSY)
 		queue_delayed_work(rxo_wq, &wait->later, 1);
 	else
 		queue_work(rxo_wq, wait->work);

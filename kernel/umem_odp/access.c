@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * Accesses: touching a region's bytes through its table, in any context, never sleeping.
+ * Accesses: touching a region's bytes through its mirror, in any context, never sleeping.
  *
  * The chunk and the leaf are found under RCU. Between begin and end the leaf's lock is held
  * shared, so that no invalidation of the memory can finish, which is what keeps it the process's.
@@ -15,22 +15,24 @@
 
 #include "chunk.h"
 #include "leaf.h"
+#include "mirror.h"
 #include "region.h"
 
-static struct umem_odp_leaf *find_leaf(struct umem_odp_region *r, u64 va)
+static struct umem_odp_leaf *access_find_leaf(struct umem_odp_mirror *m, u64 va)
 {
-	struct umem_odp_chunk *chunk = xa_load(&r->chunks, va >> UMEM_ODP_CHUNK_SHIFT);
+	struct umem_odp_chunk *chunk = xa_load(&m->chunks, va >> UMEM_ODP_CHUNK_SHIFT);
 
-	return chunk ? xa_load(&chunk->leaves, umem_odp_leaf_index(va)) : NULL;
+	return chunk ? rcu_dereference(chunk->leaves[umem_odp_leaf_index(va)]) : NULL;
 }
 
 /* Ends with RCU and leaf->lock held, or neither. */
-static int begin(struct umem_odp_region *r, struct umem_odp_access *acc, u64 va, u32 len_bytes,
-		 bool write, bool try)
+static int access_begin(struct umem_odp_region *r, struct umem_odp_access *acc, u64 va,
+			u32 len_bytes, bool write, bool try)
 {
 	struct umem_odp_leaf *leaf;
 	unsigned long phys;
 	size_t found;
+	int err;
 
 	if (!umem_odp_region_has(r, va) || (write && !(r->flags & UMEM_ODP_WRITE)))
 		return -EFAULT;
@@ -39,8 +41,9 @@ static int begin(struct umem_odp_region *r, struct umem_odp_access *acc, u64 va,
 	found = min_t(u64, len_bytes, UMEM_ODP_ACCESS_MAX);
 	found = min_t(u64, found, r->last - va + 1);
 
+	err = -EAGAIN;
 	rcu_read_lock();
-	leaf = find_leaf(r, va);
+	leaf = access_find_leaf(r->mirror, va);
 	if (!leaf || umem_odp_leaf_is_closing(leaf))
 		goto miss;
 
@@ -49,6 +52,11 @@ static int begin(struct umem_odp_region *r, struct umem_odp_access *acc, u64 va,
 		read_lock(&leaf->lock);
 	else if (!read_trylock(&leaf->lock))
 		goto miss_bh;
+	/* Again: who removes the region takes this lock once when it is closed, see mirror.c. */
+	if (READ_ONCE(r->closed)) {
+		err = -ESHUTDOWN;
+		goto miss_unlock;
+	}
 	found = umem_odp_entries_look(&leaf->entries, va & (UMEM_ODP_LEAF_BYTES - 1), found, write,
 				      &phys);
 	if (!found)
@@ -64,20 +72,20 @@ miss_bh:
 	local_bh_enable();
 miss:
 	rcu_read_unlock();
-	return -EAGAIN;
+	return err;
 }
 
 int umem_odp_access_begin(struct umem_odp_region *r, struct umem_odp_access *acc, u64 va,
 			  u32 len_bytes, bool write)
 {
-	return begin(r, acc, va, len_bytes, write, false);
+	return access_begin(r, acc, va, len_bytes, write, false);
 }
 EXPORT_SYMBOL_GPL(umem_odp_access_begin);
 
 int umem_odp_access_try_begin(struct umem_odp_region *r, struct umem_odp_access *acc, u64 va,
 			      u32 len_bytes, bool write)
 {
-	return begin(r, acc, va, len_bytes, write, true);
+	return access_begin(r, acc, va, len_bytes, write, true);
 }
 EXPORT_SYMBOL_GPL(umem_odp_access_try_begin);
 
@@ -97,7 +105,7 @@ int umem_odp_copy_from(struct umem_odp_region *r, u64 va, void *buf, size_t len_
 	int err;
 
 	for (*done = 0; *done < len_bytes; *done += acc.len_bytes) {
-		err = begin(r, &acc, va + *done,
+		err = access_begin(r, &acc, va + *done,
 			    min_t(size_t, len_bytes - *done, UMEM_ODP_ACCESS_MAX), false, false);
 		if (err)
 			return err;
@@ -119,7 +127,7 @@ int umem_odp_copy_to(struct umem_odp_region *r, u64 va, const void *buf, size_t 
 	int err;
 
 	for (*done = 0; *done < len_bytes; *done += acc.len_bytes) {
-		err = begin(r, &acc, va + *done,
+		err = access_begin(r, &acc, va + *done,
 			    min_t(size_t, len_bytes - *done, UMEM_ODP_ACCESS_MAX), true, false);
 		if (err)
 			return err;

@@ -1,41 +1,94 @@
 /* SPDX-License-Identifier: GPL-2.0 */
-/* A chunk: a 1 GiB-aligned piece of a region, with a notifier of its own. */
+/* A chunk: a 1 GiB-aligned piece of a mirror, with a notifier of its own. */
 #ifndef UMEM_ODP_CHUNK_H
 #define UMEM_ODP_CHUNK_H
 
+#include <linux/jiffies.h>
+#include <linux/list.h>
 #include <linux/mmu_notifier.h>
 #include <linux/rcupdate.h>
-#include <linux/xarray.h>
+#include <linux/spinlock.h>
+#include <linux/workqueue.h>
+
+#include "entries.h"
 
 #define UMEM_ODP_CHUNK_SHIFT	30
+#define UMEM_ODP_CHUNK_BYTES	BIT(UMEM_ODP_CHUNK_SHIFT)
+#define UMEM_ODP_CHUNK_LEAVES	((unsigned int)BIT(UMEM_ODP_CHUNK_SHIFT - UMEM_ODP_LEAF_SHIFT))
 
-struct umem_odp_region;
+/* What is empty, and might be used again, is kept for so long. */
+#define UMEM_ODP_REAP_JIFFIES	HZ
+
+struct umem_odp_leaf;
+struct umem_odp_mirror;
+
+/**
+ * struct umem_odp_window - pages that a pass has looked up, or is about to
+ * @node: in chunk->windows
+ * @start: first address
+ * @last: last address, inclusive
+ * @hit: something in it was invalidated since it was opened
+ *
+ * All under chunk->lock.
+ */
+struct umem_odp_window {
+	struct list_head node;
+	u64 start;
+	u64 last;
+	bool hit;
+};
 
 /**
  * struct umem_odp_chunk - the leaves of 1 GiB
- * @notifier: covers the pages of the chunk that the region touches; its sequence is protected by
- *	region->lock
- * @region: whose it is; immutable
- * @index: in the region; immutable
- * @leaves: by umem_odp_leaf_index(); insertion and removal under region->lock, lookup under RCU
- * @nr_leaves: in @leaves; region->lock
- * @pins: faults at work here, which keep an empty chunk; region->lock
+ * @notifier: covers all of the chunk; its sequence is protected by @lock
+ * @mirror: whose it is, the struct is held; immutable
+ * @index: in the mirror; immutable
+ * @lock: the notifier's sequence and all below. Always _bh, and never taken in a softirq: reclaim
+ *	wants it, and must not find a softirq on top of its holder
+ * @windows: of the passes at work here
+ * @nr_leaves: in @leaves
+ * @pins: passes and removals at work here, which keep an empty chunk
+ * @dead: it is out of the mirror, or about to be: nobody pins it any more
+ * @empty_since: when it lost its last leaf, in jiffies
  * @rcu: frees it behind lookups
+ * @leaves: by umem_odp_leaf_index(); changed under @lock, lookup under RCU
  */
 struct umem_odp_chunk {
 	struct mmu_interval_notifier notifier;
-	struct umem_odp_region *region;
+	struct umem_odp_mirror *mirror;
 	unsigned long index;
-	struct xarray leaves;
+
+	spinlock_t lock;	/* all below */
+	struct list_head windows;
 	unsigned int nr_leaves;
 	unsigned int pins;
+	bool dead;
+	unsigned long empty_since;
 	struct rcu_head rcu;
+	struct umem_odp_leaf __rcu *leaves[UMEM_ODP_CHUNK_LEAVES];
 };
 
-struct umem_odp_chunk *umem_odp_chunk_get(struct umem_odp_region *r, u64 va);
-void umem_odp_chunk_put(struct umem_odp_region *r, struct umem_odp_chunk *chunk);
-void umem_odp_chunk_reap_if_empty(struct umem_odp_region *r, struct umem_odp_chunk *chunk);
+static inline u64 umem_odp_chunk_start(const struct umem_odp_chunk *chunk)
+{
+	return (u64)chunk->index << UMEM_ODP_CHUNK_SHIFT;
+}
+
+static inline u64 umem_odp_chunk_last(const struct umem_odp_chunk *chunk)
+{
+	return umem_odp_chunk_start(chunk) + UMEM_ODP_CHUNK_BYTES - 1;
+}
+
+struct umem_odp_chunk *umem_odp_chunk_get_existing(struct umem_odp_mirror *m, unsigned long index);
+struct umem_odp_chunk *umem_odp_chunk_get(struct umem_odp_mirror *m, u64 va);
+void umem_odp_chunk_put(struct umem_odp_chunk *chunk);
+void umem_odp_chunk_check_empty(struct umem_odp_chunk *chunk);
+
+void umem_odp_chunk_open_window(struct umem_odp_chunk *chunk, struct umem_odp_window *window,
+				u64 start, u64 last);
+void umem_odp_chunk_close_window(struct umem_odp_chunk *chunk, struct umem_odp_window *window);
+void umem_odp_chunk_hit_windows(struct umem_odp_chunk *chunk, u64 start, u64 last);
+
+void umem_odp_chunk_reap(struct umem_odp_mirror *m, unsigned long delay_jiffies);
 void umem_odp_chunk_reap_work(struct work_struct *work);
-void umem_odp_chunk_destroy_all(struct umem_odp_region *r);
 
 #endif

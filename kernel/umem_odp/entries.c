@@ -9,6 +9,7 @@
  * Nothing here locks, allocates or knows an mm, so that tests/unit can compare it with a naive
  * model. The callers hold leaf->lock: shared to look, exclusively to change.
  */
+#include <linux/compiler.h>
 #include <linux/minmax.h>
 
 #include "entries.h"
@@ -16,6 +17,33 @@
 static bool may(unsigned long entry, bool write)
 {
 	return entry & (write ? UMEM_ODP_ENTRY_WRITE : UMEM_ODP_ENTRY_VALID);
+}
+
+static void add_to_set(struct umem_odp_page_set *set, unsigned int page)
+{
+	const unsigned int width = 8 * sizeof(set->bits[0]);
+
+	set->bits[page / width] |= 1UL << page % width;
+}
+
+static void add_all_to_set(struct umem_odp_page_set *set)
+{
+	unsigned int i;
+
+	for (i = 0; i < sizeof(set->bits) / sizeof(set->bits[0]); i++)
+		set->bits[i] = ~0UL;
+}
+
+static void set_resident(struct umem_odp_entries *e, unsigned int resident)
+{
+	WRITE_ONCE(e->resident, resident);
+}
+
+/* A huge entry goes as a whole. */
+static void drop_huge(struct umem_odp_entries *e)
+{
+	e->huge = 0;
+	set_resident(e, 0);
 }
 
 static bool same_frame(unsigned long a, unsigned long b)
@@ -77,7 +105,7 @@ unsigned int umem_odp_entries_set(struct umem_odp_entries *e, unsigned int first
 	unsigned int added = 0, i;
 
 	if (e->huge)
-		umem_odp_entries_drop(e, 0, UMEM_ODP_LEAF_PAGES - 1);
+		drop_huge(e);
 	for (i = 0; i < nr; i++) {
 		unsigned long old = e->pages[first + i], new = entries[i];
 
@@ -87,7 +115,7 @@ unsigned int umem_odp_entries_set(struct umem_odp_entries *e, unsigned int first
 			new |= old & UMEM_ODP_ENTRY_WRITE;
 		e->pages[first + i] = new;
 	}
-	e->resident += added;
+	set_resident(e, e->resident + added);
 	return added;
 }
 
@@ -100,14 +128,14 @@ unsigned int umem_odp_entries_set(struct umem_odp_entries *e, unsigned int first
  */
 unsigned int umem_odp_entries_set_huge(struct umem_odp_entries *e, unsigned long entry)
 {
-	unsigned int before = e->resident;
+	unsigned int before = e->resident, i;
 
 	if (e->huge && same_frame(e->huge, entry))
 		entry |= e->huge & UMEM_ODP_ENTRY_WRITE;
-	else
-		umem_odp_entries_drop(e, 0, UMEM_ODP_LEAF_PAGES - 1);
+	for (i = 0; !e->huge && before && i < UMEM_ODP_LEAF_PAGES; i++)
+		e->pages[i] = 0;
 	e->huge = entry;
-	e->resident = UMEM_ODP_LEAF_PAGES;
+	set_resident(e, UMEM_ODP_LEAF_PAGES);
 	return UMEM_ODP_LEAF_PAGES - before;
 }
 
@@ -116,25 +144,31 @@ unsigned int umem_odp_entries_set_huge(struct umem_odp_entries *e, unsigned long
  * @e: the entries
  * @first: index of the first page in the leaf
  * @last: index of the last
+ * @dropped: the pages that went are added
  *
  * Return: how many pages went; all of the leaf if it was a huge one.
  */
 unsigned int umem_odp_entries_drop(struct umem_odp_entries *e, unsigned int first,
-				   unsigned int last)
+				   unsigned int last, struct umem_odp_page_set *dropped)
 {
-	unsigned int dropped = 0, i;
+	unsigned int nr = 0, i;
 
 	if (e->huge) {
-		dropped = e->resident;
-		e->huge = 0;
-	} else if (e->resident) {
-		for (i = first; i <= last; i++) {
-			dropped += e->pages[i] & UMEM_ODP_ENTRY_VALID;
-			e->pages[i] = 0;
-		}
+		add_all_to_set(dropped);
+		drop_huge(e);
+		return UMEM_ODP_LEAF_PAGES;
 	}
-	e->resident -= dropped;
-	return dropped;
+	if (!e->resident)
+		return 0;
+	for (i = first; i <= last; i++) {
+		if (!(e->pages[i] & UMEM_ODP_ENTRY_VALID))
+			continue;
+		e->pages[i] = 0;
+		add_to_set(dropped, i);
+		nr++;
+	}
+	set_resident(e, e->resident - nr);
+	return nr;
 }
 
 /**
@@ -142,22 +176,52 @@ unsigned int umem_odp_entries_drop(struct umem_odp_entries *e, unsigned int firs
  * @e: the entries
  * @first: index of the first page in the leaf
  * @last: index of the last
+ * @lost: the pages that lost it are added
  *
  * Return: how many pages lost it; all of the leaf if it was a huge one.
  */
 unsigned int umem_odp_entries_downgrade(struct umem_odp_entries *e, unsigned int first,
-					unsigned int last)
+					unsigned int last, struct umem_odp_page_set *lost)
 {
-	unsigned int lost = 0, i;
+	unsigned int nr = 0, i;
 
 	if (e->huge) {
-		lost = e->huge & UMEM_ODP_ENTRY_WRITE ? UMEM_ODP_LEAF_PAGES : 0;
+		if (!(e->huge & UMEM_ODP_ENTRY_WRITE))
+			return 0;
 		e->huge &= ~UMEM_ODP_ENTRY_WRITE;
-	} else if (e->resident) {
-		for (i = first; i <= last; i++) {
-			lost += !!(e->pages[i] & UMEM_ODP_ENTRY_WRITE);
-			e->pages[i] &= ~UMEM_ODP_ENTRY_WRITE;
-		}
+		add_all_to_set(lost);
+		return UMEM_ODP_LEAF_PAGES;
 	}
-	return lost;
+	if (!e->resident)
+		return 0;
+	for (i = first; i <= last; i++) {
+		if (!(e->pages[i] & UMEM_ODP_ENTRY_WRITE))
+			continue;
+		e->pages[i] &= ~UMEM_ODP_ENTRY_WRITE;
+		add_to_set(lost, i);
+		nr++;
+	}
+	return nr;
+}
+
+/**
+ * umem_odp_entries_count() - count the pages that are present
+ * @e: the entries
+ * @first: index of the first page in the leaf
+ * @last: index of the last
+ *
+ * Return: how many of [@first, @last] are.
+ */
+unsigned int umem_odp_entries_count(const struct umem_odp_entries *e, unsigned int first,
+				    unsigned int last)
+{
+	unsigned int nr = 0, i;
+
+	if (e->resident == UMEM_ODP_LEAF_PAGES)
+		return last - first + 1;
+	if (!e->resident)
+		return 0;
+	for (i = first; i <= last; i++)
+		nr += e->pages[i] & UMEM_ODP_ENTRY_VALID;
+	return nr;
 }

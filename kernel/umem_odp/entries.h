@@ -20,11 +20,16 @@
 #define UMEM_ODP_ENTRY_WRITE	BIT(1)
 #define UMEM_ODP_ENTRY_BITS	(UMEM_ODP_ENTRY_VALID | UMEM_ODP_ENTRY_WRITE)
 
+/* Some of a leaf's pages, a bit for each. */
+struct umem_odp_page_set {
+	unsigned long bits[BIT(UMEM_ODP_LEAF_ORDER) / (8 * sizeof(unsigned long))];
+};
+
 /**
  * struct umem_odp_entries - the entries of one leaf
  * @pages: UMEM_ODP_LEAF_PAGES of them, or NULL if no page was ever put in
  * @huge: the one entry for all of the leaf, or 0; all @pages are 0 then
- * @resident: how many pages are present
+ * @resident: how many pages are present; also read without the lock, as a hint
  */
 struct umem_odp_entries {
 	unsigned long *pages;
@@ -38,8 +43,10 @@ unsigned int umem_odp_entries_set(struct umem_odp_entries *e, unsigned int first
 				  unsigned int nr, const unsigned long *entries);
 unsigned int umem_odp_entries_set_huge(struct umem_odp_entries *e, unsigned long entry);
 unsigned int umem_odp_entries_drop(struct umem_odp_entries *e, unsigned int first,
-				   unsigned int last);
+				   unsigned int last, struct umem_odp_page_set *dropped);
 unsigned int umem_odp_entries_downgrade(struct umem_odp_entries *e, unsigned int first,
-					unsigned int last);
+					unsigned int last, struct umem_odp_page_set *lost);
+unsigned int umem_odp_entries_count(const struct umem_odp_entries *e, unsigned int first,
+				    unsigned int last);
 
 #endif

@@ -41,7 +41,7 @@ EXPORT_SYMBOL_GPL(umem_odp_fault_async);
 
 bool umem_odp_fault_cancel(struct umem_odp_waiter *w)
 {
-	return umem_odp_queue_remove(w);
+	return umem_odp_queue_cancel(w);
 }
 EXPORT_SYMBOL_GPL(umem_odp_fault_cancel);
 
@@ -83,6 +83,7 @@ int umem_odp_fault(struct umem_odp_region *r, u64 va, u64 len_bytes, bool write)
 	u32 step;
 	int err;
 
+	might_sleep();
 	if (!len_bytes || !umem_odp_region_has(r, va) || len_bytes - 1 > r->last - va)
 		return -EFAULT;
 	while (done < len_bytes) {

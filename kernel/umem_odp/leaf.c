@@ -7,8 +7,8 @@
  * access to what it cleared is in flight, and that none can begin.
  *
  * Closing. A reader with BH off passes a waiting writer in a queued rwlock, so accesses that follow
- * each other closely on a hot leaf could hold an invalidation off for ever. Whoever wants the lock
- * exclusively says so first:
+ * each other closely on a hot leaf could hold an invalidation off for ever. One that is about to take
+ * entries out says so first:
  *
  *	CPU 0, invalidation			CPU 1, softirq, access after access
  *	-------------------			-----------------------------------
@@ -24,21 +24,28 @@
  * round, a softirq on CPU 0 between the two could ask again and again for a leaf that stays closing
  * until it ends.
  *
- * The life. region->lock protects insertion and removal. A leaf is removed when it is empty and
- * not pinned; pins are taken under region->lock too, and only a pinned leaf gets entries, so what
- * is found empty under region->lock stays so. The struct is freed after RCU, since an access finds
+ * Who puts entries in does not close at first: that would make accesses miss, ask for a fault, and
+ * have entries put in again. It waits for a moment without readers, and closes only when none has
+ * come for a while.
+ *
+ * The life. chunk->lock protects insertion and removal. A leaf is removed when it is empty and
+ * not pinned; pins are taken under chunk->lock too, and only a pinned leaf gets entries, so what
+ * is found empty under chunk->lock stays so. The struct is freed after RCU, since an access finds
  * it without a lock: it then finds no entries, which is a miss. Its page of entries goes at once:
  * nobody looks at that without leaf->lock.
  */
 #include <linux/slab.h>
-#include <linux/xarray.h>
 
 #include "chunk.h"
 #include "leaf.h"
-#include "region.h"
+#include "mem_cache.h"
+#include "mirror.h"
+
+/* So many times an install looks for a moment without readers before it closes the leaf. */
+#define INSTALL_TRIES	1000
 
 /**
- * umem_odp_leaf_lock() - take a leaf exclusively
+ * umem_odp_leaf_lock() - take a leaf exclusively, to take entries out
  * @leaf: the leaf
  *
  * Context: Waits for the accesses under way, of at most UMEM_ODP_ACCESS_MAX each, and for no other.
@@ -52,7 +59,27 @@ void umem_odp_leaf_lock(struct umem_odp_leaf *leaf)
 }
 
 /**
- * umem_odp_leaf_unlock() - undo umem_odp_leaf_lock()
+ * umem_odp_leaf_lock_to_install() - take a leaf exclusively, to put entries in
+ * @leaf: the leaf
+ *
+ * Context: As umem_odp_leaf_lock().
+ */
+void umem_odp_leaf_lock_to_install(struct umem_odp_leaf *leaf)
+{
+	unsigned int tries;
+
+	local_bh_disable();
+	for (tries = 0; tries < INSTALL_TRIES; tries++) {
+		if (write_trylock(&leaf->lock))
+			return;
+		cpu_relax();
+	}
+	local_bh_enable();
+	umem_odp_leaf_lock(leaf);
+}
+
+/**
+ * umem_odp_leaf_unlock() - undo umem_odp_leaf_lock() or umem_odp_leaf_lock_to_install()
  * @leaf: the leaf
  */
 void umem_odp_leaf_unlock(struct umem_odp_leaf *leaf)
@@ -60,13 +87,17 @@ void umem_odp_leaf_unlock(struct umem_odp_leaf *leaf)
 	write_unlock_bh(&leaf->lock);
 }
 
-static struct umem_odp_leaf *get_existing(struct umem_odp_region *r, struct umem_odp_chunk *chunk,
-					  unsigned int index)
+static struct umem_odp_leaf *leaf_of(struct umem_odp_chunk *chunk, unsigned int index)
+{
+	return rcu_dereference_protected(chunk->leaves[index], lockdep_is_held(&chunk->lock));
+}
+
+static struct umem_odp_leaf *leaf_get_existing(struct umem_odp_chunk *chunk, unsigned int index)
 {
 	struct umem_odp_leaf *leaf;
 
-	guard(spinlock)(&r->lock);
-	leaf = xa_load(&chunk->leaves, index);
+	guard(spinlock_bh)(&chunk->lock);
+	leaf = leaf_of(chunk, index);
 	if (leaf)
 		leaf->pins++;
 	return leaf;
@@ -74,124 +105,143 @@ static struct umem_odp_leaf *get_existing(struct umem_odp_region *r, struct umem
 
 /**
  * umem_odp_leaf_get() - find or make the leaf of an address, and pin it
- * @r: the region
  * @chunk: the chunk of @va, pinned
  * @va: any address in the leaf
  *
  * Context: May sleep.
  * Return: the leaf, or ERR_PTR(-ENOMEM).
  */
-struct umem_odp_leaf *umem_odp_leaf_get(struct umem_odp_region *r, struct umem_odp_chunk *chunk,
-					u64 va)
+struct umem_odp_leaf *umem_odp_leaf_get(struct umem_odp_chunk *chunk, u64 va)
 {
 	unsigned int index = umem_odp_leaf_index(va);
-	struct umem_odp_leaf *leaf;
-	int err;
+	struct umem_odp_leaf *leaf, *new;
 
-	for (;;) {
-		leaf = get_existing(r, chunk, index);
-		if (leaf)
-			return leaf;
+	leaf = leaf_get_existing(chunk, index);
+	if (leaf)
+		return leaf;
+	new = kmem_cache_zalloc(umem_odp_leaf_cache, GFP_KERNEL);
+	if (!new)
+		return ERR_PTR(-ENOMEM);
+	rwlock_init(&new->lock);
+	new->index = index;
 
-		leaf = kzalloc_obj(*leaf, GFP_KERNEL_ACCOUNT);
-		if (!leaf)
-			return ERR_PTR(-ENOMEM);
-		rwlock_init(&leaf->lock);
-		leaf->index = index;
-		leaf->pins = 1;
-		err = xa_insert(&chunk->leaves, index, leaf, GFP_KERNEL_ACCOUNT);
-		if (!err)
-			break;
-		kfree(leaf);
-		if (err != -EBUSY)
-			return ERR_PTR(err);
+	scoped_guard(spinlock_bh, &chunk->lock) {
+		leaf = leaf_of(chunk, index);
+		if (!leaf) {
+			leaf = new;
+			rcu_assign_pointer(chunk->leaves[index], leaf);
+			chunk->nr_leaves++;
+		}
+		leaf->pins++;
 	}
-	scoped_guard(spinlock, &r->lock)
-		chunk->nr_leaves++;
-	atomic_long_add(sizeof(*leaf), &r->table_bytes);
+	if (leaf == new)
+		atomic_long_add(sizeof(*new), &chunk->mirror->table_bytes);
+	else
+		kmem_cache_free(umem_odp_leaf_cache, new);
 	return leaf;
 }
 
 /**
  * umem_odp_leaf_alloc_pages() - give a leaf room for page entries
- * @r: the region
+ * @chunk: the leaf's chunk
  * @leaf: the leaf, pinned
  *
  * Context: May sleep.
  * Return: 0 or -ENOMEM.
  */
-int umem_odp_leaf_alloc_pages(struct umem_odp_region *r, struct umem_odp_leaf *leaf)
+int umem_odp_leaf_alloc_pages(struct umem_odp_chunk *chunk, struct umem_odp_leaf *leaf)
 {
 	unsigned long *pages;
 
-	/* Only a fault that pins the leaf sets it, only removal takes it: no lock to look. */
+	/* Only a pass that pins the leaf sets it, only removal takes it: no lock to look. */
 	if (READ_ONCE(leaf->entries.pages))
 		return 0;
-	pages = kcalloc(UMEM_ODP_LEAF_PAGES, sizeof(*pages), GFP_KERNEL_ACCOUNT);
+	pages = kmem_cache_zalloc(umem_odp_entries_cache, GFP_KERNEL);
 	if (!pages)
 		return -ENOMEM;
 
-	umem_odp_leaf_lock(leaf);
+	umem_odp_leaf_lock_to_install(leaf);
 	if (!leaf->entries.pages) {
 		WRITE_ONCE(leaf->entries.pages, pages);
-		atomic_long_add(UMEM_ODP_LEAF_PAGES * sizeof(*pages), &r->table_bytes);
+		atomic_long_add(UMEM_ODP_ENTRIES_BYTES, &chunk->mirror->table_bytes);
 		pages = NULL;
 	}
 	umem_odp_leaf_unlock(leaf);
-	kfree(pages);
+	if (pages)
+		kmem_cache_free(umem_odp_entries_cache, pages);
 	return 0;
 }
 
-static void remove_locked(struct umem_odp_region *r, struct umem_odp_chunk *chunk,
-			  struct umem_odp_leaf *leaf)
+static void leaf_remove_if_empty(struct umem_odp_chunk *chunk, struct umem_odp_leaf *leaf)
 {
 	unsigned long bytes = sizeof(*leaf);
 	unsigned long *pages;
 
-	lockdep_assert_held(&r->lock);
+	lockdep_assert_held(&chunk->lock);
 	if (leaf->pins || READ_ONCE(leaf->entries.resident))
 		return;
 	/* Two invalidations may both have found it empty. */
-	if (xa_load(&chunk->leaves, leaf->index) != leaf)
+	if (leaf_of(chunk, leaf->index) != leaf)
 		return;
-	xa_erase(&chunk->leaves, leaf->index);
+	RCU_INIT_POINTER(chunk->leaves[leaf->index], NULL);
 	chunk->nr_leaves--;
 
 	umem_odp_leaf_lock(leaf);
 	pages = leaf->entries.pages;
-	leaf->entries.pages = NULL;
+	WRITE_ONCE(leaf->entries.pages, NULL);
 	umem_odp_leaf_unlock(leaf);
-	if (pages)
-		bytes += UMEM_ODP_LEAF_PAGES * sizeof(*pages);
-	atomic_long_sub(bytes, &r->table_bytes);
-	kfree(pages);
+	if (pages) {
+		bytes += UMEM_ODP_ENTRIES_BYTES;
+		kmem_cache_free(umem_odp_entries_cache, pages);
+	}
+	atomic_long_sub(bytes, &chunk->mirror->table_bytes);
 	kfree_rcu(leaf, rcu);
-	umem_odp_chunk_reap_if_empty(r, chunk);
+	umem_odp_chunk_check_empty(chunk);
 }
 
 /**
- * umem_odp_leaf_remove_if_empty() - remove a leaf without pages, if no fault is at work there
- * @r: the region
+ * umem_odp_leaf_remove_if_empty() - remove a leaf without pages, if no pass is at work there
  * @chunk: the leaf's chunk
  * @leaf: the leaf, found in an RCU read-side critical section that still lasts
  */
-void umem_odp_leaf_remove_if_empty(struct umem_odp_region *r, struct umem_odp_chunk *chunk,
-				   struct umem_odp_leaf *leaf)
+void umem_odp_leaf_remove_if_empty(struct umem_odp_chunk *chunk, struct umem_odp_leaf *leaf)
 {
-	guard(spinlock)(&r->lock);
-	remove_locked(r, chunk, leaf);
+	guard(spinlock_bh)(&chunk->lock);
+	leaf_remove_if_empty(chunk, leaf);
 }
 
 /**
  * umem_odp_leaf_put() - undo umem_odp_leaf_get()
- * @r: the region
  * @chunk: the leaf's chunk
  * @leaf: the leaf
  */
-void umem_odp_leaf_put(struct umem_odp_region *r, struct umem_odp_chunk *chunk,
-		       struct umem_odp_leaf *leaf)
+void umem_odp_leaf_put(struct umem_odp_chunk *chunk, struct umem_odp_leaf *leaf)
 {
-	guard(spinlock)(&r->lock);
+	guard(spinlock_bh)(&chunk->lock);
 	leaf->pins--;
-	remove_locked(r, chunk, leaf);
+	leaf_remove_if_empty(chunk, leaf);
+}
+
+/**
+ * umem_odp_leaf_count() - count resident pages
+ * @chunk: the chunk
+ * @start: first address
+ * @last: last address, in the same leaf
+ *
+ * Context: In an RCU read-side critical section.
+ * Return: how many pages of the span are in the table.
+ */
+unsigned int umem_odp_leaf_count(struct umem_odp_chunk *chunk, u64 start, u64 last)
+{
+	struct umem_odp_leaf *leaf;
+	unsigned int nr;
+
+	leaf = rcu_dereference(chunk->leaves[umem_odp_leaf_index(start)]);
+	if (!leaf || !READ_ONCE(leaf->entries.resident))
+		return 0;
+	read_lock_bh(&leaf->lock);
+	nr = umem_odp_entries_count(&leaf->entries, umem_odp_leaf_page(start),
+				    umem_odp_leaf_page(last));
+	read_unlock_bh(&leaf->lock);
+	return nr;
 }

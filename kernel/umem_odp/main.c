@@ -7,22 +7,27 @@
  *	entries		the translations of 2 MiB; pure
  *	leaf		entries with their lock
  *	chunk		the leaves of 1 GiB, and the notifier that watches it
+ *	mirror		the chunks of one mm, and which regions look through them
  *	invalidate	what the notifier does
  *	access		touching memory through leaves
- *	pass		bringing pages in, looking them up, putting them in
- *	queue		who waits for which pass
+ *	waiters		who waits for which page
+ *	lookup, install	looking pages up and bringing them in, putting them into the table
+ *	pass		how long that is tried
+ *	user		how many passes may wait
+ *	queue		which pass serves whom
  *	thread		who runs passes
- *	owner		what the regions of one process share
  *	fault, region	the API
  *
  * The words are explained in include/umem_odp/umem_odp.h and docs/umem_odp.md.
  */
 #include <linux/init.h>
+#include <linux/mmu_notifier.h>
 #include <linux/module.h>
 #include <linux/rcupdate.h>
 #include <linux/workqueue.h>
 
-#include "region.h"
+#include "mem_cache.h"
+#include "mirror.h"
 #include "thread.h"
 
 #define CREATE_TRACE_POINTS
@@ -32,15 +37,32 @@ struct workqueue_struct *umem_odp_wq;
 
 static int __init umem_odp_init(void)
 {
+	int err;
+
+	BUILD_BUG_ON(BITS_PER_LONG != 64);
+	err = umem_odp_mem_caches_create();
+	if (err)
+		return err;
 	umem_odp_wq = alloc_workqueue("umem_odp", WQ_UNBOUND, 0);
-	return umem_odp_wq ? 0 : -ENOMEM;
+	if (!umem_odp_wq) {
+		umem_odp_mem_caches_destroy();
+		return -ENOMEM;
+	}
+	return 0;
 }
 
-/* Every user of the API has a reference on this module, so no region is left. */
+/*
+ * Every user of the API has a reference on this module, so no region is left, and so has every
+ * thread that waits for a page. Mirrors, chunks and the other threads go by themselves: a mirror has
+ * a reference of each thread, and of each work.
+ */
 static void __exit umem_odp_exit(void)
 {
-	umem_odp_thread_end_all();
+	umem_odp_mirror_wait_for_all();
+	umem_odp_thread_wait_for_all();
+	mmu_notifier_synchronize();
 	destroy_workqueue(umem_odp_wq);
+	umem_odp_mem_caches_destroy();
 }
 
 module_init(umem_odp_init);

@@ -6,60 +6,78 @@
 #include <linux/list.h>
 #include <linux/sched.h>
 
+#include "chunk.h"
 #include "entries.h"
+#include "queue.h"
 
-struct umem_odp_chunk;
 struct umem_odp_leaf;
+struct umem_odp_mirror;
 struct umem_odp_region;
+struct umem_odp_waiter;
 
 /**
  * struct umem_odp_pass - one thread's work on the missing pages of one leaf
- * @node: in owner->passes
- * @region: whose pages; immutable while the pass is listed
+ * @mirror: whose pages; the thread's, the struct is held
  * @task: the thread; immutable
- * @waiters: those whose first page lies in [@next, @end); owner->lock
- * @next: the first page that is not put in yet; written by the thread under owner->lock
- * @end: where the window ends; written by the thread under owner->lock
- * @wanted_end: @end while the pass does not wait for a page, for which it is only @next's end
+ * @joined: the thread has joined its owner's cgroups; the thread's own
+ * @node: in queue->passes; queue->lock, like all up to @stopped
+ * @leader: who waits for its first page; NULL when he was served or has left
+ * @region: the one that it counts for; NULL when that has closed
+ * @inside: leaders whose pages lie in [@next, @end)
+ * @next: the first page that is not there yet
+ * @end: where the window ends
  * @write: for writing; immutable while the pass is listed
- * @stopped: it has been signalled to end; owner->lock
- * @ready: waiters to be woken with 0, the thread's own
- * @chunk: pinned, the thread's own, like all below
+ * @stopped: it has been signalled to end
+ * @wanted_end: @end while the pass does not wait, for which it is only @next's end; immutable while
+ *	the pass is listed
+ * @served: waiters to be woken with 0, the thread's own, like all below
+ * @chunk: pinned
  * @leaf: pinned
- * @seq: of the chunk's notifier, for what was looked up
- * @nr: how many pages from @next on are looked at
- * @usable: how many of these from the first on can be put in
- * @streak: how many pages to bring in before looking again
- * @waits: how often it has waited for a page behind the first
- * @useless: how often @next was brought in, and was not there, although nobody took it
- * @pfns: what was looked up, then the entries made of it
+ * @window: what it has looked up; its node by chunk->lock
+ * @file_system: the page at @next is written through a file system
+ * @rounds: how often it has looked
+ * @nr: how many pages from the window's start on it has looked up
+ * @pfns: what it found, then the entries made of it
  */
 struct umem_odp_pass {
-	struct list_head node;
-	struct umem_odp_region *region;
+	struct umem_odp_mirror *mirror;
 	struct task_struct *task;
-	struct list_head waiters;
+	bool joined;
+
+	struct list_head node;
+	struct umem_odp_waiter *leader;
+	struct umem_odp_region *region;
+	struct list_head inside;
 	u64 next;
 	u64 end;
-	u64 wanted_end;
 	bool write;
 	bool stopped;
+	u64 wanted_end;
 
-	struct list_head ready;
+	struct list_head served;
 	struct umem_odp_chunk *chunk;
 	struct umem_odp_leaf *leaf;
-	unsigned long seq;
+	struct umem_odp_window window;
+	bool file_system;
+	unsigned int rounds;
 	unsigned int nr;
-	unsigned int usable;
-	unsigned int streak;
-	unsigned int waits;
-	unsigned int useless;
 	unsigned long pfns[UMEM_ODP_LEAF_PAGES];
 };
 
-/* What a pass answers when it would have to wait and may not: too many others do. */
+/* What a pass answers when its page does not come at once, and it may not wait. */
 #define UMEM_ODP_PASS_LATER	(-EINPROGRESS)
 
+/* So many pages in a row a pass asks a file system for, one after the other. */
+#define UMEM_ODP_PASS_ASKS	16U
+
 int umem_odp_pass_run(struct umem_odp_pass *pass);
+
+/* lookup.c */
+bool umem_odp_pass_usable(const struct umem_odp_pass *pass, unsigned long pfn);
+int umem_odp_pass_look_up(struct umem_odp_pass *pass, unsigned int pages_max);
+int umem_odp_pass_wait(struct umem_odp_pass *pass);
+
+/* install.c */
+int umem_odp_pass_install(struct umem_odp_pass *pass);
 
 #endif

@@ -1,469 +1,580 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * The queue of an owner: who waits for which page, and which passes are at work.
+ * The queue of a mirror: who waits for which page, and which passes are at work.
  *
- * A waiter is in one of these states, under owner->lock:
+ * A waiter that leads (waiters.c) is in one of these states, under queue->lock:
  *
- *	pending		in owner->pending; a thread will take it
- *	joined		in pass->waiters; its first page lies in the pass's window
- *	claimed		waiting is false; the waker's own. wake() is called soon, without
- *			waiting for any page, and cancelling is too late
+ *	ready		a thread is to take it
+ *	inside		its page lies in the window of a pass at work, which may serve it
+ *	taken		it leads a pass, which begins with its page
+ *	slow		its page does not come at once, and too many wait already; tried again later
  *
- * The state is in the waiter, which its user has: asking for a fault allocates nothing, so it
+ * and any waiter is claimed in the end: waiting is false, it is the waker's own. wake() is called
+ * soon, without a wait for any page in between, and cancelling is too late.
+ *
+ * All of it is in the waiter, which its user has: asking for a fault allocates nothing, so it
  * cannot fail in softirq.
  *
- * Joining. A waiter joins a pass of its region whose window has its first page, readers those that
- * read and writers those that write: what may not be written may be read. A pass makes pages
- * present up to the first that does not come at once; who joined for a later one goes back to
- * pending, and gets a pass that starts with its own page. So an error concerns those only who asked
- * for that very page, and so does a page that never comes:
+ * A pass serves whoever waits for a page that it has put in: readers, and if it works for writing
+ * writers too. Who stood inside of its window and was not served gets a pass that begins with his
+ * own page. So an error concerns those only who asked for that very page, and so does a page that
+ * never comes:
  *
- *	pass A, pages 0 to 511			pass B, page 7, had joined A
- *	----------------------			----------------------------
+ *	pass A, pages 0 to 511			page 7, inside
+ *	----------------------			--------------
  *	page 0 does not come at once
- *	owner->lock
- *	 blocked, the window is page 0 alone
- *	 B's waiter back to pending		another thread takes it
+ *	queue->lock
+ *	 blocked: the window is page 0 alone
+ *	 page 7 is ready			another thread takes it
  *	unlock
  *	waits for page 0 for ever		page 7 is put in
  *
- * The claim. A pass claims the waiters of the pages that it is about to put in under region->lock,
- * when nothing can fail any more, then runs their touch() under leaf->lock, and wakes them when it
- * has let go of both. A cancel is either before the claim, and then touch() and wake() never run,
- * or after it, and then wake() comes soon.
+ * Stopping. A pass that nobody waits for any more is stopped by a signal: it may hang in a page fault
+ * for ever. The signal is sent under queue->lock while the pass is listed, and the thread discards
+ * signals under the same lock when it has unlisted it: a signal never hits a later pass. A pass that
+ * was stopped before it blocks does not block.
  *
- * Stopping. A pass that has lost its last waiter, or whose region is closed, is stopped by a
- * signal: it may hang in a page fault for ever. The signal is sent under owner->lock while the
- * pass is listed, and the thread discards signals under the same lock when it has unlisted it: a
- * signal never hits a later pass. A pass that was stopped before it blocks does not block, and puts
- * nobody back: on a closed region nobody would stop the pass that is made of him.
- *
- * The end of a region. busy counts waiters until their wake() has returned, and passes. The thread
- * lowers it, and wakes who waits for it, under owner->lock, and touches the region no more after
- * that.
+ * The end of a region. busy counts waiters until their wake() has returned. The thread lowers it, and
+ * wakes who waits for it, under queue->lock, and touches the region no more after that. A pass does
+ * not keep a region: it is told under queue->lock when the one that it counts for closes.
  */
+#include <linux/jiffies.h>
 #include <linux/ktime.h>
 #include <linux/sched/signal.h>
 
-#include "owner.h"
+#include "mirror.h"
 #include "pass.h"
 #include "queue.h"
 #include "region.h"
 #include "thread.h"
 #include "trace.h"
+#include "user.h"
+#include "waiters.h"
 
-#define RETRY_JIFFIES	(HZ / 10)
+#define BACKOFF_JIFFIES		max(HZ / 100, 1)
+/* So many passes of one mm may wait for pages, and so many for file systems. */
+#define BLOCKED_MAX		7
 
-static u64 first_page(const struct umem_odp_waiter *w)
+static void queue_retry_work(struct work_struct *work);
+
+static struct umem_odp_mirror *to_mirror(struct umem_odp_queue *q)
 {
-	return w->va & PAGE_MASK;
+	return container_of(q, struct umem_odp_mirror, queue);
 }
 
-static bool takeable(const struct umem_odp_owner *owner, const struct umem_odp_waiter *w)
+/**
+ * umem_odp_queue_init() - make a queue
+ * @q: the queue
+ * @user: whose it is; the reference is taken over
+ */
+void umem_odp_queue_init(struct umem_odp_queue *q, struct umem_odp_user *user)
 {
-	return !w->slow || owner->nr_blocked < UMEM_ODP_OWNER_BLOCKED;
+	unsigned int i;
+
+	spin_lock_init(&q->lock);
+	q->waiting = RB_ROOT;
+	INIT_LIST_HEAD(&q->ready);
+	for (i = 0; i < UMEM_ODP_BACKOFFS; i++)
+		INIT_LIST_HEAD(&q->slow[i]);
+	INIT_DELAYED_WORK(&q->retry, queue_retry_work);
+	INIT_LIST_HEAD(&q->passes);
+	init_waitqueue_head(&q->wait);
+	INIT_WORK(&q->grow, umem_odp_thread_grow_work);
+	q->user = user;
 }
 
-static bool fits(const struct umem_odp_pass *pass, const struct umem_odp_waiter *w)
+/**
+ * umem_odp_queue_destroy() - undo umem_odp_queue_init(), when nobody waits and no thread is left
+ * @q: the queue
+ */
+void umem_odp_queue_destroy(struct umem_odp_queue *q)
 {
-	return pass->region == w->region && pass->write == w->write && !pass->stopped &&
-	       first_page(w) >= pass->next && first_page(w) < pass->end;
+	umem_odp_user_put(q->user);
 }
 
-static void join(struct umem_odp_pass *pass, struct umem_odp_waiter *w)
+static bool pass_covers(const struct umem_odp_pass *pass, const struct umem_odp_waiter *w)
 {
-	w->pass = pass;
-	list_move_tail(&w->node, &pass->waiters);
+	u64 page = umem_odp_waiter_page(w);
+
+	return !pass->stopped && page >= pass->next && page < pass->end &&
+	       (pass->write || !w->write);
 }
 
-/* Have one more thread come, if there is work for it and the owner may have it. */
-static void call_thread(struct umem_odp_owner *owner)
+static struct umem_odp_pass *find_pass_for(struct umem_odp_queue *q,
+					   const struct umem_odp_waiter *w)
 {
-	struct umem_odp_waiter *w;
+	struct umem_odp_pass *pass;
 
-	lockdep_assert_held(&owner->lock);
-	if (owner->queued || owner->nr_threads == UMEM_ODP_OWNER_THREADS)
+	lockdep_assert_held(&q->lock);
+	list_for_each_entry(pass, &q->passes, node) {
+		if (pass_covers(pass, w))
+			return pass;
+	}
+	return NULL;
+}
+
+/* Have one more thread at work, if there is work for it and the mm may have it. */
+static void call_thread(struct umem_odp_queue *q)
+{
+	unsigned int blocked = q->nr_blocked[UMEM_ODP_WAIT_PAGE] +
+			       q->nr_blocked[UMEM_ODP_WAIT_FILE_SYSTEM];
+
+	lockdep_assert_held(&q->lock);
+	if (list_empty(&q->ready))
 		return;
-	list_for_each_entry(w, &owner->pending, node) {
-		if (!takeable(owner, w))
-			continue;
-		owner->queued = true;
-		umem_odp_thread_call(owner);
+	if (q->nr_idle) {
+		wake_up(&q->wait);
 		return;
 	}
+	if (q->growing || q->nr_threads - blocked >= UMEM_ODP_ACTIVE_THREADS)
+		return;
+	q->growing = true;
+	q->nr_threads++;
+	umem_odp_mirror_hold(to_mirror(q));
+	queue_work(umem_odp_wq, &q->grow);
 }
 
 static void put_busy(struct umem_odp_region *r)
 {
-	lockdep_assert_held(&r->owner->lock);
+	lockdep_assert_held(&r->mirror->queue.lock);
 	if (!--r->busy)
 		wake_up_all(&r->idle);
 }
 
-static void claim(struct umem_odp_waiter *w, struct list_head *claimed)
+static void claim(struct umem_odp_queue *q, struct umem_odp_waiter *w, struct list_head *claimed)
 {
-	lockdep_assert_held(&w->region->owner->lock);
+	umem_odp_waiters_remove(q, w);
 	w->waiting = false;
-	list_move_tail(&w->node, claimed);
+	list_add_tail(&w->node, claimed);
 }
 
-/* The waiter goes back to the queue's head: it has waited once already. */
-static void put_back(struct umem_odp_owner *owner, struct umem_odp_waiter *w)
+/* A leader and all who follow it. */
+static void claim_group(struct umem_odp_queue *q, struct umem_odp_waiter *leader,
+			struct list_head *claimed)
 {
-	lockdep_assert_held(&owner->lock);
-	w->pass = NULL;
-	list_move(&w->node, &owner->pending);
+	struct umem_odp_waiter *w, *next;
+
+	list_for_each_entry_safe(w, next, &leader->followers, node)
+		claim(q, w, claimed);
+	claim(q, leader, claimed);
 }
 
-/*
- * Its page does not come at once, and as many of the owner's passes wait for pages as may. It
- * waits for one of them to end, and is tried now and then: somebody else may bring the page in,
- * and the kernel tells nobody when a page comes.
- */
-static void make_slow(struct umem_odp_owner *owner, struct umem_odp_waiter *w)
+/* Does nobody wait for it any more? Then it need not go on. */
+static void stop_if_unwanted(struct umem_odp_pass *pass)
 {
-	lockdep_assert_held(&owner->lock);
-	w->pass = NULL;
-	w->slow = true;
-	list_move_tail(&w->node, &owner->pending);
-	queue_delayed_work(umem_odp_wq, &owner->retry, RETRY_JIFFIES);
-}
-
-/**
- * umem_odp_queue_retry_work() - try those again who were too many to wait for their pages, or
- *	found no thread
- * @work: the owner's retry
- */
-void umem_odp_queue_retry_work(struct work_struct *work)
-{
-	struct umem_odp_owner *owner = container_of(to_delayed_work(work), struct umem_odp_owner,
-						    retry);
-	struct umem_odp_waiter *w;
-
-	guard(spinlock_bh)(&owner->lock);
-	list_for_each_entry(w, &owner->pending, node)
-		w->slow = false;
-	call_thread(owner);
+	lockdep_assert_held(&pass->mirror->queue.lock);
+	if (pass->leader || !list_empty(&pass->inside) || pass->stopped)
+		return;
+	pass->stopped = true;
+	send_sig(SIGKILL, pass->task, 1);
 }
 
 static void measure(struct umem_odp_region *r, struct umem_odp_waiter *w)
 {
-	u64 ns = ktime_get_ns() - w->start_ns;
+	u64 ns = ktime_get_ns() - w->start_ns, avg = r->avg_fault_ns;
 
-	lockdep_assert_held(&r->owner->lock);
+	lockdep_assert_held(&r->mirror->queue.lock);
 	w->fault_ns = ns;
 	r->last_fault_ns = ns;
 	r->worst_fault_ns = max(r->worst_fault_ns, ns);
-	r->avg_fault_ns = r->avg_fault_ns ? r->avg_fault_ns - r->avg_fault_ns / 8 + ns / 8 : ns;
+	WRITE_ONCE(r->avg_fault_ns, avg ? avg - avg / 8 + ns / 8 : ns);
 }
 
 /* Called without a lock. A waiter is its user's again when its wake() is called. */
-static void wake_all(struct umem_odp_owner *owner, struct list_head *claimed, int err)
+static void wake_all(struct umem_odp_queue *q, struct list_head *claimed, int err)
 {
 	struct umem_odp_waiter *w, *next;
 
 	list_for_each_entry_safe(w, next, claimed, node) {
 		struct umem_odp_region *r = w->region;
 
-		spin_lock_bh(&owner->lock);
-		measure(r, w);
-		spin_unlock_bh(&owner->lock);
+		scoped_guard(spinlock_bh, &q->lock)
+			measure(r, w);
 		if (err)
-			umem_odp_count(&r->counters.failed_faults);
-		trace_umem_odp_wake(r, w->va, err, w->fault_ns);
+			umem_odp_count(&r->counters.failed_faults, 1);
+		trace_umem_odp_wake(to_mirror(q)->mm, w->va, err, w->fault_ns);
 		w->wake(w, err);
-		spin_lock_bh(&owner->lock);
-		put_busy(r);
-		spin_unlock_bh(&owner->lock);
+		scoped_guard(spinlock_bh, &q->lock)
+			put_busy(r);
 	}
+	INIT_LIST_HEAD(claimed);
 }
 
 /**
  * umem_odp_queue_add() - let a waiter wait
- * @w: the waiter, with region and span set
+ * @w: the waiter, with region, span and mode set
  *
+ * Context: Any context up to softirq.
  * Return: -EINPROGRESS, or -ESHUTDOWN.
  */
 int umem_odp_queue_add(struct umem_odp_waiter *w)
 {
 	struct umem_odp_region *r = w->region;
-	struct umem_odp_owner *owner = r->owner;
+	struct umem_odp_queue *q = &r->mirror->queue;
 	struct umem_odp_pass *pass;
 
-	w->pass = NULL;
-	w->slow = false;
-	w->touched_bytes = 0;
+	w->tries = 0;
 	w->start_ns = ktime_get_ns();
-	INIT_LIST_HEAD(&w->node);
 
-	guard(spinlock_bh)(&owner->lock);
+	guard(spinlock_bh)(&q->lock);
 	if (r->closed)
 		return -ESHUTDOWN;
 	r->busy++;
 	w->waiting = true;
-	umem_odp_count(&r->counters.faults);
-	list_for_each_entry(pass, &owner->passes, node) {
-		if (fits(pass, w)) {
-			umem_odp_count(&r->counters.joined_faults);
-			join(pass, w);
-			return -EINPROGRESS;
-		}
+	umem_odp_count(&r->counters.faults, 1);
+	if (!umem_odp_waiters_add(q, w)) {
+		umem_odp_count(&r->counters.joined_faults, 1);
+		return -EINPROGRESS;
 	}
-	list_add_tail(&w->node, &owner->pending);
-	call_thread(owner);
+	pass = find_pass_for(q, w);
+	if (pass) {
+		umem_odp_count(&r->counters.joined_faults, 1);
+		list_add_tail(&w->node, &pass->inside);
+		return -EINPROGRESS;
+	}
+	list_add_tail(&w->node, &q->ready);
+	call_thread(q);
 	return -EINPROGRESS;
 }
 
-static void stop(struct umem_odp_pass *pass)
+static void stop_unwanted(struct umem_odp_queue *q)
 {
-	lockdep_assert_held(&pass->region->owner->lock);
-	pass->stopped = true;
-	send_sig(SIGKILL, pass->task, 1);
+	struct umem_odp_pass *pass;
+
+	list_for_each_entry(pass, &q->passes, node)
+		stop_if_unwanted(pass);
 }
 
 /**
- * umem_odp_queue_remove() - let a waiter wait no longer
+ * umem_odp_queue_cancel() - let a waiter wait no longer
  * @w: the waiter
  *
+ * Context: Any context up to softirq.
  * Return: true if it had not been claimed.
  */
-bool umem_odp_queue_remove(struct umem_odp_waiter *w)
+bool umem_odp_queue_cancel(struct umem_odp_waiter *w)
 {
-	struct umem_odp_region *r = w->region;
+	struct umem_odp_queue *q = &w->region->mirror->queue;
 
-	guard(spinlock_bh)(&r->owner->lock);
+	guard(spinlock_bh)(&q->lock);
 	if (!w->waiting)
 		return false;
 	w->waiting = false;
-	list_del(&w->node);
-	if (w->pass && list_empty(&w->pass->waiters))
-		stop(w->pass);
-	put_busy(r);
+	umem_odp_waiters_remove(q, w);
+	stop_unwanted(q);
+	put_busy(w->region);
 	return true;
 }
 
 /**
  * umem_odp_queue_close() - take no more waiters for a region, and send away those who wait
  * @r: the region
+ *
+ * Context: Process context, no lock held.
  */
 void umem_odp_queue_close(struct umem_odp_region *r)
 {
-	struct umem_odp_owner *owner = r->owner;
+	struct umem_odp_queue *q = &r->mirror->queue;
 	struct umem_odp_waiter *w, *next;
 	struct umem_odp_pass *pass;
 	LIST_HEAD(claimed);
 
-	spin_lock_bh(&owner->lock);
-	WRITE_ONCE(r->closed, true);
-	list_for_each_entry_safe(w, next, &owner->pending, node) {
-		if (w->region == r)
-			claim(w, &claimed);
+	scoped_guard(spinlock_bh, &q->lock) {
+		WRITE_ONCE(r->closed, true);
+		list_for_each_entry_safe(w, next, &r->waiters, region_node)
+			claim(q, w, &claimed);
+		list_for_each_entry(pass, &q->passes, node) {
+			if (pass->region == r)
+				pass->region = NULL;
+		}
+		stop_unwanted(q);
 	}
-	list_for_each_entry(pass, &owner->passes, node) {
-		if (pass->region == r)
-			stop(pass);
-	}
-	spin_unlock_bh(&owner->lock);
-	wake_all(owner, &claimed, -ESHUTDOWN);
+	wake_all(q, &claimed, -ESHUTDOWN);
 }
 
 /**
- * umem_odp_queue_is_idle() - does anybody work on or wait for a region
+ * umem_odp_queue_is_idle() - has every waiter of a region been woken
  * @r: the region
  *
- * Return: true if not; once it is closed, that stays so.
+ * Return: true if so; once it is closed, that stays so.
  */
 bool umem_odp_queue_is_idle(struct umem_odp_region *r)
 {
-	guard(spinlock_bh)(&r->owner->lock);
+	guard(spinlock_bh)(&r->mirror->queue.lock);
 	return !r->busy;
 }
 
-/**
- * umem_odp_queue_claim() - claim the waiters of pages that are about to be put in
- * @pass: the pass
- * @next: the first page behind them
- * @claimed: where the waiters go
- */
-void umem_odp_queue_claim(struct umem_odp_pass *pass, u64 next, struct list_head *claimed)
+static void begin_pass(struct umem_odp_queue *q, struct umem_odp_pass *pass,
+		       struct umem_odp_waiter *leader)
 {
-	struct umem_odp_waiter *w, *n;
+	u64 end = PAGE_ALIGN(leader->va + leader->len_bytes);
 
-	guard(spinlock_bh)(&pass->region->owner->lock);
-	pass->next = next;
-	list_for_each_entry_safe(w, n, &pass->waiters, node) {
-		if (first_page(w) < next)
-			claim(w, claimed);
+	list_del_init(&leader->node);
+	leader->pass = pass;
+	pass->leader = leader;
+	pass->region = leader->region;
+	pass->write = leader->write;
+	pass->next = umem_odp_waiter_page(leader);
+	pass->end = min_t(u64, end, (leader->va | (UMEM_ODP_LEAF_BYTES - 1)) + 1);
+	pass->wanted_end = pass->end;
+	pass->stopped = false;
+	INIT_LIST_HEAD(&pass->inside);
+	INIT_LIST_HEAD(&pass->served);
+	list_add(&pass->node, &q->passes);
+}
+
+/**
+ * umem_odp_queue_take() - make a pass of the next waiter
+ * @q: the queue
+ * @pass: the thread's pass, unused
+ *
+ * Context: Process context, q->lock held.
+ * Return: false if nobody is ready.
+ */
+bool umem_odp_queue_take(struct umem_odp_queue *q, struct umem_odp_pass *pass)
+{
+	struct umem_odp_pass *other;
+	struct umem_odp_waiter *w;
+
+	lockdep_assert_held(&q->lock);
+	while ((w = list_first_entry_or_null(&q->ready, struct umem_odp_waiter, node))) {
+		other = find_pass_for(q, w);
+		if (!other) {
+			begin_pass(q, pass, w);
+			call_thread(q);
+			return true;
+		}
+		list_move_tail(&w->node, &other->inside);
 	}
+	return false;
+}
+
+/**
+ * umem_odp_queue_serve() - claim those who wait for pages that are there now
+ * @pass: the pass that saw it
+ * @start: the first page
+ * @end: behind the last
+ * @put_in: how many of them the pass has put in
+ */
+void umem_odp_queue_serve(struct umem_odp_pass *pass, u64 start, u64 end, unsigned int put_in)
+{
+	struct umem_odp_queue *q = &pass->mirror->queue;
+	struct umem_odp_waiter *w, *next;
+
+	guard(spinlock_bh)(&q->lock);
+	if (start <= pass->next && pass->next < end)
+		pass->next = end;
+	if (pass->region)
+		umem_odp_count(&pass->region->counters.fault_pages, put_in);
+	for (w = umem_odp_waiters_first(q, start); w && umem_odp_waiter_page(w) < end; w = next) {
+		struct umem_odp_pass *other = w->pass;
+
+		next = umem_odp_waiters_next(w);
+		if (w->write && !pass->write)
+			continue;
+		claim_group(q, w, &pass->served);
+		if (other && other != pass)
+			stop_if_unwanted(other);
+	}
+}
+
+/**
+ * umem_odp_queue_wake_served() - wake those who were served
+ * @pass: the pass
+ *
+ * Context: No lock held.
+ */
+void umem_odp_queue_wake_served(struct umem_odp_pass *pass)
+{
+	wake_all(&pass->mirror->queue, &pass->served, 0);
 }
 
 /**
  * umem_odp_queue_block() - the pass is going to wait for its next page
  * @pass: the pass
+ * @wait: for what
  *
- * Waiters for other pages wait with it no longer.
+ * Who waits for other pages is not held up by it. The module cannot be removed meanwhile.
  *
- * Return: false if it may not: enough others of the owner do, it was stopped, or nobody waits for
- * that page any longer.
+ * Return: false if it may not: enough others of the mm or of the user wait for such things, it was
+ * stopped, or the module goes.
  */
-bool umem_odp_queue_block(struct umem_odp_pass *pass)
+bool umem_odp_queue_block(struct umem_odp_pass *pass, enum umem_odp_wait wait)
 {
-	struct umem_odp_owner *owner = pass->region->owner;
-	struct umem_odp_waiter *w, *next;
+	struct umem_odp_queue *q = &pass->mirror->queue;
 
-	guard(spinlock_bh)(&owner->lock);
-	if (pass->stopped || owner->nr_blocked == UMEM_ODP_OWNER_BLOCKED)
+	guard(spinlock_bh)(&q->lock);
+	if (pass->stopped || q->nr_blocked[wait] == BLOCKED_MAX)
 		return false;
+	if (!umem_odp_user_block(q->user))
+		return false;
+	q->nr_blocked[wait]++;
 	pass->end = pass->next + PAGE_SIZE;
-	list_for_each_entry_safe_reverse(w, next, &pass->waiters, node) {
-		if (first_page(w) != pass->next)
-			put_back(owner, w);
-	}
-	if (list_empty(&pass->waiters))
-		return false;
-	owner->nr_blocked++;
-	call_thread(owner);
+	list_splice_init(&pass->inside, &q->ready);
+	call_thread(q);
 	return true;
+}
+
+/* It may be that somebody who was too many can wait now. */
+static void ready_one_slow(struct umem_odp_queue *q)
+{
+	struct umem_odp_waiter *w;
+	unsigned int i;
+
+	for (i = 0; i < UMEM_ODP_BACKOFFS; i++) {
+		w = list_first_entry_or_null(&q->slow[i], struct umem_odp_waiter, node);
+		if (w) {
+			list_move_tail(&w->node, &q->ready);
+			return;
+		}
+	}
 }
 
 /**
  * umem_odp_queue_unblock() - undo umem_odp_queue_block()
  * @pass: the pass
+ * @wait: as it was
  */
-void umem_odp_queue_unblock(struct umem_odp_pass *pass)
+void umem_odp_queue_unblock(struct umem_odp_pass *pass, enum umem_odp_wait wait)
 {
-	struct umem_odp_owner *owner = pass->region->owner;
+	struct umem_odp_queue *q = &pass->mirror->queue;
 
-	guard(spinlock_bh)(&owner->lock);
-	owner->nr_blocked--;
+	guard(spinlock_bh)(&q->lock);
+	umem_odp_user_unblock(q->user);
+	q->nr_blocked[wait]--;
 	pass->end = pass->wanted_end;
-	/* A waiter that would have to wait may be taken now. */
-	call_thread(owner);
+	ready_one_slow(q);
+	call_thread(q);
 }
 
-/* Makes a pass of the first waiter that can be taken, and of those who can join it. */
-static bool start(struct umem_odp_owner *owner, struct umem_odp_pass *pass)
+static void retry_at(struct umem_odp_queue *q, unsigned long due)
 {
-	struct umem_odp_waiter *w, *next;
-	struct umem_odp_region *r;
-	u64 end;
+	unsigned long delay = time_after(due, jiffies) ? due - jiffies : 0;
 
-	lockdep_assert_held(&owner->lock);
-	list_for_each_entry(w, &owner->pending, node) {
-		if (takeable(owner, w))
-			goto found;
-	}
-	return false;
+	lockdep_assert_held(&q->lock);
+	if (delayed_work_pending(&q->retry) && time_before_eq(q->retry_at, due))
+		return;
+	q->retry_at = due;
+	/* The work has a reference for as long as it is queued, and puts it. */
+	umem_odp_mirror_hold(to_mirror(q));
+	if (mod_delayed_work(umem_odp_wq, &q->retry, delay))
+		umem_odp_mirror_drop_ref(to_mirror(q));
+}
 
-found:
-	r = w->region;
-	end = min(PAGE_ALIGN(w->va + w->len_bytes), (r->last | ~PAGE_MASK) + 1);
-	pass->region = r;
-	pass->write = w->write;
-	pass->next = first_page(w);
-	pass->end = min_t(u64, end, (w->va | (UMEM_ODP_LEAF_BYTES - 1)) + 1);
-	pass->wanted_end = pass->end;
-	pass->stopped = false;
-	INIT_LIST_HEAD(&pass->waiters);
-	INIT_LIST_HEAD(&pass->ready);
-	list_add(&pass->node, &owner->passes);
-	r->busy++;
-	join(pass, w);
-	list_for_each_entry_safe(w, next, &owner->pending, node) {
-		if (fits(pass, w)) {
-			umem_odp_count(&r->counters.joined_faults);
-			join(pass, w);
+/*
+ * Its page does not come at once, and it may not wait. It is tried again later and later: somebody
+ * else may bring the page in, and the kernel tells nobody when a page comes.
+ */
+static void make_slow(struct umem_odp_queue *q, struct umem_odp_waiter *w)
+{
+	unsigned int i = min_t(unsigned int, w->tries, UMEM_ODP_BACKOFFS - 1);
+
+	lockdep_assert_held(&q->lock);
+	w->tries = i + 1;
+	w->due = jiffies + (BACKOFF_JIFFIES << i);
+	list_add_tail(&w->node, &q->slow[i]);
+	retry_at(q, w->due);
+}
+
+/* All in one list have the same delay, so the first is due first. */
+static void queue_retry_work(struct work_struct *work)
+{
+	struct umem_odp_queue *q = container_of(to_delayed_work(work), struct umem_odp_queue,
+						retry);
+	struct umem_odp_waiter *w;
+	unsigned int i;
+
+	scoped_guard(spinlock_bh, &q->lock) {
+		for (i = 0; i < UMEM_ODP_BACKOFFS; i++) {
+			while ((w = list_first_entry_or_null(&q->slow[i], struct umem_odp_waiter,
+							     node))) {
+				if (time_before(jiffies, w->due)) {
+					retry_at(q, w->due);
+					break;
+				}
+				list_move_tail(&w->node, &q->ready);
+			}
 		}
+		call_thread(q);
 	}
-	call_thread(owner);
-	return true;
+	umem_odp_mirror_drop_ref(to_mirror(q));
 }
 
-/* Does an error of the pass concern those who wait for another page than its next? */
-static bool concerns_all(int err)
+/* Unlists the pass, and says what becomes of its leader. */
+static void end_pass(struct umem_odp_pass *pass, int err, struct list_head *failed)
 {
-	return err == -EOWNERDEAD || err == -ESHUTDOWN;
-}
+	struct umem_odp_queue *q = &pass->mirror->queue;
+	struct umem_odp_waiter *leader = pass->leader;
 
-/* Unlists the pass, and sorts its waiters. Returns the error for those in @failed. */
-static int finish(struct umem_odp_pass *pass, int err, struct list_head *failed)
-{
-	struct umem_odp_region *r = pass->region;
-	struct umem_odp_owner *owner = r->owner;
-	struct umem_odp_waiter *w, *next;
-	bool again = !err || err == -EINTR || err == UMEM_ODP_PASS_LATER;
-
-	lockdep_assert_held(&owner->lock);
+	lockdep_assert_held(&q->lock);
 	list_del(&pass->node);
 	flush_signals(current);
-	if (r->closed) {
-		err = -ESHUTDOWN;
-		again = false;
-	}
-	list_for_each_entry_safe_reverse(w, next, &pass->waiters, node) {
-		bool mine = first_page(w) == pass->next;
-
-		if (mine && err == UMEM_ODP_PASS_LATER)
-			make_slow(owner, w);
-		else if (again || !(mine || concerns_all(err)))
-			put_back(owner, w);
-		else
-			claim(w, failed);
-	}
-	return err;
+	if (pass->region)
+		umem_odp_count(&pass->region->counters.retries, pass->rounds - 1);
+	list_splice(&pass->inside, &q->ready);
+	if (!leader)
+		return;
+	leader->pass = NULL;
+	pass->leader = NULL;
+	if (err == UMEM_ODP_PASS_LATER)
+		make_slow(q, leader);
+	else if (!err || err == -EINTR)
+		list_add(&leader->node, &q->ready);
+	else
+		claim_group(q, leader, failed);
 }
 
 /**
- * umem_odp_queue_serve() - work for an owner until no waiter is left that can be taken
- * @owner: the owner
- * @pass: the thread's pass, unused
+ * umem_odp_queue_run() - run a pass, and wake who was waiting for it
+ * @pass: the pass, taken
+ *
+ * Context: A fault thread. May last for ever; ends with SIGKILL, if the kernel allows it.
  */
-void umem_odp_queue_serve(struct umem_odp_owner *owner, struct umem_odp_pass *pass)
+void umem_odp_queue_run(struct umem_odp_pass *pass)
 {
+	struct umem_odp_queue *q = &pass->mirror->queue;
+	LIST_HEAD(failed);
 	int err;
 
-	spin_lock_bh(&owner->lock);
-	owner->queued = false;
-	owner->nr_threads++;
-	while (start(owner, pass)) {
-		struct umem_odp_region *r = pass->region;
-		LIST_HEAD(failed);
-
-		spin_unlock_bh(&owner->lock);
-		err = umem_odp_pass_run(pass);
-		spin_lock_bh(&owner->lock);
-		err = finish(pass, err, &failed);
-		spin_unlock_bh(&owner->lock);
-		wake_all(owner, &pass->ready, 0);
-		wake_all(owner, &failed, err);
-		spin_lock_bh(&owner->lock);
-		put_busy(r);
-	}
-	owner->nr_threads--;
-	spin_unlock_bh(&owner->lock);
+	err = umem_odp_pass_run(pass);
+	scoped_guard(spinlock_bh, &q->lock)
+		end_pass(pass, err, &failed);
+	wake_all(q, &pass->served, 0);
+	wake_all(q, &failed, err);
 }
 
 /**
- * umem_odp_queue_fail() - send away who waits, because no thread can be had
- * @owner: the owner, taken from the pool's list
+ * umem_odp_queue_no_thread() - no thread can be had
+ * @q: the queue
  * @err: why
  *
- * If a thread is at work for the owner they are left to that, and tried again soon: it may wait
- * for its own page for ever.
+ * Who waits is sent away, if there is no thread at all. Else they are left to the others, and it
+ * is tried again soon: these may wait for their own pages for ever.
  */
-void umem_odp_queue_fail(struct umem_odp_owner *owner, int err)
+void umem_odp_queue_no_thread(struct umem_odp_queue *q, int err)
 {
-	struct umem_odp_waiter *w, *next;
+	struct umem_odp_waiter *w;
 	LIST_HEAD(claimed);
 
-	spin_lock_bh(&owner->lock);
-	owner->queued = false;
-	if (!owner->nr_threads) {
-		list_for_each_entry_safe(w, next, &owner->pending, node)
-			claim(w, &claimed);
-	} else {
-		queue_delayed_work(umem_odp_wq, &owner->retry, RETRY_JIFFIES);
+	scoped_guard(spinlock_bh, &q->lock) {
+		q->growing = false;
+		if (--q->nr_threads) {
+			retry_at(q, jiffies + BACKOFF_JIFFIES);
+		} else {
+			while ((w = umem_odp_waiters_first(q, 0)))
+				claim_group(q, w, &claimed);
+		}
 	}
-	spin_unlock_bh(&owner->lock);
-	wake_all(owner, &claimed, err);
+	wake_all(q, &claimed, err);
+}
+
+/**
+ * umem_odp_queue_end_idle() - have idle threads end, since the mirror is of no use any more
+ * @q: the queue
+ *
+ * Context: Any context up to softirq.
+ */
+void umem_odp_queue_end_idle(struct umem_odp_queue *q)
+{
+	wake_up_all(&q->wait);
 }

@@ -1,27 +1,81 @@
 /* SPDX-License-Identifier: GPL-2.0 */
-/* The queue of an owner: waiters, and the passes that serve them. */
+/* The queue of a mirror: who waits for which page, and the passes that serve them. */
 #ifndef UMEM_ODP_QUEUE_H
 #define UMEM_ODP_QUEUE_H
 
+#include <linux/list.h>
+#include <linux/rbtree.h>
+#include <linux/spinlock.h>
 #include <linux/types.h>
+#include <linux/wait.h>
+#include <linux/workqueue.h>
 
-struct list_head;
-struct umem_odp_owner;
+struct umem_odp_mirror;
 struct umem_odp_pass;
 struct umem_odp_region;
+struct umem_odp_user;
 struct umem_odp_waiter;
-struct work_struct;
+
+/* What a pass can wait for. Each has a budget of its own, so that neither starves the other. */
+enum umem_odp_wait {
+	UMEM_ODP_WAIT_PAGE,		/* I/O, a userfaultfd */
+	UMEM_ODP_WAIT_FILE_SYSTEM,	/* page_mkwrite, which may be throttled */
+	UMEM_ODP_WAITS,
+};
+
+/* A waiter whose page does not come is tried again after 10 ms, 20 ms, ... 2.6 s. */
+#define UMEM_ODP_BACKOFFS	9
+
+/**
+ * struct umem_odp_queue - who waits, and who works
+ * @lock: protects all below, and what waiters, passes and regions say it does. Always _bh: faults
+ *	are asked for in softirq
+ * @waiting: the leaders of waiters by page and mode (waiters.c)
+ * @ready: leaders that a thread is to take
+ * @slow: leaders whose page does not come, by how often they were tried
+ * @retry: makes those in @slow ready again
+ * @retry_at: when, in jiffies
+ * @passes: at work
+ * @nr_threads: those that exist, or are being made
+ * @nr_idle: of these have nothing to do
+ * @nr_blocked: passes that wait
+ * @growing: one is being made
+ * @wait: where idle threads are
+ * @grow: makes a thread
+ * @user: whose threads these are
+ */
+struct umem_odp_queue {
+	spinlock_t lock;	/* all below */
+	struct rb_root waiting;
+	struct list_head ready;
+	struct list_head slow[UMEM_ODP_BACKOFFS];
+	struct delayed_work retry;
+	unsigned long retry_at;
+	struct list_head passes;
+	unsigned int nr_threads;
+	unsigned int nr_idle;
+	unsigned int nr_blocked[UMEM_ODP_WAITS];
+	bool growing;
+	wait_queue_head_t wait;
+	struct work_struct grow;
+	struct umem_odp_user *user;
+};
+
+void umem_odp_queue_init(struct umem_odp_queue *q, struct umem_odp_user *user);
+void umem_odp_queue_destroy(struct umem_odp_queue *q);
 
 int umem_odp_queue_add(struct umem_odp_waiter *w);
-bool umem_odp_queue_remove(struct umem_odp_waiter *w);
+bool umem_odp_queue_cancel(struct umem_odp_waiter *w);
 void umem_odp_queue_close(struct umem_odp_region *r);
 bool umem_odp_queue_is_idle(struct umem_odp_region *r);
-void umem_odp_queue_serve(struct umem_odp_owner *owner, struct umem_odp_pass *pass);
-void umem_odp_queue_fail(struct umem_odp_owner *owner, int err);
-void umem_odp_queue_retry_work(struct work_struct *work);
 
-void umem_odp_queue_claim(struct umem_odp_pass *pass, u64 next, struct list_head *claimed);
-bool umem_odp_queue_block(struct umem_odp_pass *pass);
-void umem_odp_queue_unblock(struct umem_odp_pass *pass);
+bool umem_odp_queue_take(struct umem_odp_queue *q, struct umem_odp_pass *pass);
+void umem_odp_queue_run(struct umem_odp_pass *pass);
+void umem_odp_queue_serve(struct umem_odp_pass *pass, u64 start, u64 end, unsigned int put_in);
+void umem_odp_queue_wake_served(struct umem_odp_pass *pass);
+bool umem_odp_queue_block(struct umem_odp_pass *pass, enum umem_odp_wait wait);
+void umem_odp_queue_unblock(struct umem_odp_pass *pass, enum umem_odp_wait wait);
+void umem_odp_queue_no_thread(struct umem_odp_queue *q, int err);
+void umem_odp_queue_end_idle(struct umem_odp_queue *q);
 
 #endif

@@ -4,24 +4,29 @@
  *
  * The release is staged:
  *
- *	close	closed is set under owner->lock: no fault begins after that, since each looks
- *		under the same lock. Waiters are sent away, passes are stopped by a signal.
- *	wait	until no wake() is running and no pass is at work. Then nothing puts entries in.
- *	drop	every entry under its leaf's lock, which waits for the accesses at work. An access
- *		that began before closed was set finds no entry from here on.
- *	remove	the notifiers. No callback runs after that.
- *	free	after an RCU grace period, for callers that have found the region under RCU; the
- *		owner, whose lock they may take, as well.
+ *	close	closed is set under queue->lock: nobody waits for the region after that, since each
+ *		asker looks under the same lock. Those who waited are sent away by the closer itself.
+ *	wait	until no wake() is running. A waiter that a fault thread has claimed is woken without
+ *		a wait for any page in between.
+ *	remove	from the mirror. Each of its leaves is locked once: an access of this region that had
+ *		the lock before has ended then, one that gets it later sees closed. What no other
+ *		region covers is dropped, and cannot come back (mirror.c).
+ *	free	after an RCU grace period, for callers that have found the region under RCU.
+ *
+ * Faults belong to the mirror. One that hangs goes on hanging, and holds the mirror, not the region.
  *
  * The mm may have gone before (each notifier was called for all of its range then, and a fault
- * finds no user of the mm), or may go meanwhile: an exit that runs into the removal waits for it
- * or is waited for in the kernel's notifier code, which holds the mm's struct.
+ * finds no user of the mm), or may go meanwhile: an exit that runs into the removal of a notifier
+ * waits for it or is waited for in the kernel's notifier code, which holds the mm's struct.
  */
 #include <linux/export.h>
 #include <linux/sched/mm.h>
 #include <linux/slab.h>
 
 #include "chunk.h"
+#include "leaf.h"
+#include "mem_cache.h"
+#include "mirror.h"
 #include "queue.h"
 #include "region.h"
 
@@ -30,27 +35,27 @@ static bool range_is_good(const struct mm_struct *mm, u64 start, u64 length_byte
 	return length_bytes && start < mm->task_size && length_bytes <= mm->task_size - start;
 }
 
-static struct umem_odp_region *make(struct mm_struct *mm, u64 start, u64 length_bytes, u32 flags)
+static struct umem_odp_region *region_alloc(struct mm_struct *mm, u64 start, u64 length_bytes,
+					    u32 flags)
 {
-	struct umem_odp_owner *owner;
+	struct umem_odp_mirror *m;
 	struct umem_odp_region *r;
 
-	r = kzalloc_obj(*r, GFP_KERNEL_ACCOUNT);
+	r = kmem_cache_zalloc(umem_odp_region_cache, GFP_KERNEL);
 	if (!r)
 		return ERR_PTR(-ENOMEM);
-	owner = umem_odp_owner_get(mm);
-	if (IS_ERR(owner)) {
-		kfree(r);
-		return ERR_CAST(owner);
+	m = umem_odp_mirror_get(mm);
+	if (IS_ERR(m)) {
+		kmem_cache_free(umem_odp_region_cache, r);
+		return ERR_CAST(m);
 	}
-	r->owner = owner;
+	r->mirror = m;
 	r->start = start;
 	r->last = start + length_bytes - 1;
 	r->flags = flags;
-	spin_lock_init(&r->lock);
-	xa_init(&r->chunks);
-	INIT_WORK(&r->reap, umem_odp_chunk_reap_work);
+	INIT_LIST_HEAD(&r->waiters);
 	init_waitqueue_head(&r->idle);
+	umem_odp_mirror_add(m, r);
 	return r;
 }
 
@@ -59,11 +64,12 @@ struct umem_odp_region *umem_odp_region_create(struct mm_struct *mm, u64 start, 
 {
 	struct umem_odp_region *r;
 
+	might_sleep();
 	if (flags & ~UMEM_ODP_WRITE || !range_is_good(mm, start, length_bytes))
 		return ERR_PTR(-EINVAL);
 	if (!mmget_not_zero(mm))
 		return ERR_PTR(-EOWNERDEAD);
-	r = make(mm, start, length_bytes, flags);
+	r = region_alloc(mm, start, length_bytes, flags);
 	mmput_async(mm);
 	return r;
 }
@@ -71,6 +77,7 @@ EXPORT_SYMBOL_GPL(umem_odp_region_create);
 
 void umem_odp_region_close(struct umem_odp_region *r)
 {
+	might_sleep();
 	if (!READ_ONCE(r->closed))
 		umem_odp_queue_close(r);
 }
@@ -78,20 +85,62 @@ EXPORT_SYMBOL_GPL(umem_odp_region_close);
 
 void umem_odp_region_destroy(struct umem_odp_region *r)
 {
+	struct umem_odp_mirror *m;
+
+	might_sleep();
 	if (IS_ERR_OR_NULL(r))
 		return;
+	m = r->mirror;
 	umem_odp_region_close(r);
 	wait_event(r->idle, umem_odp_queue_is_idle(r));
-	umem_odp_chunk_destroy_all(r);
-	umem_odp_owner_put(r->owner);
+	umem_odp_mirror_remove(m, r);
 	kfree_rcu(r, rcu);
+	umem_odp_mirror_put(m);
 }
 EXPORT_SYMBOL_GPL(umem_odp_region_destroy);
+
+/* Counts the entries in the region, leaf by leaf. */
+static u64 resident_pages(const struct umem_odp_region *r)
+{
+	u64 start = r->start & PAGE_MASK, last = r->last | ~PAGE_MASK, nr = 0, at;
+	unsigned long index = start >> UMEM_ODP_CHUNK_SHIFT;
+	struct umem_odp_chunk *chunk;
+
+	for (;; index++) {
+		u64 chunk_last;
+
+		scoped_guard(rcu) {
+			chunk = xa_find(&r->mirror->chunks, &index, last >> UMEM_ODP_CHUNK_SHIFT,
+					XA_PRESENT);
+			if (!chunk)
+				return nr;
+			at = max(start, umem_odp_chunk_start(chunk));
+			chunk_last = min(last, umem_odp_chunk_last(chunk));
+			while (at <= chunk_last) {
+				u64 leaf_last = min(at | (UMEM_ODP_LEAF_BYTES - 1), chunk_last);
+
+				nr += umem_odp_leaf_count(chunk, at, leaf_last);
+				at = leaf_last + 1;
+			}
+		}
+		cond_resched();
+	}
+}
+
+/* The table belongs to all regions of the mm: each has a share by what is resident in it. */
+static u64 share_of_table(const struct umem_odp_mirror *m, u64 pages)
+{
+	u64 bytes = atomic_long_read(&m->table_bytes);
+	u64 all = atomic_long_read(&m->resident_pages);
+
+	return all ? mul_u64_u64_div_u64(bytes, min(pages, all), all) : 0;
+}
 
 void umem_odp_region_stats(const struct umem_odp_region *r, struct umem_odp_stats *stats)
 {
 	const struct umem_odp_counters *c = &r->counters;
 
+	might_sleep();
 	*stats = (struct umem_odp_stats) {
 		.faults = atomic64_read(&c->faults),
 		.fault_pages = atomic64_read(&c->fault_pages),
@@ -101,13 +150,19 @@ void umem_odp_region_stats(const struct umem_odp_region *r, struct umem_odp_stat
 		.invalidations = atomic64_read(&c->invalidations),
 		.invalidated_pages = atomic64_read(&c->invalidated_pages),
 		.downgrades = atomic64_read(&c->downgrades),
-		.resident_pages = atomic_long_read(&r->resident_pages),
-		.table_bytes = atomic_long_read(&r->table_bytes),
+		.resident_pages = resident_pages(r),
 	};
+	stats->table_bytes = sizeof(*r) + share_of_table(r->mirror, stats->resident_pages);
 
-	guard(spinlock_bh)(&r->owner->lock);
+	guard(spinlock_bh)(&r->mirror->queue.lock);
 	stats->worst_fault_ns = r->worst_fault_ns;
 	stats->last_fault_ns = r->last_fault_ns;
 	stats->avg_fault_ns = r->avg_fault_ns;
 }
 EXPORT_SYMBOL_GPL(umem_odp_region_stats);
+
+u64 umem_odp_region_fault_ns(const struct umem_odp_region *r)
+{
+	return READ_ONCE(r->avg_fault_ns);
+}
+EXPORT_SYMBOL_GPL(umem_odp_region_fault_ns);

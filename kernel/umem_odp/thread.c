@@ -1,112 +1,139 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * Fault threads: a pool that grows when an owner needs one and none is idle, and shrinks when they
- * have had nothing to do for a while.
+ * Fault threads: each works for one mirror. They are made when faults are ready and none is idle, and
+ * end when they have had nothing to do for a while, or when the mirror is of no use any more.
  *
  * They are threads of our own, not kworkers, because a page fault may last for ever and only a
- * signal ends it, and kworkers get none. There is no bound on the pool: each owner has a bound of
- * its own (queue.c), so what a process can occupy does not grow with what others want, and nobody
- * waits behind somebody else's stuck page.
+ * signal ends it, and kworkers get none; and kernel threads, not threads of the process
+ * (vhost_task), because a process cannot exit before its last thread, and some page faults do not
+ * end even with a signal.
  *
- * A thread is asked for in softirq, where none can be made: if too few are idle a work item makes
- * one. If that fails the owner's waiters are told -ENOMEM, unless a thread is at work for it
- * already.
+ * A thread joins the cgroups of the process, so that its time, its place and its number are that
+ * one's: the first time that it has nothing to do or has to wait, since joining can take a grace
+ * period of RCU.
+ *
+ * A thread is asked for in softirq, where none can be made, so a work item makes it.
  */
+#include <linux/cgroup.h>
 #include <linux/completion.h>
 #include <linux/kthread.h>
 #include <linux/sched/signal.h>
+#include <linux/sched/task.h>
 #include <linux/slab.h>
 #include <linux/wait.h>
 
-#include "owner.h"
+#include "mirror.h"
 #include "pass.h"
 #include "queue.h"
-#include "region.h"
 #include "thread.h"
 
 #define IDLE_JIFFIES	(10 * HZ)
 
-static void grow(struct work_struct *work);
+/* How many were made; each completes thread_gone once, as its last step. */
+static atomic_t nr_made = ATOMIC_INIT(0);
+static DECLARE_COMPLETION(thread_gone);
 
-/*
- * lock protects called, nr_called, nr_idle and stopping, and is taken inside of owner->lock.
- * Threads that are just being made count as idle. Each thread completes gone once, as its last
- * step.
- */
-static struct {
-	spinlock_t lock;	/* the next four */
-	struct list_head called;
-	unsigned int nr_called;
-	unsigned int nr_idle;
-	bool stopping;
-	struct wait_queue_head wait;
-	struct work_struct grow;
-	unsigned int nr_made;
-	struct completion gone;
-} pool = {
-	.lock = __SPIN_LOCK_UNLOCKED(pool.lock),
-	.called = LIST_HEAD_INIT(pool.called),
-	.wait = __WAIT_QUEUE_HEAD_INITIALIZER(pool.wait),
-	.grow = __WORK_INITIALIZER(pool.grow, grow),
-	.gone = COMPLETION_INITIALIZER(pool.gone),
-};
-
-static struct umem_odp_owner *pop(void)
+#ifdef CONFIG_MEMCG
+static struct task_struct *owner_get(struct mm_struct *mm)
 {
-	struct umem_odp_owner *owner;
+	struct task_struct *owner;
 
-	lockdep_assert_held(&pool.lock);
-	owner = list_first_entry_or_null(&pool.called, struct umem_odp_owner, pool_node);
-	if (owner) {
-		list_del_init(&owner->pool_node);
-		pool.nr_called--;
-	}
+	guard(rcu)();
+	owner = rcu_dereference(mm->owner);
+	if (owner)
+		get_task_struct(owner);
 	return owner;
 }
-
-/* For an idle thread: is there an owner, or an end? If so it is idle no more. */
-static bool idle_ends(struct umem_odp_owner **owner)
+#else
+static struct task_struct *owner_get(struct mm_struct *mm)
 {
-	guard(spinlock_bh)(&pool.lock);
-	*owner = pop();
-	if (!*owner && !pool.stopping)
+	return NULL;
+}
+#endif
+
+/**
+ * umem_odp_thread_join_owner() - put the current thread where its owner is accounted
+ * @pass: of the current thread
+ *
+ * Once for a thread. If the owner moves later the thread stays; if it cannot join, it works from
+ * where it is.
+ *
+ * Context: May sleep, no lock held.
+ */
+void umem_odp_thread_join_owner(struct umem_odp_pass *pass)
+{
+	struct task_struct *owner;
+
+	might_sleep();
+	if (pass->joined)
+		return;
+	pass->joined = true;
+	owner = owner_get(pass->mirror->mm);
+	if (!owner)
+		return;
+	if (!(READ_ONCE(owner->flags) & PF_EXITING))
+		cgroup_attach_task_all(owner, current);
+	put_task_struct(owner);
+}
+
+/* For an idle thread: has it work, or is it to end? */
+static bool idle_ends(struct umem_odp_pass *pass, bool *work)
+{
+	struct umem_odp_queue *q = &pass->mirror->queue;
+
+	guard(spinlock_bh)(&q->lock);
+	*work = umem_odp_queue_take(q, pass);
+	if (!*work && umem_odp_mirror_is_kept(pass->mirror))
 		return false;
-	pool.nr_idle--;
+	q->nr_idle--;
+	if (!*work)
+		q->nr_threads--;
 	return true;
 }
 
-static struct umem_odp_owner *next_owner(void)
+/* Waits until the pass has work. Returns false if the thread is to end. */
+static bool wait_for_work(struct umem_odp_pass *pass)
 {
-	struct umem_odp_owner *owner;
+	struct umem_odp_queue *q = &pass->mirror->queue;
+	bool work;
 
-	if (wait_event_idle_exclusive_timeout(pool.wait, idle_ends(&owner), IDLE_JIFFIES))
-		return owner;
+	scoped_guard(spinlock_bh, &q->lock) {
+		if (umem_odp_queue_take(q, pass))
+			return true;
+	}
+	umem_odp_thread_join_owner(pass);
+
+	scoped_guard(spinlock_bh, &q->lock)
+		q->nr_idle++;
+	if (wait_event_idle_exclusive_timeout(q->wait, idle_ends(pass, &work), IDLE_JIFFIES))
+		return work;
 
 	/* Too long idle. A call that came this moment is not lost. */
-	guard(spinlock_bh)(&pool.lock);
-	pool.nr_idle--;
-	return pop();
+	guard(spinlock_bh)(&q->lock);
+	q->nr_idle--;
+	if (umem_odp_queue_take(q, pass))
+		return true;
+	q->nr_threads--;
+	return false;
 }
 
-static int thread(void *data)
+static int umem_odp_fault_thread(void *data)
 {
 	struct umem_odp_pass *pass = data;
-	struct umem_odp_owner *owner;
 
 	/* Fatal to page faults, not to the thread. User space cannot send it. */
 	allow_kernel_signal(SIGKILL);
-	pass->task = current;
-	while ((owner = next_owner())) {
-		umem_odp_queue_serve(owner, pass);
-		umem_odp_owner_put(owner);
-		scoped_guard(spinlock_bh, &pool.lock)
-			pool.nr_idle++;
-	}
+	scoped_guard(spinlock_bh, &pass->mirror->queue.lock)
+		pass->mirror->queue.growing = false;
+	while (wait_for_work(pass))
+		umem_odp_queue_run(pass);
+
+	umem_odp_mirror_drop_ref(pass->mirror);
 	kfree(pass);
-	kthread_complete_and_exit(&pool.gone, 0);
+	kthread_complete_and_exit(&thread_gone, 0);
 }
 
-static int make(void)
+static int thread_make(struct umem_odp_mirror *m)
 {
 	struct umem_odp_pass *pass;
 	struct task_struct *task;
@@ -114,68 +141,45 @@ static int make(void)
 	pass = kzalloc_obj(*pass, GFP_KERNEL);
 	if (!pass)
 		return -ENOMEM;
-	task = kthread_run(thread, pass, "umem_odp_fault");
+	pass->mirror = m;
+	INIT_LIST_HEAD(&pass->window.node);
+	task = kthread_create(umem_odp_fault_thread, pass, "umem_odp_fault");
 	if (IS_ERR(task)) {
 		kfree(pass);
 		return PTR_ERR(task);
 	}
+	pass->task = task;
+	atomic_inc(&nr_made);
+	wake_up_process(task);
 	return 0;
 }
 
-static bool must_grow(void)
+/**
+ * umem_odp_thread_grow_work() - make a thread
+ * @work: the queue's grow
+ *
+ * Its reference to the mirror becomes the thread's.
+ */
+void umem_odp_thread_grow_work(struct work_struct *work)
 {
-	guard(spinlock_bh)(&pool.lock);
-	if (pool.nr_idle >= pool.nr_called)
-		return false;
-	pool.nr_idle++;
-	pool.nr_made++;
-	return true;
-}
+	struct umem_odp_queue *q = container_of(work, struct umem_odp_queue, grow);
+	struct umem_odp_mirror *m = container_of(q, struct umem_odp_mirror, queue);
+	int err;
 
-static void grow(struct work_struct *work)
-{
-	struct umem_odp_owner *owner;
-
-	while (must_grow()) {
-		if (!make())
-			continue;
-		scoped_guard(spinlock_bh, &pool.lock) {
-			pool.nr_idle--;
-			pool.nr_made--;
-			owner = pop();
-		}
-		if (owner) {
-			umem_odp_queue_fail(owner, -ENOMEM);
-			umem_odp_owner_put(owner);
-		}
-	}
+	err = thread_make(m);
+	if (!err)
+		return;
+	umem_odp_queue_no_thread(q, err);
+	umem_odp_mirror_drop_ref(m);
 }
 
 /**
- * umem_odp_thread_call() - have a thread come to an owner
- * @owner: the owner, not called already; owner->lock is held
+ * umem_odp_thread_wait_for_all() - wait until all threads have ended, when no region is left
  */
-void umem_odp_thread_call(struct umem_odp_owner *owner)
+void umem_odp_thread_wait_for_all(void)
 {
-	lockdep_assert_held(&owner->lock);
-	refcount_inc(&owner->refs);
-	scoped_guard(spinlock, &pool.lock) {
-		list_add_tail(&owner->pool_node, &pool.called);
-		if (++pool.nr_called > pool.nr_idle)
-			queue_work(umem_odp_wq, &pool.grow);
-	}
-	wake_up(&pool.wait);
-}
+	int nr;
 
-/**
- * umem_odp_thread_end_all() - end all threads, when no region is left
- */
-void umem_odp_thread_end_all(void)
-{
-	cancel_work_sync(&pool.grow);
-	scoped_guard(spinlock_bh, &pool.lock)
-		pool.stopping = true;
-	wake_up_all(&pool.wait);
-	while (pool.nr_made--)
-		wait_for_completion(&pool.gone);
+	for (nr = atomic_read(&nr_made); nr; nr--)
+		wait_for_completion(&thread_gone);
 }

@@ -8,71 +8,71 @@
 #include <linux/mmu_notifier.h>
 #include <linux/tracepoint.h>
 
-struct umem_odp_region;
+struct mm_struct;
 
 TRACE_EVENT(umem_odp_fault_begin,
-	    TP_PROTO(const struct umem_odp_region *r, u64 va, u64 end, bool write),
-	    TP_ARGS(r, va, end, write),
-	    TP_STRUCT__entry(__field(const void *, r)
+	    TP_PROTO(const struct mm_struct *mm, u64 va, u64 end, bool write),
+	    TP_ARGS(mm, va, end, write),
+	    TP_STRUCT__entry(__field(const void *, mm)
 			     __field(u64, va)
 			     __field(u64, end)
 			     __field(bool, write)),
-	    TP_fast_assign(__entry->r = r;
+	    TP_fast_assign(__entry->mm = mm;
 			   __entry->va = va;
 			   __entry->end = end;
 			   __entry->write = write;),
-	    TP_printk("region=%p va=%#llx end=%#llx write=%d", __entry->r, __entry->va,
+	    TP_printk("mm=%p va=%#llx end=%#llx write=%d", __entry->mm, __entry->va,
 		      __entry->end, __entry->write)
 );
 
 TRACE_EVENT(umem_odp_fault_end,
-	    TP_PROTO(const struct umem_odp_region *r, u64 next, int err, unsigned int rounds),
-	    TP_ARGS(r, next, err, rounds),
-	    TP_STRUCT__entry(__field(const void *, r)
+	    TP_PROTO(const struct mm_struct *mm, u64 next, int err, unsigned int rounds),
+	    TP_ARGS(mm, next, err, rounds),
+	    TP_STRUCT__entry(__field(const void *, mm)
 			     __field(u64, next)
 			     __field(int, err)
 			     __field(unsigned int, rounds)),
-	    TP_fast_assign(__entry->r = r;
+	    TP_fast_assign(__entry->mm = mm;
 			   __entry->next = next;
 			   __entry->err = err;
 			   __entry->rounds = rounds;),
-	    TP_printk("region=%p next=%#llx err=%d rounds=%u", __entry->r, __entry->next,
+	    TP_printk("mm=%p next=%#llx err=%d rounds=%u", __entry->mm, __entry->next,
 		      __entry->err, __entry->rounds)
 );
 
 TRACE_EVENT(umem_odp_install,
-	    TP_PROTO(const struct umem_odp_region *r, u64 va, unsigned int pages, bool write,
+	    TP_PROTO(const struct mm_struct *mm, u64 va, unsigned int pages, bool write,
 		     bool huge),
-	    TP_ARGS(r, va, pages, write, huge),
-	    TP_STRUCT__entry(__field(const void *, r)
+	    TP_ARGS(mm, va, pages, write, huge),
+	    TP_STRUCT__entry(__field(const void *, mm)
 			     __field(u64, va)
 			     __field(unsigned int, pages)
 			     __field(bool, write)
 			     __field(bool, huge)),
-	    TP_fast_assign(__entry->r = r;
+	    TP_fast_assign(__entry->mm = mm;
 			   __entry->va = va;
 			   __entry->pages = pages;
 			   __entry->write = write;
 			   __entry->huge = huge;),
-	    TP_printk("region=%p va=%#llx pages=%u write=%d huge=%d", __entry->r, __entry->va,
+	    TP_printk("mm=%p va=%#llx pages=%u write=%d huge=%d", __entry->mm, __entry->va,
 		      __entry->pages, __entry->write, __entry->huge)
 );
 
 TRACE_EVENT(umem_odp_invalidate,
-	    TP_PROTO(const struct umem_odp_region *r, u64 start, u64 last, unsigned int event,
+	    TP_PROTO(const struct mm_struct *mm, u64 start, u64 last, unsigned int event,
 		     unsigned long pages),
-	    TP_ARGS(r, start, last, event, pages),
-	    TP_STRUCT__entry(__field(const void *, r)
+	    TP_ARGS(mm, start, last, event, pages),
+	    TP_STRUCT__entry(__field(const void *, mm)
 			     __field(u64, start)
 			     __field(u64, last)
 			     __field(unsigned int, event)
 			     __field(unsigned long, pages)),
-	    TP_fast_assign(__entry->r = r;
+	    TP_fast_assign(__entry->mm = mm;
 			   __entry->start = start;
 			   __entry->last = last;
 			   __entry->event = event;
 			   __entry->pages = pages;),
-	    TP_printk("region=%p start=%#llx last=%#llx event=%s pages=%lu", __entry->r,
+	    TP_printk("mm=%p start=%#llx last=%#llx event=%s pages=%lu", __entry->mm,
 		      __entry->start, __entry->last,
 		      __print_symbolic(__entry->event,
 				       { MMU_NOTIFY_UNMAP, "UNMAP" },
@@ -87,17 +87,17 @@ TRACE_EVENT(umem_odp_invalidate,
 );
 
 TRACE_EVENT(umem_odp_wake,
-	    TP_PROTO(const struct umem_odp_region *r, u64 va, int err, u64 fault_ns),
-	    TP_ARGS(r, va, err, fault_ns),
-	    TP_STRUCT__entry(__field(const void *, r)
+	    TP_PROTO(const struct mm_struct *mm, u64 va, int err, u64 fault_ns),
+	    TP_ARGS(mm, va, err, fault_ns),
+	    TP_STRUCT__entry(__field(const void *, mm)
 			     __field(u64, va)
 			     __field(int, err)
 			     __field(u64, fault_ns)),
-	    TP_fast_assign(__entry->r = r;
+	    TP_fast_assign(__entry->mm = mm;
 			   __entry->va = va;
 			   __entry->err = err;
 			   __entry->fault_ns = fault_ns;),
-	    TP_printk("region=%p va=%#llx err=%d fault_ns=%llu", __entry->r, __entry->va,
+	    TP_printk("mm=%p va=%#llx err=%d fault_ns=%llu", __entry->mm, __entry->va,
 		      __entry->err, __entry->fault_ns)
 );
 

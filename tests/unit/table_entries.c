@@ -24,13 +24,18 @@ static unsigned long valid_entry(unsigned long frame, bool write)
 	return frame | UMEM_ODP_ENTRY_VALID | (write ? UMEM_ODP_ENTRY_WRITE : 0);
 }
 
-static unsigned int count_valid(const struct model *m)
+static unsigned int count_valid_in(const struct model *m, unsigned int first, unsigned int last)
 {
 	unsigned int i, n = 0;
 
-	for (i = 0; i < PAGES; i++)
+	for (i = first; i <= last; i++)
 		n += m->valid[i];
 	return n;
+}
+
+static unsigned int count_valid(const struct model *m)
+{
+	return count_valid_in(m, 0, PAGES - 1);
 }
 
 static bool may(const struct model *m, unsigned int page, bool write)
@@ -76,9 +81,11 @@ static void compare_look(const struct umem_odp_entries *e, const struct model *m
 
 static void compare(const struct umem_odp_entries *e, const struct model *m, uint64_t *rnd)
 {
-	unsigned int i;
+	unsigned int i, first = unit_random(rnd) % PAGES;
+	unsigned int last = first + unit_random(rnd) % (PAGES - first);
 
 	assert_int_equal(e->resident, count_valid(m));
+	assert_int_equal(umem_odp_entries_count(e, first, last), count_valid_in(m, first, last));
 	assert_int_equal(!!e->huge, m->huge);
 	for (i = 0; i < PAGES; i++) {
 		compare_look(e, m, i * PAGE_SIZE, 1, false);
@@ -87,6 +94,20 @@ static void compare(const struct umem_odp_entries *e, const struct model *m, uin
 	for (i = 0; i < 16; i++)
 		compare_look(e, m, unit_random(rnd) % UMEM_ODP_LEAF_BYTES,
 			     1 + unit_random(rnd) % 300000, i & 1);
+}
+
+static bool in_set(const struct umem_odp_page_set *set, unsigned int page)
+{
+	return set->bits[page / 64] >> page % 64 & 1;
+}
+
+/* The set of pages that an operation says it has changed, against what a model's array says. */
+static void compare_set(const struct umem_odp_page_set *set, const bool *before, const bool *after)
+{
+	unsigned int i;
+
+	for (i = 0; i < PAGES; i++)
+		assert_int_equal(in_set(set, i), before[i] && !after[i]);
 }
 
 static unsigned int model_drop(struct model *m, unsigned int first, unsigned int last)
@@ -165,6 +186,27 @@ static void set_huge(struct umem_odp_entries *e, struct model *m, uint64_t *rnd)
 	assert_int_equal(umem_odp_entries_set_huge(e, valid_entry(frame, write)), PAGES - before);
 }
 
+static void drop(struct umem_odp_entries *e, struct model *m, unsigned int first, unsigned int last)
+{
+	struct umem_odp_page_set dropped = { 0 };
+	struct model before = *m;
+
+	assert_int_equal(umem_odp_entries_drop(e, first, last, &dropped),
+			 model_drop(m, first, last));
+	compare_set(&dropped, before.valid, m->valid);
+}
+
+static void downgrade(struct umem_odp_entries *e, struct model *m, unsigned int first,
+		      unsigned int last)
+{
+	struct umem_odp_page_set lost = { 0 };
+	struct model before = *m;
+
+	assert_int_equal(umem_odp_entries_downgrade(e, first, last, &lost),
+			 model_downgrade(m, first, last));
+	compare_set(&lost, before.write, m->write);
+}
+
 static void random_operation(struct umem_odp_entries *e, struct model *m, uint64_t *rnd)
 {
 	unsigned int first = unit_random(rnd) % PAGES;
@@ -174,13 +216,11 @@ static void random_operation(struct umem_odp_entries *e, struct model *m, uint64
 		nr = 1;
 	switch (unit_random(rnd) % 8) {
 	case 0:
-		assert_int_equal(umem_odp_entries_drop(e, first, first + nr - 1),
-				 model_drop(m, first, first + nr - 1));
+		drop(e, m, first, first + nr - 1);
 		break;
 	case 1:
 	case 2:
-		assert_int_equal(umem_odp_entries_downgrade(e, first, first + nr - 1),
-				 model_downgrade(m, first, first + nr - 1));
+		downgrade(e, m, first, first + nr - 1);
 		break;
 	case 3:
 		if (unit_random(rnd) % 4 == 0)
@@ -220,11 +260,11 @@ static void without_pages(void **state)
 
 	(void)state;
 	compare(&e, &m, &rnd);
-	assert_int_equal(umem_odp_entries_drop(&e, 0, PAGES - 1), 0);
-	assert_int_equal(umem_odp_entries_downgrade(&e, 0, PAGES - 1), 0);
+	drop(&e, &m, 0, PAGES - 1);
+	downgrade(&e, &m, 0, PAGES - 1);
 	set_huge(&e, &m, &rnd);
 	compare(&e, &m, &rnd);
-	assert_int_equal(umem_odp_entries_drop(&e, 7, 7), model_drop(&m, 7, 7));
+	drop(&e, &m, 7, 7);
 	compare(&e, &m, &rnd);
 	assert_null(e.pages);
 }

@@ -61,61 +61,6 @@ static long create(struct selftest *s, void __user *uarg)
 	return 0;
 }
 
-/* A copy that lets touch() do its part. */
-struct copier {
-	struct umem_odp_waiter waiter;
-	struct completion done;
-	void *buf;
-	int err;
-	bool to;
-};
-
-static void copier_wake(struct umem_odp_waiter *w, int err)
-{
-	struct copier *c = container_of(w, struct copier, waiter);
-
-	c->err = err;
-	complete(&c->done);
-}
-
-static size_t copier_touch(struct umem_odp_waiter *w, u64 va, void *kaddr, size_t len)
-{
-	struct copier *c = container_of(w, struct copier, waiter);
-
-	if (c->to)
-		memcpy(kaddr, c->buf, len);
-	else
-		memcpy(c->buf, kaddr, len);
-	return len;
-}
-
-static int fault_touching(struct umem_odp_region *r, u64 va, void *buf, size_t len, bool to,
-			  size_t *touched)
-{
-	struct copier c = {
-		.waiter.wake = copier_wake,
-		.waiter.touch = copier_touch,
-		.buf = buf,
-		.to = to,
-	};
-	int err;
-
-	*touched = 0;
-	init_completion(&c.done);
-	local_bh_disable();
-	err = umem_odp_fault_async(r, va, len, to, &c.waiter);
-	local_bh_enable();
-	if (err != -EINPROGRESS)
-		return err;
-	if (wait_for_completion_killable(&c.done)) {
-		if (umem_odp_fault_cancel(&c.waiter))
-			return -EINTR;
-		wait_for_completion(&c.done);
-	}
-	*touched = c.waiter.touched_bytes;
-	return c.err;
-}
-
 static int copy_all(struct umem_odp_region *r, struct umem_selftest_copy *arg, void *buf, bool to)
 {
 	size_t done = 0, step;
@@ -133,14 +78,7 @@ static int copy_all(struct umem_odp_region *r, struct umem_selftest_copy *arg, v
 		if (err != -EAGAIN || arg->flags & UMEM_SELFTEST_NOFAULT)
 			return err;
 
-		step = 0;
-		if (arg->flags & UMEM_SELFTEST_TOUCH)
-			err = fault_touching(r, arg->va + done, buf + done, arg->len_bytes - done,
-					     to, &step);
-		else
-			err = umem_odp_fault(r, arg->va + done, arg->len_bytes - done, to);
-		done += step;
-		arg->touched_bytes += step;
+		err = umem_odp_fault(r, arg->va + done, arg->len_bytes - done, to);
 		if (err && err != -EBUSY)
 			return err;
 		if (fatal_signal_pending(current))
@@ -160,7 +98,6 @@ static long copy(struct selftest *s, void __user *uarg, bool to)
 	if (arg.len_bytes > UMEM_SELFTEST_COPY_MAX)
 		return -EINVAL;
 	arg.done_bytes = 0;
-	arg.touched_bytes = 0;
 	buf = kvzalloc(arg.len_bytes, GFP_KERNEL);
 	if (!buf)
 		return -ENOMEM;

@@ -21,7 +21,7 @@ int umem_region(void *addr, size_t bytes);
 void umem_close(int fd);
 
 int umem_create(int fd, void *addr, size_t bytes, uint32_t flags);
-/* All of it, by faults; touched (or NULL) says how much touch() has moved. */
+/* All of it, by faults; done (or NULL) says how much was copied. */
 int umem_to(int fd, void *addr, const void *buf, size_t bytes, uint32_t flags, size_t *done);
 int umem_from(int fd, const void *addr, void *buf, size_t bytes, uint32_t flags, size_t *done);
 int umem_fault(int fd, void *addr, size_t bytes, bool write);

@@ -1,0 +1,106 @@
+/* SPDX-License-Identifier: GPL-2.0 */
+/* A mirror: the translations of one mm, with the regions that look through it. */
+#ifndef UMEM_ODP_MIRROR_H
+#define UMEM_ODP_MIRROR_H
+
+#include <linux/atomic.h>
+#include <linux/compiler.h>
+#include <linux/mmu_notifier.h>
+#include <linux/rbtree.h>
+#include <linux/refcount.h>
+#include <linux/spinlock.h>
+#include <linux/workqueue.h>
+#include <linux/xarray.h>
+
+#include "entries.h"
+#include "queue.h"
+
+struct umem_odp_chunk;
+struct umem_odp_region;
+
+/**
+ * struct umem_odp_mirror - the translations of one mm
+ * @subscription: the one of this mm with our ops; the kernel counts its users, which are the regions
+ *	and, while @kept, one more
+ * @mm: the address space; the struct is held, immutable
+ * @refs: the subscription, each chunk, each fault thread, each work that is queued
+ * @prepared: the mm can take interval notifiers; mmap_lock for writing
+ * @chunks: by va >> UMEM_ODP_CHUNK_SHIFT; lookup under RCU
+ * @reap: removes chunks that have been empty for a while, and lets go of a mirror without regions
+ * @resident_pages: entries now, in pages
+ * @table_bytes: memory of chunks, leaves and entries now
+ * @regions_lock: protects the five below. Always _bh, process context: an invalidation
+ *	that took something wants it, and must not find a softirq on top of it
+ * @regions: the regions by the pages that they touch, an interval tree
+ * @nr_regions: how many
+ * @kept: it stays for a while without regions, because making one takes every VMA's lock
+ * @mm_gone: the mm has no users any more
+ * @unused_since: when its last region went, in jiffies
+ * @queue: who waits for which page, and the threads
+ * @rcu: frees it behind callers that found a region under RCU
+ *
+ * Order: mmap_lock, chunk->lock, then @regions_lock, or leaf->lock, or file-system locks.
+ */
+struct umem_odp_mirror {
+	struct mmu_notifier subscription;
+	struct mm_struct *mm;
+	refcount_t refs;
+	bool prepared;
+
+	struct xarray chunks;
+	struct delayed_work reap;
+	atomic_long_t resident_pages;
+	atomic_long_t table_bytes;
+
+	spinlock_t regions_lock;	/* the next five */
+	struct rb_root_cached regions;
+	unsigned long nr_regions;
+	bool kept;
+	bool mm_gone;
+	unsigned long unused_since;
+
+	struct umem_odp_queue queue;
+	struct rcu_head rcu;
+};
+
+/**
+ * struct umem_odp_tally - what one invalidation has counted so far
+ * @any: it has taken something
+ * @last: the last page that it took something from
+ *
+ * Leaves are visited from the lowest up. A region that covers part of the present leaf and begins
+ * at or before @last covers @last too, so it has counted this invalidation already.
+ */
+struct umem_odp_tally {
+	bool any;
+	u64 last;
+};
+
+/* For what must not run on a queue whose workers could wait for our own faults. */
+extern struct workqueue_struct *umem_odp_wq;
+
+struct umem_odp_mirror *umem_odp_mirror_get(struct mm_struct *mm);
+void umem_odp_mirror_put(struct umem_odp_mirror *m);
+void umem_odp_mirror_drop_ref(struct umem_odp_mirror *m);
+
+void umem_odp_mirror_add(struct umem_odp_mirror *m, struct umem_odp_region *r);
+void umem_odp_mirror_remove(struct umem_odp_mirror *m, struct umem_odp_region *r);
+unsigned long umem_odp_mirror_wait_unused(struct umem_odp_mirror *m);
+u64 umem_odp_mirror_covered(struct umem_odp_mirror *m, u64 start, u64 end);
+void umem_odp_mirror_count(struct umem_odp_mirror *m, struct umem_odp_tally *tally, u64 leaf_start,
+			   const struct umem_odp_page_set *taken, bool protect);
+
+void umem_odp_mirror_wait_for_all(void);
+
+/* Will its threads be of use again? A hint: another one is made if so. */
+static inline bool umem_odp_mirror_is_kept(const struct umem_odp_mirror *m)
+{
+	return READ_ONCE(m->kept) && !READ_ONCE(m->mm_gone);
+}
+
+static inline void umem_odp_mirror_hold(struct umem_odp_mirror *m)
+{
+	refcount_inc(&m->refs);
+}
+
+#endif
