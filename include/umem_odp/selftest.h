@@ -14,6 +14,7 @@
 
 #define UMEM_SELFTEST_COPY_MAX	(4U << 20)
 #define UMEM_SELFTEST_SLOTS	64
+#define UMEM_SELFTEST_CROWD_MAX	100000
 
 struct umem_selftest_span {
 	__u64 va;
@@ -56,6 +57,26 @@ struct umem_selftest_hammer {
 	__u64 misses;		/* out, at the end */
 };
 
+/* Asynchronous faults, each of one byte: the first at va, the next stride_bytes on. One crowd at a time. */
+struct umem_selftest_crowd {
+	__u64 va;
+	__u64 stride_bytes;
+	__u32 count;
+	__u32 flags;
+};
+
+/* Its end: who waits is cancelled. All but timeout_ms is out. */
+struct umem_selftest_crowd_end {
+	__u32 timeout_ms;	/* first, for so long at most, until all are woken */
+	__u32 present;		/* had their page at once */
+	__u32 woken;		/* without an error */
+	__u32 failed;		/* with an error, or were refused */
+	__u32 cancelled;
+	__u32 reserved;
+	__u64 ns_add;		/* how long it took to ask for all */
+	__u64 ns_cancel;	/* and to cancel the rest */
+};
+
 #define UMEM_SELFTEST_CREATE	_IOW('U', 1, struct umem_selftest_span)
 #define UMEM_SELFTEST_COPY_FROM	_IOWR('U', 2, struct umem_selftest_copy)
 #define UMEM_SELFTEST_COPY_TO	_IOWR('U', 3, struct umem_selftest_copy)
@@ -67,5 +88,7 @@ struct umem_selftest_hammer {
 #define UMEM_SELFTEST_CLOSE	_IO('U', 9)
 #define UMEM_SELFTEST_DESTROY	_IO('U', 10)
 #define UMEM_SELFTEST_HAMMER	_IOWR('U', 11, struct umem_selftest_hammer)
+#define UMEM_SELFTEST_CROWD	_IOW('U', 12, struct umem_selftest_crowd)
+#define UMEM_SELFTEST_CROWD_END	_IOWR('U', 13, struct umem_selftest_crowd_end)
 
 #endif

@@ -18,6 +18,8 @@
 #include <umem_odp/selftest.h>
 #include <umem_odp/umem_odp.h>
 
+#include "crowd.h"
+
 #define HAMMERS_MAX	8
 
 struct slot {
@@ -42,6 +44,7 @@ struct selftest {
 	struct slot slots[UMEM_SELFTEST_SLOTS];
 	struct hammer hammers[HAMMERS_MAX];
 	unsigned int nr_hammers;
+	struct selftest_crowd *crowd;
 };
 
 static long create(struct selftest *s, void __user *uarg)
@@ -297,6 +300,8 @@ static long destroy(struct selftest *s)
 	hammers_end(s, &arg);
 	umem_odp_region_destroy(s->region);
 	s->region = NULL;
+	selftest_crowd_destroy(s->crowd);
+	s->crowd = NULL;
 	return 0;
 }
 
@@ -334,8 +339,30 @@ static long ioctl_exclusive(struct selftest *s, unsigned int cmd, void __user *u
 		return create(s, uarg);
 	case UMEM_SELFTEST_DESTROY:
 		return destroy(s);
+	}
+	if (!s->region)
+		return -ENODEV;
+	switch (cmd) {
+	case UMEM_SELFTEST_CROWD:
+		return selftest_crowd_begin(s->region, &s->crowd, uarg);
+	case UMEM_SELFTEST_CROWD_END:
+		return selftest_crowd_end(&s->crowd, uarg);
 	default:
-		return s->region ? hammer(s, uarg) : -ENODEV;
+		return hammer(s, uarg);
+	}
+}
+
+static bool is_exclusive(unsigned int cmd)
+{
+	switch (cmd) {
+	case UMEM_SELFTEST_CREATE:
+	case UMEM_SELFTEST_DESTROY:
+	case UMEM_SELFTEST_HAMMER:
+	case UMEM_SELFTEST_CROWD:
+	case UMEM_SELFTEST_CROWD_END:
+		return true;
+	default:
+		return false;
 	}
 }
 
@@ -345,8 +372,7 @@ static long selftest_ioctl(struct file *file, unsigned int cmd, unsigned long ar
 	void __user *uarg = (void __user *)arg;
 	long ret;
 
-	if (cmd == UMEM_SELFTEST_CREATE || cmd == UMEM_SELFTEST_DESTROY ||
-	    cmd == UMEM_SELFTEST_HAMMER) {
+	if (is_exclusive(cmd)) {
 		down_write(&s->lock);
 		ret = ioctl_exclusive(s, cmd, uarg);
 		up_write(&s->lock);
