@@ -10,4 +10,12 @@ int ext4_begin(void);
 /* What a failed test has left open or mapped of it goes with the process. */
 int ext4_end(void);
 
+/*
+ * Nothing of it is written until it is thawed. A process of its own thaws it when this one has not done it in time, because
+ * a process that hangs on it may not be able to.
+ */
+void ext4_freeze(void);
+/* Fails the test if that process came first. */
+void ext4_thaw(void);
+
 #endif

@@ -259,3 +259,40 @@ void uffd_close(struct uffd *u)
 	close(u->fd);
 	memset(u, 0, sizeof(*u));
 }
+
+uint8_t *uffd_next(struct uffd *u, int timeout_ms)
+{
+	struct pollfd p = { .fd = u->fd, .events = POLLIN };
+	struct uffd_msg msg;
+
+	if (poll(&p, 1, timeout_ms) != 1)
+		return NULL;
+	assert_int_equal(read(u->fd, &msg, sizeof(msg)), sizeof(msg));
+	assert_int_equal(msg.event, UFFD_EVENT_PAGEFAULT);
+	return (uint8_t *)(uintptr_t)(msg.arg.pagefault.address & ~(PAGE - 1));
+}
+
+unsigned int uffd_await(struct uffd *u, unsigned int pages)
+{
+	unsigned int num;
+
+	for (num = 0; num < pages; num++)
+		if (!uffd_next(u, num ? 1000 : 60000))
+			break;
+	return num;
+}
+
+void uffd_give_zeros(struct uffd *u, void *addr, size_t bytes)
+{
+	struct uffdio_zeropage zero = { .range = { (uintptr_t)addr, bytes } };
+
+	/* EAGAIN: the address space was changing, and some are there. */
+	while (ioctl(u->fd, UFFDIO_ZEROPAGE, &zero)) {
+		if (errno != EAGAIN)
+			fail_because("UFFDIO_ZEROPAGE: %s", strerror(errno));
+		if (zero.zeropage > 0) {
+			zero.range.start += zero.zeropage;
+			zero.range.len -= zero.zeropage;
+		}
+	}
+}

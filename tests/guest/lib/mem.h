@@ -90,4 +90,11 @@ void uffd_register(struct uffd *u, void *addr, size_t bytes);
 void uffd_serve(struct uffd *u, uint32_t seed, unsigned int delay_ms);
 void uffd_close(struct uffd *u);
 
+/* Where nobody serves: the page that is asked for next, NULL if none is within that time. */
+uint8_t *uffd_next(struct uffd *u, int timeout_ms);
+/* How many pages are asked for: as many as that, or fewer when no more has come for a second. */
+unsigned int uffd_await(struct uffd *u, unsigned int pages);
+/* Zeros for every page of a range, none of which is there. */
+void uffd_give_zeros(struct uffd *u, void *addr, size_t bytes);
+
 #endif

@@ -170,6 +170,24 @@ struct umem_selftest_stats umem_stats(int fd)
 	return arg;
 }
 
+int umem_crowd(int fd, void *addr, size_t stride, unsigned int count, bool write)
+{
+	struct umem_selftest_crowd arg = { .va = (uintptr_t)addr,
+					   .stride_bytes = stride,
+					   .count = count,
+					   .flags = write ? UMEM_SELFTEST_WRITE : 0 };
+
+	return call(fd, UMEM_SELFTEST_CROWD, &arg);
+}
+
+struct umem_selftest_crowd_end umem_crowd_end(int fd, unsigned int ms)
+{
+	struct umem_selftest_crowd_end arg = { .timeout_ms = ms };
+
+	assert_zero(call(fd, UMEM_SELFTEST_CROWD_END, &arg));
+	return arg;
+}
+
 int umem_shutdown(int fd)
 {
 	return call(fd, UMEM_SELFTEST_CLOSE, NULL);

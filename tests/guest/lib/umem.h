@@ -31,6 +31,10 @@ int umem_async(int fd, unsigned int slot, void *addr, size_t bytes, bool write);
 int umem_wait(int fd, unsigned int slot, unsigned int ms);
 bool umem_cancel(int fd, unsigned int slot);
 struct umem_selftest_stats umem_stats(int fd);
+/* Very many waiters: the first for the byte at addr, the next stride bytes on. */
+int umem_crowd(int fd, void *addr, size_t stride, unsigned int count, bool write);
+/* Cancels those that were not woken within that time. */
+struct umem_selftest_crowd_end umem_crowd_end(int fd, unsigned int ms);
 int umem_shutdown(int fd);
 int umem_destroy(int fd);
 
