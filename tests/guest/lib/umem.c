@@ -11,19 +11,13 @@
 #define DEVICE "/dev/umem_odp_selftest"
 
 static pid_t loader;
-static int open_fds[64];
 
-/* A module that stays would hold umem_odp in the kernel behind the test. */
+/* A module that stays would hold umem_odp in the kernel behind the test: a test that failed left its files open. */
 static void unload(void)
 {
-	unsigned int i;
-
 	if (getpid() != loader)
 		return;
-	for (i = 0; i < ARRAY_SIZE(open_fds); i++) {
-		if (open_fds[i])
-			close(open_fds[i]);
-	}
+	close_range(STDERR_FILENO + 1, ~0U, 0);
 	if (syscall(SYS_delete_module, "umem_odp_selftest", O_NONBLOCK))
 		perror("umem_odp_selftest does not unload");
 }
@@ -45,17 +39,12 @@ static void load(void)
 
 int umem_open(void)
 {
-	unsigned int i;
 	int fd;
 
 	load();
 	fd = open(DEVICE, O_RDWR | O_CLOEXEC);
 	if (fd < 0)
 		fail_because("%s: %s", DEVICE, strerror(errno));
-	for (i = 0; i < ARRAY_SIZE(open_fds) && open_fds[i]; i++)
-		;
-	if (i < ARRAY_SIZE(open_fds))
-		open_fds[i] = fd;
 	return fd;
 }
 
@@ -69,12 +58,6 @@ int umem_region(void *addr, size_t bytes)
 
 void umem_close(int fd)
 {
-	unsigned int i;
-
-	for (i = 0; i < ARRAY_SIZE(open_fds); i++) {
-		if (open_fds[i] == fd)
-			open_fds[i] = 0;
-	}
 	close(fd);
 }
 
@@ -232,16 +215,21 @@ void umem_check_at(const char *file, int line, int fd, void *addr, size_t bytes,
 	free(buf);
 }
 
-uint8_t *umem_map(size_t bytes)
+uint8_t *umem_map_aligned(size_t bytes, size_t align)
 {
-	uint8_t *map = mmap(NULL, bytes + HUGE_BYTES, PROT_READ | PROT_WRITE,
-			    MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	uint8_t *map = mmap(NULL, bytes + align, PROT_READ | PROT_WRITE,
+			    MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
 	size_t head;
 
 	assert_ptr_not_equal(map, MAP_FAILED);
-	head = -(uintptr_t)map & (HUGE_BYTES - 1);
+	head = -(uintptr_t)map & (align - 1);
 	if (head)
 		munmap(map, head);
-	munmap(map + head + bytes, HUGE_BYTES - head);
+	munmap(map + head + bytes, align - head);
 	return map + head;
+}
+
+uint8_t *umem_map(size_t bytes)
+{
+	return umem_map_aligned(bytes, HUGE_BYTES);
 }

@@ -48,5 +48,7 @@ void umem_check_at(const char *file, int line, int fd, void *addr, size_t bytes,
 
 /* Private anonymous memory, aligned to 2 MiB. */
 uint8_t *umem_map(size_t bytes);
+/* Aligned to a power of two. */
+uint8_t *umem_map_aligned(size_t bytes, size_t align);
 
 #endif
