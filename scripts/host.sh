@@ -6,7 +6,7 @@
 packages()
 {
 	case $1 in
-	guest) echo mmdebstrap qemu-system-x86 e2fsprogs debian-archive-keyring kmod util-linux procps ;;
+	guest) echo mmdebstrap qemu-system-x86 e2fsprogs debian-archive-keyring kmod util-linux mount procps ;;
 	build) echo cmake gcc make libc6-dev ;;
 	uml)   echo gcc make libc6-dev flex bison bc patch xz-utils libelf-dev libssl-dev kmod python3-minimal ;;
 	bench) echo python3-minimal ;;

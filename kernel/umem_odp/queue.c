@@ -4,7 +4,7 @@
  *
  * A waiter that leads (waiters.c) is in one of these states, under queue->lock:
  *
- *	ready		a thread is to take it
+ *	ready		a thread is to take it (again: after it was slow)
  *	inside		its page lies in the window of a pass at work, which may serve it
  *	taken		it leads a pass, which begins with its page
  *	slow		its page does not come at once, and too many wait already; tried again later
@@ -74,6 +74,7 @@ void umem_odp_queue_init(struct umem_odp_queue *q, struct umem_odp_user *user)
 	spin_lock_init(&q->lock);
 	q->waiting = RB_ROOT;
 	INIT_LIST_HEAD(&q->ready);
+	INIT_LIST_HEAD(&q->again);
 	for (i = 0; i < UMEM_ODP_BACKOFFS; i++)
 		INIT_LIST_HEAD(&q->slow[i]);
 	INIT_DELAYED_WORK(&q->retry, queue_retry_work);
@@ -120,7 +121,7 @@ static void call_thread(struct umem_odp_queue *q)
 			       q->nr_blocked[UMEM_ODP_WAIT_FILE_SYSTEM];
 
 	lockdep_assert_held(&q->lock);
-	if (list_empty(&q->ready))
+	if (list_empty(&q->ready) && list_empty(&q->again))
 		return;
 	if (q->nr_idle) {
 		wake_up(&q->wait);
@@ -323,6 +324,22 @@ static void begin_pass(struct umem_odp_queue *q, struct umem_odp_pass *pass,
 	list_add(&pass->node, &q->passes);
 }
 
+/*
+ * The next to be taken. Every other time it is the last one that came, so that a newcomer, whose page
+ * may be at hand, never stands behind a crowd; and those that were slow have every fourth turn.
+ */
+static struct umem_odp_waiter *next_ready(struct umem_odp_queue *q)
+{
+	unsigned int turn = q->turn++;
+
+	lockdep_assert_held(&q->lock);
+	if (list_empty(&q->ready) || (turn % 4 == 2 && !list_empty(&q->again)))
+		return list_first_entry_or_null(&q->again, struct umem_odp_waiter, node);
+	if (turn % 2)
+		return list_last_entry(&q->ready, struct umem_odp_waiter, node);
+	return list_first_entry(&q->ready, struct umem_odp_waiter, node);
+}
+
 /**
  * umem_odp_queue_take() - make a pass of the next waiter
  * @q: the queue
@@ -337,7 +354,7 @@ bool umem_odp_queue_take(struct umem_odp_queue *q, struct umem_odp_pass *pass)
 	struct umem_odp_waiter *w;
 
 	lockdep_assert_held(&q->lock);
-	while ((w = list_first_entry_or_null(&q->ready, struct umem_odp_waiter, node))) {
+	while ((w = next_ready(q))) {
 		other = find_pass_for(q, w);
 		if (!other) {
 			begin_pass(q, pass, w);
@@ -492,7 +509,7 @@ static void queue_retry_work(struct work_struct *work)
 					retry_at(q, w->due);
 					break;
 				}
-				list_move_tail(&w->node, &q->ready);
+				list_move_tail(&w->node, &q->again);
 			}
 		}
 		call_thread(q);

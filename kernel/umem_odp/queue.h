@@ -32,6 +32,8 @@ enum umem_odp_wait {
  *	are asked for in softirq
  * @waiting: the leaders of waiters by page and mode (waiters.c)
  * @ready: leaders that a thread is to take
+ * @again: those of them that were slow before
+ * @turn: counts what was taken, to take from several ends
  * @slow: leaders whose page does not come, by how often they were tried
  * @retry: makes those in @slow ready again
  * @retry_at: when, in jiffies
@@ -48,6 +50,8 @@ struct umem_odp_queue {
 	spinlock_t lock;	/* all below */
 	struct rb_root waiting;
 	struct list_head ready;
+	struct list_head again;
+	unsigned int turn;
 	struct list_head slow[UMEM_ODP_BACKOFFS];
 	struct delayed_work retry;
 	unsigned long retry_at;
