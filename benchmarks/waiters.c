@@ -27,9 +27,9 @@ static void measure(const char *where, size_t stride, unsigned int count, unsign
 	assert_non_null(uffd_next(&uffd, 60000));
 	end = umem_crowd_end(fd, 0);
 	assert_int_equal(end.cancelled, count);
-	snprintf(what, sizeof(what), "add, %s", where);
+	snprintf(what, sizeof(what), "add %s", where);
 	row("waiters", "rxe_odp", what, "odp", count, 1, round, (double)end.ns_add / count, "ns");
-	snprintf(what, sizeof(what), "cancel, %s", where);
+	snprintf(what, sizeof(what), "cancel %s", where);
 	row("waiters", "rxe_odp", what, "odp", count, 1, round, (double)end.ns_cancel / count,
 	    "ns");
 
@@ -38,7 +38,7 @@ static void measure(const char *where, size_t stride, unsigned int count, unsign
 	uffd_give_zeros(&uffd, map, bytes);
 	end = umem_crowd_end(fd, 600000);
 	assert_int_equal(end.woken, count);
-	snprintf(what, sizeof(what), "serve, %s", where);
+	snprintf(what, sizeof(what), "serve %s", where);
 	row("waiters", "rxe_odp", what, "odp", count, 1, round, (seconds() - start) * 1e9 / count,
 	    "ns");
 	umem_close(fd);

@@ -304,7 +304,7 @@ int umem_odp_fault(struct umem_odp_region *r, u64 va, u64 len_bytes, bool write)
  * @downgrades: entries from which they took the right to write
  * @resident_pages: entries now, in pages, whichever region they were brought in for
  * @table_bytes: memory of the region, and its share by resident pages of the table that all of the
- *	process's regions have together
+ *	process's regions have together; regions over the same pages have the same share each
  * @worst_fault_ns: the longest fault, from asking to waking
  * @last_fault_ns: the last one
  * @avg_fault_ns: a moving average over about the last eight
@@ -336,6 +336,15 @@ struct umem_odp_stats {
  * Context: Process context, may sleep.
  */
 void umem_odp_region_stats(const struct umem_odp_region *r, struct umem_odp_stats *stats);
+
+/**
+ * umem_odp_region_counters() - read what costs nothing to know
+ * @r: the region
+ * @stats: filled, but for resident_pages and table_bytes, which are 0
+ *
+ * Context: Any context up to softirq.
+ */
+void umem_odp_region_counters(const struct umem_odp_region *r, struct umem_odp_stats *stats);
 
 /**
  * umem_odp_region_fault_ns() - how long faults take

@@ -297,7 +297,7 @@ static void page_came(struct rxo_qp *qp, int err)
 	lockdep_assert_held(&qp->sq.lock);
 	if (rxo_fault_is_final(err) && answers_taken(qp))
 		rxo_req_fail(qp, IB_WC_LOC_PROT_ERR);
-	if (err == -ENOMEM) {
+	if (err && !rxo_fault_is_final(err)) {
 		rxo_wait_again(&qp->sq.place_wait, err);
 		return;
 	}

@@ -133,9 +133,7 @@ static void retire(struct rxo_dev *dev, struct rxo_mem *mem)
 {
 	struct umem_odp_stats stats;
 
-	umem_odp_region_stats(mem->region, &stats);
-	stats.resident_pages = 0;
-	stats.table_bytes = 0;
+	umem_odp_region_counters(mem->region, &stats);
 	mutex_lock(&dev->mems_lock);
 	list_del(&mem->list);
 	add_stats(&dev->odp_retired, &stats);

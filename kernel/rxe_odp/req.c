@@ -543,7 +543,7 @@ static void page_came(struct rxo_qp *qp, int err)
 	if (rxo_fault_is_final(err) && may_send(qp) && sq->cur < sq->copied &&
 	    sq->psn == sq->wait_psn)
 		fail_current(qp, rxo_swqe_at(qp, sq->cur), IB_WC_LOC_PROT_ERR);
-	if (err == -ENOMEM)
+	if (err && !rxo_fault_is_final(err))
 		rxo_wait_again(&sq->wait, err);
 	else
 		rxo_req_resume(qp);

@@ -661,7 +661,7 @@ static void page_came(struct rxo_qp *qp, int err)
 	if (rq->fault_rnr)
 		hold_end(qp);
 	rq->fault_rnr = false;
-	if (err == -ENOMEM)
+	if (err && !rxo_fault_is_final(err))
 		rxo_wait_again(&rq->wait, err);
 	else
 		resp_kick(qp);

@@ -215,15 +215,15 @@ void umem_odp_chunk_hit_windows(struct umem_odp_chunk *chunk, u64 start, u64 las
 /* Returns how long until it can go, in jiffies; 0 if it has been marked for that, or is in use. */
 static unsigned long chunk_wait_empty(struct umem_odp_chunk *chunk, bool at_once, bool *go)
 {
-	unsigned long due;
+	unsigned long now = jiffies, due;
 
 	guard(spinlock_bh)(&chunk->lock);
 	*go = false;
 	if (chunk->nr_leaves || chunk->pins)
 		return 0;
 	due = chunk->empty_since + UMEM_ODP_REAP_JIFFIES;
-	if (!at_once && time_before(jiffies, due))
-		return due - jiffies;
+	if (!at_once && time_before(now, due))
+		return due - now;
 	*go = true;
 	chunk->dead = true;
 	return 0;
@@ -250,7 +250,7 @@ void umem_odp_chunk_reap(struct umem_odp_mirror *m, unsigned long delay_jiffies)
 		umem_odp_mirror_drop_ref(m);
 }
 
-static unsigned long sooner(unsigned long a, unsigned long b)
+static unsigned long earlier_delay(unsigned long a, unsigned long b)
 {
 	return a && b ? min(a, b) : a + b;
 }
@@ -270,7 +270,8 @@ void umem_odp_chunk_reap_work(struct work_struct *work)
 	next = umem_odp_mirror_wait_unused(m);
 	/* Only this work frees published chunks, and a work does not run beside itself. */
 	xa_for_each(&m->chunks, index, chunk) {
-		next = sooner(next, chunk_wait_empty(chunk, !umem_odp_mirror_is_kept(m), &go));
+		next = earlier_delay(next, chunk_wait_empty(chunk, !umem_odp_mirror_is_kept(m),
+							    &go));
 		if (go) {
 			xa_erase(&m->chunks, index);
 			chunk_free(chunk);

@@ -7,14 +7,15 @@
  * across I/O, so that the owner's mmap() stands still, and makes every error an EFAULT.
  *
  * What is missing is asked for with RETRY_NOWAIT, page by page under one mmap_lock. That goes on past
- * a page that needs I/O, so that several are under way. Only for its first page does a pass wait,
+ * a page that needs swap-in, so that several are under way; what a file system would have to read is
+ * left out, since not every file system starts that and returns. Only for its first page does a pass wait,
  * with fixup_user_fault(), which drops mmap_lock meanwhile and may last for ever.
  *
  * A mapping with page_mkwrite is written to through the latter only: the file system may throttle
  * there, and does not know RETRY_NOWAIT. It may keep mmap_lock while it does: the owner's own mmap()
  * waits then, as it does behind a write fault of the owner's. A frozen file system would keep it
- * until it is thawed, which the owner may be the one to do; so that is looked at before, and waited
- * for without mmap_lock.
+ * until it is thawed, which the owner may be the one to do; so nobody can freeze it meanwhile, and one
+ * that is frozen is waited for without mmap_lock.
  *
  * What is refused for good: mappings that the kernel must not touch, and what hmm calls an error. A
  * page that was asked for and is not there, without an error, is none: another thread may be bringing
@@ -22,11 +23,14 @@
  */
 #include <linux/fs.h>
 #include <linux/hmm.h>
+#include <linux/hugetlb_inline.h>
 #include <linux/magic.h>
 #include <linux/memremap.h>
 #include <linux/mm.h>
 #include <linux/mmu_notifier.h>
+#include <linux/pagemap.h>
 #include <linux/sched/signal.h>
+#include <linux/shmem_fs.h>
 
 #include "leaf.h"
 #include "mirror.h"
@@ -36,42 +40,37 @@
 /* After so many pages in a row that do not come at once it asks for no more. */
 #define MISSES_MAX	32
 
-static bool is_secret(const struct vm_area_struct *vma)
+static bool lookup_is_secret(const struct vm_area_struct *vma)
 {
 	/* vma_is_secretmem() is not for modules. */
 	return vma->vm_file && file_inode(vma->vm_file)->i_sb->s_magic == SECRETMEM_MAGIC;
 }
 
-static bool may_touch(const struct vm_area_struct *vma, bool write)
+static bool lookup_may_touch(const struct vm_area_struct *vma, bool write)
 {
-	if (vma->vm_flags & (VM_IO | VM_PFNMAP) || !(vma->vm_flags & VM_READ) || is_secret(vma))
+	if (vma->vm_flags & (VM_IO | VM_PFNMAP) || !(vma->vm_flags & VM_READ) || lookup_is_secret(vma))
 		return false;
 	return !write || (vma->vm_flags & VM_WRITE && !(vma->vm_flags & VM_SHADOW_STACK));
 }
 
-static struct vm_area_struct *find_vma_to_touch(const struct umem_odp_pass *pass)
+static struct vm_area_struct *lookup_vma(const struct umem_odp_pass *pass)
 {
 	struct mm_struct *mm = pass->mirror->mm;
 	struct vm_area_struct *vma;
 
 	mmap_assert_locked(mm);
 	vma = vma_lookup(mm, pass->next);
-	return vma && may_touch(vma, pass->write) ? vma : NULL;
+	return vma && lookup_may_touch(vma, pass->write) ? vma : NULL;
 }
 
 /* Does a fault for writing ask a file system, which may take its time? */
-static bool asks_file_system(const struct vm_area_struct *vma, bool write)
+static bool lookup_asks_file_system(const struct vm_area_struct *vma, bool write)
 {
 	return write && vma->vm_flags & VM_SHARED && vma->vm_ops && vma->vm_ops->page_mkwrite;
 }
 
-static bool is_frozen(const struct vm_area_struct *vma)
-{
-	return READ_ONCE(file_inode(vma->vm_file)->i_sb->s_writers.frozen) != SB_UNFROZEN;
-}
-
 /* Behind the kernel address of a device's page is nothing that the CPU may just copy. */
-static bool is_refused(unsigned long pfn)
+static bool lookup_is_refused(unsigned long pfn)
 {
 	struct page *page;
 
@@ -92,14 +91,15 @@ static bool is_refused(unsigned long pfn)
  */
 bool umem_odp_pass_usable(const struct umem_odp_pass *pass, unsigned long pfn)
 {
-	return pfn & (pass->write ? HMM_PFN_WRITE : HMM_PFN_VALID) && !is_refused(pfn);
+	return pfn & (pass->write ? HMM_PFN_WRITE : HMM_PFN_VALID) && !lookup_is_refused(pfn);
 }
 
-/* Looks up pages @from to the window's end. */
-static int look(struct umem_odp_pass *pass, unsigned int from)
+/* Looks up pages @from to the last of those that are looked up. */
+static int lookup_pages(struct umem_odp_pass *pass, unsigned int from)
 {
+	struct mmu_interval_notifier *notifier = &pass->chunk->notifier;
 	struct hmm_range range = {
-		.notifier = &pass->chunk->notifier,
+		.notifier = notifier,
 		.start = pass->next + ((u64)from << PAGE_SHIFT),
 		.end = pass->next + ((u64)pass->nr << PAGE_SHIFT),
 		.hmm_pfns = pass->pfns + from,
@@ -109,43 +109,70 @@ static int look(struct umem_odp_pass *pass, unsigned int from)
 	mmap_assert_locked(pass->mirror->mm);
 	if (from >= pass->nr)
 		return 0;
-	/* EBUSY: something in the chunk was invalidated. Whether in the window is seen later. */
+	/*
+	 * What invalidates our window is noticed there. The sequence, which anything in the GiB
+	 * changes, is only for hmm's own check: as it is now, that fails in a moment's race.
+	 */
 	do {
 		if (fatal_signal_pending(current))
 			return -EINTR;
 		memset(range.hmm_pfns, 0, (pass->nr - from) * sizeof(*range.hmm_pfns));
-		range.notifier_seq = mmu_interval_read_begin(range.notifier);
+		range.notifier_seq = READ_ONCE(notifier->invalidate_seq);
 		err = hmm_range_fault(&range);
 	} while (err == -EBUSY);
 	return err;
 }
 
-static bool may_be_huge(const struct umem_odp_pass *pass)
+static bool lookup_is_huge(const struct umem_odp_pass *pass)
 {
 	return umem_odp_pass_usable(pass, pass->pfns[0]) &&
 	       hmm_pfn_to_map_order(pass->pfns[0]) >= UMEM_ODP_LEAF_ORDER;
 }
 
-/* What is invalidated from here on is noticed, our own faults' invalidations too. */
-static int look_at_all(struct umem_odp_pass *pass)
-{
-	u64 last = pass->next + ((u64)pass->nr << PAGE_SHIFT) - 1;
-	u64 leaf = pass->next & ~(u64)(UMEM_ODP_LEAF_BYTES - 1);
-	int err;
-
-	umem_odp_chunk_open_window(pass->chunk, &pass->window, pass->next, last);
-	err = look(pass, 0);
-	if (err || !may_be_huge(pass))
-		return err;
-	/* The entry would stand for all of the leaf, so all of it must be watched. */
-	umem_odp_chunk_open_window(pass->chunk, &pass->window, leaf,
-				   leaf + UMEM_ODP_LEAF_BYTES - 1);
-	return look(pass, 0);
-}
-
-static unsigned int fault_flags(const struct umem_odp_pass *pass)
+static unsigned int lookup_fault_flags(const struct umem_odp_pass *pass)
 {
 	return FAULT_FLAG_REMOTE | (pass->write ? FAULT_FLAG_WRITE : 0);
+}
+
+/*
+ * Can a fault with RETRY_NOWAIT be tried? For a page of a file that is not in the page cache it would
+ * read, and wait for that under mmap_lock where there is no readahead.
+ */
+static bool lookup_needs_no_read(const struct vm_area_struct *vma, u64 va)
+{
+	struct address_space *mapping;
+	struct folio *folio;
+	pgoff_t index;
+	bool uptodate;
+
+	if (!vma->vm_file || vma_is_anonymous(vma) || is_vm_hugetlb_page(vma))
+		return true;
+	mapping = vma->vm_file->f_mapping;
+	index = vma->vm_pgoff + ((va - vma->vm_start) >> PAGE_SHIFT);
+	/* What shared memory does not have it makes, but for what was swapped out. */
+	if (shmem_mapping(mapping))
+		return !xa_is_value(xa_load(&mapping->i_pages, index));
+	folio = filemap_get_folio(mapping, index);
+	if (IS_ERR_OR_NULL(folio))
+		return false;
+	uptodate = folio_test_uptodate(folio);
+	folio_put(folio);
+	return uptodate;
+}
+
+/* Returns 1 if the page came, 0 if it would have to be waited for or is refused; -EHWPOISON. */
+static int lookup_fault_page(struct umem_odp_pass *pass, struct vm_area_struct *vma, u64 va)
+{
+	vm_fault_t ret;
+
+	if (!lookup_needs_no_read(vma, va))
+		return 0;
+	/* With RETRY_NOWAIT mmap_lock is kept, so there is no COMPLETED. */
+	ret = handle_mm_fault(vma, va, lookup_fault_flags(pass) | FAULT_FLAG_ALLOW_RETRY |
+			      FAULT_FLAG_RETRY_NOWAIT, NULL);
+	if (ret & (VM_FAULT_HWPOISON | VM_FAULT_HWPOISON_LARGE))
+		return -EHWPOISON;
+	return !(ret & (VM_FAULT_ERROR | VM_FAULT_RETRY));
 }
 
 /*
@@ -153,13 +180,10 @@ static unsigned int fault_flags(const struct umem_odp_pass *pass)
  * what the page cache has), so it looks again after one page, two, four: that finds them, and
  * costs little where there are none. Returns how many pages came, or an error of the first page.
  */
-static int bring_in(struct umem_odp_pass *pass, struct vm_area_struct *vma)
+static int lookup_bring_in(struct umem_odp_pass *pass, struct vm_area_struct *vma)
 {
-	const unsigned int flags = fault_flags(pass) | FAULT_FLAG_ALLOW_RETRY |
-				   FAULT_FLAG_RETRY_NOWAIT;
 	unsigned int i = 0, misses = 0, streak, stop;
 	int came = 0, err;
-	vm_fault_t ret;
 
 	for (streak = 1; i < pass->nr; streak *= 2) {
 		for (stop = min(pass->nr, i + streak); i < stop; i++) {
@@ -167,25 +191,24 @@ static int bring_in(struct umem_odp_pass *pass, struct vm_area_struct *vma)
 				continue;
 			if (fatal_signal_pending(current))
 				return -EINTR;
-			/* With RETRY_NOWAIT mmap_lock is kept, so there is no COMPLETED. */
-			ret = handle_mm_fault(vma, pass->next + ((u64)i << PAGE_SHIFT), flags, NULL);
-			if (!i && ret & (VM_FAULT_HWPOISON | VM_FAULT_HWPOISON_LARGE))
-				return -EHWPOISON;
-			if (!(ret & (VM_FAULT_ERROR | VM_FAULT_RETRY))) {
+			err = lookup_fault_page(pass, vma, pass->next + ((u64)i << PAGE_SHIFT));
+			if (err < 0 && !i)
+				return err;
+			if (err > 0) {
 				misses = 0;
 				came++;
 			} else if (++misses == MISSES_MAX) {
 				return came;
 			}
 		}
-		err = look(pass, i);
+		err = lookup_pages(pass, i);
 		if (err)
 			return err;
 	}
 	return came;
 }
 
-static bool is_complete(const struct umem_odp_pass *pass)
+static bool lookup_is_complete(const struct umem_odp_pass *pass)
 {
 	unsigned int i = 0;
 
@@ -194,30 +217,55 @@ static bool is_complete(const struct umem_odp_pass *pass)
 	return i == pass->nr;
 }
 
-static int look_up_locked(struct umem_odp_pass *pass, unsigned int pages_max)
+/* How a look is to be made: again, after it has changed what there is to see. */
+struct lookup {
+	unsigned int pages_max;
+	bool bring_in;
+	bool whole_leaf;
+};
+
+/* Returns 1 if it is to be done again. */
+static int lookup_locked(struct umem_odp_pass *pass, struct lookup *how)
 {
-	struct vm_area_struct *vma = find_vma_to_touch(pass);
+	struct vm_area_struct *vma = lookup_vma(pass);
 	int err;
 
 	if (!vma)
 		return -EFAULT;
 	pass->nr = (min_t(u64, pass->wanted_end, vma->vm_end) - pass->next) >> PAGE_SHIFT;
-	pass->nr = min(pass->nr, pages_max);
-	pass->file_system = asks_file_system(vma, pass->write);
+	pass->nr = min(pass->nr, how->pages_max);
+	pass->file_system = lookup_asks_file_system(vma, pass->write);
 	if (pass->file_system)
 		pass->nr = min(pass->nr, UMEM_ODP_PASS_ASKS);
 
-	err = look_at_all(pass);
+	err = lookup_pages(pass, 0);
 	if (err)
 		return err;
-	if (!pass->file_system && !is_complete(pass)) {
-		err = bring_in(pass, vma);
-		if (err > 0)
-			err = look_at_all(pass);
+	if (how->bring_in && !pass->file_system && !lookup_is_complete(pass)) {
+		how->bring_in = false;
+		err = lookup_bring_in(pass, vma);
 		if (err)
-			return err;
+			return min(err, 1);
 	}
-	return is_refused(pass->pfns[0]) ? -EFAULT : 0;
+	if (lookup_is_huge(pass) && !how->whole_leaf) {
+		/* The entry would stand for all of the leaf, so all of it must be watched. */
+		how->whole_leaf = true;
+		return 1;
+	}
+	return lookup_is_refused(pass->pfns[0]) ? -EFAULT : 0;
+}
+
+static void lookup_open_window(struct umem_odp_pass *pass, const struct lookup *how)
+{
+	u64 start = pass->next, end = start + ((u64)how->pages_max << PAGE_SHIFT);
+
+	end = min(end, pass->wanted_end);
+	if (how->whole_leaf) {
+		start &= ~(u64)(UMEM_ODP_LEAF_BYTES - 1);
+		end = start + UMEM_ODP_LEAF_BYTES;
+	}
+	umem_odp_chunk_open_window(pass->chunk, &pass->window, start, end - 1);
+	mmu_interval_read_begin(&pass->chunk->notifier);
 }
 
 /**
@@ -230,34 +278,60 @@ static int look_up_locked(struct umem_odp_pass *pass, unsigned int pages_max)
  */
 int umem_odp_pass_look_up(struct umem_odp_pass *pass, unsigned int pages_max)
 {
+	struct lookup how = { .pages_max = pages_max, .bring_in = true };
 	struct mm_struct *mm = pass->mirror->mm;
 	int err;
 
-	if (mmap_read_lock_killable(mm))
-		return -EINTR;
-	err = look_up_locked(pass, pages_max);
-	mmap_read_unlock(mm);
+	/* Our own faults invalidate too, so what they brought in is looked up in a new window. */
+	do {
+		lookup_open_window(pass, &how);
+		if (mmap_read_lock_killable(mm))
+			return -EINTR;
+		err = lookup_locked(pass, &how);
+		mmap_read_unlock(mm);
+	} while (err > 0);
 	return err;
 }
 
-static int wait_locked(struct umem_odp_pass *pass)
+/* The kernel calls every refusal EFAULT here. Asked without being let wait it tells broken memory. */
+static int lookup_name_error(struct umem_odp_pass *pass)
 {
-	struct vm_area_struct *vma = find_vma_to_touch(pass);
-	enum umem_odp_wait wait = UMEM_ODP_WAIT_PAGE;
+	struct vm_area_struct *vma = lookup_vma(pass);
+
+	if (vma && lookup_fault_page(pass, vma, pass->next) == -EHWPOISON)
+		return -EHWPOISON;
+	return -EFAULT;
+}
+
+static int lookup_fixup(struct umem_odp_pass *pass, enum umem_odp_wait wait)
+{
 	bool unlocked = false;
 	int err;
 
-	if (!vma)
-		return -EFAULT;
-	if (asks_file_system(vma, pass->write)) {
-		if (is_frozen(vma))
-			return UMEM_ODP_PASS_LATER;
-		wait = UMEM_ODP_WAIT_FILE_SYSTEM;
-	}
 	if (!umem_odp_queue_block(pass, wait))
 		return UMEM_ODP_PASS_LATER;
-	err = fixup_user_fault(pass->mirror->mm, pass->next, fault_flags(pass), &unlocked);
+	err = fixup_user_fault(pass->mirror->mm, pass->next, lookup_fault_flags(pass), &unlocked);
 	umem_odp_queue_unblock(pass, wait);
+	return err == -EFAULT ? lookup_name_error(pass) : err;
+}
+
+/*
+ * Whoever freezes a file system first waits for its writers, then keeps page faults out, which wait
+ * for the thaw with mmap_lock held: the owner could not even call mmap() then. So the pass is a
+ * writer meanwhile. Reference to the file, because the mapping may go.
+ */
+static int lookup_fixup_in_file(struct umem_odp_pass *pass, struct vm_area_struct *vma)
+{
+	struct super_block *sb = file_inode(vma->vm_file)->i_sb;
+	struct file *file;
+	int err;
+
+	if (!sb_start_write_trylock(sb))
+		return UMEM_ODP_PASS_LATER;
+	file = get_file(vma->vm_file);
+	err = lookup_fixup(pass, UMEM_ODP_WAIT_FILE_SYSTEM);
+	sb_end_write(sb);
+	fput(file);
 	return err;
 }
 
@@ -266,18 +340,24 @@ static int wait_locked(struct umem_odp_pass *pass)
  * @pass: the pass
  *
  * Context: May sleep for ever, takes mmap_lock for reading, and drops it while it waits for I/O.
- * Return: 0 if the kernel says that the page was there; -EFAULT, -EHWPOISON, -ENOMEM; -EINTR;
- * UMEM_ODP_PASS_LATER if it may not wait.
+ * Return: 0 if the kernel says that the page was there; -EFAULT, -EHWPOISON, -ENOMEM; -EINTR, also
+ * if no region covers the page any more; UMEM_ODP_PASS_LATER if it may not wait.
  */
 int umem_odp_pass_wait(struct umem_odp_pass *pass)
 {
 	struct mm_struct *mm = pass->mirror->mm;
-	int err;
+	struct vm_area_struct *vma;
+	int err = -EFAULT;
 
+	if (umem_odp_mirror_covered(pass->mirror, pass->next, pass->next + PAGE_SIZE) == pass->next)
+		return -EINTR;
 	umem_odp_thread_join_owner(pass);
 	if (mmap_read_lock_killable(mm))
 		return -EINTR;
-	err = wait_locked(pass);
+	vma = lookup_vma(pass);
+	if (vma)
+		err = lookup_asks_file_system(vma, pass->write) ?
+		      lookup_fixup_in_file(pass, vma) : lookup_fixup(pass, UMEM_ODP_WAIT_PAGE);
 	mmap_read_unlock(mm);
 	return err;
 }

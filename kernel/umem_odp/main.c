@@ -7,14 +7,15 @@
  *	entries		the translations of 2 MiB; pure
  *	leaf		entries with their lock
  *	chunk		the leaves of 1 GiB, and the notifier that watches it
- *	mirror		the chunks of one mm, and which regions look through them
+ *	mirror, tally	the chunks of one mm, and which regions look through them
  *	invalidate	what the notifier does
  *	access		touching memory through leaves
  *	waiters		who waits for which page
  *	lookup, install	looking pages up and bringing them in, putting them into the table
  *	pass		how long that is tried
  *	user		how many passes may wait
- *	queue		which pass serves whom
+ *	queue, serve,	which pass serves whom, who is tried again when
+ *	retry
  *	thread		who runs passes
  *	fault, region	the API
  *
@@ -54,7 +55,9 @@ static int __init umem_odp_init(void)
 /*
  * Every user of the API has a reference on this module, so no region is left, and so has every
  * thread that waits for a page. Mirrors, chunks and the other threads go by themselves: a mirror has
- * a reference of each thread, and of each work.
+ * a reference of each thread, and of each work. The callback of SRCU that puts the last one may
+ * still be on its way out when the wait ends; it runs with BH off, so the synchronize_rcu() with
+ * which the kernel frees a module waits for it.
  */
 static void __exit umem_odp_exit(void)
 {

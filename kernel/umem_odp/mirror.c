@@ -88,7 +88,7 @@ void umem_odp_mirror_drop_ref(struct umem_odp_mirror *m)
 		wake_up_all(&no_mirrors);
 }
 
-/* A while after the last user of the subscription has gone, in softirq. */
+/* A grace period of SRCU after the last user of the subscription has gone, with BH off. */
 static void mirror_free(struct mmu_notifier *subscription)
 {
 	umem_odp_mirror_drop_ref(container_of(subscription, struct umem_odp_mirror, subscription));
@@ -127,13 +127,16 @@ static void mirror_keep(struct umem_odp_mirror *m)
 {
 	bool kept;
 
+	/* It is there: this only counts. First, so that what a reaper puts has been counted. */
+	if (WARN_ON_ONCE(mmu_notifier_get_locked(&mirror_ops, m->mm) != &m->subscription))
+		return;
 	scoped_guard(spinlock_bh, &m->regions_lock) {
 		kept = m->kept;
 		WRITE_ONCE(m->kept, true);
+		m->unused_since = jiffies;
 	}
-	/* It is there: this only counts. */
-	if (!kept)
-		WARN_ON_ONCE(mmu_notifier_get_locked(&mirror_ops, m->mm) != &m->subscription);
+	if (kept)
+		mmu_notifier_put(&m->subscription);
 }
 
 /*
@@ -151,15 +154,17 @@ static struct umem_odp_mirror *mirror_get_locked(struct mm_struct *mm,
 	if (IS_ERR(subscription))
 		return ERR_CAST(subscription);
 	m = container_of(subscription, struct umem_odp_mirror, subscription);
-	mirror_keep(m);
-	if (m->prepared)
+	if (m->prepared) {
+		mirror_keep(m);
 		return m;
+	}
 	err = mmu_interval_notifier_insert_locked(first, mm, 0, PAGE_SIZE, &mirror_no_interval_ops);
 	if (err) {
 		mmu_notifier_put(subscription);
 		return ERR_PTR(err);
 	}
 	m->prepared = true;
+	mirror_keep(m);
 	return m;
 }
 
@@ -234,49 +239,6 @@ u64 umem_odp_mirror_covered(struct umem_odp_mirror *m, u64 start, u64 end)
 		start = (u64)node->last + 1;
 	}
 	return min(start, end);
-}
-
-static void count_for_region(struct umem_odp_region *r, const struct umem_odp_tally *tally,
-			     u64 leaf_start, const unsigned long *taken, bool protect)
-{
-	unsigned int first = 0, last = UMEM_ODP_LEAF_PAGES - 1, nr;
-
-	if (r->node.start > leaf_start)
-		first = umem_odp_leaf_page(r->node.start);
-	if (r->node.last < leaf_start + UMEM_ODP_LEAF_BYTES - 1)
-		last = umem_odp_leaf_page(r->node.last);
-	nr = bitmap_weight(taken, last + 1) - bitmap_weight(taken, first);
-	if (!nr)
-		return;
-	if (!tally->any || tally->last < r->node.start)
-		umem_odp_count(&r->counters.invalidations, 1);
-	umem_odp_count(protect ? &r->counters.downgrades : &r->counters.invalidated_pages, nr);
-}
-
-/**
- * umem_odp_mirror_count() - count an invalidation for the regions that it took something from
- * @m: the mirror
- * @tally: of this invalidation, zeroed before its first leaf; leaves come from the lowest up
- * @leaf_start: address of the leaf's first page
- * @taken: the pages that it took something from, not none
- * @protect: it took the right to write, not the page
- */
-void umem_odp_mirror_count(struct umem_odp_mirror *m, struct umem_odp_tally *tally, u64 leaf_start,
-			   const struct umem_odp_page_set *taken, bool protect)
-{
-	unsigned int first = find_first_bit(taken->bits, UMEM_ODP_LEAF_PAGES);
-	unsigned int last = find_last_bit(taken->bits, UMEM_ODP_LEAF_PAGES);
-	u64 start = leaf_start + ((u64)first << PAGE_SHIFT);
-	u64 end = leaf_start + ((u64)last << PAGE_SHIFT);
-	struct interval_tree_node *node;
-
-	guard(spinlock_bh)(&m->regions_lock);
-	for (node = interval_tree_iter_first(&m->regions, start, end); node;
-	     node = interval_tree_iter_next(node, start, end))
-		count_for_region(container_of(node, struct umem_odp_region, node), tally,
-				 leaf_start, taken->bits, protect);
-	tally->any = true;
-	tally->last = end;
 }
 
 /* Which of the leaf's pages some region covers. */
@@ -380,14 +342,14 @@ void umem_odp_mirror_remove(struct umem_odp_mirror *m, struct umem_odp_region *r
  */
 unsigned long umem_odp_mirror_wait_unused(struct umem_odp_mirror *m)
 {
-	unsigned long due;
+	unsigned long now = jiffies, due;
 
 	scoped_guard(spinlock_bh, &m->regions_lock) {
 		if (m->nr_regions || !m->kept)
 			return 0;
 		due = m->unused_since + UMEM_ODP_REAP_JIFFIES;
-		if (!m->mm_gone && time_before(jiffies, due))
-			return due - jiffies;
+		if (!m->mm_gone && time_before(now, due))
+			return due - now;
 		WRITE_ONCE(m->kept, false);
 	}
 	umem_odp_queue_end_idle(&m->queue);

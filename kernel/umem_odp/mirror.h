@@ -5,6 +5,7 @@
 
 #include <linux/atomic.h>
 #include <linux/compiler.h>
+#include <linux/container_of.h>
 #include <linux/mmu_notifier.h>
 #include <linux/rbtree.h>
 #include <linux/refcount.h>
@@ -87,15 +88,21 @@ void umem_odp_mirror_add(struct umem_odp_mirror *m, struct umem_odp_region *r);
 void umem_odp_mirror_remove(struct umem_odp_mirror *m, struct umem_odp_region *r);
 unsigned long umem_odp_mirror_wait_unused(struct umem_odp_mirror *m);
 u64 umem_odp_mirror_covered(struct umem_odp_mirror *m, u64 start, u64 end);
+void umem_odp_mirror_wait_for_all(void);
+
+/* tally.c */
 void umem_odp_mirror_count(struct umem_odp_mirror *m, struct umem_odp_tally *tally, u64 leaf_start,
 			   const struct umem_odp_page_set *taken, bool protect);
-
-void umem_odp_mirror_wait_for_all(void);
 
 /* Will its threads be of use again? A hint: another one is made if so. */
 static inline bool umem_odp_mirror_is_kept(const struct umem_odp_mirror *m)
 {
 	return READ_ONCE(m->kept) && !READ_ONCE(m->mm_gone);
+}
+
+static inline struct umem_odp_mirror *umem_odp_queue_mirror(struct umem_odp_queue *q)
+{
+	return container_of(q, struct umem_odp_mirror, queue);
 }
 
 static inline void umem_odp_mirror_hold(struct umem_odp_mirror *m)

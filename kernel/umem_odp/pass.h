@@ -27,6 +27,7 @@ struct umem_odp_waiter;
  * @next: the first page that is not there yet
  * @end: where the window ends
  * @write: for writing; immutable while the pass is listed
+ * @blocked: it waits for the page at @next
  * @stopped: it has been signalled to end
  * @wanted_end: @end while the pass does not wait, for which it is only @next's end; immutable while
  *	the pass is listed
@@ -51,6 +52,7 @@ struct umem_odp_pass {
 	u64 next;
 	u64 end;
 	bool write;
+	bool blocked;
 	bool stopped;
 	u64 wanted_end;
 

@@ -23,6 +23,9 @@ enum umem_odp_wait {
 	UMEM_ODP_WAITS,
 };
 
+/* So many waiters are claimed at a time: the lock keeps softirqs off. */
+#define UMEM_ODP_QUEUE_BATCH	64U
+
 /* A waiter whose page does not come is tried again after 10 ms, 20 ms, ... 2.6 s. */
 #define UMEM_ODP_BACKOFFS	9
 
@@ -72,14 +75,27 @@ int umem_odp_queue_add(struct umem_odp_waiter *w);
 bool umem_odp_queue_cancel(struct umem_odp_waiter *w);
 void umem_odp_queue_close(struct umem_odp_region *r);
 bool umem_odp_queue_is_idle(struct umem_odp_region *r);
+void umem_odp_queue_no_thread(struct umem_odp_queue *q, int err);
+void umem_odp_queue_end_idle(struct umem_odp_queue *q);
 
+void umem_odp_queue_call_thread(struct umem_odp_queue *q);
+bool umem_odp_queue_claim_group(struct umem_odp_queue *q, struct umem_odp_waiter *leader,
+				struct list_head *claimed, unsigned int *budget);
+void umem_odp_queue_wake(struct umem_odp_queue *q, struct list_head *claimed, int err);
+
+/* retry.c */
+void umem_odp_queue_make_slow(struct umem_odp_queue *q, struct umem_odp_waiter *w);
+void umem_odp_queue_retry_soon(struct umem_odp_queue *q);
+void umem_odp_queue_retry_work(struct work_struct *work);
+
+/* serve.c */
+struct umem_odp_pass *umem_odp_queue_find_pass(struct umem_odp_queue *q,
+					       const struct umem_odp_waiter *w);
+void umem_odp_queue_stop_if_unwanted(struct umem_odp_pass *pass);
 bool umem_odp_queue_take(struct umem_odp_queue *q, struct umem_odp_pass *pass);
 void umem_odp_queue_run(struct umem_odp_pass *pass);
 void umem_odp_queue_serve(struct umem_odp_pass *pass, u64 start, u64 end, unsigned int put_in);
 void umem_odp_queue_wake_served(struct umem_odp_pass *pass);
 bool umem_odp_queue_block(struct umem_odp_pass *pass, enum umem_odp_wait wait);
 void umem_odp_queue_unblock(struct umem_odp_pass *pass, enum umem_odp_wait wait);
-void umem_odp_queue_no_thread(struct umem_odp_queue *q, int err);
-void umem_odp_queue_end_idle(struct umem_odp_queue *q);
-
 #endif

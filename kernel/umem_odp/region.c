@@ -100,7 +100,7 @@ void umem_odp_region_destroy(struct umem_odp_region *r)
 EXPORT_SYMBOL_GPL(umem_odp_region_destroy);
 
 /* Counts the entries in the region, leaf by leaf. */
-static u64 resident_pages(const struct umem_odp_region *r)
+static u64 count_resident_pages(const struct umem_odp_region *r)
 {
 	u64 start = r->start & PAGE_MASK, last = r->last | ~PAGE_MASK, nr = 0, at;
 	unsigned long index = start >> UMEM_ODP_CHUNK_SHIFT;
@@ -136,11 +136,10 @@ static u64 share_of_table(const struct umem_odp_mirror *m, u64 pages)
 	return all ? mul_u64_u64_div_u64(bytes, min(pages, all), all) : 0;
 }
 
-void umem_odp_region_stats(const struct umem_odp_region *r, struct umem_odp_stats *stats)
+void umem_odp_region_counters(const struct umem_odp_region *r, struct umem_odp_stats *stats)
 {
 	const struct umem_odp_counters *c = &r->counters;
 
-	might_sleep();
 	*stats = (struct umem_odp_stats) {
 		.faults = atomic64_read(&c->faults),
 		.fault_pages = atomic64_read(&c->fault_pages),
@@ -150,14 +149,21 @@ void umem_odp_region_stats(const struct umem_odp_region *r, struct umem_odp_stat
 		.invalidations = atomic64_read(&c->invalidations),
 		.invalidated_pages = atomic64_read(&c->invalidated_pages),
 		.downgrades = atomic64_read(&c->downgrades),
-		.resident_pages = resident_pages(r),
 	};
-	stats->table_bytes = sizeof(*r) + share_of_table(r->mirror, stats->resident_pages);
 
 	guard(spinlock_bh)(&r->mirror->queue.lock);
 	stats->worst_fault_ns = r->worst_fault_ns;
 	stats->last_fault_ns = r->last_fault_ns;
 	stats->avg_fault_ns = r->avg_fault_ns;
+}
+EXPORT_SYMBOL_GPL(umem_odp_region_counters);
+
+void umem_odp_region_stats(const struct umem_odp_region *r, struct umem_odp_stats *stats)
+{
+	might_sleep();
+	umem_odp_region_counters(r, stats);
+	stats->resident_pages = count_resident_pages(r);
+	stats->table_bytes = sizeof(*r) + share_of_table(r->mirror, stats->resident_pages);
 }
 EXPORT_SYMBOL_GPL(umem_odp_region_stats);
 

@@ -8,9 +8,10 @@
  * (vhost_task), because a process cannot exit before its last thread, and some page faults do not
  * end even with a signal.
  *
- * A thread joins the cgroups of the process, so that its time, its place and its number are that
- * one's: the first time that it has nothing to do or has to wait, since joining can take a grace
- * period of RCU.
+ * A thread joins the cgroups of the process, so that its time, its place and its number are counted
+ * there: the first time that it has nothing to do or has to wait, since joining can take a grace
+ * period of RCU. The kernel counts who joins in pids.current and does not refuse it: pids.max limits
+ * what the process itself can still make, and the number of threads of a mm has a bound of its own.
  *
  * A thread is asked for in softirq, where none can be made, so a work item makes it.
  */
@@ -34,7 +35,7 @@ static atomic_t nr_made = ATOMIC_INIT(0);
 static DECLARE_COMPLETION(thread_gone);
 
 #ifdef CONFIG_MEMCG
-static struct task_struct *owner_get(struct mm_struct *mm)
+static struct task_struct *thread_owner_get(struct mm_struct *mm)
 {
 	struct task_struct *owner;
 
@@ -45,7 +46,7 @@ static struct task_struct *owner_get(struct mm_struct *mm)
 	return owner;
 }
 #else
-static struct task_struct *owner_get(struct mm_struct *mm)
+static struct task_struct *thread_owner_get(struct mm_struct *mm)
 {
 	return NULL;
 }
@@ -68,7 +69,7 @@ void umem_odp_thread_join_owner(struct umem_odp_pass *pass)
 	if (pass->joined)
 		return;
 	pass->joined = true;
-	owner = owner_get(pass->mirror->mm);
+	owner = thread_owner_get(pass->mirror->mm);
 	if (!owner)
 		return;
 	if (!(READ_ONCE(owner->flags) & PF_EXITING))
@@ -77,22 +78,26 @@ void umem_odp_thread_join_owner(struct umem_odp_pass *pass)
 }
 
 /* For an idle thread: has it work, or is it to end? */
-static bool idle_ends(struct umem_odp_pass *pass, bool *work)
+static bool thread_idle_ends(struct umem_odp_pass *pass, bool *work)
 {
 	struct umem_odp_queue *q = &pass->mirror->queue;
 
 	guard(spinlock_bh)(&q->lock);
-	*work = umem_odp_queue_take(q, pass);
-	if (!*work && umem_odp_mirror_is_kept(pass->mirror))
-		return false;
+	/* Not idle while it takes, which may call one more thread. */
 	q->nr_idle--;
-	if (!*work)
-		q->nr_threads--;
+	*work = umem_odp_queue_take(q, pass);
+	if (*work)
+		return true;
+	if (umem_odp_mirror_is_kept(pass->mirror)) {
+		q->nr_idle++;
+		return false;
+	}
+	q->nr_threads--;
 	return true;
 }
 
 /* Waits until the pass has work. Returns false if the thread is to end. */
-static bool wait_for_work(struct umem_odp_pass *pass)
+static bool thread_wait_for_work(struct umem_odp_pass *pass)
 {
 	struct umem_odp_queue *q = &pass->mirror->queue;
 	bool work;
@@ -105,7 +110,7 @@ static bool wait_for_work(struct umem_odp_pass *pass)
 
 	scoped_guard(spinlock_bh, &q->lock)
 		q->nr_idle++;
-	if (wait_event_idle_exclusive_timeout(q->wait, idle_ends(pass, &work), IDLE_JIFFIES))
+	if (wait_event_idle_exclusive_timeout(q->wait, thread_idle_ends(pass, &work), IDLE_JIFFIES))
 		return work;
 
 	/* Too long idle. A call that came this moment is not lost. */
@@ -125,7 +130,7 @@ static int umem_odp_fault_thread(void *data)
 	allow_kernel_signal(SIGKILL);
 	scoped_guard(spinlock_bh, &pass->mirror->queue.lock)
 		pass->mirror->queue.growing = false;
-	while (wait_for_work(pass))
+	while (thread_wait_for_work(pass))
 		umem_odp_queue_run(pass);
 
 	umem_odp_mirror_drop_ref(pass->mirror);
@@ -145,8 +150,9 @@ static int thread_make(struct umem_odp_mirror *m)
 	INIT_LIST_HEAD(&pass->window.node);
 	task = kthread_create(umem_odp_fault_thread, pass, "umem_odp_fault");
 	if (IS_ERR(task)) {
+		/* Whatever there was too little of. */
 		kfree(pass);
-		return PTR_ERR(task);
+		return -ENOMEM;
 	}
 	pass->task = task;
 	atomic_inc(&nr_made);

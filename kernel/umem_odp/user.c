@@ -2,7 +2,8 @@
 /*
  * Users: a bound on the fault threads that wait, for all processes of a user together. The bound of
  * a process alone would be none for who can fork. A user who has reached it hurts himself only: his
- * pages that do not come at once are asked for again and again instead of waited for.
+ * pages that do not come at once are asked for again and again instead of waited for,
+ * and what waits for a file system is put off until another one has ended.
  */
 #include <linux/atomic.h>
 #include <linux/cred.h>
@@ -18,23 +19,23 @@
 
 #include "user.h"
 
-#define BLOCKED_MIN	8UL
-#define BLOCKED_MAX	1024UL
+#define USER_BLOCKED_MIN	8UL
+#define USER_BLOCKED_MAX	1024UL
 
 /**
  * struct umem_odp_user - what the mirrors of one user share
  * @node: in users; users_lock
  * @uid: whose; immutable
  * @refs: mirrors
- * @blocked: passes that wait
- * @blocked_max: how many may; the first process's RLIMIT_NPROC within
- *	BLOCKED_MIN and BLOCKED_MAX; immutable
+ * @blocked: passes that wait, by what for: neither starves the other
+ * @blocked_max: how many of each may; the first process's RLIMIT_NPROC within
+ *	USER_BLOCKED_MIN and USER_BLOCKED_MAX; immutable
  */
 struct umem_odp_user {
 	struct list_head node;
 	kuid_t uid;
 	refcount_t refs;
-	atomic_long_t blocked;
+	atomic_long_t blocked[UMEM_ODP_WAITS];
 	long blocked_max;
 };
 
@@ -72,7 +73,7 @@ struct umem_odp_user *umem_odp_user_get(void)
 		return ERR_PTR(-ENOMEM);
 	new->uid = uid;
 	refcount_set(&new->refs, 1);
-	new->blocked_max = clamp(rlimit(RLIMIT_NPROC), BLOCKED_MIN, BLOCKED_MAX);
+	new->blocked_max = clamp(rlimit(RLIMIT_NPROC), USER_BLOCKED_MIN, USER_BLOCKED_MAX);
 
 	scoped_guard(spinlock_bh, &users_lock) {
 		user = user_find(uid);
@@ -104,28 +105,30 @@ void umem_odp_user_put(struct umem_odp_user *user)
 /**
  * umem_odp_user_block() - a pass of the user is going to wait
  * @user: the user
+ * @wait: for what
  *
  * The module cannot be removed until it has waited.
  *
  * Context: Any context up to softirq.
  * Return: false if it may not.
  */
-bool umem_odp_user_block(struct umem_odp_user *user)
+bool umem_odp_user_block(struct umem_odp_user *user, enum umem_odp_wait wait)
 {
-	if (atomic_long_inc_return(&user->blocked) <= user->blocked_max &&
+	if (atomic_long_inc_return(&user->blocked[wait]) <= user->blocked_max &&
 	    try_module_get(THIS_MODULE))
 		return true;
-	atomic_long_dec(&user->blocked);
+	atomic_long_dec(&user->blocked[wait]);
 	return false;
 }
 
 /**
  * umem_odp_user_unblock() - undo umem_odp_user_block()
  * @user: the user
+ * @wait: as it was
  */
-void umem_odp_user_unblock(struct umem_odp_user *user)
+void umem_odp_user_unblock(struct umem_odp_user *user, enum umem_odp_wait wait)
 {
-	atomic_long_dec(&user->blocked);
+	atomic_long_dec(&user->blocked[wait]);
 	/* The module's end waits for the threads, so this one may go on. */
 	module_put(THIS_MODULE);
 }

@@ -5,11 +5,13 @@
 
 #include <linux/types.h>
 
+#include "queue.h"
+
 struct umem_odp_user;
 
 struct umem_odp_user *umem_odp_user_get(void);
 void umem_odp_user_put(struct umem_odp_user *user);
-bool umem_odp_user_block(struct umem_odp_user *user);
-void umem_odp_user_unblock(struct umem_odp_user *user);
+bool umem_odp_user_block(struct umem_odp_user *user, enum umem_odp_wait wait);
+void umem_odp_user_unblock(struct umem_odp_user *user, enum umem_odp_wait wait);
 
 #endif

@@ -1,0 +1,16 @@
+#!/bin/bash
+# SPDX-License-Identifier: GPL-2.0 OR Linux-OpenIB
+# odp.sh KERNEL ROUNDS [PROGRAM...]: umem_odp alone, where numbers could hurt: of regions, of waiters, of neighbours that
+# call madvise; see lib/plan.
+. "$(dirname "$0")/../scripts/lib.sh"
+
+name=odp
+plan()
+{
+	cat <<-'PLAN'
+	stable stable - regions neighbour waiters
+	backports backports - regions neighbour waiters
+	uml-fast uml-fast - waiters
+	PLAN
+}
+. "$SRC/benchmarks/lib/plan"

@@ -1,0 +1,286 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * The passes' side of a queue: which waiter a pass is made of, whom it serves, whether it may wait. The
+ * states are explained in queue.c.
+ */
+#include <linux/sched/signal.h>
+
+#include "mirror.h"
+#include "pass.h"
+#include "queue.h"
+#include "region.h"
+#include "user.h"
+#include "waiters.h"
+
+/* So many passes of one mm may wait for pages, and so many for file systems. */
+#define MM_BLOCKED_MAX	7
+
+static bool pass_covers(const struct umem_odp_pass *pass, const struct umem_odp_waiter *w)
+{
+	u64 page = umem_odp_waiter_page(w);
+
+	if (pass->stopped || page < pass->next || page >= pass->end)
+		return false;
+	/* What a writer waits for a reader may find. */
+	return pass->write == w->write || (pass->write && !pass->blocked);
+}
+
+/**
+ * umem_odp_queue_find_pass() - find a pass at work that may serve a waiter
+ * @q: the queue; its lock is held
+ * @w: the waiter
+ *
+ * Return: the pass, or NULL.
+ */
+struct umem_odp_pass *umem_odp_queue_find_pass(struct umem_odp_queue *q,
+					       const struct umem_odp_waiter *w)
+{
+	struct umem_odp_pass *pass;
+
+	lockdep_assert_held(&q->lock);
+	list_for_each_entry(pass, &q->passes, node) {
+		if (pass_covers(pass, w))
+			return pass;
+	}
+	return NULL;
+}
+
+/**
+ * umem_odp_queue_stop_if_unwanted() - stop a pass if nobody waits for it any more
+ * @pass: the pass, listed; its queue's lock is held
+ */
+void umem_odp_queue_stop_if_unwanted(struct umem_odp_pass *pass)
+{
+	lockdep_assert_held(&pass->mirror->queue.lock);
+	if (pass->leader || !list_empty(&pass->inside) || pass->stopped)
+		return;
+	pass->stopped = true;
+	send_sig(SIGKILL, pass->task, 1);
+}
+
+static void pass_begin(struct umem_odp_queue *q, struct umem_odp_pass *pass,
+		       struct umem_odp_waiter *leader)
+{
+	u64 end = PAGE_ALIGN(leader->va + leader->len_bytes);
+
+	lockdep_assert_held(&q->lock);
+	list_del_init(&leader->node);
+	leader->pass = pass;
+	pass->leader = leader;
+	pass->region = leader->region;
+	pass->write = leader->write;
+	pass->next = umem_odp_waiter_page(leader);
+	pass->end = min_t(u64, end, (leader->va | (UMEM_ODP_LEAF_BYTES - 1)) + 1);
+	pass->wanted_end = pass->end;
+	pass->stopped = false;
+	pass->blocked = false;
+	INIT_LIST_HEAD(&pass->inside);
+	INIT_LIST_HEAD(&pass->served);
+	list_add(&pass->node, &q->passes);
+}
+
+/*
+ * The next to be taken. Every other time it is the last one that came, so that a newcomer, whose page
+ * may be at hand, never stands behind a crowd; and those that were slow have every fourth turn.
+ */
+static struct umem_odp_waiter *queue_next_ready(struct umem_odp_queue *q)
+{
+	unsigned int turn = q->turn++;
+
+	lockdep_assert_held(&q->lock);
+	if (list_empty(&q->ready) || (turn % 4 == 2 && !list_empty(&q->again)))
+		return list_first_entry_or_null(&q->again, struct umem_odp_waiter, node);
+	if (turn % 2)
+		return list_last_entry(&q->ready, struct umem_odp_waiter, node);
+	return list_first_entry(&q->ready, struct umem_odp_waiter, node);
+}
+
+/**
+ * umem_odp_queue_take() - make a pass of the next waiter
+ * @q: the queue
+ * @pass: the thread's pass, unused
+ *
+ * Context: Process context, q->lock held.
+ * Return: false if nobody is ready.
+ */
+bool umem_odp_queue_take(struct umem_odp_queue *q, struct umem_odp_pass *pass)
+{
+	struct umem_odp_pass *other;
+	struct umem_odp_waiter *w;
+
+	lockdep_assert_held(&q->lock);
+	while ((w = queue_next_ready(q))) {
+		other = umem_odp_queue_find_pass(q, w);
+		if (!other) {
+			pass_begin(q, pass, w);
+			umem_odp_queue_call_thread(q);
+			return true;
+		}
+		list_move_tail(&w->node, &other->inside);
+	}
+	return false;
+}
+
+/* Returns false if there may be more of them. */
+static bool queue_serve_some(struct umem_odp_pass *pass, u64 start, u64 end)
+{
+	struct umem_odp_queue *q = &pass->mirror->queue;
+	unsigned int budget = UMEM_ODP_QUEUE_BATCH;
+	struct umem_odp_waiter *w, *next;
+
+	guard(spinlock_bh)(&q->lock);
+	for (w = umem_odp_waiters_first(q, start); w && umem_odp_waiter_page(w) < end; w = next) {
+		struct umem_odp_pass *other = w->pass;
+
+		next = umem_odp_waiters_next(w);
+		if (w->write && !pass->write)
+			continue;
+		if (!umem_odp_queue_claim_group(q, w, &pass->served, &budget))
+			return false;
+		if (other && other != pass)
+			umem_odp_queue_stop_if_unwanted(other);
+	}
+	return true;
+}
+
+/**
+ * umem_odp_queue_serve() - claim those who wait for pages that are there now
+ * @pass: the pass that saw it
+ * @start: the first page
+ * @end: behind the last
+ * @put_in: how many of them the pass has put in
+ */
+void umem_odp_queue_serve(struct umem_odp_pass *pass, u64 start, u64 end, unsigned int put_in)
+{
+	struct umem_odp_queue *q = &pass->mirror->queue;
+
+	scoped_guard(spinlock_bh, &q->lock) {
+		if (start <= pass->next && pass->next < end)
+			pass->next = end;
+		if (pass->region)
+			umem_odp_count(&pass->region->counters.fault_pages, put_in);
+	}
+	while (!queue_serve_some(pass, start, end))
+		cond_resched();
+}
+
+/**
+ * umem_odp_queue_wake_served() - wake those who were served
+ * @pass: the pass
+ *
+ * Context: No lock held.
+ */
+void umem_odp_queue_wake_served(struct umem_odp_pass *pass)
+{
+	umem_odp_queue_wake(&pass->mirror->queue, &pass->served, 0);
+}
+
+/**
+ * umem_odp_queue_block() - the pass is going to wait for its next page
+ * @pass: the pass
+ * @wait: for what
+ *
+ * Who waits for other pages is not held up by it. The module cannot be removed meanwhile.
+ *
+ * Return: false if it may not: enough others of the mm or of the user wait for such things, nobody
+ * wants it any more, or the module goes.
+ */
+bool umem_odp_queue_block(struct umem_odp_pass *pass, enum umem_odp_wait wait)
+{
+	struct umem_odp_queue *q = &pass->mirror->queue;
+
+	guard(spinlock_bh)(&q->lock);
+	if (pass->stopped || !(pass->leader || pass->region) || q->nr_blocked[wait] == MM_BLOCKED_MAX)
+		return false;
+	if (!umem_odp_user_block(q->user, wait))
+		return false;
+	q->nr_blocked[wait]++;
+	pass->blocked = true;
+	pass->end = pass->next + PAGE_SIZE;
+	list_splice_init(&pass->inside, &q->ready);
+	umem_odp_queue_call_thread(q);
+	return true;
+}
+
+/* It may be that somebody who was too many can wait now. */
+static void queue_ready_one_slow(struct umem_odp_queue *q)
+{
+	struct umem_odp_waiter *w;
+	unsigned int i;
+
+	lockdep_assert_held(&q->lock);
+	for (i = 0; i < UMEM_ODP_BACKOFFS; i++) {
+		w = list_first_entry_or_null(&q->slow[i], struct umem_odp_waiter, node);
+		if (w) {
+			list_move_tail(&w->node, &q->ready);
+			return;
+		}
+	}
+}
+
+/**
+ * umem_odp_queue_unblock() - undo umem_odp_queue_block()
+ * @pass: the pass
+ * @wait: as it was
+ */
+void umem_odp_queue_unblock(struct umem_odp_pass *pass, enum umem_odp_wait wait)
+{
+	struct umem_odp_queue *q = &pass->mirror->queue;
+
+	guard(spinlock_bh)(&q->lock);
+	umem_odp_user_unblock(q->user, wait);
+	q->nr_blocked[wait]--;
+	pass->blocked = false;
+	pass->end = pass->wanted_end;
+	queue_ready_one_slow(q);
+	umem_odp_queue_call_thread(q);
+}
+
+/*
+ * Unlists the pass, and says what becomes of its leader. Returns false if more of those who are to
+ * fail have yet to be claimed.
+ */
+static bool pass_end(struct umem_odp_pass *pass, int err, struct list_head *failed)
+{
+	struct umem_odp_queue *q = &pass->mirror->queue;
+	unsigned int budget = UMEM_ODP_QUEUE_BATCH;
+	struct umem_odp_waiter *leader;
+
+	guard(spinlock_bh)(&q->lock);
+	leader = pass->leader;
+	if (leader && err == UMEM_ODP_PASS_LATER)
+		umem_odp_queue_make_slow(q, leader);
+	else if (leader && (!err || err == -EINTR))
+		list_add(&leader->node, &q->ready);
+	else if (leader && !umem_odp_queue_claim_group(q, leader, failed, &budget))
+		return false;
+	if (pass->leader) {
+		pass->leader->pass = NULL;
+		pass->leader = NULL;
+	}
+	list_del(&pass->node);
+	flush_signals(current);
+	if (pass->region)
+		umem_odp_count(&pass->region->counters.retries, pass->rounds - 1);
+	list_splice(&pass->inside, &q->ready);
+	return true;
+}
+
+/**
+ * umem_odp_queue_run() - run a pass, and wake who was waiting for it
+ * @pass: the pass, taken
+ *
+ * Context: A fault thread. May last for ever; ends with SIGKILL, if the kernel allows it.
+ */
+void umem_odp_queue_run(struct umem_odp_pass *pass)
+{
+	struct umem_odp_queue *q = &pass->mirror->queue;
+	LIST_HEAD(failed);
+	int err;
+
+	err = umem_odp_pass_run(pass);
+	while (!pass_end(pass, err, &failed))
+		cond_resched();
+	umem_odp_queue_wake(q, &pass->served, 0);
+	umem_odp_queue_wake(q, &failed, err);
+}
