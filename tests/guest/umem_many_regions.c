@@ -5,22 +5,18 @@
  *
  * rdma-odp: timeout 240
  */
-#include <dirent.h>
-#include <fcntl.h>
 #include <sys/resource.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
 #include "cgroup.h"
-#include "pattern.h"
+#include "slab.h"
 #include "umem.h"
 
-#define REGIONS	    10000U
-#define AREA_BYTES  GIB
-#define STEP_BYTES  (AREA_BYTES / PAGE_BYTES / REGIONS * PAGE_BYTES)
-#define SETTLE_S    60
-#define SLAB_DIR    "/sys/kernel/slab"
-#define CACHE_START "umem_odp_"
+#define REGIONS	   10000U
+#define AREA_BYTES GIB
+#define STEP_BYTES (AREA_BYTES / PAGE_BYTES / REGIONS * PAGE_BYTES)
+#define SETTLE_S   60
 
 static int fds[REGIONS];
 
@@ -83,46 +79,13 @@ static uint8_t *map_area(void)
 	return map;
 }
 
-/*
- * Bytes in use in the caches of umem_odp. What CPUs keep for themselves counts as used until it is taken from them. An instrumented
- * kernel puts its own data behind every object, which is not counted.
- */
-static uint64_t slab_bytes(bool print)
+static uint64_t umem_slab_bytes(bool print)
 {
-	unsigned long active, total, size;
-	char line[300], name[64], path[128];
-	uint64_t sum = 0;
-	bool found = false;
-	DIR *dir = opendir(SLAB_DIR);
-	struct dirent *entry;
-	FILE *info;
+	int64_t bytes = slab_bytes("umem_odp_", print);
 
-	assert_non_null(dir);
-	while ((entry = readdir(dir))) {
-		if (strncmp(entry->d_name, CACHE_START, strlen(CACHE_START)))
-			continue;
-		snprintf(path, sizeof(path), SLAB_DIR "/%s/shrink", entry->d_name);
-		write_text(path, "1");
-	}
-	closedir(dir);
-	info = fopen("/proc/slabinfo", "r");
-	assert_non_null(info);
-	while (fgets(line, sizeof(line), info)) {
-		if (strncmp(line, CACHE_START, strlen(CACHE_START)) ||
-		    sscanf(line, "%63s %lu %lu %lu", name, &active, &total, &size) != 4)
-			continue;
-		found = true;
-		snprintf(path, sizeof(path), SLAB_DIR "/%s/object_size", name);
-		if (slow_kernel())
-			size = read_number(path, size);
-		if (print)
-			print_message("%s: %lu of %lu bytes\n", name, active, size);
-		sum += active * size;
-	}
-	fclose(info);
-	if (!found)
-		fail_because("there are no slab caches " CACHE_START "*");
-	return sum;
+	if (bytes < 0)
+		fail_because("there are no slab caches umem_odp_*");
+	return bytes;
 }
 
 static void they_work(void **state)
@@ -162,45 +125,37 @@ static void they_work(void **state)
 	munmap(map, AREA_BYTES);
 }
 
+/* Memory goes after grace periods, of which nothing tells. */
+static void nothing_is_left(void)
+{
+	double last = seconds() + SETTLE_S;
+
+	while (umem_slab_bytes(false)) {
+		if (seconds() > last) {
+			umem_slab_bytes(true);
+			fail_because("not all was given back");
+		}
+		usleep(20000);
+	}
+}
+
 static void table_bytes_tell_the_truth(void **state)
 {
-	uint64_t before, after, told;
 	uint8_t *map = map_area();
-	double last;
+	uint64_t given, told;
 
 	(void)state;
-	before = slab_bytes(true);
+	nothing_is_left();
 	assert_null(open_all());
 	assert_null(create_and_touch_all(map));
 	told = table_bytes();
-	after = slab_bytes(true);
-	print_message("table_bytes: %llu; slabs: %llu, before %llu\n", (unsigned long long)told,
-		      (unsigned long long)after, (unsigned long long)before);
-	assert_in_range(told, (after - before) * 95 / 100, (after - before) * 105 / 100);
+	given = umem_slab_bytes(true);
+	print_message("table_bytes: %llu; slabs: %llu\n", (unsigned long long)told,
+		      (unsigned long long)given);
+	assert_in_range(told, given * 95 / 100, given * 105 / 100);
 	close_all();
-	/* Memory goes after grace periods; nothing says when. */
-	for (last = seconds() + SETTLE_S; slab_bytes(false) > before; usleep(20000)) {
-		if (seconds() > last) {
-			slab_bytes(true);
-			fail_because("not all was given back");
-		}
-	}
+	nothing_is_left();
 	munmap(map, AREA_BYTES);
-}
-
-static long charged_slab(void)
-{
-	FILE *f = fopen(CGROUP "/memory.stat", "r");
-	char line[100];
-	long bytes = 0;
-
-	if (!f)
-		return 0;
-	while (fgets(line, sizeof(line), f))
-		if (sscanf(line, "slab %ld", &bytes) == 1)
-			break;
-	fclose(f);
-	return bytes;
 }
 
 /* In the group. The files are the parent's: nothing else is charged. The kernel brings its sums up to date now and then. */
@@ -213,16 +168,17 @@ static const char *charged(void)
 
 	if (group_enter())
 		return "the group";
-	before = charged_slab();
+	before = group_slab_bytes();
 	failed = create_and_touch_all(map);
 	if (failed)
 		return failed;
 	want = table_bytes() * 95 / 100;
-	for (last = seconds() + SETTLE_S; charged_slab() - before < want; usleep(100000))
+	for (last = seconds() + SETTLE_S; group_slab_bytes() - before < want; usleep(100000))
 		if (seconds() > last)
 			break;
-	printf("charged: %ld bytes for tables of %ld\n", charged_slab() - before, want * 100 / 95);
-	return charged_slab() - before < want ? "the charge" : NULL;
+	printf("charged: %ld bytes for tables of %ld\n", group_slab_bytes() - before,
+	       want * 100 / 95);
+	return group_slab_bytes() - before < want ? "the charge" : NULL;
 }
 
 static void the_owner_is_charged(void **state)

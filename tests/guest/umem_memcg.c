@@ -10,6 +10,7 @@
 
 #include "cgroup.h"
 #include "pattern.h"
+#include "slab.h"
 #include "umem.h"
 
 /* In the group: how much of what the region brings in is charged to it. */
@@ -42,6 +43,53 @@ static void the_owner_is_charged(void **state)
 	assert_true(pid >= 0);
 	if (!pid)
 		_exit(charged(fd));
+	assert_int_equal(waitpid(pid, &status, 0), pid);
+	assert_int_equal(status, 0);
+	umem_close(fd);
+}
+
+/*
+ * In the group: memory that lies so far apart that the table's search trees have nodes for every page of it. They are charged
+ * like all of the table.
+ */
+static int charged_for_the_trees(int fd)
+{
+	size_t bytes = TIB, at;
+	long nodes, want;
+	double last;
+	uint8_t *map;
+
+	map = mmap(NULL, bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE,
+		   -1, 0);
+	if (map == MAP_FAILED || group_enter() || umem_create(fd, map, bytes, UMEM_SELFTEST_WRITE))
+		return 1;
+	madvise(map, bytes, MADV_NOHUGEPAGE);
+	nodes = slab_bytes("radix_tree_node", false);
+	want = group_slab_bytes();
+	for (at = 0; at < bytes; at += GIB)
+		if (umem_fault(fd, map + at, 1, true))
+			return 2;
+	nodes = slab_bytes("radix_tree_node", false) - nodes;
+	want += (umem_stats(fd).table_bytes + nodes) * 95 / 100;
+	for (last = seconds() + 60; group_slab_bytes() < want && seconds() < last;)
+		usleep(100000);
+	printf("charged %ld bytes for a table of %llu and nodes of %ld\n", group_slab_bytes(),
+	       (unsigned long long)umem_stats(fd).table_bytes, nodes);
+	return group_slab_bytes() < want ? 3 : 0;
+}
+
+static void the_trees_of_the_table_are_charged(void **state)
+{
+	int fd, status;
+	pid_t pid;
+
+	(void)state;
+	group_begin();
+	fd = umem_open();
+	pid = fork();
+	assert_true(pid >= 0);
+	if (!pid)
+		_exit(charged_for_the_trees(fd));
 	assert_int_equal(waitpid(pid, &status, 0), pid);
 	assert_int_equal(status, 0);
 	umem_close(fd);
@@ -83,4 +131,5 @@ static void the_oom_killer_takes_the_owner(void **state)
 	munmap(mine, HUGE_BYTES);
 }
 
-TEST_MAIN(TEST(the_owner_is_charged), TEST(the_oom_killer_takes_the_owner))
+TEST_MAIN(TEST(the_owner_is_charged), TEST(the_trees_of_the_table_are_charged),
+	  TEST(the_oom_killer_takes_the_owner))

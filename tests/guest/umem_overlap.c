@@ -132,11 +132,11 @@ static void neighbours_in_one_leaf(void **state)
 	munmap(map, HUGE_BYTES);
 }
 
-static void hammer(int fd, void *addr, unsigned int threads, struct umem_selftest_hammer *result)
+static void read_without_pause(int fd, void *addr, unsigned int threads,
+			       struct umem_selftest_hammer *result)
 {
 	struct umem_selftest_hammer arg = { .va = (uintptr_t)addr,
 					    .len_bytes = PAGE_BYTES,
-					    .flags = UMEM_SELFTEST_WRITE,
 					    .threads = threads };
 
 	assert_zero(ioctl(fd, UMEM_SELFTEST_HAMMER, &arg));
@@ -159,12 +159,12 @@ static void deregistered_under_traffic(void **state)
 		goes = umem_region(map, bytes);
 		umem_fill(goes, map, bytes, i);
 		if (!i)
-			hammer(stays, at, 2, NULL);
+			read_without_pause(stays, at, 2, NULL);
 		umem_close(goes);
 		assert_int_equal(umem_stats(stays).resident_pages, shared / PAGE_BYTES);
 		assert_int_equal(in_table(map, 2 * bytes), shared / PAGE_BYTES);
 	}
-	hammer(stays, at, 0, &result);
+	read_without_pause(stays, at, 0, &result);
 	print_message("%llu accesses, %llu misses\n", (unsigned long long)result.accesses,
 		      (unsigned long long)result.misses);
 	assert_true(result.accesses > 0);
@@ -241,7 +241,7 @@ static void a_page_inside_of_a_large_region(void **state)
 	munmap(map, bytes);
 }
 
-/* The largest entry goes by the process's doing for each region that covers it, once. */
+/* One event, in two leaves: each region counts it once, with the pages that it covers. */
 static void a_dropped_page_counts_for_all_that_cover_it(void **state)
 {
 	uint8_t *map = map_small(2 * HUGE_BYTES), *at = map + HUGE_BYTES - 2 * PAGE_BYTES;

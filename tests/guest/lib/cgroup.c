@@ -32,16 +32,29 @@ int group_enter(void)
 	return write_text(CGROUP "/cgroup.procs", pid);
 }
 
-long group_oom_kills(void)
+static long group_number(const char *name, const char *field)
 {
-	FILE *f = fopen(CGROUP "/memory.events", "r");
-	char line[100];
+	char path[100], line[100];
+	size_t len = strlen(field);
 	long n = 0;
+	FILE *f;
 
+	snprintf(path, sizeof(path), CGROUP "/%s", name);
+	f = fopen(path, "r");
 	assert_non_null(f);
 	while (fgets(line, sizeof(line), f))
-		if (sscanf(line, "oom_kill %ld", &n) == 1)
+		if (!strncmp(line, field, len) && sscanf(line + len, " %ld", &n) == 1)
 			break;
 	fclose(f);
 	return n;
+}
+
+long group_oom_kills(void)
+{
+	return group_number("memory.events", "oom_kill ");
+}
+
+long group_slab_bytes(void)
+{
+	return group_number("memory.stat", "slab ");
 }

@@ -14,5 +14,7 @@ void group_end(void);
 int group_enter(void);
 /* How many of it the OOM killer has taken. */
 long group_oom_kills(void);
+/* What the kernel has allocated for it in slabs. The sum is brought up to date now and then: wait for what is expected. */
+long group_slab_bytes(void);
 
 #endif
