@@ -92,7 +92,7 @@ static void end(struct traffic *t)
 
 static void faults_settle(void **state)
 {
-	unsigned int rounds = slow_kernel() ? 3 : 6, i;
+	unsigned int rounds = 3, i;
 	long before, settled, after;
 	struct traffic *t = malloc(sizeof(*t));
 
@@ -140,7 +140,7 @@ static void *discard(void *arg)
 
 static void madvise_elsewhere_starves_nobody(void **state)
 {
-	unsigned int rounds = slow_kernel() ? 5 : 10, i;
+	unsigned int rounds = 5, i;
 	struct buf heap, local;
 	struct discarder d = { .bytes = LEAF_BYTES };
 	struct conn conn = CONN;

@@ -61,7 +61,7 @@ static void let_pass(struct worker *workers, unsigned long each)
 
 static void faults_settle(void **state)
 {
-	unsigned int rounds = slow_kernel() ? 3 : 6, i;
+	unsigned int rounds = 3, i;
 	struct worker workers[WORKERS] = {};
 	uint8_t *map = umem_map(HUGE_BYTES);
 	uint64_t before, settled, after;
@@ -121,7 +121,7 @@ static void *discard(void *arg)
 
 static void madvise_elsewhere_starves_nobody(void **state)
 {
-	unsigned int rounds = slow_kernel() ? 10 : 30, i;
+	unsigned int rounds = 10, i;
 	struct discarder d = { .bytes = HUGE_BYTES };
 	uint8_t *map = umem_map_aligned(64 * MIB, GIB);
 	struct umem_selftest_stats st = {}, now;
