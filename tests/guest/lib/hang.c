@@ -338,10 +338,17 @@ void hang_owner_exits(void)
 	assert_int_equal(status, 0);
 }
 
+static void link_del(void)
+{
+	hang_run(IN_HANG "rdma link del " DEVICE);
+}
+
+/* Its mappings, and with them the device's file, may stay for as long as the fault does. */
 void exits(void **state)
 {
 	hang_begin(*state);
 	hang_owner_exits();
+	link_del();
 }
 
 void is_killed(void **state)
@@ -354,12 +361,13 @@ void is_killed(void **state)
 		fail_because("the owner does not end");
 	bed.owner = 0;
 	assert_true(WIFSIGNALED(status) && WTERMSIG(status) == SIGKILL);
+	link_del();
 }
 
 void link_goes(void **state)
 {
 	hang_begin(*state);
-	hang_run(IN_HANG "rdma link del " DEVICE);
+	link_del();
 }
 
 /* The kernel ends one namespace after the other: when a second has gone as well, nothing stands in the way. */
