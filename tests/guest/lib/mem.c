@@ -288,6 +288,8 @@ void uffd_give_zeros(struct uffd *u, void *addr, size_t bytes)
 
 	/* EAGAIN: the address space was changing, and some are there. */
 	while (ioctl(u->fd, UFFDIO_ZEROPAGE, &zero)) {
+		if (errno == ESRCH)
+			break;
 		if (errno != EAGAIN)
 			fail_because("UFFDIO_ZEROPAGE: %s", strerror(errno));
 		if (zero.zeropage > 0) {

@@ -94,7 +94,7 @@ void uffd_close(struct uffd *u);
 uint8_t *uffd_next(struct uffd *u, int timeout_ms);
 /* How many pages are asked for: as many as that, or fewer when no more has come for a second. */
 unsigned int uffd_await(struct uffd *u, unsigned int pages);
-/* Zeros for every page of a range, none of which is there. */
+/* Zeros for every page of a range, none of which is there; nothing where the process has ended. */
 void uffd_give_zeros(struct uffd *u, void *addr, size_t bytes);
 
 #endif
