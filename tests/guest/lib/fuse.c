@@ -248,6 +248,7 @@ void fuse_end(void)
 	if (!fs.mounted)
 		return;
 	fs.mounted = false;
+	fs.nr_held = 0;
 	/* Aborts the connection, whoever else has a copy of its file. */
 	umount2(DIR, MNT_FORCE);
 	umount2(DIR, MNT_DETACH);

@@ -29,6 +29,12 @@ enum order {
 	EXIT = 'x'
 };
 
+/* By the owner, in memory that it shares with the test. */
+struct told {
+	uint8_t *addr;
+	int fd;
+};
+
 static struct {
 	const struct hang *hang;
 	bool stopped;
@@ -246,7 +252,7 @@ static void owner_start(const struct hang *hang)
 	}
 }
 
-void hang_start(const struct hang *hang)
+static void request_hangs(const struct hang *hang)
 {
 	owner_start(hang);
 	bed.stopped = true;
@@ -261,13 +267,15 @@ int hang_setup(void **state)
 
 	memset(&bed, 0, sizeof(bed));
 	bed.hang = hang;
-	bed.orders = bed.answers = bed.fd = -1;
+	bed.orders = -1;
+	bed.answers = -1;
+	bed.fd = -1;
 	bed.told = mmap(NULL, PAGE, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
 	assert_ptr_not_equal(bed.told, MAP_FAILED);
 	return 0;
 }
 
-static void hang_begin(const struct hang *hang)
+void hang_begin(const struct hang *hang)
 {
 	if (hang->begin)
 		hang->begin();
@@ -279,7 +287,7 @@ static void hang_begin(const struct hang *hang)
 		 "{ ! rdma dev show " DEVICE " 2>/dev/null >&2 || rdma dev set " DEVICE
 		 " netns hang; }");
 	hang_until(GID_THERE);
-	hang_start(hang);
+	request_hangs(hang);
 }
 
 /* Nothing is left that waits, whatever the test has seen. */
@@ -338,7 +346,7 @@ void hang_owner_exits(void)
 	assert_int_equal(status, 0);
 }
 
-static void link_del(void)
+void hang_link_del(void)
 {
 	hang_run(IN_HANG "rdma link del " DEVICE);
 }
@@ -348,7 +356,7 @@ void exits(void **state)
 {
 	hang_begin(*state);
 	hang_owner_exits();
-	link_del();
+	hang_link_del();
 }
 
 void is_killed(void **state)
@@ -361,13 +369,13 @@ void is_killed(void **state)
 		fail_because("the owner does not end");
 	bed.owner = 0;
 	assert_true(WIFSIGNALED(status) && WTERMSIG(status) == SIGKILL);
-	link_del();
+	hang_link_del();
 }
 
 void link_goes(void **state)
 {
 	hang_begin(*state);
-	link_del();
+	hang_link_del();
 }
 
 /* The kernel ends one namespace after the other: when a second has gone as well, nothing stands in the way. */

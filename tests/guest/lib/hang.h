@@ -30,23 +30,29 @@ struct hang {
 	void (*check)(uint32_t seed);
 };
 
+/* A peer's write to a file of FUSE that is read ahead. */
+extern const struct hang hang_fuse_ahead;
+/* Its read of one whose pages are read by who needs them, who cannot be killed once the server has seen the request. */
+extern const struct hang hang_fuse_at_once;
+
 /* The copy of the owner's *fd, and where its memory is. */
 int hang_fd(void);
 uint8_t *hang_addr(void);
 /* Waits until the peer of hang0 was told to come again, because a fault takes too long. */
 void hang_await_rnr(void);
 
-/* One test each; the first three may be combined with others. */
 int hang_setup(void **state);
 int hang_teardown(void **state);
-/* The owner is there, the request is posted, and hangs. */
-void hang_start(const struct hang *hang);
+/* The namespace, its device and the owner are there, the request is posted, and hangs. */
+void hang_begin(const struct hang *hang);
 void hang_owner_exits(void);
+void hang_link_del(void);
 /* Runs a command, which must return. */
 void hang_run(const char *command);
 /* A condition of the shell that must come true. */
 void hang_until(const char *condition);
 
+/* Tests. */
 void other_memory_is_mapped(void **state);
 void deregisters(void **state);
 void exits(void **state);
