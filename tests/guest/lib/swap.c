@@ -30,6 +30,7 @@ void swap_end(void)
 {
 	if (!swap_is_on)
 		return;
+	swap_is_on = false;
 	swapoff(ZRAM);
 	write_text("/sys/block/zram0/reset", "1");
 }
