@@ -6,6 +6,8 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+static const char *extra[4];
+
 void group_begin(void)
 {
 	mkdir(CGROUP_ROOT, 0755);
@@ -17,9 +19,31 @@ void group_begin(void)
 		skip_because("no cgroup: %s", strerror(errno));
 }
 
+bool group_control(const char *controller)
+{
+	char text[32];
+	size_t i;
+
+	snprintf(text, sizeof(text), "+%s", controller);
+	if (write_text(CGROUP_ROOT "/cgroup.subtree_control", text))
+		return false;
+	for (i = 0; extra[i] && strcmp(extra[i], controller); i++)
+		;
+	extra[i] = controller;
+	return true;
+}
+
 void group_end(void)
 {
+	char text[32];
+	size_t i;
+
 	rmdir(CGROUP);
+	for (i = 0; i < ARRAY_SIZE(extra) && extra[i]; i++) {
+		snprintf(text, sizeof(text), "-%s", extra[i]);
+		write_text(CGROUP_ROOT "/cgroup.subtree_control", text);
+		extra[i] = NULL;
+	}
 	umount(CGROUP_ROOT);
 	rmdir(CGROUP_ROOT);
 }

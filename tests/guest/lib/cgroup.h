@@ -3,6 +3,8 @@
 #ifndef TESTS_GUEST_CGROUP_H
 #define TESTS_GUEST_CGROUP_H
 
+#include <stdbool.h>
+
 #define CGROUP_ROOT "/tmp/rdma_odp_cgroup"
 #define CGROUP	    CGROUP_ROOT "/test"
 
@@ -12,6 +14,8 @@ void group_begin(void);
 void group_end(void);
 /* The calling process goes there: 0 or -errno. */
 int group_enter(void);
+/* Has the group this controller ("pids") from now on? group_end() takes it away again. */
+bool group_control(const char *controller);
 /* How many of it the OOM killer has taken. */
 long group_oom_kills(void);
 /* What the kernel has allocated for it in slabs. The sum is brought up to date now and then: wait for what is expected. */
