@@ -5,6 +5,7 @@
  */
 #include <fcntl.h>
 #include <signal.h>
+#include <sys/prctl.h>
 #include <sys/time.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -118,6 +119,8 @@ static void fork_and_register(int (*registers)(void), int which, int flags)
 	pid = fork();
 	assert_true(pid >= 0);
 	if (!pid) {
+		/* One that does not come back ends with the test. */
+		prctl(PR_SET_PDEATHSIG, SIGKILL);
 		failed = child(registers, which, flags);
 		if (failed)
 			printf("FAIL: registered under signals: %s\n", failed);
