@@ -7,6 +7,7 @@
 #include <unistd.h>
 
 #include "ext4.h"
+#include "fuse.h"
 #include "mem.h"
 #include "pattern.h"
 #include "umem.h"
@@ -44,6 +45,7 @@ static int bed_close(void **state)
 	int rc = ext4_end();
 
 	(void)state;
+	fuse_end();
 	umem_close(bed.file_fd);
 	umem_close(bed.fd);
 	uffd_close(&bed.uffd);
@@ -137,7 +139,36 @@ static void at_hand_in_the_same_message(void **state)
 	assert_int_equal(umem_wait(bed.fd, 1, BOUND_MS), 0);
 }
 
+/* Of sixteen pages of a file the first is there, and its file system does not answer for the others. */
+static void at_hand_in_a_file(void **state)
+{
+	uint8_t *map;
+	int file, fd;
+
+	(void)state;
+	fuse_begin(true);
+	file = open(FUSE_FILE, O_RDWR | O_CLOEXEC);
+	assert_true(file >= 0);
+	map = mmap(NULL, 16 * PAGE_BYTES, PROT_READ | PROT_WRITE, MAP_SHARED, file, 0);
+	assert_ptr_not_equal(map, MAP_FAILED);
+	close(file);
+	map[0] = 1;
+	fuse_hold();
+	fd = umem_region(map, 16 * PAGE_BYTES);
+	assert_int_equal(umem_async(fd, 0, map, 16 * PAGE_BYTES, true), -EINPROGRESS);
+	assert_int_equal(umem_wait(fd, 0, BOUND_MS), 0);
+	assert_int_equal(umem_async(fd, 1, map + PAGE_BYTES, 15 * PAGE_BYTES, true), -EINPROGRESS);
+	assert_true(fuse_asked(BOUND_MS));
+	/* The page that is there is used meanwhile. */
+	assert_true(umem_is_present(fd, map, true));
+	fuse_release();
+	assert_int_equal(umem_wait(fd, 1, BOUND_MS), 0);
+	umem_close(fd);
+	munmap(map, 16 * PAGE_BYTES);
+}
+
 #define BED_TEST(fn) cmocka_unit_test_setup_teardown(fn, bed_open, bed_close)
 
 TEST_MAIN(BED_TEST(file_beside_seven_late_pages), BED_TEST(file_beside_twenty_late_pages),
-	  BED_TEST(late_page_beside_a_frozen_file), BED_TEST(at_hand_in_the_same_message))
+	  BED_TEST(late_page_beside_a_frozen_file), BED_TEST(at_hand_in_the_same_message),
+	  BED_TEST(at_hand_in_a_file))
