@@ -261,18 +261,19 @@ static void owners_cpus(void **state)
 	}
 }
 
-static void no_more_than_pids_max(void **state)
+/* They count as the process's own. The kernel refuses none that joins a cgroup: pids.max binds what the process still forks. */
+static void counted_by_the_pids_controller(void **state)
 {
 	pid_t tids[THREADS];
+	unsigned int num;
 
 	(void)state;
 	if (!group_control("pids"))
 		skip_because("no pids controller");
-	assert_zero(write_text(CGROUP "/pids.max", "4"));
 	owner_start();
-	print_message("%u threads\n", hung(tids));
-	assert_in_range(read_number(CGROUP "/pids.current", 1000), 1, 4);
-	assert_in_range(hung(tids), 1, 3);
+	num = hung(tids);
+	assert_true(num > 0);
+	assert_true(read_number(CGROUP "/pids.current", 0) > num);
 }
 
 /* The process lives on, and so does its cgroup; with the process the cgroup can go. */
@@ -319,5 +320,5 @@ static void gone_with_the_process(void **state)
 #define GROUP_TEST(fn) cmocka_unit_test_setup_teardown(fn, begin, end)
 
 TEST_MAIN(GROUP_TEST(owners_cgroup), GROUP_TEST(few), GROUP_TEST(owners_cpus),
-	  GROUP_TEST(no_more_than_pids_max), GROUP_TEST(gone_when_pages_come),
+	  GROUP_TEST(counted_by_the_pids_controller), GROUP_TEST(gone_when_pages_come),
 	  GROUP_TEST(gone_when_the_region_goes), GROUP_TEST(gone_with_the_process))
