@@ -81,8 +81,8 @@ struct umem_odp_region;
  * Context: Process context, may sleep, takes mmap_lock for writing.
  * Return: the region, or ERR_PTR: -EINVAL for an empty range, one that wraps or leaves the user
  * address space, or an unknown flag; -ENOMEM; -EOWNERDEAD if the address space is gone; -EINTR;
- * -ERESTARTNOINTR if a signal came while the first region of the address space was made: return it
- * from the system call, and the kernel makes the call again behind the signal's handler.
+ * -ERESTARTNOINTR if the thread had to go back to user space while the first region of the address
+ * space was made: return it from the system call, and the kernel makes the call again.
  */
 struct umem_odp_region *umem_odp_region_create(struct mm_struct *mm, u64 start, u64 length_bytes,
 					       u32 flags);

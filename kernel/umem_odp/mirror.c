@@ -32,6 +32,7 @@
 #include <linux/interval_tree.h>
 #include <linux/jiffies.h>
 #include <linux/sched/mm.h>
+#include <linux/sched/signal.h>
 #include <linux/slab.h>
 #include <linux/wait.h>
 
@@ -173,18 +174,23 @@ static struct umem_odp_mirror *mirror_get_locked(struct mm_struct *mm,
  * @mm: the address space, with a user reference held by the caller
  *
  * Context: May sleep, takes mmap_lock for writing.
- * Return: the mirror, or ERR_PTR: -ENOMEM; -EINTR for a fatal signal; -ERESTARTNOINTR for another
- * one, which ends the kernel's walk of all VMAs: the system call is to be made again behind the
- * signal's handler, which the kernel does by itself when it sees this error.
+ * Return: the mirror, or ERR_PTR: -ENOMEM; -EINTR for a fatal signal; -ERESTARTNOINTR if there was
+ * other work for the thread's way back to user space: the system call is to be made again after
+ * it, which the kernel does by itself when it sees this error.
  */
 struct umem_odp_mirror *umem_odp_mirror_get(struct mm_struct *mm)
 {
 	struct mmu_interval_notifier first = {};
 	struct umem_odp_mirror *m;
+	sigset_t old, all;
 
 	if (mmap_write_lock_killable(mm))
 		return ERR_PTR(-EINTR);
+	/* A signal ends the kernel's walk of all VMAs, and a profiling timer sends one after another. */
+	siginitsetinv(&all, sigmask(SIGKILL));
+	sigprocmask(SIG_SETMASK, &all, &old);
 	m = mirror_get_locked(mm, &first);
+	sigprocmask(SIG_SETMASK, &old, NULL);
 	mmap_write_unlock(mm);
 	if (first.ops)
 		mmu_interval_notifier_remove(&first);
