@@ -107,7 +107,7 @@ done
 # ctest shows nothing of a running test: the sessions tell their progress in a file, and it is shown from there.
 export RDMA_ODP_PATTERN=$pattern RDMA_ODP_PROGRESS=$SRC/build/progress
 : >"$RDMA_ODP_PROGRESS"
-tail -f -n +1 "$RDMA_ODP_PROGRESS" >&2 &
+tail -f -n +1 --pid $$ "$RDMA_ODP_PROGRESS" >&2 &
 tail=$!
 ctest=''
 stop()
