@@ -159,8 +159,8 @@ static void at_hand_in_a_file(void **state)
 	assert_int_equal(umem_wait(fd, 0, BOUND_MS), 0);
 	assert_int_equal(umem_async(fd, 1, map + PAGE_BYTES, 15 * PAGE_BYTES, true), -EINPROGRESS);
 	assert_true(fuse_asked(BOUND_MS));
-	/* The page that is there is used meanwhile. */
-	assert_true(umem_is_present(fd, map, true));
+	/* The page that is there is used meanwhile, for reading at least: it may just have been written back. */
+	assert_true(umem_is_present(fd, map, false));
 	fuse_release();
 	assert_int_equal(umem_wait(fd, 1, BOUND_MS), 0);
 	umem_close(fd);
