@@ -57,7 +57,7 @@ struct umem_selftest_hammer {
 	__u64 misses;		/* out, at the end */
 };
 
-/* Asynchronous faults of one byte: the first at va, the next stride_bytes on. One crowd at a time. */
+/* Asynchronous faults of one byte: the first at va, the next stride_bytes on. One at a time. */
 struct umem_selftest_crowd {
 	__u64 va;
 	__u64 stride_bytes;

@@ -271,8 +271,8 @@ int umem_odp_fault_async(struct umem_odp_region *r, u64 va, u64 len_bytes, bool 
  * Cuts the fault short if nobody else waits for it.
  *
  * Context: Any context up to softirq. Does not wait. Not after the region's end.
- * Return: true if wake() was not called and will not be: the waiter is the caller's. False if it has
- * been called, or is about to be, without waiting for any page.
+ * Return: true if wake() was not called and will not be: the waiter is the caller's. False if it
+ * has been called, or is about to be, without waiting for any page.
  */
 bool umem_odp_fault_cancel(struct umem_odp_waiter *w);
 
@@ -330,8 +330,8 @@ struct umem_odp_stats {
  * @r: the region
  * @stats: filled
  *
- * Each figure is right by itself; together they are no snapshot. Resident pages are counted when they
- * are asked for: a few microseconds for each resident GiB.
+ * Each figure is right by itself; together they are no snapshot. Resident pages are counted when
+ * they are asked for: a few microseconds for each resident GiB.
  *
  * Context: Process context, may sleep.
  */

@@ -102,11 +102,12 @@ int umem_odp_copy_from(struct umem_odp_region *r, u64 va, void *buf, size_t len_
 {
 	struct umem_odp_access acc;
 	unsigned long left;
+	u32 step;
 	int err;
 
 	for (*done = 0; *done < len_bytes; *done += acc.len_bytes) {
-		err = access_begin(r, &acc, va + *done,
-			    min_t(size_t, len_bytes - *done, UMEM_ODP_ACCESS_MAX), false, false);
+		step = min_t(size_t, len_bytes - *done, UMEM_ODP_ACCESS_MAX);
+		err = access_begin(r, &acc, va + *done, step, false, false);
 		if (err)
 			return err;
 		left = copy_mc_to_kernel(buf + *done, acc.kaddr, acc.len_bytes);
@@ -124,11 +125,12 @@ int umem_odp_copy_to(struct umem_odp_region *r, u64 va, const void *buf, size_t 
 		     size_t *done)
 {
 	struct umem_odp_access acc;
+	u32 step;
 	int err;
 
 	for (*done = 0; *done < len_bytes; *done += acc.len_bytes) {
-		err = access_begin(r, &acc, va + *done,
-			    min_t(size_t, len_bytes - *done, UMEM_ODP_ACCESS_MAX), true, false);
+		step = min_t(size_t, len_bytes - *done, UMEM_ODP_ACCESS_MAX);
+		err = access_begin(r, &acc, va + *done, step, true, false);
 		if (err)
 			return err;
 		memcpy(acc.kaddr, buf + *done, acc.len_bytes);

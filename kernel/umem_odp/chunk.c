@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * Chunks: the units of notification. Each has an interval notifier of its own, so that an madvise of
- * what was never touched finds none at all, and ten thousand regions in one chunk are one call.
+ * Chunks: the units of notification. Each has an interval notifier of its own, so that an madvise
+ * of what was never touched finds none at all, and ten thousand regions in one chunk are one call.
  *
  * A chunk is made by the first fault in it: the notifier is inserted before the chunk is published,
  * so what an access or an invalidation finds is always watched. Inserting needs no mmap_lock, since

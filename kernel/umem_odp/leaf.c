@@ -6,9 +6,9 @@
  * changes entries holds it exclusively. So an invalidation that has had the lock knows that no
  * access to what it cleared is in flight, and that none can begin.
  *
- * Closing. A reader with BH off passes a waiting writer in a queued rwlock, so accesses that follow
- * each other closely on a hot leaf could hold an invalidation off for ever. One that is about to take
- * entries out says so first:
+ * Closing. A reader with BH off passes a waiting writer in a queued rwlock, so accesses that
+ * follow each other closely on a hot leaf could hold an invalidation off for ever. One that is
+ * about to take entries out says so first:
  *
  *	CPU 0, invalidation			CPU 1, softirq, access after access
  *	-------------------			-----------------------------------

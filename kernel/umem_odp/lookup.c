@@ -3,23 +3,24 @@
  * The mm's side of a pass: looking pages up, bringing in what comes at once, waiting for one page.
  *
  * hmm_range_fault() with no request flags only looks. It does not bring the pages in, because it
- * faults without FAULT_FLAG_ALLOW_RETRY: it answers EFAULT in a range of userfaultfd, keeps mmap_lock
- * across I/O, so that the owner's mmap() stands still, and makes every error an EFAULT.
+ * faults without FAULT_FLAG_ALLOW_RETRY: it answers EFAULT in a range of userfaultfd, keeps
+ * mmap_lock across I/O, so that the owner's mmap() stands still, and makes every error an EFAULT.
  *
- * What is missing is asked for with RETRY_NOWAIT, page by page under one mmap_lock. That goes on past
- * a page that needs swap-in, so that several are under way; what a file system would have to read is
- * left out, since not every file system starts that and returns. Only for its first page does a pass wait,
- * with fixup_user_fault(), which drops mmap_lock meanwhile and may last for ever.
+ * What is missing is asked for with RETRY_NOWAIT, page by page under one mmap_lock. That goes on
+ * past a page that needs swap-in, so that several are under way; what a file system would have to
+ * read is left out, since not every file system starts that and returns. Only for its first page
+ * does a pass wait, with fixup_user_fault(), which drops mmap_lock meanwhile and may last for
+ * ever.
  *
  * A mapping with page_mkwrite is written to through the latter only: the file system may throttle
- * there, and does not know RETRY_NOWAIT. It may keep mmap_lock while it does: the owner's own mmap()
- * waits then, as it does behind a write fault of the owner's. A frozen file system would keep it
- * until it is thawed, which the owner may be the one to do; so nobody can freeze it meanwhile, and one
- * that is frozen is waited for without mmap_lock.
+ * there, and does not know RETRY_NOWAIT. It may keep mmap_lock while it does: the owner's own
+ * mmap() waits then, as it does behind a write fault of the owner's. A frozen file system would
+ * keep it until it is thawed, which the owner may be the one to do; so nobody can freeze it
+ * meanwhile, and one that is frozen is waited for without mmap_lock.
  *
- * What is refused for good: mappings that the kernel must not touch, and what hmm calls an error. A
- * page that was asked for and is not there, without an error, is none: another thread may be bringing
- * it in (a swap-in from zram), or somebody has taken it again.
+ * What is refused for good: mappings that the kernel must not touch, and what hmm calls an error.
+ * A page that was asked for and is not there, without an error, is none: another thread may be
+ * bringing it in (a swap-in from zram), or somebody has taken it again.
  */
 #include <linux/fs.h>
 #include <linux/hmm.h>
@@ -48,7 +49,8 @@ static bool lookup_is_secret(const struct vm_area_struct *vma)
 
 static bool lookup_may_touch(const struct vm_area_struct *vma, bool write)
 {
-	if (vma->vm_flags & (VM_IO | VM_PFNMAP) || !(vma->vm_flags & VM_READ) || lookup_is_secret(vma))
+	if (vma->vm_flags & (VM_IO | VM_PFNMAP) || !(vma->vm_flags & VM_READ) ||
+	    lookup_is_secret(vma))
 		return false;
 	return !write || (vma->vm_flags & VM_WRITE && !(vma->vm_flags & VM_SHADOW_STACK));
 }
@@ -135,10 +137,10 @@ static unsigned int lookup_fault_flags(const struct umem_odp_pass *pass)
 }
 
 /*
- * Can a fault with RETRY_NOWAIT be tried? For a page of a file that is not in the page cache it would
- * read, and wait for that under mmap_lock where there is no readahead.
+ * Can a fault with RETRY_NOWAIT be tried? For a page of a file that is not in the page cache it
+ * would read, and wait for that under mmap_lock where there is no readahead.
  */
-static bool lookup_needs_no_read(const struct vm_area_struct *vma, u64 va)
+static bool lookup_needs_no_read(struct vm_area_struct *vma, u64 va)
 {
 	struct address_space *mapping;
 	struct folio *folio;
@@ -293,7 +295,7 @@ int umem_odp_pass_look_up(struct umem_odp_pass *pass, unsigned int pages_max)
 	return err;
 }
 
-/* The kernel calls every refusal EFAULT here. Asked without being let wait it tells broken memory. */
+/* fixup_user_fault() calls every refusal EFAULT. A fault that may not wait tells broken memory. */
 static int lookup_name_error(struct umem_odp_pass *pass)
 {
 	struct vm_area_struct *vma = lookup_vma(pass);

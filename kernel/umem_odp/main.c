@@ -54,10 +54,10 @@ static int __init umem_odp_init(void)
 
 /*
  * Every user of the API has a reference on this module, so no region is left, and so has every
- * thread that waits for a page. Mirrors, chunks and the other threads go by themselves: a mirror has
- * a reference of each thread, and of each work. The callback of SRCU that puts the last one may
- * still be on its way out when the wait ends; it runs with BH off, so the synchronize_rcu() with
- * which the kernel frees a module waits for it.
+ * thread that waits for a page. Mirrors, chunks and the other threads go by themselves: a mirror
+ * has a reference of each thread, and of each work. The callback of SRCU that puts the last one
+ * may still be on its way out when the wait ends; it runs with BH off, so the synchronize_rcu()
+ * with which the kernel frees a module waits for it.
  */
 static void __exit umem_odp_exit(void)
 {

@@ -98,8 +98,9 @@ static void mirror_free(struct mmu_notifier *subscription)
 /* The last user of the mm has gone: nothing faults any more, and every entry has been dropped. */
 static void mirror_release(struct mmu_notifier *subscription, struct mm_struct *mm)
 {
-	struct umem_odp_mirror *m = container_of(subscription, struct umem_odp_mirror, subscription);
+	struct umem_odp_mirror *m;
 
+	m = container_of(subscription, struct umem_odp_mirror, subscription);
 	scoped_guard(spinlock_bh, &m->regions_lock)
 		WRITE_ONCE(m->mm_gone, true);
 	umem_odp_queue_end_idle(&m->queue);
@@ -186,7 +187,7 @@ struct umem_odp_mirror *umem_odp_mirror_get(struct mm_struct *mm)
 
 	if (mmap_write_lock_killable(mm))
 		return ERR_PTR(-EINTR);
-	/* A signal ends the kernel's walk of all VMAs, and a profiling timer sends one after another. */
+	/* A signal ends the kernel's walk of all VMAs, and a profiling timer sends many. */
 	siginitsetinv(&all, sigmask(SIGKILL));
 	sigprocmask(SIG_SETMASK, &all, &old);
 	m = mirror_get_locked(mm, &first);

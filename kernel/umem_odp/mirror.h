@@ -21,8 +21,8 @@ struct umem_odp_region;
 
 /**
  * struct umem_odp_mirror - the translations of one mm
- * @subscription: the one of this mm with our ops; the kernel counts its users, which are the regions
- *	and, while @kept, one more
+ * @subscription: the one of this mm with our ops; the kernel counts its users: the regions, and one
+ *	more while @kept
  * @mm: the address space; the struct is held, immutable
  * @refs: the subscription, each chunk, each fault thread, each work that is queued
  * @prepared: the mm can take interval notifiers; mmap_lock for writing

@@ -2,10 +2,10 @@
 /*
  * A pass: make pages present in one leaf, from the first that its leader waits for.
  *
- * A round of it looks up what the leader asked for, brings in what comes at once (lookup.c), puts it
- * in (install.c) and wakes who waits for any of it. When the leader's page is not among them the pass
- * waits for that one page, and has another round. It ends when that page is there; with a file system
- * it goes on for a few more, since each of these has to be waited for, whoever asks.
+ * A round of it looks up what the leader asked for, brings in what comes at once (lookup.c), puts
+ * it in (install.c) and wakes who waits for any of it. When the leader's page is not among them
+ * the pass waits for that one page, and has another round. It ends when that page is there; with a
+ * file system it goes on for a few more, since each of these has to be waited for, whoever asks.
  *
  * How long it tries is decided in one place, struct patience.
  *

@@ -29,14 +29,14 @@
  *	unlock
  *	waits for page 0 for ever		page 7 is put in
  *
- * Stopping. A pass that nobody waits for any more is stopped by a signal: it may hang in a page fault
- * for ever. The signal is sent under queue->lock while the pass is listed, and the thread discards
- * signals under the same lock when it has unlisted it: a signal never hits a later pass. A pass that
- * was stopped before it blocks does not block.
+ * Stopping. A pass that nobody waits for any more is stopped by a signal: it may hang in a page
+ * fault for ever. The signal is sent under queue->lock while the pass is listed, and the thread
+ * discards signals under the same lock when it has unlisted it: a signal never hits a later pass.
+ * A pass that was stopped before it blocks does not block.
  *
- * The end of a region. busy counts waiters until their wake() has returned. The thread lowers it, and
- * wakes who waits for it, under queue->lock, and touches the region no more after that. A pass does
- * not keep a region: it is told under queue->lock when the one that it counts for closes.
+ * The end of a region. busy counts waiters until their wake() has returned. The thread lowers it,
+ * and wakes who waits for it, under queue->lock, and touches the region no more after that. A pass
+ * does not keep a region: it is told under queue->lock when the one that it counts for closes.
  */
 #include <linux/ktime.h>
 
@@ -81,7 +81,7 @@ void umem_odp_queue_destroy(struct umem_odp_queue *q)
 }
 
 /**
- * umem_odp_queue_call_thread() - have one more thread at work, if there is work and the mm may have it
+ * umem_odp_queue_call_thread() - have one more thread at work, if it is of use
  * @q: the queue; its lock is held
  */
 void umem_odp_queue_call_thread(struct umem_odp_queue *q)

@@ -4,16 +4,17 @@
  *
  * The release is staged:
  *
- *	close	closed is set under queue->lock: nobody waits for the region after that, since each
- *		asker looks under the same lock. Those who waited are sent away by the closer itself.
- *	wait	until no wake() is running. A waiter that a fault thread has claimed is woken without
- *		a wait for any page in between.
- *	remove	from the mirror. Each of its leaves is locked once: an access of this region that had
- *		the lock before has ended then, one that gets it later sees closed. What no other
- *		region covers is dropped, and cannot come back (mirror.c).
+ *	close	closed is set under queue->lock: nobody waits for the region after that, since
+ *		each asker looks under the same lock. The closer sends away who waited.
+ *	wait	until no wake() is running. A waiter that a fault thread has claimed is woken
+ *		without a wait for any page in between.
+ *	remove	from the mirror. Each of its leaves is locked once: an access of this region that
+ *		had the lock before has ended then, one that gets it later sees closed. What no
+ *		other region covers is dropped, and cannot come back (mirror.c).
  *	free	after an RCU grace period, for callers that have found the region under RCU.
  *
- * Faults belong to the mirror. One that hangs goes on hanging, and holds the mirror, not the region.
+ * Faults belong to the mirror. One that hangs goes on hanging, and holds the mirror, not the
+ * region.
  *
  * The mm may have gone before (each notifier was called for all of its range then, and a fault
  * finds no user of the mm), or may go meanwhile: an exit that runs into the removal of a notifier

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * The passes' side of a queue: which waiter a pass is made of, whom it serves, whether it may wait. The
- * states are explained in queue.c.
+ * The passes' side of a queue: which waiter a pass is made of, whom it serves, whether it may
+ * wait. The states are explained in queue.c.
  */
 #include <linux/sched/signal.h>
 
@@ -80,8 +80,9 @@ static void pass_begin(struct umem_odp_queue *q, struct umem_odp_pass *pass,
 }
 
 /*
- * The next to be taken. Every other time it is the last one that came, so that a newcomer, whose page
- * may be at hand, never stands behind a crowd; and those that were slow have every fourth turn.
+ * The next to be taken. Every other time it is the last one that came, so that a newcomer, whose
+ * page may be at hand, never stands behind a crowd; and those that were slow have every fourth
+ * turn.
  */
 static struct umem_odp_waiter *queue_next_ready(struct umem_odp_queue *q)
 {
@@ -190,9 +191,9 @@ bool umem_odp_queue_block(struct umem_odp_pass *pass, enum umem_odp_wait wait)
 	struct umem_odp_queue *q = &pass->mirror->queue;
 
 	guard(spinlock_bh)(&q->lock);
-	if (pass->stopped || !(pass->leader || pass->region) || q->nr_blocked[wait] == MM_BLOCKED_MAX)
+	if (pass->stopped || !(pass->leader || pass->region))
 		return false;
-	if (!umem_odp_user_block(q->user, wait))
+	if (q->nr_blocked[wait] == MM_BLOCKED_MAX || !umem_odp_user_block(q->user, wait))
 		return false;
 	q->nr_blocked[wait]++;
 	pass->blocked = true;

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * Who counts an invalidation: each region that it took something from, once, with its own pages. The
- * walk of the tree of regions is made only when something was taken.
+ * Who counts an invalidation: each region that it took something from, once, with its own pages.
+ * The walk of the tree of regions is made only when something was taken.
  */
 #include <linux/bitmap.h>
 #include <linux/interval_tree.h>
@@ -11,7 +11,7 @@
 #include "region.h"
 
 static void tally_region(struct umem_odp_region *r, const struct umem_odp_tally *tally,
-			     u64 leaf_start, const unsigned long *taken, bool protect)
+			 u64 leaf_start, const unsigned long *taken, bool protect)
 {
 	unsigned int first = 0, last = UMEM_ODP_LEAF_PAGES - 1, nr;
 
@@ -48,7 +48,7 @@ void umem_odp_mirror_count(struct umem_odp_mirror *m, struct umem_odp_tally *tal
 	for (node = interval_tree_iter_first(&m->regions, start, end); node;
 	     node = interval_tree_iter_next(node, start, end))
 		tally_region(container_of(node, struct umem_odp_region, node), tally,
-				 leaf_start, taken->bits, protect);
+			     leaf_start, taken->bits, protect);
 	tally->any = true;
 	tally->last = end;
 }

@@ -1,17 +1,18 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * Fault threads: each works for one mirror. They are made when faults are ready and none is idle, and
- * end when they have had nothing to do for a while, or when the mirror is of no use any more.
+ * Fault threads: each works for one mirror. They are made when faults are ready and none is idle,
+ * and end when they have had nothing to do for a while, or when the mirror is of no use any more.
  *
  * They are threads of our own, not kworkers, because a page fault may last for ever and only a
  * signal ends it, and kworkers get none; and kernel threads, not threads of the process
  * (vhost_task), because a process cannot exit before its last thread, and some page faults do not
  * end even with a signal.
  *
- * A thread joins the cgroups of the process, so that its time, its place and its number are counted
- * there: the first time that it has nothing to do or has to wait, since joining can take a grace
- * period of RCU. The kernel counts who joins in pids.current and does not refuse it: pids.max limits
- * what the process itself can still make, and the number of threads of a mm has a bound of its own.
+ * A thread joins the cgroups of the process, so that its time, its place and its number are
+ * counted there: the first time that it has nothing to do or has to wait, since joining can take a
+ * grace period of RCU. The kernel counts who joins in pids.current and does not refuse it:
+ * pids.max limits what the process itself can still make, and the number of threads of a mm has a
+ * bound of its own.
  *
  * A thread is asked for in softirq, where none can be made, so a work item makes it.
  */

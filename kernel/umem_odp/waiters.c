@@ -2,10 +2,10 @@
 /*
  * Waiters by the page and the mode, reading or writing, that they wait for.
  *
- * The first for a page and a mode leads: it stands in the tree, in one of the queue's lists or with
- * a pass. Those who come later follow it, in a list of its own, and are served with it. When the
- * leader leaves, its first follower takes its place everywhere. So each step costs O(log n), however
- * many wait, and whether for one page or for many.
+ * The first for a page and a mode leads: it stands in the tree, in one of the queue's lists or
+ * with a pass. Those who come later follow it, in a list of its own, and are served with it. When
+ * the leader leaves, its first follower takes its place everywhere. So each step costs O(log n),
+ * however many wait, and whether for one page or for many.
  *
  * All under queue->lock.
  */

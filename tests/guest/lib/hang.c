@@ -40,10 +40,7 @@ static struct {
 	bool stopped;
 	pid_t owner, command;
 	int orders, answers, fd;
-	struct {
-		uint8_t *addr;
-		int fd;
-	} * told; /* by the owner */
+	struct told *told;
 } bed;
 
 int hang_fd(void)
