@@ -8,8 +8,8 @@ name=odp
 plan()
 {
 	cat <<-'PLAN'
-	stable stable - regions neighbour waiters
-	backports backports - regions neighbour waiters
+	stable stable - regions neighbour sparse waiters
+	backports backports - regions neighbour sparse waiters
 	uml-fast uml-fast - waiters
 	PLAN
 }

@@ -9,8 +9,7 @@
  * What is missing is asked for with RETRY_NOWAIT, page by page under one mmap_lock. That goes on
  * past a page that needs swap-in, so that several are under way; what a file system would have to
  * read is left out, since not every file system starts that and returns. Only for its first page
- * does a pass wait, with fixup_user_fault(), which drops mmap_lock meanwhile and may last for
- * ever.
+ * does a pass wait: that fault drops mmap_lock meanwhile, and may last for ever.
  *
  * A mapping with page_mkwrite is written to through the latter only: the file system may throttle
  * there, and does not know RETRY_NOWAIT. It may keep mmap_lock while it does: the owner's own
@@ -157,7 +156,8 @@ static bool lookup_needs_no_read(struct vm_area_struct *vma, u64 va)
 	folio = filemap_get_folio(mapping, index);
 	if (IS_ERR_OR_NULL(folio))
 		return false;
-	uptodate = folio_test_uptodate(folio);
+	/* At the mark of a readahead the next one would be sent, which may wait too. */
+	uptodate = folio_test_uptodate(folio) && !folio_test_readahead(folio);
 	folio_put(folio);
 	return uptodate;
 }
@@ -295,26 +295,25 @@ int umem_odp_pass_look_up(struct umem_odp_pass *pass, unsigned int pages_max)
 	return err;
 }
 
-/* fixup_user_fault() calls every refusal EFAULT. A fault that may not wait tells broken memory. */
-static int lookup_name_error(struct umem_odp_pass *pass)
+/*
+ * One fault that waits. Unlike fixup_user_fault() it does not try again: another mapping may be
+ * there by then, which the next round is to judge. *@locked is cleared if mmap_lock was dropped.
+ */
+static int lookup_fault_waiting(struct umem_odp_pass *pass, struct vm_area_struct *vma,
+				enum umem_odp_wait wait, bool *locked)
 {
-	struct vm_area_struct *vma = lookup_vma(pass);
-
-	if (vma && lookup_fault_page(pass, vma, pass->next) == -EHWPOISON)
-		return -EHWPOISON;
-	return -EFAULT;
-}
-
-static int lookup_fixup(struct umem_odp_pass *pass, enum umem_odp_wait wait)
-{
-	bool unlocked = false;
-	int err;
+	vm_fault_t ret;
 
 	if (!umem_odp_queue_block(pass, wait))
 		return UMEM_ODP_PASS_LATER;
-	err = fixup_user_fault(pass->mirror->mm, pass->next, lookup_fault_flags(pass), &unlocked);
+	ret = handle_mm_fault(vma, pass->next, lookup_fault_flags(pass) | FAULT_FLAG_ALLOW_RETRY |
+			      FAULT_FLAG_KILLABLE, NULL);
 	umem_odp_queue_unblock(pass, wait);
-	return err == -EFAULT ? lookup_name_error(pass) : err;
+	if (ret & (VM_FAULT_RETRY | VM_FAULT_COMPLETED)) {
+		*locked = false;
+		return fatal_signal_pending(current) ? -EINTR : 0;
+	}
+	return ret & VM_FAULT_ERROR ? vm_fault_to_errno(ret, FOLL_HWPOISON) : 0;
 }
 
 /*
@@ -322,7 +321,8 @@ static int lookup_fixup(struct umem_odp_pass *pass, enum umem_odp_wait wait)
  * for the thaw with mmap_lock held: the owner could not even call mmap() then. So the pass is a
  * writer meanwhile. Reference to the file, because the mapping may go.
  */
-static int lookup_fixup_in_file(struct umem_odp_pass *pass, struct vm_area_struct *vma)
+static int lookup_fault_in_file(struct umem_odp_pass *pass, struct vm_area_struct *vma,
+				bool *locked)
 {
 	struct super_block *sb = file_inode(vma->vm_file)->i_sb;
 	struct file *file;
@@ -331,7 +331,7 @@ static int lookup_fixup_in_file(struct umem_odp_pass *pass, struct vm_area_struc
 	if (!sb_start_write_trylock(sb))
 		return UMEM_ODP_PASS_LATER;
 	file = get_file(vma->vm_file);
-	err = lookup_fixup(pass, UMEM_ODP_WAIT_FILE_SYSTEM);
+	err = lookup_fault_waiting(pass, vma, UMEM_ODP_WAIT_FILE_SYSTEM, locked);
 	sb_end_write(sb);
 	fput(file);
 	return err;
@@ -349,7 +349,8 @@ int umem_odp_pass_wait(struct umem_odp_pass *pass)
 {
 	struct mm_struct *mm = pass->mirror->mm;
 	struct vm_area_struct *vma;
-	int err = -EFAULT;
+	bool locked = true;
+	int err;
 
 	if (umem_odp_mirror_covered(pass->mirror, pass->next, pass->next + PAGE_SIZE) == pass->next)
 		return -EINTR;
@@ -357,9 +358,13 @@ int umem_odp_pass_wait(struct umem_odp_pass *pass)
 	if (mmap_read_lock_killable(mm))
 		return -EINTR;
 	vma = lookup_vma(pass);
-	if (vma)
-		err = lookup_asks_file_system(vma, pass->write) ?
-		      lookup_fixup_in_file(pass, vma) : lookup_fixup(pass, UMEM_ODP_WAIT_PAGE);
-	mmap_read_unlock(mm);
+	if (!vma)
+		err = -EFAULT;
+	else if (lookup_asks_file_system(vma, pass->write))
+		err = lookup_fault_in_file(pass, vma, &locked);
+	else
+		err = lookup_fault_waiting(pass, vma, UMEM_ODP_WAIT_PAGE, &locked);
+	if (locked)
+		mmap_read_unlock(mm);
 	return err;
 }

@@ -27,7 +27,7 @@
 /* So many rounds in a row lost to invalidations: then the asker decides. */
 #define LOST_MAX	64
 /* So often the kernel may call the page good without it being there: then it is tried later. */
-#define VAIN_MAX	2
+#define VAIN_MAX	4
 
 /**
  * struct patience - how long a pass goes on

@@ -266,6 +266,7 @@ void umem_odp_queue_close(struct umem_odp_region *r)
 	struct umem_odp_pass *pass;
 	unsigned int budget;
 	LIST_HEAD(claimed);
+	bool more;
 
 	do {
 		budget = UMEM_ODP_QUEUE_BATCH;
@@ -281,9 +282,10 @@ void umem_odp_queue_close(struct umem_odp_region *r)
 					pass->region = NULL;
 			}
 			stop_unwanted(q);
+			more = !list_empty(&r->waiters);
 		}
 		umem_odp_queue_wake(q, &claimed, -ESHUTDOWN);
-	} while (!list_empty_careful(&r->waiters));
+	} while (more);
 }
 
 /**

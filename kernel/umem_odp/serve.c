@@ -67,7 +67,8 @@ static void pass_begin(struct umem_odp_queue *q, struct umem_odp_pass *pass,
 	list_del_init(&leader->node);
 	leader->pass = pass;
 	pass->leader = leader;
-	pass->region = leader->region;
+	/* One that is being closed has been taken from the passes already, see close. */
+	pass->region = leader->region->closed ? NULL : leader->region;
 	pass->write = leader->write;
 	pass->next = umem_odp_waiter_page(leader);
 	pass->end = min_t(u64, end, (leader->va | (UMEM_ODP_LEAF_BYTES - 1)) + 1);
@@ -191,7 +192,9 @@ bool umem_odp_queue_block(struct umem_odp_pass *pass, enum umem_odp_wait wait)
 	struct umem_odp_queue *q = &pass->mirror->queue;
 
 	guard(spinlock_bh)(&q->lock);
-	if (pass->stopped || !(pass->leader || pass->region))
+	/* With a file system it may go on for pages that its region will ask for next. */
+	if (pass->stopped ||
+	    !(pass->leader || (pass->region && wait == UMEM_ODP_WAIT_FILE_SYSTEM)))
 		return false;
 	if (q->nr_blocked[wait] == MM_BLOCKED_MAX || !umem_odp_user_block(q->user, wait))
 		return false;

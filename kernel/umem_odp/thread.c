@@ -111,8 +111,13 @@ static bool thread_wait_for_work(struct umem_odp_pass *pass)
 
 	scoped_guard(spinlock_bh, &q->lock)
 		q->nr_idle++;
-	if (wait_event_idle_exclusive_timeout(q->wait, thread_idle_ends(pass, &work), IDLE_JIFFIES))
+	if (wait_event_idle_exclusive_timeout(q->wait, thread_idle_ends(pass, &work),
+					      IDLE_JIFFIES)) {
+		/* Whom it called while it took its own work may have been itself. */
+		guard(spinlock_bh)(&q->lock);
+		umem_odp_queue_call_thread(q);
 		return work;
+	}
 
 	/* Too long idle. A call that came this moment is not lost. */
 	guard(spinlock_bh)(&q->lock);
