@@ -222,6 +222,7 @@ void umem_odp_mirror_add(struct umem_odp_mirror *m, struct umem_odp_region *r)
 	r->node.start = r->start & PAGE_MASK;
 	r->node.last = r->last | ~PAGE_MASK;
 	interval_tree_insert(&r->node, &m->regions);
+	m->tally_from = NULL;
 	m->nr_regions++;
 }
 
@@ -325,6 +326,7 @@ void umem_odp_mirror_remove(struct umem_odp_mirror *m, struct umem_odp_region *r
 	might_sleep();
 	scoped_guard(spinlock_bh, &m->regions_lock) {
 		interval_tree_remove(&r->node, &m->regions);
+		m->tally_from = NULL;
 		unused = !--m->nr_regions;
 		m->unused_since = jiffies;
 	}

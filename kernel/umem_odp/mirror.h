@@ -16,6 +16,7 @@
 #include "entries.h"
 #include "queue.h"
 
+struct interval_tree_node;
 struct umem_odp_chunk;
 struct umem_odp_region;
 
@@ -30,10 +31,12 @@ struct umem_odp_region;
  * @reap: removes chunks that have been empty for a while, and lets go of a mirror without regions
  * @resident_pages: entries now, in pages
  * @table_bytes: memory of chunks, leaves and entries now
- * @regions_lock: protects the five below. Always _bh, process context: an invalidation
+ * @regions_lock: protects all below but the queue. Always _bh, process context: an invalidation
  *	that took something wants it, and must not find a softirq on top of it
  * @regions: the regions by the pages that they touch, an interval tree
  * @nr_regions: how many
+ * @tally_from: the first region that the last invalidation counted for, NULL when @regions changed
+ * @tally_start: from where on that one began to look
  * @kept: it stays for a while without regions, because making one takes every VMA's lock
  * @mm_gone: the mm has no users any more
  * @unused_since: when its last region went, in jiffies
@@ -53,9 +56,11 @@ struct umem_odp_mirror {
 	atomic_long_t resident_pages;
 	atomic_long_t table_bytes;
 
-	spinlock_t regions_lock;	/* the next five */
+	spinlock_t regions_lock;	/* all but the queue */
 	struct rb_root_cached regions;
 	unsigned long nr_regions;
+	struct interval_tree_node *tally_from;
+	u64 tally_start;
 	bool kept;
 	bool mm_gone;
 	unsigned long unused_since;

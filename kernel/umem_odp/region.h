@@ -20,19 +20,19 @@ struct umem_odp_counters {
 	atomic64_t joined_faults;
 	atomic64_t retries;
 	atomic64_t failed_faults;
-	atomic64_t invalidations;
-	atomic64_t invalidated_pages;
-	atomic64_t downgrades;
 };
 
 /**
  * struct umem_odp_region - one registration
+ * @node: the pages that it touches, in mirror->regions; mirror->regions_lock
+ * @invalidations: written under mirror->regions_lock, read anywhere, like the next two
+ * @invalidated_pages: entries that were dropped
+ * @downgrades: entries that lost the right to write
  * @mirror: of its mm; immutable
  * @start: first address; immutable
  * @last: last address, inclusive; immutable
  * @flags: UMEM_ODP_WRITE; immutable
  * @closed: nothing new may begin; set once, under queue->lock, read anywhere
- * @node: the pages that it touches, in mirror->regions; mirror->regions_lock
  * @waiters: those who have not been claimed; queue->lock
  * @busy: waiters whose wake() has not returned; queue->lock
  * @idle: woken under queue->lock when @busy falls to 0
@@ -43,13 +43,17 @@ struct umem_odp_counters {
  * @rcu: frees it behind accesses that found it under RCU
  */
 struct umem_odp_region {
+	/* One cache line: an invalidation visits many regions. */
+	struct interval_tree_node node;
+	u64 invalidations;
+	u64 invalidated_pages;
+
+	u64 downgrades;
 	struct umem_odp_mirror *mirror;
 	u64 start;
 	u64 last;
 	u32 flags;
 	bool closed;
-
-	struct interval_tree_node node;
 
 	struct list_head waiters;
 	unsigned int busy;
