@@ -118,7 +118,8 @@ write_share()
 
 start_qemu()
 {
-	local accel=(-accel 'tcg,thread=multi' -cpu max -smp 2) share
+	# Without the strings of single bytes (erms, fsrm): QEMU does these byte by byte, and was seen to take a minute for a huge page.
+	local accel=(-accel 'tcg,thread=multi' -cpu 'max,-erms,-fsrm' -smp 2) share
 	if [ $icount = 1 ]; then
 		accel=(-accel 'tcg,thread=single' -cpu max -smp 1 -icount 'shift=0,sleep=off')
 	elif "$SRC/scripts/kvm.sh" "$tree"; then

@@ -26,7 +26,7 @@ struct kmem_cache *umem_odp_entries_cache;
  */
 int umem_odp_mem_caches_create(void)
 {
-	umem_odp_region_cache = KMEM_CACHE(umem_odp_region, CACHE_FLAGS | SLAB_HWCACHE_ALIGN);
+	umem_odp_region_cache = KMEM_CACHE(umem_odp_region, CACHE_FLAGS);
 	umem_odp_mirror_cache = KMEM_CACHE(umem_odp_mirror, CACHE_FLAGS);
 	umem_odp_chunk_cache = KMEM_CACHE(umem_odp_chunk, CACHE_FLAGS);
 	umem_odp_leaf_cache = KMEM_CACHE(umem_odp_leaf, CACHE_FLAGS);

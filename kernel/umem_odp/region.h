@@ -4,6 +4,7 @@
 #define UMEM_ODP_REGION_H
 
 #include <linux/atomic.h>
+#include <linux/cache.h>
 #include <linux/interval_tree.h>
 #include <linux/list.h>
 #include <linux/rcupdate.h>
@@ -64,7 +65,7 @@ struct umem_odp_region {
 
 	struct umem_odp_counters counters;
 	struct rcu_head rcu;
-};
+} ____cacheline_aligned;
 
 static inline bool umem_odp_region_has(const struct umem_odp_region *r, u64 va)
 {
