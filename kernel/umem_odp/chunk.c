@@ -250,7 +250,7 @@ void umem_odp_chunk_reap(struct umem_odp_mirror *m, unsigned long delay_jiffies)
 		umem_odp_mirror_drop_ref(m);
 }
 
-static unsigned long earlier_delay(unsigned long a, unsigned long b)
+static unsigned long chunk_earlier(unsigned long a, unsigned long b)
 {
 	return a && b ? min(a, b) : a + b;
 }
@@ -270,7 +270,7 @@ void umem_odp_chunk_reap_work(struct work_struct *work)
 	next = umem_odp_mirror_wait_unused(m);
 	/* Only this work frees published chunks, and a work does not run beside itself. */
 	xa_for_each(&m->chunks, index, chunk) {
-		next = earlier_delay(next, chunk_wait_empty(chunk, !umem_odp_mirror_is_kept(m),
+		next = chunk_earlier(next, chunk_wait_empty(chunk, !umem_odp_mirror_is_kept(m),
 							    &go));
 		if (go) {
 			xa_erase(&m->chunks, index);

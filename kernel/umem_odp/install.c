@@ -35,13 +35,13 @@
 /* chunk->lock is held for so many pages at a time. */
 #define INSTALL_BATCH	64U
 
-static unsigned long entry_bits(const struct umem_odp_pass *pass)
+static unsigned long install_entry_bits(const struct umem_odp_pass *pass)
 {
 	return UMEM_ODP_ENTRY_VALID | (pass->write ? UMEM_ODP_ENTRY_WRITE : 0);
 }
 
 /* The huge entry that covers the leaf, if its mapping is huge; or 0. */
-static unsigned long make_huge_entry(const struct umem_odp_pass *pass)
+static unsigned long install_huge_entry(const struct umem_odp_pass *pass)
 {
 	unsigned long frame;
 
@@ -51,11 +51,11 @@ static unsigned long make_huge_entry(const struct umem_odp_pass *pass)
 	frame = (pass->pfns[0] & ~HMM_PFN_FLAGS) - umem_odp_leaf_page(pass->next);
 	if (!IS_ALIGNED(frame, UMEM_ODP_LEAF_PAGES))
 		return 0;
-	return PFN_PHYS(frame) | entry_bits(pass);
+	return PFN_PHYS(frame) | install_entry_bits(pass);
 }
 
 /* What was found becomes entries, 0 where there is no usable page. */
-static void make_entries(struct umem_odp_pass *pass)
+static void install_make_entries(struct umem_odp_pass *pass)
 {
 	unsigned long pfn;
 	unsigned int i;
@@ -63,11 +63,11 @@ static void make_entries(struct umem_odp_pass *pass)
 	for (i = 0; i < pass->nr; i++) {
 		pfn = pass->pfns[i];
 		pass->pfns[i] = umem_odp_pass_usable(pass, pfn) ?
-				PFN_PHYS(pfn & ~HMM_PFN_FLAGS) | entry_bits(pass) : 0;
+				PFN_PHYS(pfn & ~HMM_PFN_FLAGS) | install_entry_bits(pass) : 0;
 	}
 }
 
-static void mark_dirty(const unsigned long *entries, unsigned int nr)
+static void install_mark_dirty(const unsigned long *entries, unsigned int nr)
 {
 	struct folio *folio, *last = NULL;
 	unsigned int i;
@@ -80,15 +80,15 @@ static void mark_dirty(const unsigned long *entries, unsigned int nr)
 	}
 }
 
-static void set_entries(struct umem_odp_pass *pass, u64 va, const unsigned long *entries,
-			unsigned int nr, bool huge)
+static void install_entries(struct umem_odp_pass *pass, u64 va, const unsigned long *entries,
+			    unsigned int nr, bool huge)
 {
 	struct umem_odp_leaf *leaf = pass->leaf;
 	long added;
 
 	lockdep_assert_held(&pass->chunk->lock);
 	if (pass->write)
-		mark_dirty(entries, huge ? 1 : nr);
+		install_mark_dirty(entries, huge ? 1 : nr);
 	umem_odp_leaf_lock_to_install(leaf);
 	added = -(long)leaf->entries.resident;
 	if (huge)
@@ -116,7 +116,7 @@ static int install_run(struct umem_odp_pass *pass, u64 va, const unsigned long *
 		end = umem_odp_mirror_covered(pass->mirror, va, end);
 		nr = (end - va) >> PAGE_SHIFT;
 		if (nr)
-			set_entries(pass, va, entries, nr, false);
+			install_entries(pass, va, entries, nr, false);
 	}
 	umem_odp_queue_serve(pass, va, end, nr);
 	return nr;
@@ -133,7 +133,7 @@ static int install_huge(struct umem_odp_pass *pass, unsigned long entry)
 			return -EAGAIN;
 		if (umem_odp_mirror_covered(pass->mirror, start, end) != end)
 			return 0;
-		set_entries(pass, start, &entry, UMEM_ODP_LEAF_PAGES, true);
+		install_entries(pass, start, &entry, UMEM_ODP_LEAF_PAGES, true);
 	}
 	umem_odp_queue_serve(pass, start, end, pass->nr);
 	return UMEM_ODP_LEAF_PAGES;
@@ -168,7 +168,7 @@ static int install_runs(struct umem_odp_pass *pass)
  */
 int umem_odp_pass_install(struct umem_odp_pass *pass)
 {
-	unsigned long huge = make_huge_entry(pass);
+	unsigned long huge = install_huge_entry(pass);
 	int done, err;
 
 	if (huge) {
@@ -179,6 +179,6 @@ int umem_odp_pass_install(struct umem_odp_pass *pass)
 	err = umem_odp_leaf_alloc_pages(pass->chunk, pass->leaf);
 	if (err)
 		return err;
-	make_entries(pass);
+	install_make_entries(pass);
 	return install_runs(pass);
 }

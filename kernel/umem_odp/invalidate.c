@@ -42,14 +42,14 @@
 #include "mirror.h"
 #include "trace.h"
 
-static bool only_protects(enum mmu_notifier_event event)
+static bool invalidate_only_protects(enum mmu_notifier_event event)
 {
 	return event == MMU_NOTIFY_PROTECTION_PAGE || event == MMU_NOTIFY_SOFT_DIRTY;
 }
 
-static unsigned int drop_pages(struct umem_odp_chunk *chunk, struct umem_odp_leaf *leaf,
-			       unsigned int first, unsigned int last,
-			       struct umem_odp_page_set *dropped)
+static unsigned int invalidate_drop(struct umem_odp_chunk *chunk, struct umem_odp_leaf *leaf,
+				    unsigned int first, unsigned int last,
+				    struct umem_odp_page_set *dropped)
 {
 	unsigned int nr;
 
@@ -63,8 +63,8 @@ static unsigned int drop_pages(struct umem_odp_chunk *chunk, struct umem_odp_lea
 	return nr;
 }
 
-static unsigned int downgrade_pages(struct umem_odp_leaf *leaf, unsigned int first,
-				    unsigned int last, struct umem_odp_page_set *lost)
+static unsigned int invalidate_downgrade(struct umem_odp_leaf *leaf, unsigned int first,
+					 unsigned int last, struct umem_odp_page_set *lost)
 {
 	unsigned int nr;
 
@@ -91,9 +91,9 @@ static unsigned int invalidate_leaf(struct umem_odp_chunk *chunk, u64 start, u64
 	leaf_start = umem_odp_leaf_start(chunk, leaf);
 	memset(&taken, 0, sizeof(taken));
 	if (protect)
-		nr = downgrade_pages(leaf, first_page, last_page, &taken);
+		nr = invalidate_downgrade(leaf, first_page, last_page, &taken);
 	else
-		nr = drop_pages(chunk, leaf, first_page, last_page, &taken);
+		nr = invalidate_drop(chunk, leaf, first_page, last_page, &taken);
 	if (nr)
 		umem_odp_mirror_count(chunk->mirror, tally, leaf_start, &taken, protect);
 	return nr;
@@ -131,7 +131,7 @@ static bool invalidate_chunk(struct mmu_interval_notifier *notifier,
 		mmu_interval_set_seq(notifier, seq);
 		umem_odp_chunk_hit_windows(chunk, start, last);
 	}
-	nr = invalidate_leaves(chunk, start, last, only_protects(range->event),
+	nr = invalidate_leaves(chunk, start, last, invalidate_only_protects(range->event),
 			       mmu_notifier_range_blockable(range));
 	trace_umem_odp_invalidate(chunk->mirror->mm, start, last, range->event, nr);
 	return true;

@@ -2,7 +2,8 @@
 /*
  * umem_odp: on-demand-paging memory for devices that read and write user memory.
  *
- * From the bottom up, each knowing only what stands before it:
+ * From the bottom up. A chunk tells its mirror what is empty, a pass its queue what it has put in
+ * and whether it waits; else each knows only what stands before it:
  *
  *	entries		the translations of 2 MiB; pure
  *	leaf		entries with their lock

@@ -250,7 +250,7 @@ u64 umem_odp_mirror_covered(struct umem_odp_mirror *m, u64 start, u64 end)
 }
 
 /* Which of the leaf's pages some region covers. */
-static void find_covered(struct umem_odp_mirror *m, u64 leaf_start, unsigned long *covered)
+static void mirror_find_covered(struct umem_odp_mirror *m, u64 leaf_start, unsigned long *covered)
 {
 	u64 leaf_last = leaf_start + UMEM_ODP_LEAF_BYTES - 1, first, last, at = leaf_start;
 	struct interval_tree_node *node;
@@ -274,14 +274,14 @@ static void find_covered(struct umem_odp_mirror *m, u64 leaf_start, unsigned lon
  * an access of the region that goes has ended after that, and who gets it later finds the region
  * closed (access.c).
  */
-static void uncover_leaf(struct umem_odp_mirror *m, struct umem_odp_chunk *chunk,
-			 struct umem_odp_leaf *leaf)
+static void mirror_uncover_leaf(struct umem_odp_mirror *m, struct umem_odp_chunk *chunk,
+				struct umem_odp_leaf *leaf)
 {
 	DECLARE_BITMAP(covered, UMEM_ODP_LEAF_PAGES);
 	struct umem_odp_page_set dropped = {};
 	unsigned int first, end, nr = 0;
 
-	find_covered(m, umem_odp_leaf_start(chunk, leaf), covered);
+	mirror_find_covered(m, umem_odp_leaf_start(chunk, leaf), covered);
 	umem_odp_leaf_lock(leaf);
 	for_each_clear_bitrange(first, end, covered, UMEM_ODP_LEAF_PAGES)
 		nr += umem_odp_entries_drop(&leaf->entries, first, end - 1, &dropped);
@@ -290,8 +290,8 @@ static void uncover_leaf(struct umem_odp_mirror *m, struct umem_odp_chunk *chunk
 	umem_odp_leaf_remove_if_empty(chunk, leaf);
 }
 
-static void uncover_chunk(struct umem_odp_mirror *m, struct umem_odp_chunk *chunk, u64 start,
-			  u64 last)
+static void mirror_uncover_chunk(struct umem_odp_mirror *m, struct umem_odp_chunk *chunk, u64 start,
+				 u64 last)
 {
 	struct umem_odp_leaf *leaf;
 	unsigned int i;
@@ -300,7 +300,7 @@ static void uncover_chunk(struct umem_odp_mirror *m, struct umem_odp_chunk *chun
 		scoped_guard(rcu) {
 			leaf = rcu_dereference(chunk->leaves[i]);
 			if (leaf)
-				uncover_leaf(m, chunk, leaf);
+				mirror_uncover_leaf(m, chunk, leaf);
 		}
 		cond_resched();
 	}
@@ -335,8 +335,8 @@ void umem_odp_mirror_remove(struct umem_odp_mirror *m, struct umem_odp_region *r
 		chunk = umem_odp_chunk_get_existing(m, index);
 		if (!chunk)
 			continue;
-		uncover_chunk(m, chunk, max(start, umem_odp_chunk_start(chunk)),
-			      min(last, umem_odp_chunk_last(chunk)));
+		mirror_uncover_chunk(m, chunk, max(start, umem_odp_chunk_start(chunk)),
+				     min(last, umem_odp_chunk_last(chunk)));
 		umem_odp_chunk_put(chunk);
 	}
 	if (unused)

@@ -72,7 +72,7 @@ struct umem_odp_mirror {
 /**
  * struct umem_odp_tally - what one invalidation has counted so far
  * @any: it has taken something
- * @last: the last page that it took something from
+ * @last: the last address of the last page that it took something from
  *
  * Leaves are visited from the lowest up. A region that covers part of the present leaf and begins
  * at or before @last covers @last too, so it has counted this invalidation already.

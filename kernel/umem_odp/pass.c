@@ -26,7 +26,7 @@
 
 /* So many rounds in a row lost to invalidations: then the asker decides. */
 #define LOST_MAX	64
-/* So often the kernel may call the page good without it being there: then it is tried later. */
+/* So many waits in a row may end without an error and without the page: then it is tried later. */
 #define VAIN_MAX	4
 
 /**
@@ -34,50 +34,49 @@
  * @first: the page that it began with
  * @pages_max: how many pages to look up: fewer after a round that was lost, so that one is won
  * @lost: rounds in a row that were lost to invalidations
- * @vain: waits in a row for a page that was not there afterwards
- * @asks: waits for a file system
+ * @vain: waits in a row after which the page was not there
+ * @waits: all waits
  */
 struct patience {
 	u64 first;
 	unsigned int pages_max;
 	unsigned int lost;
 	unsigned int vain;
-	unsigned int asks;
+	unsigned int waits;
 };
 
-static int after_lost_round(struct patience *p)
+static int pass_lost_round(struct patience *p)
 {
 	p->pages_max = max(p->pages_max / 2, 1U);
 	return ++p->lost == LOST_MAX ? -EBUSY : -EAGAIN;
 }
 
 /* The page at pass->next is not there. Is it to be waited for? */
-static bool is_enough(const struct umem_odp_pass *pass, const struct patience *p)
+static bool pass_is_enough(const struct umem_odp_pass *pass, const struct patience *p)
 {
 	if (pass->next == p->first)
 		return false;
 	return !pass->file_system || pass->next >= pass->wanted_end ||
-	       p->asks >= UMEM_ODP_PASS_ASKS;
+	       p->waits >= UMEM_ODP_PASS_ASKS;
 }
 
-static int wait_for_page(struct umem_odp_pass *pass, struct patience *p)
+static int pass_wait_for_page(struct umem_odp_pass *pass, struct patience *p)
 {
 	int err;
 
 	if (p->vain++ == VAIN_MAX)
 		return UMEM_ODP_PASS_LATER;
 	err = umem_odp_pass_wait(pass);
-	p->asks++;
+	p->waits++;
 	return err ?: -EAGAIN;
 }
 
 /* Returns -EAGAIN for another one. */
-static int run_round(struct umem_odp_pass *pass, struct patience *p)
+static int pass_round(struct umem_odp_pass *pass, struct patience *p)
 {
 	u64 next = pass->next;
 	int err;
 
-	pass->rounds++;
 	err = umem_odp_pass_look_up(pass, p->pages_max);
 	if (err)
 		return err;
@@ -88,12 +87,12 @@ static int run_round(struct umem_odp_pass *pass, struct patience *p)
 		p->vain = 0;
 	}
 	if (err)
-		return err == -EAGAIN ? after_lost_round(p) : err;
-	return is_enough(pass, p) ? 0 : wait_for_page(pass, p);
+		return err == -EAGAIN ? pass_lost_round(p) : err;
+	return pass_is_enough(pass, p) ? 0 : pass_wait_for_page(pass, p);
 }
 
 /* What another has put in since it was asked for is only to be told. */
-static bool serve_present(struct umem_odp_pass *pass)
+static bool pass_serve_present(struct umem_odp_pass *pass)
 {
 	unsigned long offset = pass->next & (UMEM_ODP_LEAF_BYTES - 1), phys;
 	size_t found;
@@ -110,33 +109,31 @@ static bool serve_present(struct umem_odp_pass *pass)
 	return true;
 }
 
-static int run_rounds(struct umem_odp_pass *pass)
+static int pass_rounds(struct umem_odp_pass *pass)
 {
 	struct patience p = { .first = pass->next, .pages_max = UMEM_ODP_LEAF_PAGES };
-	int err;
+	int err = 0;
 
 	trace_umem_odp_fault_begin(pass->mirror->mm, pass->next, pass->wanted_end, pass->write);
-	pass->rounds = 1;
-	if (serve_present(pass)) {
-		err = 0;
-	} else {
-		pass->rounds = 0;
-		do {
-			err = run_round(pass, &p);
-			if (err == -EAGAIN && fatal_signal_pending(current))
+	if (!pass_serve_present(pass)) {
+		while ((err = pass_round(pass, &p)) == -EAGAIN) {
+			if (fatal_signal_pending(current)) {
 				err = -EINTR;
+				break;
+			}
+			pass->retries++;
 			cond_resched();
-		} while (err == -EAGAIN);
+		}
 		umem_odp_chunk_close_window(pass->chunk, &pass->window);
 	}
 	/* An error of a page behind the first concerns nobody yet. */
 	if (pass->next != p.first)
 		err = 0;
-	trace_umem_odp_fault_end(pass->mirror->mm, pass->next, err, pass->rounds);
+	trace_umem_odp_fault_end(pass->mirror->mm, pass->next, err, pass->retries);
 	return err;
 }
 
-static int run_pinned(struct umem_odp_pass *pass)
+static int pass_pinned(struct umem_odp_pass *pass)
 {
 	int err;
 
@@ -148,7 +145,7 @@ static int run_pinned(struct umem_odp_pass *pass)
 		err = PTR_ERR(pass->leaf);
 		goto err_put_chunk;
 	}
-	err = run_rounds(pass);
+	err = pass_rounds(pass);
 	umem_odp_leaf_put(pass->chunk, pass->leaf);
 err_put_chunk:
 	umem_odp_chunk_put(pass->chunk);
@@ -170,12 +167,12 @@ int umem_odp_pass_run(struct umem_odp_pass *pass)
 	struct mem_cgroup *memcg, *old;
 	int err;
 
-	pass->rounds = 1;
+	pass->retries = 0;
 	if (!mmget_not_zero(mm))
 		return -EOWNERDEAD;
 	memcg = get_mem_cgroup_from_mm(mm);
 	old = set_active_memcg(memcg);
-	err = run_pinned(pass);
+	err = pass_pinned(pass);
 	set_active_memcg(old);
 	mem_cgroup_put(memcg);
 	mmput_async(mm);

@@ -36,7 +36,7 @@ struct umem_odp_waiter;
  * @leaf: pinned
  * @window: what it has looked up; its node by chunk->lock
  * @file_system: the page at @next is written through a file system
- * @rounds: how often it has looked
+ * @retries: how often it had to look again
  * @nr: how many pages from the window's start on it has looked up
  * @pfns: what it found, then the entries made of it
  */
@@ -61,7 +61,7 @@ struct umem_odp_pass {
 	struct umem_odp_leaf *leaf;
 	struct umem_odp_window window;
 	bool file_system;
-	unsigned int rounds;
+	unsigned int retries;
 	unsigned int nr;
 	unsigned long pfns[UMEM_ODP_LEAF_PAGES];
 };

@@ -104,7 +104,7 @@ void umem_odp_queue_call_thread(struct umem_odp_queue *q)
 	queue_work(umem_odp_wq, &q->grow);
 }
 
-static void put_busy(struct umem_odp_region *r)
+static void queue_put_busy(struct umem_odp_region *r)
 {
 	lockdep_assert_held(&r->mirror->queue.lock);
 	if (!--r->busy)
@@ -148,7 +148,7 @@ bool umem_odp_queue_claim_group(struct umem_odp_queue *q, struct umem_odp_waiter
 	return true;
 }
 
-static void measure_fault(struct umem_odp_region *r, struct umem_odp_waiter *w)
+static void queue_measure_fault(struct umem_odp_region *r, struct umem_odp_waiter *w)
 {
 	u64 ns = ktime_get_ns() - w->start_ns, avg = r->avg_fault_ns;
 
@@ -175,13 +175,13 @@ void umem_odp_queue_wake(struct umem_odp_queue *q, struct list_head *claimed, in
 		struct umem_odp_region *r = w->region;
 
 		scoped_guard(spinlock_bh, &q->lock)
-			measure_fault(r, w);
+			queue_measure_fault(r, w);
 		if (err)
 			umem_odp_count(&r->counters.failed_faults, 1);
 		trace_umem_odp_wake(umem_odp_queue_mirror(q)->mm, w->va, err, w->fault_ns);
 		w->wake(w, err);
 		scoped_guard(spinlock_bh, &q->lock)
-			put_busy(r);
+			queue_put_busy(r);
 	}
 	INIT_LIST_HEAD(claimed);
 }
@@ -223,7 +223,7 @@ int umem_odp_queue_add(struct umem_odp_waiter *w)
 	return -EINPROGRESS;
 }
 
-static void stop_unwanted(struct umem_odp_queue *q)
+static void queue_stop_unwanted(struct umem_odp_queue *q)
 {
 	struct umem_odp_pass *pass;
 
@@ -248,8 +248,8 @@ bool umem_odp_queue_cancel(struct umem_odp_waiter *w)
 		return false;
 	w->waiting = false;
 	umem_odp_waiters_remove(q, w);
-	stop_unwanted(q);
-	put_busy(w->region);
+	queue_stop_unwanted(q);
+	queue_put_busy(w->region);
 	return true;
 }
 
@@ -281,7 +281,7 @@ void umem_odp_queue_close(struct umem_odp_region *r)
 				if (pass->region == r)
 					pass->region = NULL;
 			}
-			stop_unwanted(q);
+			queue_stop_unwanted(q);
 			more = !list_empty(&r->waiters);
 		}
 		umem_odp_queue_wake(q, &claimed, -ESHUTDOWN);

@@ -31,7 +31,7 @@
 #include "queue.h"
 #include "region.h"
 
-static bool range_is_good(const struct mm_struct *mm, u64 start, u64 length_bytes)
+static bool region_range_is_good(const struct mm_struct *mm, u64 start, u64 length_bytes)
 {
 	return length_bytes && start < mm->task_size && length_bytes <= mm->task_size - start;
 }
@@ -66,7 +66,7 @@ struct umem_odp_region *umem_odp_region_create(struct mm_struct *mm, u64 start, 
 	struct umem_odp_region *r;
 
 	might_sleep();
-	if (flags & ~UMEM_ODP_WRITE || !range_is_good(mm, start, length_bytes))
+	if (flags & ~UMEM_ODP_WRITE || !region_range_is_good(mm, start, length_bytes))
 		return ERR_PTR(-EINVAL);
 	if (!mmget_not_zero(mm))
 		return ERR_PTR(-EOWNERDEAD);
@@ -101,7 +101,7 @@ void umem_odp_region_destroy(struct umem_odp_region *r)
 EXPORT_SYMBOL_GPL(umem_odp_region_destroy);
 
 /* Counts the entries in the region, leaf by leaf. */
-static u64 count_resident_pages(const struct umem_odp_region *r)
+static u64 region_count_resident(const struct umem_odp_region *r)
 {
 	u64 start = r->start & PAGE_MASK, last = r->last | ~PAGE_MASK, nr = 0, at;
 	unsigned long index = start >> UMEM_ODP_CHUNK_SHIFT;
@@ -129,7 +129,7 @@ static u64 count_resident_pages(const struct umem_odp_region *r)
 }
 
 /* The table belongs to all regions of the mm: each has a share by what is resident in it. */
-static u64 share_of_table(const struct umem_odp_mirror *m, u64 pages)
+static u64 region_share_of_table(const struct umem_odp_mirror *m, u64 pages)
 {
 	u64 bytes = atomic_long_read(&m->table_bytes);
 	u64 all = atomic_long_read(&m->resident_pages);
@@ -163,8 +163,8 @@ void umem_odp_region_stats(const struct umem_odp_region *r, struct umem_odp_stat
 {
 	might_sleep();
 	umem_odp_region_counters(r, stats);
-	stats->resident_pages = count_resident_pages(r);
-	stats->table_bytes = sizeof(*r) + share_of_table(r->mirror, stats->resident_pages);
+	stats->resident_pages = region_count_resident(r);
+	stats->table_bytes = sizeof(*r) + region_share_of_table(r->mirror, stats->resident_pages);
 }
 EXPORT_SYMBOL_GPL(umem_odp_region_stats);
 

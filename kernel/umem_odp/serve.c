@@ -265,7 +265,7 @@ static bool pass_end(struct umem_odp_pass *pass, int err, struct list_head *fail
 	list_del(&pass->node);
 	flush_signals(current);
 	if (pass->region)
-		umem_odp_count(&pass->region->counters.retries, pass->rounds - 1);
+		umem_odp_count(&pass->region->counters.retries, pass->retries);
 	list_splice(&pass->inside, &q->ready);
 	return true;
 }

@@ -26,18 +26,18 @@ TRACE_EVENT(umem_odp_fault_begin,
 );
 
 TRACE_EVENT(umem_odp_fault_end,
-	    TP_PROTO(const struct mm_struct *mm, u64 next, int err, unsigned int rounds),
-	    TP_ARGS(mm, next, err, rounds),
+	    TP_PROTO(const struct mm_struct *mm, u64 next, int err, unsigned int retries),
+	    TP_ARGS(mm, next, err, retries),
 	    TP_STRUCT__entry(__field(const void *, mm)
 			     __field(u64, next)
 			     __field(int, err)
-			     __field(unsigned int, rounds)),
+			     __field(unsigned int, retries)),
 	    TP_fast_assign(__entry->mm = mm;
 			   __entry->next = next;
 			   __entry->err = err;
-			   __entry->rounds = rounds;),
-	    TP_printk("mm=%p next=%#llx err=%d rounds=%u", __entry->mm, __entry->next,
-		      __entry->err, __entry->rounds)
+			   __entry->retries = retries;),
+	    TP_printk("mm=%p next=%#llx err=%d retries=%u", __entry->mm, __entry->next,
+		      __entry->err, __entry->retries)
 );
 
 TRACE_EVENT(umem_odp_install,

@@ -56,8 +56,8 @@ bool umem_odp_waiters_add(struct umem_odp_queue *q, struct umem_odp_waiter *w)
 	return true;
 }
 
-static void hand_over(struct umem_odp_queue *q, struct umem_odp_waiter *w,
-		      struct umem_odp_waiter *heir)
+static void waiter_hand_over(struct umem_odp_queue *q, struct umem_odp_waiter *w,
+			     struct umem_odp_waiter *heir)
 {
 	list_del_init(&heir->node);
 	if (!list_empty(&w->node))
@@ -91,7 +91,7 @@ void umem_odp_waiters_remove(struct umem_odp_queue *q, struct umem_odp_waiter *w
 	}
 	heir = list_first_entry_or_null(&w->followers, struct umem_odp_waiter, node);
 	if (heir) {
-		hand_over(q, w, heir);
+		waiter_hand_over(q, w, heir);
 		return;
 	}
 	rb_erase(&w->rb, &q->waiting);

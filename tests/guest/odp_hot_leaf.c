@@ -4,6 +4,7 @@
  * asked for again. And memory elsewhere in the same heap, discarded without a pause, does not keep a cold READ of 2 MiB from
  * its end.
  */
+#include "discard.h"
 #include "pair.h"
 
 #include <pthread.h>
@@ -117,37 +118,15 @@ static void faults_settle(void **state)
 	free(t);
 }
 
-struct discarder {
-	uint8_t *at;
-	size_t bytes;
-	volatile bool stop;
-	volatile unsigned long rounds;
-};
-
-static void *discard(void *arg)
-{
-	struct discarder *d = arg;
-	size_t at;
-
-	for (at = 0; !d->stop; at = (at + PAGE) % d->bytes) {
-		if (d->rounds % 64 == 0)
-			d->at[at] = 1;
-		madvise(d->at + at, PAGE, MADV_DONTNEED);
-		d->rounds++;
-	}
-	return NULL;
-}
-
 static void madvise_elsewhere_starves_nobody(void **state)
 {
 	unsigned int rounds = 5, i;
 	struct buf heap, local;
-	struct discarder d = { .bytes = LEAF_BYTES };
+	struct discarder d;
 	struct conn conn = CONN;
 	struct ibv_sge sge;
 	struct ibv_send_wr wr;
 	struct pair pair;
-	pthread_t thread;
 	long retries;
 
 	(void)state;
@@ -159,8 +138,7 @@ static void madvise_elsewhere_starves_nobody(void **state)
 	buf_reg(&heap, pair.b.rig->pd, ACCESS_ALL | IBV_ACCESS_ON_DEMAND);
 	buf_make(&local, pair.a.rig->pd, MEM_ANON, LEAF_BYTES, 0, ACCESS_ALL);
 	sge = buf_sge(&local, 0, LEAF_BYTES);
-	d.at = heap.data + 3 * LEAF_BYTES;
-	assert_zero(pthread_create(&thread, NULL, discard, &d));
+	discard_begin(&d, heap.data + 3 * LEAF_BYTES, LEAF_BYTES);
 	for (i = 0; i < rounds; i++) {
 		retries = rig_counter("odp_retries");
 		assert_zero(madvise(heap.data, LEAF_BYTES, MADV_DONTNEED));
@@ -170,10 +148,9 @@ static void madvise_elsewhere_starves_nobody(void **state)
 		cq_success(pair.a.scq);
 		pattern_check(local.data, LEAF_BYTES, i, 0, "read while others are discarded");
 		printf("%ld rounds were lost, %lu pages discarded\n",
-		       rig_counter("odp_retries") - retries, d.rounds);
+		       rig_counter("odp_retries") - retries, d.pages);
 	}
-	d.stop = true;
-	pthread_join(thread, NULL);
+	discard_end(&d);
 	buf_free(&local);
 	buf_free(&heap);
 	pair_close(&pair);

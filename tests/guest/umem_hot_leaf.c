@@ -7,6 +7,7 @@
 #include <pthread.h>
 #include <sched.h>
 
+#include "discard.h"
 #include "pattern.h"
 #include "umem.h"
 
@@ -98,52 +99,28 @@ static void faults_settle(void **state)
 	munmap(map, HUGE_BYTES);
 }
 
-struct discarder {
-	uint8_t *at;
-	size_t bytes;
-	volatile bool stop;
-	volatile unsigned long rounds;
-};
-
-static void *discard(void *arg)
-{
-	struct discarder *d = arg;
-	size_t at;
-
-	for (at = 0; !d->stop; at = (at + PAGE_BYTES) % d->bytes) {
-		if (d->rounds % 64 == 0)
-			d->at[at] = 1;
-		madvise(d->at + at, PAGE_BYTES, MADV_DONTNEED);
-		d->rounds++;
-	}
-	return NULL;
-}
-
 static void madvise_elsewhere_starves_nobody(void **state)
 {
 	unsigned int rounds = 10, i;
-	struct discarder d = { .bytes = HUGE_BYTES };
+	struct discarder d;
 	uint8_t *map = umem_map_aligned(64 * MIB, GIB);
 	struct umem_selftest_stats st = {}, now;
-	pthread_t thread;
 	int fd;
 
 	(void)state;
 	madvise(map, 64 * MIB, MADV_NOHUGEPAGE);
 	fd = umem_region(map, 64 * MIB);
-	d.at = map + 60 * MIB;
-	assert_zero(pthread_create(&thread, NULL, discard, &d));
+	discard_begin(&d, map + 60 * MIB, HUGE_BYTES);
 	for (i = 0; i < rounds; i++) {
 		assert_zero(madvise(map, HUGE_BYTES, MADV_DONTNEED));
 		pattern_fill(map, HUGE_BYTES, i, 0);
 		umem_check(fd, map, HUGE_BYTES, i);
 		now = umem_stats(fd);
 		print_message("%llu faults, %llu rounds lost, %lu pages discarded\n",
-			      now.faults - st.faults, now.retries - st.retries, d.rounds);
+			      now.faults - st.faults, now.retries - st.retries, d.pages);
 		st = now;
 	}
-	d.stop = true;
-	pthread_join(thread, NULL);
+	discard_end(&d);
 	umem_close(fd);
 	munmap(map, 64 * MIB);
 }

@@ -31,21 +31,27 @@ static int charged(int fd)
 	return after - before < (long)bytes ? 3 : 0;
 }
 
-static void the_owner_is_charged(void **state)
+/* A child enters the group and is charged; 0 if that is right. */
+static void charged_child(int (*charge)(int fd))
 {
 	int fd, status;
 	pid_t pid;
 
-	(void)state;
 	group_begin();
 	fd = umem_open();
 	pid = fork();
 	assert_true(pid >= 0);
 	if (!pid)
-		_exit(charged(fd));
+		_exit(charge(fd));
 	assert_int_equal(waitpid(pid, &status, 0), pid);
 	assert_int_equal(status, 0);
 	umem_close(fd);
+}
+
+static void the_owner_is_charged(void **state)
+{
+	(void)state;
+	charged_child(charged);
 }
 
 /* In the group: pages so far apart that the table's search tree has a node for each of them. It is charged like all of the table. */
@@ -75,19 +81,8 @@ static int charged_for_the_tree(int fd)
 
 static void the_tree_of_the_table_is_charged(void **state)
 {
-	int fd, status;
-	pid_t pid;
-
 	(void)state;
-	group_begin();
-	fd = umem_open();
-	pid = fork();
-	assert_true(pid >= 0);
-	if (!pid)
-		_exit(charged_for_the_tree(fd));
-	assert_int_equal(waitpid(pid, &status, 0), pid);
-	assert_int_equal(status, 0);
-	umem_close(fd);
+	charged_child(charged_for_the_tree);
 }
 
 static void the_oom_killer_takes_the_owner(void **state)
