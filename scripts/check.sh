@@ -6,7 +6,7 @@ fix=0
 case ${1:-} in
 '') ;;
 --fix) fix=1 ;;
--h | --help) echo "usage: ./run check [--fix]   --fix lets clang-format change our programs; the checks: checkpatch, sparse and W=1, clang-format, shellcheck, SPDX lines"; exit 0 ;;
+-h | --help) echo "usage: ./run check [--fix]   --fix lets clang-format change our programs; the checks: checkpatch, sparse and W=1, clang-format, shellcheck, SPDX lines, the floors of the NIC"; exit 0 ;;
 *) die "unknown option '$1'; see ./run check --help" ;;
 esac
 
@@ -61,6 +61,47 @@ spdx()
 		head -n 3 "$f" | grep -qE "SPDX-License-Identifier: .*$want" || { echo "$f: no SPDX line with $want"; rc=1; }
 	done < <(files kernel include tests userspace examples benchmarks scripts cmake run CMakeLists.txt |
 		grep -E '\.([chS]|sh|py|cmake)$|Kbuild$|CMakeLists.txt$|^run$' | grep -v '/data/')
+	return "$rc"
+}
+
+# The floors of the NIC: a file includes from its own folder and from floors below it. wire/ is pure: of the kernel's headers it has
+# types and constants, and what says where data lies.
+floor_of()
+{
+	case $1 in
+	wire) echo 1 ;;
+	device) echo 2 ;;
+	net | queue | memory) echo 3 ;;
+	transport) echo 4 ;;
+	*) echo 5 ;;
+	esac
+}
+
+floors()
+{
+	local f line own folder rc=0
+	local pure='^(linux/(types|errno|string|stddef|compiler|bits|unaligned|build_bug|cache|init)\.h|asm/byteorder\.h|rdma/ib_pack\.h)$'
+	while read -r f; do
+		own=${f#kernel/rxe_odp/}
+		case $own in */*) own=${own%%/*} ;; *) own=. ;; esac
+		[ "$own" != selftest ] || continue
+		while read -r line; do
+			case $line in
+			*/*) folder=${line%%/*} ;;
+			*.h) folder=. ;;
+			*) echo "$f: '$line' is no header of the NIC"; rc=1; continue ;;
+			esac
+			[ -e "kernel/rxe_odp/$line" ] || { echo "$f: there is no $line; name it from kernel/rxe_odp on"; rc=1; continue; }
+			[ "$folder" = "$own" ] || [ "$(floor_of "$folder")" -lt "$(floor_of "$own")" ] ||
+				{ echo "$f: includes $line, which is not on a floor below: hand its functions in from above"; rc=1; }
+		done < <(sed -n 's/^#include "\(.*\)"$/\1/p' "$f")
+		[ "$own" = wire ] || continue
+		while read -r line; do
+			[[ $line =~ $pure ]] || { echo "$f: includes <$line>, but wire/ is tested in user space: types alone"; rc=1; }
+		done < <(sed -n 's/^#include <\(.*\)>$/\1/p' "$f")
+	done < <(files kernel/rxe_odp | grep '\.[ch]$')
+	# Nor does kernel/compat name a function of ours.
+	! grep -nE '\b(rxo|umem_odp)_[a-z]' -r kernel/compat || { echo "kernel/compat names something of ours"; rc=1; }
 	return "$rc"
 }
 
@@ -124,6 +165,7 @@ fi
 linux=$("$SRC/scripts/source.sh")
 run_check checkpatch checkpatch "$linux"
 run_check SPDX spdx
+run_check floors floors
 run_check clang-format clang_format
 run_check shellcheck shell
 run_check "W=1 and sparse" static

@@ -57,33 +57,32 @@ static inline struct ib_umem *ib_umem_get_va(struct ib_device *device, unsigned 
 #endif
 
 /*
- * Verbs whose prototype has changed: the table of verbs says compat_VERB(function), and older
- * kernels get an adaptor.
+ * Verbs whose prototype has changed: a driver says COMPAT_DEFINE_VERB(function) once, and
+ * compat_VERB(function) in its table, and older kernels get an adaptor.
  */
 #ifdef HAVE_REG_USER_MR_DMAH
+#define COMPAT_DEFINE_REG_USER_MR(fn)
 #define compat_reg_user_mr(fn) fn
 #else
 struct ib_dmah;
-struct ib_mr *rxo_reg_user_mr(struct ib_pd *pd, u64 start, u64 length, u64 iova, int access,
-			      struct ib_dmah *dmah, struct ib_udata *udata);
-
-static inline struct ib_mr *rxo_reg_user_mr_adaptor(struct ib_pd *pd, u64 start, u64 length,
-						    u64 iova, int access, struct ib_udata *udata)
-{
-	return rxo_reg_user_mr(pd, start, length, iova, access, NULL, udata);
+#define COMPAT_DEFINE_REG_USER_MR(fn) \
+static struct ib_mr *fn##_adaptor(struct ib_pd *pd, u64 start, u64 length, u64 iova, int access, \
+				  struct ib_udata *udata) \
+{ \
+	return fn(pd, start, length, iova, access, NULL, udata); \
 }
 
 #define compat_reg_user_mr(fn) fn##_adaptor
 #endif
 
 #ifdef HAVE_RESIZE_USER_CQ
+#define COMPAT_DEFINE_RESIZE_USER_CQ(fn)
 #define compat_resize_user_cq(fn) fn
 #else
-int rxo_resize_user_cq(struct ib_cq *cq, unsigned int cqe, struct ib_udata *udata);
-
-static inline int rxo_resize_user_cq_adaptor(struct ib_cq *cq, int cqe, struct ib_udata *udata)
-{
-	return rxo_resize_user_cq(cq, cqe, udata);
+#define COMPAT_DEFINE_RESIZE_USER_CQ(fn) \
+static int fn##_adaptor(struct ib_cq *cq, int cqe, struct ib_udata *udata) \
+{ \
+	return fn(cq, cqe, udata); \
 }
 
 #define compat_resize_user_cq(fn) fn##_adaptor

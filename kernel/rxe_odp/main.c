@@ -1,13 +1,27 @@
 // SPDX-License-Identifier: GPL-2.0
-/* The module: its link type, and what all devices share. */
+/*
+ * The module: its link type, and what the floors are given of those above them.
+ *
+ * Floors, from the top: verbs.c; transport/; net/, queue/ and memory/; device/ and wire/. A file
+ * includes only from its own folder and from floors below it.
+ */
 #include <linux/module.h>
 #include <rdma/rdma_netlink.h>
 
-#include "crc.h"
-#include "dev.h"
-#include "ns.h"
+#include "device/dev.h"
+#include "memory/mem.h"
+#include "net/gid.h"
+#include "net/ns.h"
+#include "transport/qp.h"
+#include "verbs.h"
 
-struct workqueue_struct *rxo_wq;
+static const struct rxo_dev_upper dev_upper = {
+	.verbs		= &rxo_dev_ops,
+	.attach		= rxo_net_attach,
+	.detach		= rxo_net_detach,
+	.enabled	= rxo_gid_rescan,
+	.sum_odp_stats	= rxo_mem_sum_stats,
+};
 
 static struct rdma_link_ops link_ops = {
 	.type = "rxe_odp",
@@ -18,24 +32,23 @@ static int __init rxo_init(void)
 {
 	int err;
 
-	rxo_crc_init();
-	/* Sends storage's dirty pages among others, so it must go on without free memory. */
-	rxo_wq = alloc_workqueue("rxe_odp", WQ_UNBOUND | WQ_MEM_RECLAIM, 0);
-	if (!rxo_wq)
-		return -ENOMEM;
-	err = rxo_ns_init();
+	rxo_crc_choose();
+	err = rxo_ns_init(&rxo_transport);
 	if (err)
-		goto err_wq;
-	err = rxo_dev_init();
+		return err;
+	err = rxo_dev_init(&dev_upper);
 	if (err)
 		goto err_ns;
+	err = rxo_gid_notify_begin();
+	if (err)
+		goto err_dev;
 	rdma_link_register(&link_ops);
 	return 0;
 
+err_dev:
+	rxo_dev_exit();
 err_ns:
 	rxo_ns_exit();
-err_wq:
-	destroy_workqueue(rxo_wq);
 	return err;
 }
 
@@ -43,9 +56,9 @@ static void __exit rxo_exit(void)
 {
 	/* No link is added from here on, and none is being added. */
 	rdma_link_unregister(&link_ops);
+	rxo_gid_notify_end();
 	rxo_dev_exit();
 	rxo_ns_exit();
-	destroy_workqueue(rxo_wq);
 	/* RCU callbacks of ours end before our code goes. */
 	rcu_barrier();
 }

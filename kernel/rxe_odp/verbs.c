@@ -12,20 +12,22 @@
 #include <rdma/ib_verbs.h>
 #include <rdma/uverbs_ioctl.h>
 
-#include "ah.h"
-#include "cq.h"
-#include "dev.h"
-#include "mr.h"
-#include "qp.h"
-#include "srq.h"
-#include "stats.h"
+#include "device/dev.h"
+#include "device/stats.h"
+#include "memory/mr.h"
+#include "net/ah.h"
+#include "queue/cq.h"
+#include "queue/ctx.h"
+#include "queue/srq.h"
+#include "transport/qp.h"
+#include "verbs.h"
 
 #define RC_ODP_CAPS (IB_ODP_SUPPORT_SEND | IB_ODP_SUPPORT_RECV | IB_ODP_SUPPORT_WRITE | \
 		     IB_ODP_SUPPORT_READ | IB_ODP_SUPPORT_ATOMIC | IB_ODP_SUPPORT_SRQ_RECV)
 #define UD_ODP_CAPS (IB_ODP_SUPPORT_SEND | IB_ODP_SUPPORT_RECV | IB_ODP_SUPPORT_SRQ_RECV)
 
-static int query_device(struct ib_device *ibdev, struct ib_device_attr *attr,
-			struct ib_udata *udata)
+static int rxo_query_device(struct ib_device *ibdev, struct ib_device_attr *attr,
+			    struct ib_udata *udata)
 {
 	const u8 *guid = (const u8 *)&ibdev->node_guid;
 
@@ -67,12 +69,12 @@ static int query_device(struct ib_device *ibdev, struct ib_device_attr *attr,
 	return 0;
 }
 
-static void get_dev_fw_str(struct ib_device *ibdev, char *str)
+static void rxo_get_dev_fw_str(struct ib_device *ibdev, char *str)
 {
 	strscpy(str, "rxe_odp", IB_FW_VERSION_NAME_MAX);
 }
 
-static int query_port(struct ib_device *ibdev, u32 port, struct ib_port_attr *attr)
+static int rxo_query_port(struct ib_device *ibdev, u32 port, struct ib_port_attr *attr)
 {
 	struct rxo_dev *dev = to_rxo_dev(ibdev);
 	int err;
@@ -97,7 +99,7 @@ static int query_port(struct ib_device *ibdev, u32 port, struct ib_port_attr *at
 	return 0;
 }
 
-static int get_port_immutable(struct ib_device *ibdev, u32 port, struct ib_port_immutable *im)
+static int rxo_get_port_immutable(struct ib_device *ibdev, u32 port, struct ib_port_immutable *im)
 {
 	im->core_cap_flags = RDMA_CORE_PORT_IBA_ROCE_UDP_ENCAP;
 	im->gid_tbl_len = RXO_NUM_GIDS;
@@ -106,12 +108,12 @@ static int get_port_immutable(struct ib_device *ibdev, u32 port, struct ib_port_
 	return 0;
 }
 
-static enum rdma_link_layer get_link_layer(struct ib_device *ibdev, u32 port)
+static enum rdma_link_layer rxo_get_link_layer(struct ib_device *ibdev, u32 port)
 {
 	return IB_LINK_LAYER_ETHERNET;
 }
 
-static int query_pkey(struct ib_device *ibdev, u32 port, u16 index, u16 *pkey)
+static int rxo_query_pkey(struct ib_device *ibdev, u32 port, u16 index, u16 *pkey)
 {
 	if (index)
 		return -EINVAL;
@@ -120,12 +122,12 @@ static int query_pkey(struct ib_device *ibdev, u32 port, u16 index, u16 *pkey)
 }
 
 /* A domain is an address to compare: nothing to set up. */
-static int alloc_pd(struct ib_pd *ibpd, struct ib_udata *udata)
+static int rxo_alloc_pd(struct ib_pd *ibpd, struct ib_udata *udata)
 {
 	return 0;
 }
 
-static int dealloc_pd(struct ib_pd *ibpd, struct ib_udata *udata)
+static int rxo_dealloc_pd(struct ib_pd *ibpd, struct ib_udata *udata)
 {
 	return 0;
 }
@@ -148,6 +150,9 @@ static const struct attribute_group rxo_attr_group = {
 	.attrs = rxo_attrs,
 };
 
+COMPAT_DEFINE_REG_USER_MR(rxo_reg_user_mr)
+COMPAT_DEFINE_RESIZE_USER_CQ(rxo_resize_user_cq)
+
 const struct ib_device_ops rxo_dev_ops = {
 	.owner			= THIS_MODULE,
 	.driver_id		= RDMA_DRIVER_RXE,
@@ -156,13 +161,13 @@ const struct ib_device_ops rxo_dev_ops = {
 
 	.enable_driver		= rxo_dev_enable,
 	.dealloc_driver		= rxo_dev_dealloc,
-	.get_dev_fw_str		= get_dev_fw_str,
-	.get_link_layer		= get_link_layer,
+	.get_dev_fw_str		= rxo_get_dev_fw_str,
+	.get_link_layer		= rxo_get_link_layer,
 	.get_netdev		= rxo_dev_get_netdev,
-	.get_port_immutable	= get_port_immutable,
-	.query_device		= query_device,
-	.query_pkey		= query_pkey,
-	.query_port		= query_port,
+	.get_port_immutable	= rxo_get_port_immutable,
+	.query_device		= rxo_query_device,
+	.query_pkey		= rxo_query_pkey,
+	.query_port		= rxo_query_port,
 
 	.alloc_hw_port_stats	= rxo_alloc_hw_port_stats,
 	.get_hw_stats		= rxo_get_hw_stats,
@@ -175,8 +180,8 @@ const struct ib_device_ops rxo_dev_ops = {
 	.disassociate_ucontext	= rxo_disassociate_ucontext,
 	.mmap			= rxo_mmap,
 
-	.alloc_pd		= alloc_pd,
-	.dealloc_pd		= dealloc_pd,
+	.alloc_pd		= rxo_alloc_pd,
+	.dealloc_pd		= rxo_dealloc_pd,
 
 	.create_ah		= rxo_create_ah,
 	.create_user_ah		= rxo_create_ah,

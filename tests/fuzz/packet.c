@@ -7,8 +7,8 @@
 #include <string.h>
 
 #include "fuzz.h"
-#include "icrc.h"
-#include "pkt.h"
+#include "wire/icrc.h"
+#include "wire/pkt.h"
 
 static unsigned int sum;
 
@@ -21,38 +21,37 @@ static void read_bytes(const void *from, size_t bytes)
 		sum += *p++;
 }
 
-static void read_headers(const struct sk_buff *skb, u32 flags)
+static void read_headers(void *bth, u32 flags)
 {
 	if (flags & RXO_OP_DETH)
-		read_bytes(rxo_pkt_deth(skb), sizeof(struct rxo_deth));
+		read_bytes(rxo_bth_deth(bth), sizeof(struct rxo_deth));
 	if (flags & RXO_OP_RETH)
-		read_bytes(rxo_pkt_reth(skb), sizeof(struct rxo_reth));
+		read_bytes(rxo_bth_reth(bth), sizeof(struct rxo_reth));
 	if (flags & RXO_OP_AETH)
-		read_bytes(rxo_pkt_aeth(skb), sizeof(struct rxo_aeth));
+		read_bytes(rxo_bth_aeth(bth), sizeof(struct rxo_aeth));
 	if (flags & RXO_OP_ATOMIC_ETH)
-		read_bytes(rxo_pkt_atomic_eth(skb), sizeof(struct rxo_atomic_eth));
+		read_bytes(rxo_bth_atomic_eth(bth), sizeof(struct rxo_atomic_eth));
 	if (flags & RXO_OP_ATOMIC_ACK_ETH)
-		read_bytes(rxo_pkt_atomic_ack_eth(skb), sizeof(struct rxo_atomic_ack_eth));
+		read_bytes(rxo_bth_atomic_ack_eth(bth), sizeof(struct rxo_atomic_ack_eth));
 	if (flags & RXO_OP_IMM)
-		read_bytes(rxo_pkt_imm(skb), sizeof(struct rxo_immdt));
+		read_bytes(rxo_bth_imm(bth), sizeof(struct rxo_immdt));
 	if (flags & RXO_OP_IETH)
-		read_bytes(rxo_pkt_ieth(skb), sizeof(struct rxo_ieth));
+		read_bytes(rxo_bth_ieth(bth), sizeof(struct rxo_ieth));
 }
 
 static void check_packet(u8 *bth, u32 bytes)
 {
-	struct sk_buff skb = { .data = bth, .len = bytes };
-	struct rxo_pkt *pkt = rxo_pkt(&skb);
+	struct rxo_pkt pkt;
 
-	if (rxo_pkt_parse(pkt, bth, bytes))
+	if (rxo_pkt_parse(&pkt, bth, bytes))
 		return;
-	CHECK(pkt->flags & RXO_OP_VALID);
-	CHECK(!(pkt->flags & RXO_OP_RC) != !(pkt->flags & RXO_OP_UD));
-	CHECK(pkt->qpn < 1 << 24 && pkt->psn < 1 << 24 && pkt->opcode == bth[0]);
-	CHECK(pkt->payload_off + pkt->payload_bytes + rxo_bth_pad(rxo_pkt_bth(&skb)) == bytes);
-	CHECK(!pkt->payload_bytes || pkt->flags & RXO_OP_PAYLOAD);
-	read_headers(&skb, pkt->flags);
-	read_bytes(rxo_pkt_payload(&skb), pkt->payload_bytes);
+	CHECK(pkt.flags & RXO_OP_VALID);
+	CHECK(!(pkt.flags & RXO_OP_RC) != !(pkt.flags & RXO_OP_UD));
+	CHECK(pkt.qpn < 1 << 24 && pkt.psn < 1 << 24 && pkt.opcode == bth[0]);
+	CHECK(pkt.payload_off + pkt.payload_bytes + rxo_bth_pad((void *)bth) == bytes);
+	CHECK(!pkt.payload_bytes || pkt.flags & RXO_OP_PAYLOAD);
+	read_headers(bth, pkt.flags);
+	read_bytes((u8 *)bth + pkt.payload_off, pkt.payload_bytes);
 }
 
 int LLVMFuzzerTestOneInput(const u8 *data, size_t size)

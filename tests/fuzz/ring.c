@@ -7,8 +7,8 @@
 #include <string.h>
 
 #include "fuzz.h"
-#include "ring.h"
-#include "wqe_parse.h"
+#include "queue/ring.h"
+#include "queue/wqe_parse.h"
 
 struct input {
 	u32 num, producer, consumer;

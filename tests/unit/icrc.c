@@ -9,8 +9,8 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-#include "crc.h"
-#include "icrc.h"
+#include "wire/crc.h"
+#include "wire/icrc.h"
 #include "icrc_packets.h"
 
 #define NUM	  (sizeof(packets) / sizeof(*packets))

@@ -2,7 +2,7 @@
 /* PSN arithmetic against a model that never wraps: positions in an endless sequence. */
 #include "unit.h"
 
-#include "psn.h"
+#include "wire/psn.h"
 
 #define SPACE (1LL << 24)
 

@@ -2,7 +2,7 @@
 /* Ring arithmetic against a queue that counts without wrapping. */
 #include "unit.h"
 
-#include "ring.h"
+#include "queue/ring.h"
 
 static void shapes(void **state)
 {

@@ -9,17 +9,12 @@
 #include <linux/slab.h>
 #include <linux/timekeeping.h>
 
-#include "../crc.c"
+#include "device/crc_choice.c"
+#include "wire/crc.c"
 
 #define DATA_BYTES	4096
 #define SHORT_BYTES	600	/* up to here every length is compared */
 #define RATE_NS		(50 * NSEC_PER_MSEC)
-
-/* Older kernels' takes a pointer to bytes. */
-static u32 crc_of_kernel(u32 crc, const void *data, size_t bytes)
-{
-	return crc32_le(crc, data, bytes);
-}
 
 static bool crc_is_same(const u8 *data)
 {
@@ -57,11 +52,11 @@ static int __init crc_init(void)
 	if (!data)
 		return -ENOMEM;
 	get_random_bytes(data, DATA_BYTES);
-	rxo_crc_init();
+	rxo_crc_choose();
 	if (crc_is_same(data)) {
 		pr_info("crc32_le %llu MB/s, rxe_odp %llu MB/s by %s\n",
 			crc_rate(crc_of_kernel, data), crc_rate(rxo_crc32, data),
-			kernel_is_fast ? "crc32_le" : "tables");
+			crc_fn == crc_of_kernel ? "crc32_le" : "tables");
 	} else {
 		pr_err("crc32_le() and the tables of rxe_odp differ\n");
 		err = -EINVAL;

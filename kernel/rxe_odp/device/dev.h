@@ -1,0 +1,117 @@
+/* SPDX-License-Identifier: GPL-2.0 */
+/*
+ * The device: one RDMA port on one netdev.
+ *
+ * ib_core is never told of the netdev (ib_device_set_netdev()), because rdma_rxe
+ * takes whatever it finds by a netdev with its own driver_id for its own. The
+ * netdev is found by ops.get_netdev, and the device by our own list.
+ */
+#ifndef RXO_DEV_H
+#define RXO_DEV_H
+
+#include <linux/netdevice.h>
+#include <linux/workqueue.h>
+#include <linux/xarray.h>
+#include <rdma/ib_verbs.h>
+#include <umem_odp/umem_odp.h>
+
+#include "device/stats.h"
+
+struct rxo_qp;
+struct rxo_ah;
+struct rxo_ns;
+
+#define RXO_MAX_QP_WR		16384
+#define RXO_MAX_SRQ_WR		32768
+#define RXO_MAX_CQE		4194304
+#define RXO_MAX_INLINE_BYTES	512	/* as rxe; what RXO_MAX_SGE entries take */
+#define RXO_MAX_RD_ATOMIC	128
+#define RXO_GSI_QPN		1
+#define RXO_FIRST_QPN		17	/* 0 is the SMI */
+#define RXO_NUM_GIDS		256
+
+/* What a packet with payload has around it: IPv6, UDP, BTH, RETH and immediate, ICRC. */
+#define RXO_MAX_OVERHEAD_BYTES	(40 + 8 + 12 + 16 + 4 + 4)
+#define RXO_MIN_NETDEV_MTU	(RXO_MAX_OVERHEAD_BYTES + 256)
+
+/*
+ * rxo_devs_lock (dev.c) protects list. The xarrays are written under their own locks.
+ * netdev, net and ns are immutable once the device is registered.
+ */
+struct rxo_dev {
+	struct ib_device ibdev;
+	struct net_device *netdev;	/* held from newlink to dealloc */
+	netdevice_tracker netdev_tracker;
+	struct rxo_ns *ns;		/* ns.c's, of the netdev's namespace */
+	struct hlist_node ns_node;	/* in its table */
+	struct xarray qps;		/* QPN to struct rxo_qp, RCU lookups */
+	struct xarray ahs;		/* ah_num to struct rxo_ah */
+	struct xarray mrs;		/* key >> 8 to struct rxo_mr, RCU lookups */
+	struct rxo_stats __percpu *stats;
+	struct mutex mems_lock;		/* protects mems, odp_retired */
+	struct list_head mems;		/* of struct rxo_mem, the ODP ones */
+	struct umem_odp_stats odp_retired; /* what deregistered regions have seen */
+	u32 next_qpn, next_ah, next_mr;	/* of the xarrays' cyclic allocation */
+	atomic_t next_srq;
+	enum ib_mtu mtu_cap;		/* largest path MTU that fits the netdev's; read anywhere */
+	/* the rest is dev.c's */
+	struct list_head list;
+	struct net *net;		/* the netdev's at birth; its end: ns.c */
+	struct work_struct remove_work;
+	struct work_struct gid_work;	/* gid.c's */
+	atomic_t gid_lost;		/* gid.c's: an address went */
+	int port_state;			/* enum ib_port_state, as last reported */
+	bool gone;			/* the netdev leaves */
+};
+
+static inline struct rxo_dev *to_rxo_dev(struct ib_device *ibdev)
+{
+	return container_of(ibdev, struct rxo_dev, ibdev);
+}
+
+struct rxo_pd {
+	struct ib_pd ibpd;
+};
+
+static inline struct rxo_pd *to_rxo_pd(struct ib_pd *ibpd)
+{
+	return container_of(ibpd, struct rxo_pd, ibpd);
+}
+
+/*
+ * What the floors above do for a device. Handed in at module load; each may sleep.
+ *
+ * attach		begin to receive for a device that is about to be registered: 0 or -errno
+ * detach		end it, attached or not; nothing is being received for it afterwards
+ * enabled		it is registered, or moved to another RDMA namespace
+ * sum_odp_stats	of its on-demand regions, those that are gone included
+ */
+struct rxo_dev_upper {
+	const struct ib_device_ops *verbs;
+	int (*attach)(struct rxo_dev *dev);
+	void (*detach)(struct rxo_dev *dev);
+	void (*enabled)(struct rxo_dev *dev);
+	void (*sum_odp_stats)(struct rxo_dev *dev, struct umem_odp_stats *sum);
+};
+
+extern const struct rxo_dev_upper *rxo_dev_upper;
+
+/* Unbound, shared by all devices; the QPs' works run here. Lives as long as the module. */
+extern struct workqueue_struct *rxo_wq;
+
+/* The same for works on devices, which may wait for RTNL; its works end before the module does. */
+extern struct workqueue_struct *rxo_dev_wq;
+
+/* dev.c: the life of devices */
+int rxo_dev_init(const struct rxo_dev_upper *upper);
+void rxo_dev_exit(void);	/* no new link can come; removes all there are */
+int rxo_dev_newlink(const char *name, struct net_device *netdev);
+int rxo_dev_enable(struct ib_device *ibdev);
+void rxo_dev_dealloc(struct ib_device *ibdev);
+enum ib_port_state rxo_dev_port_state(const struct rxo_dev *dev);
+struct net_device *rxo_dev_get_netdev(struct ib_device *ibdev, u32 port);
+
+/* crc_choice.c: at module load */
+void rxo_crc_choose(void);
+
+#endif /* RXO_DEV_H */

@@ -1,0 +1,106 @@
+// SPDX-License-Identifier: GPL-2.0
+/* Counters of a device, and what restrack shows of a memory region. */
+#include <linux/percpu.h>
+#include <rdma/ib_verbs.h>
+#include <rdma/rdma_netlink.h>
+#include <rdma/restrack.h>
+
+#include "device/dev.h"
+#include "device/stats.h"
+
+void rxo_stat_add(struct rxo_dev *dev, enum rxo_stat stat, u64 n)
+{
+	this_cpu_add(dev->stats->count[stat], n);
+}
+
+u64 rxo_stat_read(const struct rxo_dev *dev, enum rxo_stat stat)
+{
+	u64 sum = 0;
+	int cpu;
+
+	for_each_possible_cpu(cpu)
+		sum += READ_ONCE(per_cpu_ptr(dev->stats, cpu)->count[stat]);
+	return sum;
+}
+
+/* A figure of a region; of a device, the sum over its regions. */
+#define ODP_PREFIX "odp_"
+#define ODP_STAT(field) { \
+	.name = ODP_PREFIX #field, \
+	.priv = (void *)offsetof(struct umem_odp_stats, field), \
+}
+
+/* The names of stock rxe where both count the same; behind them the regions' sums. */
+static const struct rdma_stat_desc descs[] = {
+	[RXO_STAT_SENT_PKTS]		= { .name = "sent_pkts" },
+	[RXO_STAT_RCVD_PKTS]		= { .name = "rcvd_pkts" },
+	[RXO_STAT_DUPLICATE_REQUEST]	= { .name = "duplicate_request" },
+	[RXO_STAT_OUT_OF_SEQUENCE]	= { .name = "out_of_seq_request" },
+	[RXO_STAT_RCVD_RNR]		= { .name = "rcvd_rnr_err" },
+	[RXO_STAT_SENT_RNR]		= { .name = "send_rnr_err" },
+	[RXO_STAT_RCVD_SEQ_ERR]		= { .name = "rcvd_seq_err" },
+	[RXO_STAT_ACK_TIMEOUT]		= { .name = "ack_timeout" },
+	[RXO_STAT_RETRIED_PKTS]		= { .name = "retried_pkts" },
+	[RXO_STAT_RETRY_EXCEEDED]	= { .name = "retry_exceeded_err" },
+	[RXO_STAT_RNR_EXCEEDED]		= { .name = "retry_rnr_exceeded_err" },
+	[RXO_STAT_ICRC_ERR]		= { .name = "rx_icrc_encapsulated" },
+	[RXO_STAT_RCV_DROPPED]		= { .name = "rcv_dropped" },
+	[RXO_STAT_SEND_ERR]		= { .name = "send_err" },
+	[RXO_STAT_FAULT_HELD_PKTS]	= { .name = "fault_held_pkts" },
+	[RXO_STAT_FAULT_RNR]		= { .name = "fault_rnr" },
+	[RXO_STAT_ODP_FAULTS]		= { .name = "fault_waits" },
+	[RXO_STAT_LINK_DOWNED]		= { .name = "link_downed" },
+	[RXO_STAT_SENT_BYTES]		= { .name = "sent_bytes" },
+	[RXO_STAT_RCVD_BYTES]		= { .name = "rcvd_bytes" },
+	/* The first of a region's figures is at RXO_STAT_NUM. */
+	ODP_STAT(faults),
+	ODP_STAT(fault_pages),
+	ODP_STAT(joined_faults),
+	ODP_STAT(retries),
+	ODP_STAT(failed_faults),
+	ODP_STAT(invalidations),
+	ODP_STAT(invalidated_pages),
+	ODP_STAT(downgrades),
+	ODP_STAT(resident_pages),
+	ODP_STAT(table_bytes),
+	ODP_STAT(worst_fault_ns),
+};
+
+static u64 stats_of_odp(const struct umem_odp_stats *stats, unsigned int i)
+{
+	return *(const u64 *)((const u8 *)stats + (uintptr_t)descs[i].priv);
+}
+
+struct rdma_hw_stats *rxo_alloc_hw_port_stats(struct ib_device *ibdev, u32 port)
+{
+	return rdma_alloc_hw_stats_struct(descs, ARRAY_SIZE(descs),
+					  RDMA_HW_STATS_DEFAULT_LIFESPAN);
+}
+
+int rxo_get_hw_stats(struct ib_device *ibdev, struct rdma_hw_stats *stats, u32 port, int index)
+{
+	struct rxo_dev *dev = to_rxo_dev(ibdev);
+	struct umem_odp_stats odp;
+	unsigned int i;
+
+	/* Port 0 would be the device's own counters: there are none. */
+	if (port != 1)
+		return -EINVAL;
+	for (i = 0; i < RXO_STAT_NUM; i++)
+		stats->value[i] = rxo_stat_read(dev, i);
+	rxo_dev_upper->sum_odp_stats(dev, &odp);
+	for (; i < ARRAY_SIZE(descs); i++)
+		stats->value[i] = stats_of_odp(&odp, i);
+	return ARRAY_SIZE(descs);
+}
+
+int rxo_stats_put_odp(struct sk_buff *msg, const struct umem_odp_stats *stats)
+{
+	unsigned int i;
+
+	for (i = RXO_STAT_NUM; i < ARRAY_SIZE(descs); i++)
+		if (rdma_nl_stat_hwcounter_entry(msg, descs[i].name + strlen(ODP_PREFIX),
+						 stats_of_odp(stats, i)))
+			return -EMSGSIZE;
+	return 0;
+}

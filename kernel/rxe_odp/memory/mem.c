@@ -1,0 +1,338 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * What is behind a memory region, in three kinds: the kernel's own memory at its
+ * kernel addresses (the device uses ib_core's virtual DMA addresses), user
+ * memory under a pin, and user memory on demand.
+ *
+ * Payload is copied here and nowhere else. A copy may stop after any byte: at a
+ * miss, or at a poisoned page, which must be an errno and not a machine check.
+ */
+#include <linux/atomic.h>
+#include <linux/highmem.h>
+#include <linux/sched/mm.h>
+#include <linux/slab.h>
+#include <linux/uaccess.h>
+#include <rdma/ib_umem.h>
+
+#include "device/dev.h"
+#include "memory/mem.h"
+
+static struct rxo_mem *mem_alloc(enum rxo_mr_kind kind, u64 va, u64 length_bytes, bool writable)
+{
+	struct rxo_mem *mem = kzalloc_obj(*mem, GFP_KERNEL_ACCOUNT);
+
+	if (!mem)
+		return NULL;
+	mem->kind = kind;
+	mem->writable = writable;
+	mem->va = va;
+	mem->length_bytes = length_bytes;
+	refcount_set(&mem->refs, 1);
+	init_completion(&mem->unused);
+	INIT_LIST_HEAD(&mem->list);
+	if (kind != RXO_MR_DMA) {
+		mem->mm = current->mm;
+		mmgrab(mem->mm);
+	}
+	return mem;
+}
+
+static void mem_free(struct rxo_mem *mem)
+{
+	if (mem->mm)
+		mmdrop(mem->mm);
+	kfree(mem);
+}
+
+struct rxo_mem *rxo_mem_create_dma(void)
+{
+	return mem_alloc(RXO_MR_DMA, 0, U64_MAX, true) ?: ERR_PTR(-ENOMEM);
+}
+
+/* One pointer per page, so that an access finds its page at once. */
+static int mem_list_pages(struct rxo_mem *mem)
+{
+	size_t num = ib_umem_num_pages(mem->umem), i = 0;
+	struct sg_page_iter iter;
+
+	mem->pages = kvmalloc_array(num, sizeof(*mem->pages), GFP_KERNEL_ACCOUNT | __GFP_NOWARN);
+	if (!mem->pages)
+		return -ENOMEM;
+	for_each_sgtable_page(&mem->umem->sgt_append.sgt, &iter, 0) {
+		if (WARN_ON_ONCE(i == num))
+			break;
+		mem->pages[i++] = sg_page_iter_page(&iter);
+	}
+	return WARN_ON_ONCE(i != num) ? -EINVAL : 0;
+}
+
+struct rxo_mem *rxo_mem_create_pinned(struct rxo_dev *dev, u64 va, u64 length_bytes, int access)
+{
+	struct rxo_mem *mem;
+	int err;
+
+	mem = mem_alloc(RXO_MR_PINNED, va, length_bytes, ib_access_writable(access));
+	if (!mem)
+		return ERR_PTR(-ENOMEM);
+	mem->umem = ib_umem_get_va(&dev->ibdev, va, length_bytes, access);
+	if (IS_ERR(mem->umem)) {
+		err = PTR_ERR(mem->umem);
+		goto err_free;
+	}
+	err = mem_list_pages(mem);
+	if (err)
+		goto err_release;
+	return mem;
+
+err_release:
+	kvfree(mem->pages);
+	ib_umem_release(mem->umem);
+err_free:
+	mem_free(mem);
+	return ERR_PTR(err);
+}
+
+struct rxo_mem *rxo_mem_create_odp(struct rxo_dev *dev, u64 va, u64 length_bytes, bool writable)
+{
+	struct rxo_mem *mem;
+	int err;
+
+	mem = mem_alloc(RXO_MR_ODP, va, length_bytes, writable);
+	if (!mem)
+		return ERR_PTR(-ENOMEM);
+	mem->region = umem_odp_region_create(mem->mm, va, length_bytes,
+					     writable ? UMEM_ODP_WRITE : 0);
+	if (IS_ERR(mem->region)) {
+		err = PTR_ERR(mem->region);
+		mem_free(mem);
+		return ERR_PTR(err);
+	}
+	mutex_lock(&dev->mems_lock);
+	list_add_tail(&mem->list, &dev->mems);
+	mutex_unlock(&dev->mems_lock);
+	return mem;
+}
+
+static void mem_add_stats(struct umem_odp_stats *sum, const struct umem_odp_stats *one)
+{
+	sum->faults += one->faults;
+	sum->fault_pages += one->fault_pages;
+	sum->joined_faults += one->joined_faults;
+	sum->retries += one->retries;
+	sum->failed_faults += one->failed_faults;
+	sum->invalidations += one->invalidations;
+	sum->invalidated_pages += one->invalidated_pages;
+	sum->downgrades += one->downgrades;
+	sum->resident_pages += one->resident_pages;
+	sum->table_bytes += one->table_bytes;
+	sum->worst_fault_ns = max(sum->worst_fault_ns, one->worst_fault_ns);
+}
+
+/* Off the device's list; what it has seen goes on counting. */
+static void mem_retire_stats(struct rxo_dev *dev, struct rxo_mem *mem)
+{
+	struct umem_odp_stats stats;
+
+	umem_odp_region_counters(mem->region, &stats);
+	mutex_lock(&dev->mems_lock);
+	list_del(&mem->list);
+	mem_add_stats(&dev->odp_retired, &stats);
+	mutex_unlock(&dev->mems_lock);
+}
+
+void rxo_mem_sum_stats(struct rxo_dev *dev, struct umem_odp_stats *sum)
+{
+	struct umem_odp_stats stats;
+	struct rxo_mem *mem;
+
+	mutex_lock(&dev->mems_lock);
+	*sum = dev->odp_retired;
+	list_for_each_entry(mem, &dev->mems, list) {
+		umem_odp_region_stats(mem->region, &stats);
+		mem_add_stats(sum, &stats);
+	}
+	mutex_unlock(&dev->mems_lock);
+}
+
+/*
+ * Who holds a reference now is inside of an access, which ends by itself, or
+ * waits for a fault, whom closing the region wakes.
+ */
+void rxo_mem_destroy(struct rxo_dev *dev, struct rxo_mem *mem)
+{
+	if (mem->kind == RXO_MR_ODP)
+		umem_odp_region_close(mem->region);
+	wait_for_completion(&mem->unused);
+
+	switch (mem->kind) {
+	case RXO_MR_DMA:
+		break;
+	case RXO_MR_PINNED:
+		kvfree(mem->pages);
+		ib_umem_release(mem->umem);
+		break;
+	case RXO_MR_ODP:
+		mem_retire_stats(dev, mem);
+		umem_odp_region_destroy(mem->region);
+		break;
+	}
+	mem_free(mem);
+}
+
+/*
+ * Kernel addresses are as good as whoever gave them, and with an unsafe global
+ * rkey that is a peer: only what is mapped memory is touched.
+ */
+static bool mem_is_mapped(u64 va, u32 length)
+{
+	u64 at;
+
+	if (va + length < va)
+		return false;
+	for (at = va & PAGE_MASK; at < va + length; at += PAGE_SIZE)
+		if (!virt_addr_valid((void *)(uintptr_t)at))
+			return false;
+	return true;
+}
+
+/* The page of a pinned region that holds @va, and how many of @length bytes lie in it. */
+static struct page *mem_page_at(const struct rxo_mem *mem, u64 va, u32 length, u32 *bytes)
+{
+	*bytes = min_t(u64, length, PAGE_SIZE - offset_in_page(va));
+	return mem->pages[(va >> PAGE_SHIFT) - (mem->va >> PAGE_SHIFT)];
+}
+
+static int mem_pinned_copy_from(const struct rxo_mem *mem, u64 va, void *dst, u32 length, u32 *done)
+{
+	struct page *page;
+	unsigned long left;
+	void *kaddr;
+	u32 n;
+
+	while (*done < length) {
+		page = mem_page_at(mem, va + *done, length - *done, &n);
+		kaddr = kmap_local_page(page);
+		left = copy_mc_to_kernel(dst + *done, kaddr + offset_in_page(va + *done), n);
+		kunmap_local(kaddr);
+		*done += n - left;
+		if (left)
+			return -EHWPOISON;
+	}
+	return 0;
+}
+
+static void mem_pinned_copy_to(const struct rxo_mem *mem, u64 va, const void *src, u32 length,
+			       u32 *done)
+{
+	struct page *page;
+	void *kaddr;
+	u32 n;
+
+	while (*done < length) {
+		page = mem_page_at(mem, va + *done, length - *done, &n);
+		kaddr = kmap_local_page(page);
+		memcpy(kaddr + offset_in_page(va + *done), src + *done, n);
+		kunmap_local(kaddr);
+		*done += n;
+	}
+}
+
+int rxo_mem_copy_from(struct rxo_mem *mem, u64 va, void *dst, u32 length, u32 *done)
+{
+	size_t copied;
+	int err = 0;
+
+	*done = 0;
+	switch (mem->kind) {
+	case RXO_MR_DMA:
+		if (!mem_is_mapped(va, length))
+			return -EFAULT;
+		memcpy(dst, (void *)(uintptr_t)va, length);
+		*done = length;
+		break;
+	case RXO_MR_PINNED:
+		err = mem_pinned_copy_from(mem, va, dst, length, done);
+		break;
+	case RXO_MR_ODP:
+		err = umem_odp_copy_from(mem->region, va, dst, length, &copied);
+		*done = copied;
+		break;
+	}
+	return err;
+}
+
+int rxo_mem_copy_to(struct rxo_mem *mem, u64 va, const void *src, u32 length, u32 *done)
+{
+	size_t copied;
+	int err = 0;
+
+	*done = 0;
+	switch (mem->kind) {
+	case RXO_MR_DMA:
+		if (!mem_is_mapped(va, length))
+			return -EFAULT;
+		memcpy((void *)(uintptr_t)va, src, length);
+		*done = length;
+		break;
+	case RXO_MR_PINNED:
+		mem_pinned_copy_to(mem, va, src, length, done);
+		break;
+	case RXO_MR_ODP:
+		err = umem_odp_copy_to(mem->region, va, src, length, &copied);
+		*done = copied;
+		break;
+	}
+	return err;
+}
+
+/*
+ * The processors' own atomics, so that they and the NIC may share a counter. They
+ * know nothing of broken memory, so it is read first in the way that does.
+ */
+static int mem_atomic_on_word(void *kaddr, bool cmp_swap, u64 compare, u64 swap_add, u64 *old)
+{
+	atomic64_t *word = kaddr;
+
+	if (copy_mc_to_kernel(old, kaddr, sizeof(*old)))
+		return -EHWPOISON;
+	if (cmp_swap)
+		*old = atomic64_cmpxchg(word, compare, swap_add);
+	else
+		*old = atomic64_fetch_add(swap_add, word);
+	return 0;
+}
+
+int rxo_mem_atomic(struct rxo_mem *mem, u64 va, bool cmp_swap, u64 compare, u64 swap_add,
+		   u64 *old)
+{
+	struct umem_odp_access acc;
+	void *kaddr;
+	u32 bytes;
+	int err;
+
+	/* Aligned, so it lies in one page; iova and va may differ in alignment. */
+	if (va & 7)
+		return -EINVAL;
+	switch (mem->kind) {
+	case RXO_MR_DMA:
+		if (!mem_is_mapped(va, 8))
+			return -EFAULT;
+		return mem_atomic_on_word((void *)(uintptr_t)va, cmp_swap, compare, swap_add, old);
+	case RXO_MR_PINNED:
+		kaddr = kmap_local_page(mem_page_at(mem, va, 8, &bytes));
+		err = mem_atomic_on_word(kaddr + offset_in_page(va), cmp_swap, compare, swap_add,
+					 old);
+		kunmap_local(kaddr);
+		return err;
+	case RXO_MR_ODP:
+		err = umem_odp_access_begin(mem->region, &acc, va, 8, true);
+		if (err)
+			return err;
+		err = -EFAULT;
+		if (!WARN_ON_ONCE(acc.len_bytes != 8))
+			err = mem_atomic_on_word(acc.kaddr, cmp_swap, compare, swap_add, old);
+		umem_odp_access_end(&acc);
+		return err;
+	}
+	return -EINVAL;
+}

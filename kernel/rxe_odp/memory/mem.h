@@ -1,0 +1,71 @@
+/* SPDX-License-Identifier: GPL-2.0 */
+/*
+ * What is behind a memory region: bytes at addresses of a process, or of the
+ * kernel. Knows neither keys nor rights nor iovas; those are mr.h's.
+ */
+#ifndef RXO_MEM_H
+#define RXO_MEM_H
+
+#include <linux/completion.h>
+#include <linux/list.h>
+#include <linux/refcount.h>
+#include <linux/types.h>
+
+#include "memory/mr.h"
+
+struct ib_umem;
+struct mm_struct;
+
+/*
+ * Immutable while anyone holds a reference, but for @list (rxo_dev.mems_lock).
+ * @refs counts the struct rxo_mr that lie above it: one, or while rereg_mr
+ * exchanges it, and as long as accesses with the old rights last, more.
+ */
+struct rxo_mem {
+	enum rxo_mr_kind kind;
+	bool writable;
+	u64 va;
+	u64 length_bytes;
+	struct mm_struct *mm;			/* whose memory it is; the struct, not the memory */
+	union {
+		struct {
+			struct ib_umem *umem;
+			struct page **pages;	/* pages[0] holds va */
+		};
+		struct umem_odp_region *region;
+	};
+	refcount_t refs;
+	struct completion unused;
+	struct list_head list;
+};
+
+struct rxo_mem *rxo_mem_create_dma(void);
+/* Of current's memory. May sleep. ERR_PTR: what ib_umem_get_va() says. */
+struct rxo_mem *rxo_mem_create_pinned(struct rxo_dev *dev, u64 va, u64 length_bytes, int access);
+/* Of current's memory. May sleep. ERR_PTR: what umem_odp_region_create() says. */
+struct rxo_mem *rxo_mem_create_odp(struct rxo_dev *dev, u64 va, u64 length_bytes, bool writable);
+
+/* Closes it, waits until the last reference is put (the caller's was), and frees. May sleep. */
+void rxo_mem_destroy(struct rxo_dev *dev, struct rxo_mem *mem);
+
+/* Of all regions of a device, those that are gone included. May sleep. */
+void rxo_mem_sum_stats(struct rxo_dev *dev, struct umem_odp_stats *sum);
+
+static inline void rxo_mem_get(struct rxo_mem *mem)
+{
+	refcount_inc(&mem->refs);
+}
+
+static inline void rxo_mem_put(struct rxo_mem *mem)
+{
+	if (refcount_dec_and_test(&mem->refs))
+		complete(&mem->unused);
+}
+
+/* [va, va + length) lies inside: the caller has checked. The rest is as in mr.h. */
+int rxo_mem_copy_from(struct rxo_mem *mem, u64 va, void *dst, u32 length, u32 *done);
+int rxo_mem_copy_to(struct rxo_mem *mem, u64 va, const void *src, u32 length, u32 *done);
+int rxo_mem_atomic(struct rxo_mem *mem, u64 va, bool cmp_swap, u64 compare, u64 swap_add,
+		   u64 *old);
+
+#endif /* RXO_MEM_H */

@@ -1,0 +1,144 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * Keys, rights and iovas: from what a WQE or a packet says to bytes of a struct
+ * rxo_mem.
+ *
+ * A key is the index of the region in rxo_dev.mrs, and a byte that changes with
+ * each registration, so that a stale key does not reach the next owner of its
+ * index. Local and remote key are the same number; the rights are what tells the
+ * askers apart. All 32 bits are compared.
+ *
+ * Lookup is RCU and a reference. The memory above which a struct rxo_mr lies
+ * (mem.c) outlives every reference to it, since a struct rxo_mr holds one.
+ */
+#include <linux/random.h>
+#include <linux/slab.h>
+
+#include "device/dev.h"
+#include "memory/mem.h"
+#include "memory/mr.h"
+
+#define REMOTE_RIGHTS (IB_ACCESS_REMOTE_READ | IB_ACCESS_REMOTE_WRITE | IB_ACCESS_REMOTE_ATOMIC)
+
+static int mr_check_access(const struct rxo_mr *mr, const struct rxo_pd *pd, enum rxo_key_type type,
+			   int access, u64 iova, u64 length)
+{
+	if (mr->pd != pd || (mr->access & access) != access)
+		return -EPERM;
+	/* A remote peer always needs a right: none is given to it for nothing. */
+	if (type == RXO_RKEY && !(access & REMOTE_RIGHTS))
+		return -EPERM;
+	if (iova < mr->iova || length > mr->length || iova - mr->iova > mr->length - length)
+		return -ERANGE;
+	return 0;
+}
+
+struct rxo_mr *rxo_mr_get(struct rxo_pd *pd, u32 key, enum rxo_key_type type, int access,
+			  u64 iova, u64 length)
+{
+	struct rxo_dev *dev = to_rxo_dev(pd->ibpd.device);
+	struct rxo_mr *mr;
+	int err = -ENOENT;
+
+	rcu_read_lock();
+	mr = xa_load(&dev->mrs, key >> 8);
+	if (mr && mr->key == key) {
+		err = mr_check_access(mr, pd, type, access, iova, length);
+		if (!err && !refcount_inc_not_zero(&mr->refs))
+			err = -ENOENT;
+	}
+	rcu_read_unlock();
+	return err ? ERR_PTR(err) : mr;
+}
+
+void rxo_mr_put(struct rxo_mr *mr)
+{
+	if (!refcount_dec_and_test(&mr->refs))
+		return;
+	rxo_mem_put(mr->mem);
+	kfree_rcu(mr, rcu);
+}
+
+static u64 mr_to_va(const struct rxo_mr *mr, u64 iova)
+{
+	return mr->mem->va + (iova - mr->iova);
+}
+
+int rxo_mr_copy_from(struct rxo_mr *mr, u64 iova, void *dst, u32 length, u32 *done)
+{
+	return rxo_mem_copy_from(mr->mem, mr_to_va(mr, iova), dst, length, done);
+}
+
+int rxo_mr_copy_to(struct rxo_mr *mr, u64 iova, const void *src, u32 length, u32 *done)
+{
+	return rxo_mem_copy_to(mr->mem, mr_to_va(mr, iova), src, length, done);
+}
+
+int rxo_mr_atomic(struct rxo_mr *mr, u64 iova, bool cmp_swap, u64 compare, u64 swap_add,
+		  u64 *old)
+{
+	return rxo_mem_atomic(mr->mem, mr_to_va(mr, iova), cmp_swap, compare, swap_add, old);
+}
+
+int rxo_mr_fault_async(struct rxo_mr *mr, u64 iova, u64 length, bool write,
+		       struct umem_odp_waiter *waiter)
+{
+	if (mr->mem->kind != RXO_MR_ODP)
+		return 0;	/* always there */
+	return umem_odp_fault_async(mr->mem->region, mr_to_va(mr, iova), length, write, waiter);
+}
+
+u64 rxo_mr_present(struct rxo_mr *mr, u64 iova, u64 length, bool write)
+{
+	struct umem_odp_access acc;
+	u64 found = 0;
+
+	if (mr->mem->kind != RXO_MR_ODP)
+		return length;
+	while (found < length) {
+		if (umem_odp_access_begin(mr->mem->region, &acc, mr_to_va(mr, iova) + found,
+					  min_t(u64, length - found, UMEM_ODP_ACCESS_MAX), write))
+			break;
+		found += acc.len_bytes;
+		umem_odp_access_end(&acc);
+	}
+	return found;
+}
+
+u64 rxo_mr_fault_ns(struct rxo_mr *mr)
+{
+	if (mr->mem->kind != RXO_MR_ODP)
+		return 0;
+	return umem_odp_region_fault_ns(mr->mem->region);
+}
+
+int rxo_mr_publish(struct rxo_dev *dev, struct rxo_mr *mr)
+{
+	u32 index;
+	int err;
+
+	/* Reserve the index; lookups see nothing there until the region is complete. */
+	err = xa_alloc_cyclic(&dev->mrs, &index, NULL, XA_LIMIT(1, U32_MAX >> 8), &dev->next_mr,
+			      GFP_KERNEL);
+	if (err < 0)
+		return err;
+	mr->key = index << 8 | get_random_u8();
+	err = xa_err(xa_store(&dev->mrs, index, mr, GFP_KERNEL));
+	if (err)
+		xa_release(&dev->mrs, index);
+	return err;
+}
+
+void rxo_mr_replace(struct rxo_dev *dev, struct rxo_mr *mr, struct rxo_mr *old)
+{
+	mr->key = old->key;
+	/* Cannot fail: the entry is there. */
+	WARN_ON_ONCE(xa_store(&dev->mrs, mr->key >> 8, mr, GFP_KERNEL) != old);
+	rxo_mr_put(old);
+}
+
+void rxo_mr_unpublish(struct rxo_dev *dev, struct rxo_mr *mr)
+{
+	xa_erase(&dev->mrs, mr->key >> 8);
+	rxo_mr_put(mr);
+}

@@ -1,0 +1,135 @@
+/* SPDX-License-Identifier: GPL-2.0 */
+/*
+ * Memory regions of the NIC: (pd, key, access, address, length) to bytes.
+ *
+ * This layer knows no packets. It answers with errno, never with a transport
+ * state; the callers decide what an errno means to a peer or to a completion.
+ */
+#ifndef RXO_MR_H
+#define RXO_MR_H
+
+#include <linux/refcount.h>
+#include <rdma/ib_verbs.h>
+#include <umem_odp/umem_odp.h>
+
+struct rxo_dev;
+struct rxo_mem;
+struct rxo_pd;
+struct sk_buff;
+
+enum rxo_mr_kind {
+	RXO_MR_DMA,		/* all of kernel memory; kernel PDs only */
+	RXO_MR_PINNED,		/* user memory under ib_umem_get_va() */
+	RXO_MR_ODP,		/* a umem_odp region */
+};
+
+/*
+ * What a key stands for: a protection domain, rights, and a window onto memory.
+ * Immutable after publication in rxo_dev.mrs; rereg_mr exchanges the whole
+ * object behind a key. @refs: one for the key, one for each access or waiter
+ * under way; deregistration unpublishes, closes the ODP region (which wakes its
+ * waiters) and waits for the rest. So nobody may keep a reference across
+ * packets: look the key up again.
+ */
+struct rxo_mr {
+	struct rxo_mem *mem;
+	struct rxo_pd *pd;
+	u32 key;
+	int access;		/* IB_ACCESS_* */
+	u64 iova;
+	u64 length;
+	refcount_t refs;
+	struct rcu_head rcu;
+};
+
+/*
+ * The verbs' object. @mem is immutable, and lives as long; @mr is exchanged by
+ * rereg_mr, so it is only for whoever has the uobject for writing.
+ */
+struct rxo_ibmr {
+	struct ib_mr ibmr;
+	struct rxo_mem *mem;
+	struct rxo_mr *mr;
+};
+
+static inline struct rxo_ibmr *to_rxo_ibmr(struct ib_mr *ibmr)
+{
+	return container_of(ibmr, struct rxo_ibmr, ibmr);
+}
+
+/* Which of the two keys a caller holds, which is who is asking. */
+enum rxo_key_type { RXO_LKEY, RXO_RKEY };
+
+/**
+ * rxo_mr_get - resolve a key for one access
+ * @pd: the protection domain of the QP (or SRQ) that asks
+ * @key: from a WQE or from the wire
+ * @type: lkey or rkey
+ * @access: IB_ACCESS_* rights that are needed (0 for a local read)
+ * @iova: first byte
+ * @length: bytes; 0 is refused by the caller, not here
+ *
+ * Any context up to softirq. Returns a referenced region, or ERR_PTR: -ENOENT
+ * (no such key), -EPERM (another PD, or a right is missing), -ERANGE.
+ */
+struct rxo_mr *rxo_mr_get(struct rxo_pd *pd, u32 key, enum rxo_key_type type, int access,
+			  u64 iova, u64 length);
+void rxo_mr_put(struct rxo_mr *mr);
+
+/*
+ * Copies. Any context up to softirq. @done counts bytes placed, also on error:
+ * progress is kept page by page. 0, -EAGAIN (a miss: fault and come back),
+ * -EFAULT, -EHWPOISON, -ESHUTDOWN (the region is being deregistered).
+ */
+int rxo_mr_copy_from(struct rxo_mr *mr, u64 iova, void *dst, u32 length, u32 *done);
+int rxo_mr_copy_to(struct rxo_mr *mr, u64 iova, const void *src, u32 length, u32 *done);
+
+/**
+ * rxo_mr_atomic - one 8-byte atomic on region memory, atomic to CPUs also
+ * @mr: with IB_ACCESS_REMOTE_ATOMIC, checked by rxo_mr_get()
+ * @iova: of memory that is 8-byte aligned, else -EINVAL
+ * @cmp_swap: compare-and-swap, else fetch-and-add
+ * @compare: for compare-and-swap
+ * @swap_add: the value to swap in, or to add
+ * @old: what was there
+ *
+ * As for the copies: 0 or -EAGAIN, -EFAULT, ...
+ */
+int rxo_mr_atomic(struct rxo_mr *mr, u64 iova, bool cmp_swap, u64 compare, u64 swap_add,
+		  u64 *old);
+
+/*
+ * After -EAGAIN: ask for [iova, iova + length) to be made present. Softirq-safe.
+ * The answers are umem_odp_fault_async()'s.
+ * The caller holds its reference to @mr until the waiter was woken or cancelled.
+ */
+int rxo_mr_fault_async(struct rxo_mr *mr, u64 iova, u64 length, bool write,
+		       struct umem_odp_waiter *waiter);
+
+/* How many of @length bytes from @iova on an access would find now. Any context up to softirq. */
+u64 rxo_mr_present(struct rxo_mr *mr, u64 iova, u64 length, bool write);
+
+/* Typical time of this region's recent faults, in ns; sizes RNR timers. */
+u64 rxo_mr_fault_ns(struct rxo_mr *mr);
+
+/*
+ * Publish @mr under a new key of @dev, or under the key of @old, which loses its
+ * key's reference. May sleep; 0 or -errno.
+ */
+int rxo_mr_publish(struct rxo_dev *dev, struct rxo_mr *mr);
+void rxo_mr_replace(struct rxo_dev *dev, struct rxo_mr *mr, struct rxo_mr *old);
+void rxo_mr_unpublish(struct rxo_dev *dev, struct rxo_mr *mr);
+
+/* The verbs (mr_verbs.c) */
+struct ib_mr *rxo_get_dma_mr(struct ib_pd *pd, int access);
+struct ib_mr *rxo_reg_user_mr(struct ib_pd *pd, u64 start, u64 length, u64 iova, int access,
+			      struct ib_dmah *dmah, struct ib_udata *udata);
+struct ib_mr *rxo_rereg_user_mr(struct ib_mr *ibmr, int flags, u64 start, u64 length, u64 iova,
+				int access, struct ib_pd *pd, struct ib_udata *udata);
+int rxo_dereg_mr(struct ib_mr *ibmr, struct ib_udata *udata);
+
+/* restrack.c */
+int rxo_fill_res_mr_entry(struct sk_buff *msg, struct ib_mr *ibmr);
+int rxo_fill_stat_mr_entry(struct sk_buff *msg, struct ib_mr *ibmr);
+
+#endif /* RXO_MR_H */

@@ -1,0 +1,167 @@
+// SPDX-License-Identifier: GPL-2.0
+/* Registration, re-registration and deregistration of memory regions. */
+#include <linux/sched.h>
+#include <linux/slab.h>
+#include <rdma/ib_verbs.h>
+
+#include "device/dev.h"
+#include "memory/mem.h"
+#include "memory/mr.h"
+
+/* A region over @mem, with a reference of its own to it. No key yet. */
+static struct rxo_mr *mr_alloc(struct rxo_mem *mem, struct rxo_pd *pd, int access, u64 iova,
+			       u64 length)
+{
+	struct rxo_mr *mr = kzalloc_obj(*mr, GFP_KERNEL_ACCOUNT);
+
+	if (!mr)
+		return NULL;
+	rxo_mem_get(mem);
+	mr->mem = mem;
+	mr->pd = pd;
+	mr->access = access;
+	mr->iova = iova;
+	mr->length = length;
+	refcount_set(&mr->refs, 1);
+	return mr;
+}
+
+/* Takes over the creator's reference to @mem, on failure too. */
+static struct ib_mr *mr_publish_new(struct rxo_dev *dev, struct rxo_mem *mem, struct rxo_pd *pd,
+				    int access, u64 iova, u64 length)
+{
+	struct rxo_ibmr *ibmr;
+	int err = -ENOMEM;
+
+	if (IS_ERR(mem))
+		return ERR_CAST(mem);
+	ibmr = kzalloc_obj(*ibmr, GFP_KERNEL_ACCOUNT);
+	if (!ibmr)
+		goto err_mem;
+	ibmr->mem = mem;
+	ibmr->mr = mr_alloc(mem, pd, access, iova, length);
+	if (!ibmr->mr)
+		goto err_ibmr;
+	err = rxo_mr_publish(dev, ibmr->mr);
+	if (err)
+		goto err_mr;
+
+	rxo_mem_put(mem);
+	ibmr->ibmr.lkey = ibmr->mr->key;
+	ibmr->ibmr.rkey = ibmr->mr->key;
+	ibmr->ibmr.iova = iova;
+	ibmr->ibmr.length = length;
+	return &ibmr->ibmr;
+
+err_mr:
+	rxo_mr_put(ibmr->mr);
+err_ibmr:
+	kfree(ibmr);
+err_mem:
+	rxo_mem_put(mem);
+	rxo_mem_destroy(dev, mem);
+	return ERR_PTR(err);
+}
+
+struct ib_mr *rxo_get_dma_mr(struct ib_pd *ibpd, int access)
+{
+	/* All of the kernel's memory: never in a domain whose QPs a process fills. */
+	if (ibpd->uobject)
+		return ERR_PTR(-EPERM);
+	return mr_publish_new(to_rxo_dev(ibpd->device), rxo_mem_create_dma(), to_rxo_pd(ibpd),
+			      access, 0,			      U64_MAX);
+}
+
+static struct ib_mr *mr_register(struct ib_pd *ibpd, u64 start, u64 length, u64 iova, int access)
+{
+	struct rxo_dev *dev = to_rxo_dev(ibpd->device);
+	struct rxo_mem *mem;
+
+	if (access & IB_ZERO_BASED)
+		return ERR_PTR(-EOPNOTSUPP);
+	/* A kernel thread has no memory to register. */
+	if (!current->mm || !length || start + length < start || iova + length - 1 < iova)
+		return ERR_PTR(-EINVAL);
+
+	if (access & IB_ACCESS_ON_DEMAND)
+		mem = rxo_mem_create_odp(dev, start, length, ib_access_writable(access));
+	else
+		mem = rxo_mem_create_pinned(dev, start, length, access);
+	return mr_publish_new(dev, mem, to_rxo_pd(ibpd), access, iova, length);
+}
+
+struct ib_mr *rxo_reg_user_mr(struct ib_pd *ibpd, u64 start, u64 length, u64 iova, int access,
+			      struct ib_dmah *dmah, struct ib_udata *udata)
+{
+	if (dmah)
+		return ERR_PTR(-EOPNOTSUPP);
+	/* The whole address space: an implicit region, which odp_caps do not promise. */
+	if ((access & IB_ACCESS_ON_DEMAND) && !start && length == U64_MAX)
+		return ERR_PTR(-EOPNOTSUPP);
+	return mr_register(ibpd, start, length, iova, access);
+}
+
+/* Other rights or another domain over the same memory: a new object under the same key. */
+static int mr_replace_rights(struct rxo_ibmr *ibmr, struct rxo_pd *pd, int access)
+{
+	struct rxo_mr *old = ibmr->mr, *mr;
+
+	mr = mr_alloc(old->mem, pd, access, old->iova, old->length);
+	if (!mr)
+		return -ENOMEM;
+	rxo_mr_replace(to_rxo_dev(ibmr->ibmr.device), mr, old);
+	ibmr->mr = mr;
+	return 0;
+}
+
+/*
+ * Where the memory stays what it is, key and verbs object stay as well (NULL is
+ * returned). Otherwise a new region is made, and ib_core destroys the old one.
+ * An access that was let in before keeps the rights it had; none lasts longer
+ * than one packet.
+ */
+struct ib_mr *rxo_rereg_user_mr(struct ib_mr *ib, int flags, u64 start, u64 length, u64 iova,
+				int access, struct ib_pd *pd, struct ib_udata *udata)
+{
+	struct rxo_ibmr *ibmr = to_rxo_ibmr(ib);
+	struct rxo_mem *mem = ibmr->mem;
+	int err;
+
+	if (flags & ~IB_MR_REREG_SUPPORTED)
+		return ERR_PTR(-EOPNOTSUPP);
+	if (!(flags & IB_MR_REREG_PD))
+		pd = ib->pd;
+	if (!(flags & IB_MR_REREG_ACCESS))
+		access = ibmr->mr->access;
+
+	if (!(flags & IB_MR_REREG_TRANS)) {
+		bool was_odp = mem->kind == RXO_MR_ODP, odp = access & IB_ACCESS_ON_DEMAND;
+
+		if (odp == was_odp && (mem->writable || !ib_access_writable(access))) {
+			err = mr_replace_rights(ibmr, to_rxo_pd(pd), access);
+			return err ? ERR_PTR(err) : NULL;
+		}
+		/* The old addresses mean something only in the process that gave them. */
+		if (mem->mm != current->mm)
+			return ERR_PTR(-EINVAL);
+		start = mem->va;
+		length = ibmr->mr->length;
+		iova = ibmr->mr->iova;
+	}
+	return rxo_reg_user_mr(pd, start, length, iova, access, NULL, udata);
+}
+
+int rxo_dereg_mr(struct ib_mr *ib, struct ib_udata *udata)
+{
+	struct rxo_ibmr *ibmr = to_rxo_ibmr(ib);
+	struct rxo_dev *dev = to_rxo_dev(ib->device);
+
+	/*
+	 * Unpublished first: nobody finds it any more. Its memory is destroyed
+	 * when the last who found it before is done.
+	 */
+	rxo_mr_unpublish(dev, ibmr->mr);
+	rxo_mem_destroy(dev, ibmr->mem);
+	kfree(ibmr);
+	return 0;
+}

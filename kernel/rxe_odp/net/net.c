@@ -1,0 +1,300 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * Packets in and out of the network.
+ *
+ * Out: the transport gives BTH to padded payload; here it gets its ICRC, UDP and
+ * IP header and goes the way of every locally made packet (ip_local_out()), so
+ * that netfilter, qdiscs, VLANs and the loopback device do what an administrator
+ * expects. The ICRC covers the IP header's length, id and fragment fields, so
+ * the headers are made first and nothing may rewrite them: don't-fragment is
+ * set, and the id of such an atomic datagram is zero (RFC 6864). A packet that is
+ * longer than the link's MTU is left to IP: see pkt_let_fragment().
+ *
+ * In: encap_rcv of the namespace's sockets. IP and UDP have checked lengths and
+ * the UDP checksum, if there is one. What is not a whole packet that we speak, with
+ * a right ICRC, is dropped and counted: as far as the transport can tell, it
+ * was lost. What goes on holds no reference to netdev, route or socket, because
+ * the transport may keep it while a page is fetched.
+ */
+#include <linux/if_ether.h>
+#include <linux/if_vlan.h>
+#include <linux/ip.h>
+#include <linux/ipv6.h>
+#include <linux/jhash.h>
+#include <linux/udp.h>
+#include <linux/unaligned.h>
+#include <net/dst.h>
+#include <net/ip.h>
+#include <net/ipv6.h>
+
+#include "device/dev.h"
+#include "net/net.h"
+#include "net/ns.h"
+#include "net/packet.h"
+#include "wire/icrc.h"
+
+const struct rxo_transport *rxo_net_transport;
+
+#define PKEY_ANY_MEMBER		0x7fff	/* of the default partition, without the membership bit */
+
+static bool pkt_is_ip4(const struct sk_buff *skb)
+{
+	return skb->protocol == htons(ETH_P_IP);
+}
+
+static u32 pkt_ip_bytes(const struct sk_buff *skb)
+{
+	return pkt_is_ip4(skb) ? sizeof(struct iphdr) : sizeof(struct ipv6hdr);
+}
+
+struct sk_buff *rxo_net_alloc(struct rxo_dev *dev, const struct rxo_path *path, u32 bytes)
+{
+	bool ip4 = path->dst.sa.sa_family == AF_INET;
+	u32 room = LL_RESERVED_SPACE(dev->netdev) + sizeof(struct udphdr) +
+		   (ip4 ? sizeof(struct iphdr) : sizeof(struct ipv6hdr));
+	struct sk_buff *skb;
+
+	skb = alloc_skb(room + bytes + RXO_ICRC_BYTES, GFP_ATOMIC | __GFP_NOWARN);
+	if (!skb)
+		return NULL;
+	skb_reserve(skb, room);
+	skb_put(skb, bytes);
+	skb->protocol = ip4 ? htons(ETH_P_IP) : htons(ETH_P_IPV6);
+	return skb;
+}
+
+static void pkt_push_udp(struct sk_buff *skb, const struct rxo_path *path)
+{
+	struct udphdr *udp = __skb_push(skb, sizeof(*udp));
+
+	skb_reset_transport_header(skb);
+	*udp = (struct udphdr) {
+		.source = htons(path->src_port),
+		.dest = htons(ROCE_V2_UDP_DPORT),
+		.len = htons(skb->len),
+	};
+}
+
+/*
+ * Both ends derive PSNs and offsets from the path MTU, so a QP keeps the one that
+ * was agreed on where the link carries less. Such packets leave as fragments: the
+ * peer's IP puts them together, header and all, before the ICRC is looked at.
+ *
+ * The id follows the PSN, so that what is sent again takes the place of a datagram
+ * that lost a fragment: otherwise each of them would stay in the peer's memory for
+ * half a minute, of which IP grants 4 MiB to all.
+ */
+static void pkt_let_fragment(struct iphdr *ip)
+{
+	const struct rxo_bth *bth = (void *)(ip + 1) + sizeof(struct udphdr);
+	const struct rxo_deth *deth = (void *)(bth + 1);
+	u32 flags = rxo_opcodes[bth->opcode].flags;
+	/* What else counts PSNs to the same destination: requests beside responses, datagrams. */
+	u32 flow = flags & RXO_OP_DETH ? rxo_deth_sqp(deth) : flags & RXO_OP_READ_RESP;
+
+	ip->id = htons(be32_to_cpu(bth->apsn) + jhash_2words((__force u32)bth->qpn, flow, 0));
+	ip->frag_off = 0;
+}
+
+static void pkt_push_ip4(struct sk_buff *skb, const struct rxo_path *path, u32 mtu)
+{
+	struct iphdr *ip = __skb_push(skb, sizeof(*ip));
+
+	*ip = (struct iphdr) {
+		.version = IPVERSION,
+		.ihl = sizeof(*ip) / 4,
+		.tos = path->tclass,
+		.tot_len = htons(skb->len),
+		.frag_off = htons(IP_DF),
+		.ttl = path->hop_limit,
+		.protocol = IPPROTO_UDP,
+		.saddr = path->src.in4.sin_addr.s_addr,
+		.daddr = path->dst.in4.sin_addr.s_addr,
+	};
+	if (skb->len > mtu)
+		pkt_let_fragment(ip);
+	skb->priority = rt_tos2priority(path->tclass);
+	memset(IPCB(skb), 0, sizeof(*IPCB(skb)));
+}
+
+static void pkt_push_ip6(struct sk_buff *skb, const struct rxo_path *path, u32 mtu)
+{
+	struct ipv6hdr *ip = __skb_push(skb, sizeof(*ip));
+
+	ip6_flow_hdr(ip, path->tclass, htonl(path->flow_label));
+	ip->payload_len = htons(skb->len - sizeof(*ip));
+	ip->nexthdr = IPPROTO_UDP;
+	ip->hop_limit = path->hop_limit;
+	ip->saddr = path->src.in6.sin6_addr;
+	ip->daddr = path->dst.in6.sin6_addr;
+	/* But here IP chooses the id: what lost a fragment stays with the peer for a minute. */
+	skb->ignore_df = skb->len > mtu;
+	skb->priority = rt_tos2priority(path->tclass);
+	memset(IP6CB(skb), 0, sizeof(*IP6CB(skb)));
+}
+
+static int pkt_local_out(struct net *net, struct sk_buff *skb)
+{
+	return pkt_is_ip4(skb) ? ip_local_out(net, NULL, skb) : ip6_local_out(net, NULL, skb);
+}
+
+static void pkt_xmit(struct rxo_dev *dev, struct sk_buff *skb, const struct rxo_path *path,
+		     struct dst_entry *dst)
+{
+	u32 bth_bytes = skb->len, ip_packet_bytes;
+	void *icrc = skb_put(skb, RXO_ICRC_BYTES);
+	u32 mtu = dst_mtu(dst);
+	int err;
+
+	pkt_push_udp(skb, path);
+	if (pkt_is_ip4(skb))
+		pkt_push_ip4(skb, path, mtu);
+	else
+		pkt_push_ip6(skb, path, mtu);
+	skb_reset_network_header(skb);
+	put_unaligned_le32(rxo_icrc(skb->data, pkt_ip_bytes(skb), bth_bytes), icrc);
+
+	skb_dst_set_noref(skb, dst);
+	ip_packet_bytes = skb->len;
+	err = pkt_local_out(dev_net(dst->dev), skb);
+	if (net_xmit_eval(err)) {	/* a macro: evaluates it twice */
+		rxo_stat_inc(dev, RXO_STAT_SEND_ERR);
+	} else {
+		rxo_stat_inc(dev, RXO_STAT_SENT_PKTS);
+		rxo_stat_add(dev, RXO_STAT_SENT_BYTES, ip_packet_bytes);
+	}
+}
+
+void rxo_net_xmit(struct rxo_dev *dev, struct rxo_path *path, struct sk_buff_head *list)
+{
+	struct dst_entry *dst;
+	struct sk_buff *skb;
+
+	local_bh_disable();
+	rcu_read_lock();
+	dst = rxo_path_route(dev, path);
+	if (!dst) {
+		rxo_stat_add(dev, RXO_STAT_SEND_ERR, skb_queue_len(list));
+		__skb_queue_purge(list);
+		goto out;
+	}
+	while ((skb = __skb_dequeue(list)))
+		pkt_xmit(dev, skb, path, dst);
+	dst_release(dst);
+out:
+	rcu_read_unlock();
+	local_bh_enable();
+}
+
+/* An IP header of our kind: no options, no extension headers. The ICRC rests on that. */
+static bool pkt_has_plain_ip(const struct sk_buff *skb)
+{
+	return skb_network_header_len(skb) == pkt_ip_bytes(skb);
+}
+
+static bool pkt_icrc_is_right(const struct sk_buff *skb)
+{
+	u32 bth_bytes = skb->len - RXO_ICRC_BYTES;
+
+	return rxo_icrc(skb_network_header(skb), pkt_ip_bytes(skb), bth_bytes) ==
+	       get_unaligned_le32(skb->data + bth_bytes);
+}
+
+/* Frees what the network keeps with a packet: it may be held for as long as a fault lasts. */
+static void pkt_let_go(struct sk_buff *skb)
+{
+	skb_orphan(skb);
+	skb_dst_drop(skb);
+	skb_ext_reset(skb);
+	nf_reset_ct(skb);
+	skb->dev = NULL;
+}
+
+/* Leaves skb->data at the BTH, without ICRC. */
+static enum rxo_stat pkt_check(struct rxo_dev *dev, struct sk_buff *skb)
+{
+	struct rxo_pkt *pkt = rxo_pkt(skb);
+
+	if (!pkt_has_plain_ip(skb) || skb_linearize(skb) ||
+	    skb->len < sizeof(struct udphdr) + sizeof(struct rxo_bth) + RXO_ICRC_BYTES)
+		return RXO_STAT_RCV_DROPPED;
+	__skb_pull(skb, sizeof(struct udphdr));
+
+	if (rxo_pkt_parse(pkt, skb->data, skb->len - RXO_ICRC_BYTES) ||
+	    (pkt->pkey & PKEY_ANY_MEMBER) != PKEY_ANY_MEMBER)
+		return RXO_STAT_RCV_DROPPED;
+	if (!pkt_icrc_is_right(skb))
+		return RXO_STAT_ICRC_ERR;
+
+	__skb_trim(skb, skb->len - RXO_ICRC_BYTES);
+	return RXO_STAT_RCVD_PKTS;
+}
+
+static int pkt_lower_vlan(struct net_device *lower, struct netdev_nested_priv *priv)
+{
+	u16 *vlan_id = priv->data;
+
+	if (is_vlan_dev(lower))
+		*vlan_id = vlan_dev_vlan_id(lower);
+	return 1;
+}
+
+/*
+ * The VLAN of a GID of this netdev, as rdma_read_gid_l2_fields() has it: that of the netdev or of
+ * the one right below it. By GID and VLAN the MAD layer finds where to answer.
+ */
+static u16 pkt_vlan_of(struct net_device *netdev)
+{
+	u16 vlan_id = RXO_NO_VLAN;
+	struct netdev_nested_priv priv = { .data = &vlan_id };
+
+	if (is_vlan_dev(netdev))
+		return vlan_dev_vlan_id(netdev);
+	netdev_walk_all_lower_dev_rcu(netdev, pkt_lower_vlan, &priv);
+	return vlan_id;
+}
+
+int rxo_net_encap_rcv(struct sock *sk, struct sk_buff *skb)
+{
+	u32 ip_packet_bytes = pkt_ip_bytes(skb) + skb->len;
+	struct rxo_pkt *pkt = rxo_pkt(skb);
+	struct net_device *netdev;
+	struct rxo_dev *dev;
+	enum rxo_stat what;
+
+	dev = rxo_ns_dev(sk, skb, &netdev);
+	if (!dev) {
+		kfree_skb(skb);
+		return 0;
+	}
+	pkt_let_go(skb);
+	what = pkt_check(dev, skb);
+	rxo_stat_inc(dev, what);
+	if (what != RXO_STAT_RCVD_PKTS) {
+		kfree_skb(skb);
+		return 0;
+	}
+	rxo_stat_add(dev, RXO_STAT_RCVD_BYTES, ip_packet_bytes);
+	/* Only datagrams show it. */
+	pkt->vlan_id = pkt->flags & RXO_OP_UD ? pkt_vlan_of(netdev) : RXO_NO_VLAN;
+	rxo_net_transport->rcv(dev, skb);
+	return 0;
+}
+
+void rxo_net_grh(const struct sk_buff *skb, struct ib_grh *grh)
+{
+	BUILD_BUG_ON(sizeof(*grh) != RXO_GRH_BYTES);
+
+	if (pkt_is_ip4(skb)) {
+		memset(grh, 0, sizeof(*grh));
+		memcpy((u8 *)grh + sizeof(*grh) - sizeof(struct iphdr), ip_hdr(skb),
+		       sizeof(struct iphdr));
+	} else {
+		memcpy(grh, ipv6_hdr(skb), sizeof(*grh));
+	}
+}
+
+enum rdma_network_type rxo_net_type(const struct sk_buff *skb)
+{
+	return pkt_is_ip4(skb) ? RDMA_NETWORK_IPV4 : RDMA_NETWORK_IPV6;
+}

@@ -1,0 +1,117 @@
+/* SPDX-License-Identifier: GPL-2.0 */
+/*
+ * The network below the NIC: UDP sockets per network namespace, routes,
+ * IP and UDP headers, ICRC. Lists of packets go in and come out.
+ */
+#ifndef RXO_NET_H
+#define RXO_NET_H
+
+#include <linux/in.h>
+#include <linux/in6.h>
+#include <linux/skbuff.h>
+#include <net/dst_cache.h>
+#include <rdma/ib_verbs.h>
+
+struct rxo_dev;
+
+/*
+ * Where packets of a QP or an address handle go. Immutable after
+ * rxo_path_init(), except the route, which is looked up again when it is stale
+ * (it has its own locking; several CPUs may send on a path).
+ */
+struct rxo_path {
+	union {
+		struct sockaddr sa;
+		struct sockaddr_in in4;
+		struct sockaddr_in6 in6;	/* sin6_scope_id of link-local ones: the netdev */
+	} src, dst;				/* of one family */
+	u32 flow_label;
+	u16 src_port;		/* UDP, host order: from the flow label, or of the QP numbers */
+	u8 tclass;
+	u8 hop_limit;
+	struct dst_cache route;
+};
+
+/**
+ * rxo_path_init - addresses from an address handle's attributes
+ * @dev: the device
+ * @path: filled; undefined after an error
+ * @attr: checked here: has a GRH, a valid sgid_index of this device, RoCEv2
+ * @entropy: varies the UDP source port (for example the QP numbers)
+ *
+ * Any context, hard interrupts included. Returns 0; -EINVAL for attributes that name no
+ * RoCEv2 path, or addresses of two families, or a multicast destination; -ENODEV
+ * when a link-local source has lost its netdev; -ENOMEM.
+ */
+int rxo_path_init(struct rxo_dev *dev, struct rxo_path *path, const struct rdma_ah_attr *attr,
+		  u32 entropy);
+
+/**
+ * rxo_path_release - undo rxo_path_init(); nobody may be sending on the path
+ * @path: the path. Any context.
+ */
+void rxo_path_release(struct rxo_path *path);
+
+/**
+ * rxo_path_route - the route of a path, cached or looked up
+ * @dev: the device, whose netdev's namespace is asked
+ * @path: the path
+ *
+ * BH off. Returns a referenced route, or NULL when there is none.
+ */
+struct dst_entry *rxo_path_route(struct rxo_dev *dev, struct rxo_path *path);
+
+/* Does this received packet come from where the path goes, to where it comes from? */
+bool rxo_net_matches(const struct sk_buff *skb, const struct rxo_path *path);
+
+/**
+ * rxo_net_alloc - an skb for a packet of @bytes from the BTH to the padded payload
+ * @dev: the device
+ * @path: where it will go
+ * @bytes: a multiple of four
+ *
+ * Any context. skb->data is at the BTH, skb->len is @bytes; room for IP, UDP, ICRC is
+ * reserved. NULL when there is no memory.
+ */
+struct sk_buff *rxo_net_alloc(struct rxo_dev *dev, const struct rxo_path *path, u32 bytes);
+
+/**
+ * rxo_net_xmit - send packets of one path, in order
+ * @dev: the device
+ * @path: where they go
+ * @list: of skbs from rxo_net_alloc(); consumed, whatever happens: a network may lose packets
+ *
+ * Hard interrupts on, BH off or on: a caller that holds a lock which the
+ * receive path takes has BH off, as it must. Then nothing is received inside
+ * this call, packets to ourselves included: they go through the backlog.
+ */
+void rxo_net_xmit(struct rxo_dev *dev, struct rxo_path *path, struct sk_buff_head *list);
+
+/*
+ * What is above: handed in at module load (rxo_ns_init()).
+ *
+ * rcv	a packet from the wire, for a device; delivery ends before rxo_net_detach() returns.
+ *	@skb is linear, data at the BTH, parsed into its rxo_pkt, ICRC verified and trimmed;
+ *	it has no netdev, route or socket any more, so it may be kept. Consumed.
+ *	Softirq, in an RCU read section.
+ */
+struct rxo_transport {
+	void (*rcv)(struct rxo_dev *dev, struct sk_buff *skb);
+};
+
+extern const struct rxo_transport *rxo_net_transport;
+
+/**
+ * rxo_net_grh - the global route header that a UD receive shows
+ * @skb: a received packet
+ * @grh: filled: the IPv6 header, or 20 bytes of zero and the IPv4 header
+ */
+void rxo_net_grh(const struct sk_buff *skb, struct ib_grh *grh);
+
+/* The network type of a received packet, for ib_wc.network_hdr_type. */
+enum rdma_network_type rxo_net_type(const struct sk_buff *skb);
+
+/* encap_rcv of the sockets in ns.c. Softirq, in an RCU read section. */
+int rxo_net_encap_rcv(struct sock *sk, struct sk_buff *skb);
+
+#endif /* RXO_NET_H */

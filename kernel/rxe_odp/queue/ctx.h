@@ -1,0 +1,26 @@
+/* SPDX-License-Identifier: GPL-2.0 */
+/* What a process has open: a context, and the rings it may map. */
+#ifndef RXO_CTX_H
+#define RXO_CTX_H
+
+#include <linux/xarray.h>
+#include <rdma/ib_verbs.h>
+
+struct rxo_ucontext {
+	struct ib_ucontext ibuc;
+	struct xarray cookies;		/* mmap offset >> PAGE_SHIFT to struct rxo_queue */
+	u32 next_cookie;
+};
+
+static inline struct rxo_ucontext *to_rxo_ucontext(struct ib_ucontext *ibuc)
+{
+	return container_of(ibuc, struct rxo_ucontext, ibuc);
+}
+
+/* The verbs. */
+int rxo_alloc_ucontext(struct ib_ucontext *ibuc, struct ib_udata *udata);
+void rxo_dealloc_ucontext(struct ib_ucontext *ibuc);
+int rxo_mmap(struct ib_ucontext *ibuc, struct vm_area_struct *vma);
+void rxo_disassociate_ucontext(struct ib_ucontext *ibuc);
+
+#endif /* RXO_CTX_H */

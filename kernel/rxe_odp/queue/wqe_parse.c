@@ -1,0 +1,150 @@
+// SPDX-License-Identifier: GPL-2.0 OR Linux-OpenIB
+/*
+ * Work requests, copied and checked. What is mapped is read once, and what was
+ * read is checked: the process may change it meanwhile.
+ *
+ * What librxe fills in for the kernel's convenience (first_psn, mask, ssn,
+ * resid...) is not looked at.
+ */
+#include <linux/compiler.h>
+#include <linux/errno.h>
+#include <linux/string.h>
+
+#include "queue/wqe_parse.h"
+
+static bool wqe_is_atomic(u32 opcode)
+{
+	return opcode == IB_WR_ATOMIC_CMP_AND_SWP || opcode == IB_WR_ATOMIC_FETCH_AND_ADD;
+}
+
+static bool wqe_opcode_allowed(u32 opcode, bool ud)
+{
+	switch (opcode) {
+	case IB_WR_SEND:
+	case IB_WR_SEND_WITH_IMM:
+		return true;
+	case IB_WR_RDMA_WRITE:
+	case IB_WR_RDMA_WRITE_WITH_IMM:
+	case IB_WR_RDMA_READ:
+	case IB_WR_ATOMIC_CMP_AND_SWP:
+	case IB_WR_ATOMIC_FETCH_AND_ADD:
+		return !ud;
+	default:
+		return false;
+	}
+}
+
+static void wqe_copy_op(struct rxo_swqe *to, const struct rxe_send_wr *wr, bool ud)
+{
+	if (ud) {
+		to->remote_qpn = wr->wr.ud.remote_qpn;
+		to->remote_qkey = wr->wr.ud.remote_qkey;
+		to->ah_num = wr->wr.ud.ah_num;
+	} else if (wqe_is_atomic(to->opcode)) {
+		to->remote_addr = wr->wr.atomic.remote_addr;
+		to->rkey = wr->wr.atomic.rkey;
+		to->compare_add = wr->wr.atomic.compare_add;
+		to->swap = wr->wr.atomic.swap;
+	} else {
+		to->remote_addr = wr->wr.rdma.remote_addr;
+		to->rkey = wr->wr.rdma.rkey;
+	}
+}
+
+static enum ib_wc_status wqe_copy_inline(struct rxo_swqe *to, u32 bytes, const void *data,
+					 u32 max_bytes)
+{
+	if (bytes > max_bytes)
+		return IB_WC_LOC_LEN_ERR;
+	if (to->opcode == IB_WR_RDMA_READ || wqe_is_atomic(to->opcode))
+		return IB_WC_LOC_QP_OP_ERR;
+	memcpy(to->inline_data, data, bytes);
+	to->length_bytes = bytes;
+	return IB_WC_SUCCESS;
+}
+
+/* The sum of the copies, or false if it is longer than a message may be. */
+static bool wqe_copy_sges(struct rxe_sge *to, const struct rxe_sge *from, u32 num, u32 *bytes)
+{
+	u64 sum = 0;
+	u32 i;
+
+	memcpy(to, from, num * sizeof(*to));
+	barrier();	/* @to is a copy: the compiler may not read the original again */
+	for (i = 0; i < num; i++)
+		sum += to[i].length;
+	*bytes = sum;
+	return sum <= RXO_MAX_MSG_BYTES;
+}
+
+static enum ib_wc_status wqe_copy_list(struct rxo_swqe *to, u32 num, const struct rxe_sge *sge,
+				       u32 max_sge)
+{
+	u32 bytes;
+
+	if (num > max_sge)
+		return IB_WC_LOC_QP_OP_ERR;
+	if (!wqe_copy_sges(to->sge, sge, num, &bytes))
+		return IB_WC_LOC_LEN_ERR;
+	to->num_sge = num;
+	to->length_bytes = bytes;
+	return IB_WC_SUCCESS;
+}
+
+static enum ib_wc_status wqe_check_length(const struct rxo_swqe *wqe,
+					  const struct rxo_swqe_bounds *bounds)
+{
+	if (wqe_is_atomic(wqe->opcode))
+		return wqe->length_bytes == sizeof(u64) ? IB_WC_SUCCESS : IB_WC_LOC_LEN_ERR;
+	if (bounds->ud && wqe->length_bytes > bounds->max_datagram_bytes)
+		return IB_WC_LOC_LEN_ERR;
+	return IB_WC_SUCCESS;
+}
+
+enum ib_wc_status rxo_swqe_parse(struct rxo_swqe *to, const struct rxe_send_wqe *from,
+				 const struct rxo_swqe_bounds *bounds)
+{
+	struct rxe_send_wr wr;
+	u32 length, num_sge;
+	enum ib_wc_status status;
+
+	memcpy(&wr, &from->wr, sizeof(wr));
+	length = READ_ONCE(from->dma.length);
+	num_sge = READ_ONCE(from->dma.num_sge);
+	barrier();	/* @wr is a copy: the compiler may not read the original again */
+
+	memset(to, 0, sizeof(*to));
+	to->wr_id = wr.wr_id;
+	to->send_flags = wr.send_flags;
+	if (!wqe_opcode_allowed(wr.opcode, bounds->ud)) {
+		to->opcode = IB_WR_SEND;
+		return IB_WC_LOC_QP_OP_ERR;
+	}
+	to->opcode = wr.opcode;
+	to->imm = wr.ex.imm_data;
+	wqe_copy_op(to, &wr, bounds->ud);
+
+	if (to->send_flags & IB_SEND_INLINE)
+		status = wqe_copy_inline(to, length, from->dma.inline_data,
+					 bounds->max_inline_bytes);
+	else
+		status = wqe_copy_list(to, num_sge, from->dma.sge, bounds->max_sge);
+	return status ?: wqe_check_length(to, bounds);
+}
+
+int rxo_rwqe_parse(struct rxo_rwqe *to, const struct rxe_recv_wqe *from, u32 max_sge)
+{
+	u32 num = READ_ONCE(from->dma.num_sge);
+	u32 bytes;
+
+	to->wr_id = READ_ONCE(from->wr_id);
+	to->sgl.num = 0;
+	to->sgl.length_bytes = 0;
+	if (num > max_sge || num > RXO_MAX_SGE)
+		return -EINVAL;
+	if (!wqe_copy_sges(to->sgl.sge, from->dma.sge, num, &bytes))
+		return -EINVAL;
+	to->sgl.num = num;
+	to->sgl.length_bytes = bytes;
+	return 0;
+}

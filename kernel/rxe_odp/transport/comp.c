@@ -1,0 +1,313 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * The completer: takes what the peer answers, completes send WQEs, and decides
+ * on retries.
+ *
+ * sq.una_psn is the oldest PSN without an answer. An acknowledgment covers all
+ * SENDs and WRITEs before it, but never a READ or an atomic, which are done
+ * when their data has come: an answer from behind one of those says that its
+ * data was lost (an implied NAK), and we go back to it, once
+ * until something moves.
+ *
+ * Data that cannot be placed because a page of ours is missing is held with
+ * all that follows it; the peer is not to blame, so no timer counts meanwhile.
+ */
+
+#include "transport/qp.h"
+#include "wire/rnr.h"
+
+static bool comp_wants_data(const struct rxo_swqe *wqe)
+{
+	return wqe->counts_rd;
+}
+
+static void comp_moved_to(struct rxo_qp *qp, u32 una_psn)
+{
+	struct rxo_sq *sq = &qp->sq;
+
+	sq->una_psn = una_psn;
+	/* A late answer can overtake a retry that went back too far. */
+	if (rxo_psn_cmp(sq->psn, una_psn) < 0)
+		sq->psn = una_psn;
+	sq->retry_left = qp->retry_cnt;
+	sq->rnr_left = qp->rnr_retry;
+	if (sq->gap_retried && rxo_psn_cmp(una_psn, sq->gap_psn) >= 0)
+		sq->gap_retried = false;
+	rxo_req_timer(qp, true);
+}
+
+/*
+ * One try less, from the oldest packet. False when there was none left: the
+ * WQE failed and the QP is in error. retry_cnt 7 means seven.
+ */
+bool rxo_comp_retry(struct rxo_qp *qp)
+{
+	struct rxo_sq *sq = &qp->sq;
+
+	lockdep_assert_held(&sq->lock);
+	if (!sq->retry_left) {
+		rxo_stat_inc(qp->dev, RXO_STAT_RETRY_EXCEEDED);
+		rxo_req_fail(qp, IB_WC_RETRY_EXC_ERR);
+		return false;
+	}
+	sq->retry_left--;
+	rxo_req_back_to(qp, sq->una_psn);
+	return true;
+}
+
+/*
+ * Lost data of a READ or atomic: go back, but only once for all that was on its
+ * way then. What is lost a second time is the timer's.
+ */
+static void comp_retry_gap(struct rxo_qp *qp)
+{
+	/* While the peer told us to wait, all is going to be sent again anyway. */
+	if (qp->sq.gap_retried || qp->sq.rnr_wait)
+		return;
+	qp->sq.gap_retried = true;
+	qp->sq.gap_psn = qp->sq.psn;
+	rxo_stat_inc(qp->dev, RXO_STAT_RCVD_SEQ_ERR);
+	rxo_comp_retry(qp);
+}
+
+/*
+ * Everything before @psn arrived: completes the SENDs and WRITEs there. Returns
+ * false when a READ or atomic without its data stands in the way.
+ */
+static bool comp_ack_before(struct rxo_qp *qp, u32 psn)
+{
+	struct rxo_sq *sq = &qp->sq;
+
+	while (rxo_psn_cmp(sq->una_psn, psn) < 0) {
+		struct rxo_swqe *wqe = rxo_swqe_at(qp, 0);
+
+		if (!sq->copied || !wqe->started)
+			return false;	/* cannot be: psn was checked against alloc_psn */
+		if (comp_wants_data(wqe))
+			return false;
+		if (rxo_psn_cmp(wqe->last_psn, psn) >= 0) {
+			comp_moved_to(qp, psn);
+			break;
+		}
+		comp_moved_to(qp, rxo_psn_add(wqe->last_psn, 1));
+		rxo_swqe_complete(qp, IB_WC_SUCCESS);
+	}
+	return true;
+}
+
+static void comp_take_rnr(struct rxo_qp *qp, u8 timer)
+{
+	struct rxo_sq *sq = &qp->sq;
+
+	rxo_stat_inc(qp->dev, RXO_STAT_RCVD_RNR);
+	if (!sq->rnr_left) {
+		rxo_stat_inc(qp->dev, RXO_STAT_RNR_EXCEEDED);
+		rxo_req_fail(qp, IB_WC_RNR_RETRY_EXC_ERR);
+		return;
+	}
+	if (sq->rnr_left != 7)
+		sq->rnr_left--;
+	rxo_req_back_to(qp, sq->una_psn);
+	sq->rnr_wait = true;
+	timer_delete(&sq->ack_timer);
+	mod_timer(&sq->rnr_timer, jiffies + 1 + usecs_to_jiffies(rxo_rnr_usecs(timer)));
+}
+
+static void comp_take_nak(struct rxo_qp *qp, u8 syndrome)
+{
+	switch (syndrome) {
+	case RXO_AETH_NAK_PSN_SEQ:
+		/* For what was behind the packet that got an RNR NAK: it is sent again. */
+		if (qp->sq.rnr_wait)
+			break;
+		rxo_stat_inc(qp->dev, RXO_STAT_RCVD_SEQ_ERR);
+		rxo_comp_retry(qp);
+		break;
+	case RXO_AETH_NAK_INV_REQ:
+		rxo_req_fail(qp, IB_WC_REM_INV_REQ_ERR);
+		break;
+	case RXO_AETH_NAK_REM_ACC:
+		rxo_req_fail(qp, IB_WC_REM_ACCESS_ERR);
+		break;
+	case RXO_AETH_NAK_REM_OP:
+		rxo_req_fail(qp, IB_WC_REM_OP_ERR);
+		break;
+	default:
+		rxo_req_fail(qp, IB_WC_BAD_RESP_ERR);
+	}
+}
+
+static void comp_take_ack(struct rxo_qp *qp, struct sk_buff *skb)
+{
+	u8 syndrome = rxo_aeth_syndrome(rxo_pkt_aeth(skb));
+	u32 psn = rxo_pkt(skb)->psn;
+
+	switch (syndrome & RXO_AETH_TYPE) {
+	case RXO_AETH_ACK_TYPE:
+		if (!comp_ack_before(qp, rxo_psn_add(psn, 1)))
+			comp_retry_gap(qp);
+		return;
+	case RXO_AETH_RNR:
+		/* A second RNR for the same packet came by duplication or reordering. */
+		if (qp->sq.rnr_wait)
+			return;
+		if (comp_ack_before(qp, psn))
+			comp_take_rnr(qp, syndrome & RXO_AETH_VALUE);
+		else
+			comp_retry_gap(qp);
+		return;
+	case RXO_AETH_NAK:
+		if (comp_ack_before(qp, psn))
+			comp_take_nak(qp, syndrome);
+		else
+			comp_retry_gap(qp);
+		return;
+	}
+}
+
+/* Data for the oldest WQE at @offset; 0, -EAGAIN while a page is fetched, or why not. */
+static int comp_place(struct rxo_qp *qp, struct rxo_swqe *wqe, u32 offset, void *data, u32 bytes,
+		      u32 *done)
+{
+	struct rxo_sg sg = {
+		.pd = qp->pd, .sge = wqe->sge, .num = wqe->num_sge,
+		.offset_bytes = offset, .length_bytes = wqe->length_bytes,
+	};
+
+	return rxo_wait_copy(&qp->sq.place_wait, &sg, data, bytes, true, done);
+}
+
+static int comp_take_read(struct rxo_qp *qp, struct rxo_swqe *wqe, struct sk_buff *skb)
+{
+	struct rxo_pkt *pkt = rxo_pkt(skb);
+	u32 offset = rxo_psn_sub(pkt->psn, wqe->first_psn) * qp->mtu_bytes;
+	u32 due = min(wqe->length_bytes - offset, qp->mtu_bytes);
+	int err;
+
+	if (wqe->opcode != IB_WR_RDMA_READ || pkt->payload_bytes != due) {
+		rxo_req_fail(qp, IB_WC_BAD_RESP_ERR);
+		return 0;
+	}
+	err = comp_place(qp, wqe, offset, rxo_pkt_payload(skb), due, &pkt->done_bytes);
+	if (err == -EAGAIN)
+		return err;
+	if (err) {
+		rxo_req_fail(qp, IB_WC_LOC_PROT_ERR);
+		return 0;
+	}
+	comp_moved_to(qp, rxo_psn_add(pkt->psn, 1));
+	if (pkt->psn == wqe->last_psn)
+		rxo_swqe_complete(qp, IB_WC_SUCCESS);
+	return 0;
+}
+
+static int comp_take_atomic(struct rxo_qp *qp, struct rxo_swqe *wqe, struct sk_buff *skb)
+{
+	struct rxo_pkt *pkt = rxo_pkt(skb);
+	u64 old = be64_to_cpu(rxo_pkt_atomic_ack_eth(skb)->orig);
+	int err;
+
+	if (wqe->opcode == IB_WR_RDMA_READ) {
+		rxo_req_fail(qp, IB_WC_BAD_RESP_ERR);
+		return 0;
+	}
+	err = comp_place(qp, wqe, 0, &old, sizeof(old), &pkt->done_bytes);
+	if (err == -EAGAIN)
+		return err;
+	if (err) {
+		rxo_req_fail(qp, IB_WC_LOC_PROT_ERR);
+		return 0;
+	}
+	comp_moved_to(qp, rxo_psn_add(pkt->psn, 1));
+	rxo_swqe_complete(qp, IB_WC_SUCCESS);
+	return 0;
+}
+
+/* A read response or an atomic acknowledgment: 0 when done with it, -EAGAIN to hold it. */
+static int comp_take_data(struct rxo_qp *qp, struct sk_buff *skb)
+{
+	struct rxo_pkt *pkt = rxo_pkt(skb);
+	struct rxo_swqe *wqe;
+
+	if (!comp_ack_before(qp, pkt->psn)) {
+		comp_retry_gap(qp);
+		return 0;
+	}
+	wqe = rxo_swqe_at(qp, 0);
+	if (!qp->sq.copied || !wqe->started || !comp_wants_data(wqe)) {
+		rxo_req_fail(qp, IB_WC_BAD_RESP_ERR);
+		return 0;
+	}
+	if (pkt->flags & RXO_OP_READ_RESP)
+		return comp_take_read(qp, wqe, skb);
+	return comp_take_atomic(qp, wqe, skb);
+}
+
+/* One answer: 0 when done with it, -EAGAIN to hold it. */
+static int comp_take(struct rxo_qp *qp, struct sk_buff *skb)
+{
+	struct rxo_pkt *pkt = rxo_pkt(skb);
+	struct rxo_sq *sq = &qp->sq;
+
+	/* Old, or for what was never sent. */
+	if (rxo_psn_cmp(pkt->psn, sq->una_psn) < 0 || rxo_psn_cmp(pkt->psn, sq->alloc_psn) >= 0)
+		return 0;
+	if (pkt->flags & (RXO_OP_READ_RESP | RXO_OP_ATOMIC_ACK))
+		return comp_take_data(qp, skb);
+	comp_take_ack(qp, skb);
+	return 0;
+}
+
+static bool comp_takes_answers(const struct rxo_qp *qp)
+{
+	enum ib_qp_state state = rxo_qp_state(qp);
+
+	return state == IB_QPS_RTS || state == IB_QPS_SQD;
+}
+
+void rxo_comp_drain(struct rxo_qp *qp)
+{
+	struct rxo_sq *sq = &qp->sq;
+	struct sk_buff *skb;
+
+	while (!sq->place_wait.pending && (skb = skb_peek(&sq->held))) {
+		if (comp_takes_answers(qp) && comp_take(qp, skb) == -EAGAIN)
+			return;
+		__skb_unlink(skb, &sq->held);
+		consume_skb(skb);
+	}
+}
+
+void rxo_comp_rcv(struct rxo_qp *qp, struct sk_buff *skb)
+{
+	struct rxo_sq *sq = &qp->sq;
+
+	spin_lock(&sq->lock);
+	if (!comp_takes_answers(qp)) {
+		kfree_skb(skb);
+	} else if (rxo_wait_hold(&sq->place_wait, &sq->held, skb)) {
+		rxo_comp_drain(qp);
+		rxo_req_run(qp);
+	}
+	spin_unlock(&sq->lock);
+}
+
+/* The page that an answer is to be placed in is there, or will never be. */
+static void comp_page_came(struct rxo_qp *qp, int err)
+{
+	lockdep_assert_held(&qp->sq.lock);
+	if (rxo_fault_is_final(err) && comp_takes_answers(qp))
+		rxo_req_fail(qp, IB_WC_LOC_PROT_ERR);
+	if (err && !rxo_fault_is_final(err)) {
+		rxo_wait_again(&qp->sq.place_wait, err);
+		return;
+	}
+	rxo_comp_drain(qp);
+	rxo_req_resume(qp);
+}
+
+void rxo_comp_init(struct rxo_qp *qp)
+{
+	__skb_queue_head_init(&qp->sq.held);
+	rxo_wait_init(&qp->sq.place_wait, qp, &qp->sq.lock, &qp->sq.work, comp_page_came);
+}

@@ -1,0 +1,315 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * Execution of requests that resp.c found to be in order: bytes move between
+ * a packet and memory. Nothing here knows what a PSN window or a NAK is.
+ *
+ * Everything may be run again for the same packet after -EAGAIN: what was
+ * placed is counted in the packet, and state of the message changes only when
+ * resp.c commits the packet.
+ */
+
+#include "transport/qp.h"
+
+/* One READ looks this far ahead before it answers. */
+#define READ_AHEAD_BYTES	SZ_2M
+
+/* A SEND does not say how long it is: how much of the buffer a fault asks for. */
+#define SEND_AHEAD_BYTES	SZ_64K
+
+/* The answer of a fault that failed, once. */
+static int exec_take_fault_err(struct rxo_rq *rq)
+{
+	int err = rq->fault_err;
+
+	rq->fault_err = 0;
+	return err;
+}
+
+static int exec_write_payload(struct rxo_qp *qp, struct sk_buff *skb)
+{
+	struct rxo_pkt *pkt = rxo_pkt(skb);
+	struct rxo_msg *msg = &qp->rq.msg;
+	u32 done = pkt->done_bytes, copied = 0;
+	struct rxo_miss miss;
+	struct rxo_mr *mr;
+	int err;
+
+	mr = rxo_mr_get(qp->pd, msg->rkey, RXO_RKEY, IB_ACCESS_REMOTE_WRITE, msg->va,
+			msg->resid_bytes);
+	if (IS_ERR(mr))
+		return PTR_ERR(mr);
+	err = rxo_mr_copy_to(mr, msg->va + done, rxo_pkt_payload(skb) + done,
+			     pkt->payload_bytes - done, &copied);
+	pkt->done_bytes += copied;
+	if (err != -EAGAIN) {
+		rxo_mr_put(mr);
+		return err;
+	}
+	miss.mr = mr;
+	miss.iova = msg->va + pkt->done_bytes;
+	miss.length_bytes = msg->resid_bytes - pkt->done_bytes;
+	err = rxo_wait_fault(&qp->rq.wait, &miss, true);
+	return err ?: -EINPROGRESS;
+}
+
+/* Pages of a miss that turned out to be there get a second try, and a third from the work item. */
+static int exec_twice(struct rxo_qp *qp, struct sk_buff *skb,
+		      int (*step)(struct rxo_qp *qp, struct sk_buff *skb))
+{
+	int err = exec_take_fault_err(&qp->rq);
+
+	if (!err)
+		err = step(qp, skb);
+	if (err == -EINPROGRESS)
+		err = step(qp, skb);
+	if (err == -EINPROGRESS)
+		err = rxo_wait_again(&qp->rq.wait, -EAGAIN);
+	return err;
+}
+
+int rxo_exec_write(struct rxo_qp *qp, struct sk_buff *skb)
+{
+	lockdep_assert_held(&qp->rq.lock);
+	/* Without a byte to write the key is not looked at. */
+	if (!qp->rq.msg.resid_bytes)
+		return 0;
+	return exec_twice(qp, skb, exec_write_payload);
+}
+
+/* Into the receive WQE. -EMSGSIZE: it is too small. */
+int rxo_exec_send(struct rxo_qp *qp, struct sk_buff *skb)
+{
+	struct rxo_rq *rq = &qp->rq;
+	struct rxo_pkt *pkt = rxo_pkt(skb);
+	struct rxo_sg sg = {
+		.pd = rxo_rq_pd(qp),
+		.sge = rq->wqe.sgl.sge, .num = rq->wqe.sgl.num,
+		.offset_bytes = rq->msg.offset_bytes, .length_bytes = rq->wqe.sgl.length_bytes,
+	};
+	int err = exec_take_fault_err(rq);
+
+	lockdep_assert_held(&rq->lock);
+	if (err)
+		return err;
+	if (pkt->payload_bytes > rq->wqe.sgl.length_bytes - rq->msg.offset_bytes)
+		return -EMSGSIZE;
+	/* What is left of the buffer is not what is left of the message: ask for this packet. */
+	if (!(pkt->flags & RXO_OP_END))
+		sg.length_bytes = min(sg.length_bytes, sg.offset_bytes + SEND_AHEAD_BYTES);
+	else
+		sg.length_bytes = sg.offset_bytes + pkt->payload_bytes;
+	return rxo_wait_copy(&rq->wait, &sg, rxo_pkt_payload(skb), pkt->payload_bytes, true,
+			     &pkt->done_bytes);
+}
+
+static void exec_send_atomic_ack(struct rxo_qp *qp, u32 psn, u64 old)
+{
+	const u8 opcode = IB_OPCODE_RC_ATOMIC_ACKNOWLEDGE;
+	struct sk_buff *skb = rxo_net_alloc(qp->dev, &qp->path, rxo_opcodes[opcode].hdr_bytes);
+	struct sk_buff_head list;
+
+	if (!skb)
+		return;		/* as if the network had lost it */
+	rxo_bth_init(rxo_pkt_bth(skb), opcode, false, 0, IB_DEFAULT_PKEY_FULL, qp->dest_qpn,
+		     false, psn);
+	rxo_aeth_init(rxo_pkt_aeth(skb), RXO_AETH_ACK, qp->rq.msn);
+	rxo_pkt_atomic_ack_eth(skb)->orig = cpu_to_be64(old);
+	__skb_queue_head_init(&list);
+	__skb_queue_tail(&list, skb);
+	rxo_net_xmit(qp->dev, &qp->path, &list);
+}
+
+static int exec_atomic_once(struct rxo_qp *qp, struct sk_buff *skb)
+{
+	struct rxo_atomic_eth *eth = rxo_pkt_atomic_eth(skb);
+	u64 va = be64_to_cpu(eth->va);
+	struct rxo_atomic_res *res;
+	struct rxo_miss miss;
+	struct rxo_mr *mr;
+	u64 old;
+	int err;
+
+	if (va % sizeof(u64))
+		return -EINVAL;
+	mr = rxo_mr_get(qp->pd, be32_to_cpu(eth->rkey), RXO_RKEY, IB_ACCESS_REMOTE_ATOMIC, va,
+			sizeof(u64));
+	if (IS_ERR(mr))
+		return PTR_ERR(mr);
+	err = rxo_mr_atomic(mr, va, rxo_pkt(skb)->opcode == IB_OPCODE_RC_COMPARE_SWAP,
+			    be64_to_cpu(eth->comp), be64_to_cpu(eth->swap_add), &old);
+	if (err == -EAGAIN) {
+		miss.mr = mr;
+		miss.iova = va;
+		miss.length_bytes = sizeof(u64);
+		err = rxo_wait_fault(&qp->rq.wait, &miss, true);
+		return err ?: -EINPROGRESS;
+	}
+	rxo_mr_put(mr);
+	if (err)
+		return err;
+
+	res = &qp->rq.atomics[qp->rq.atomic_next++ % RXO_MAX_RD_ATOMIC];
+	res->psn = rxo_pkt(skb)->psn;
+	res->old = old;
+	res->valid = true;
+	qp->rq.msn = (qp->rq.msn + 1) & RXO_MSN_MASK;
+	exec_send_atomic_ack(qp, res->psn, old);
+	return 0;
+}
+
+/* Executes, remembers and answers. Never executed twice: after 0 the PSN moves on. */
+int rxo_exec_atomic(struct rxo_qp *qp, struct sk_buff *skb)
+{
+	lockdep_assert_held(&qp->rq.lock);
+	return exec_twice(qp, skb, exec_atomic_once);
+}
+
+/*
+ * A duplicate: the same answer. One that is no longer remembered stays without.
+ * The newest is looked at first: an old one may have had the same PSN, 2^24
+ * packets ago.
+ */
+void rxo_exec_resend_atomic(struct rxo_qp *qp, u32 psn)
+{
+	u32 i;
+
+	lockdep_assert_held(&qp->rq.lock);
+	for (i = 1; i <= RXO_MAX_RD_ATOMIC; i++) {
+		struct rxo_atomic_res *res = &qp->rq.atomics[(qp->rq.atomic_next - i) %
+							     RXO_MAX_RD_ATOMIC];
+
+		if (res->valid && res->psn == psn) {
+			exec_send_atomic_ack(qp, psn, res->old);
+			return;
+		}
+	}
+}
+
+static u8 exec_response_opcode(bool first, bool last)
+{
+	if (first)
+		return last ? IB_OPCODE_RC_RDMA_READ_RESPONSE_ONLY :
+			      IB_OPCODE_RC_RDMA_READ_RESPONSE_FIRST;
+	return last ? IB_OPCODE_RC_RDMA_READ_RESPONSE_LAST :
+		      IB_OPCODE_RC_RDMA_READ_RESPONSE_MIDDLE;
+}
+
+/* The next response: 0 with @list grown, -EAGAIN for a page that went, or an errno. */
+static int exec_read_response(struct rxo_qp *qp, struct rxo_mr *mr, struct sk_buff_head *list)
+{
+	struct rxo_read *read = &qp->rq.read;
+	u32 bytes = min(qp->mtu_bytes, read->length_bytes - read->offset_bytes);
+	bool last = read->offset_bytes + bytes == read->length_bytes;
+	u8 opcode = exec_response_opcode(read->first, last);
+	struct sk_buff *skb;
+	u32 done = 0;
+	u8 *payload;
+	int err;
+
+	skb = rxo_net_alloc(qp->dev, &qp->path, rxo_opcodes[opcode].hdr_bytes + bytes +
+			    rxo_pad(bytes));
+	if (!skb)
+		return -ENOMEM;
+	payload = skb->data + rxo_opcodes[opcode].hdr_bytes;
+	if (bytes) {
+		err = rxo_mr_copy_from(mr, read->va + read->offset_bytes, payload, bytes, &done);
+		if (err) {
+			kfree_skb(skb);
+			read->ready_bytes = read->offset_bytes + done;
+			return err;
+		}
+	}
+	memset(payload + bytes, 0, rxo_pad(bytes));
+	rxo_bth_init(rxo_pkt_bth(skb), opcode, false, rxo_pad(bytes), IB_DEFAULT_PKEY_FULL,
+		     qp->dest_qpn, false, read->psn);
+	if (rxo_opcodes[opcode].flags & RXO_OP_AETH)
+		rxo_aeth_init(rxo_pkt_aeth(skb), RXO_AETH_ACK, qp->rq.msn);
+	__skb_queue_tail(list, skb);
+
+	read->psn = rxo_psn_add(read->psn, 1);
+	read->offset_bytes += bytes;
+	read->first = false;
+	read->active = !last;
+	return 0;
+}
+
+/*
+ * Finds, or asks for, what the responses need. Before the first of them left,
+ * that is all of the READ (or its first 2 MiB): a peer that was not answered yet
+ * can be told to come back, which some take badly in the middle of an answer.
+ * Once found is enough, or reclaim could hold us off for ever; and from then on
+ * only what turns out to be missing is asked for.
+ *
+ * Consumes the reference when it returns nonzero.
+ */
+static int exec_read_ahead(struct rxo_qp *qp, struct rxo_mr *mr)
+{
+	struct rxo_read *read = &qp->rq.read;
+	u32 window = min(read->length_bytes, READ_AHEAD_BYTES);
+	struct rxo_miss miss = { .mr = mr };
+	int err;
+
+	if (read->first && read->ready_bytes < window)
+		read->ready_bytes += rxo_mr_present(mr, read->va + read->ready_bytes,
+						    window - read->ready_bytes, false);
+	if (read->first && read->ready_bytes >= window) {
+		read->ready_bytes = read->length_bytes;
+		return 0;
+	}
+	miss.iova = read->va + read->ready_bytes;
+	miss.length_bytes = min(read->length_bytes - read->ready_bytes, READ_AHEAD_BYTES);
+	err = rxo_wait_fault(&qp->rq.wait, &miss, false);
+	if (err)
+		return err;
+	if (!read->first)
+		read->ready_bytes = read->length_bytes;
+	return rxo_wait_again(&qp->rq.wait, -EAGAIN);
+}
+
+static struct rxo_mr *exec_read_mr(struct rxo_qp *qp)
+{
+	struct rxo_read *read = &qp->rq.read;
+
+	return rxo_mr_get(qp->pd, read->rkey, RXO_RKEY, IB_ACCESS_REMOTE_READ,
+			  read->va + read->offset_bytes, read->length_bytes - read->offset_bytes);
+}
+
+/*
+ * Goes on with the READ under way, as far as the budget lets it. -EAGAIN: it
+ * waits for a page, or for memory.
+ */
+int rxo_exec_read(struct rxo_qp *qp, u32 *budget)
+{
+	struct rxo_read *read = &qp->rq.read;
+	struct rxo_mr *mr = NULL;
+	struct sk_buff_head list;
+	int err = exec_take_fault_err(&qp->rq);
+
+	lockdep_assert_held(&qp->rq.lock);
+	if (err)
+		return err;
+	/* Without a byte to read the key is not looked at. */
+	if (read->length_bytes) {
+		mr = exec_read_mr(qp);
+		if (IS_ERR(mr))
+			return PTR_ERR(mr);
+		if (read->ready_bytes < read->length_bytes)
+			err = exec_read_ahead(qp, mr);
+		if (err)
+			return err;
+	}
+	__skb_queue_head_init(&list);
+	while (read->active && *budget) {
+		err = exec_read_response(qp, mr, &list);
+		if (err)
+			break;
+		(*budget)--;
+	}
+	if (mr)
+		rxo_mr_put(mr);
+	if (!skb_queue_empty(&list))
+		rxo_net_xmit(qp->dev, &qp->path, &list);
+	if (err == -EAGAIN || err == -ENOMEM)
+		return rxo_wait_again(&qp->rq.wait, err);
+	return err;
+}

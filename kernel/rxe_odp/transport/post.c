@@ -1,0 +1,187 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * Posting work: kernel users write the same WQEs into the same rings as user
+ * space does; user space rings the doorbell by an empty post_send.
+ *
+ * A kernel user may post from a completion handler or with interrupts off, so
+ * its work is started from the QP's work item; a process has its packets sent
+ * on its own time.
+ */
+
+#include "net/ah.h"
+#include "queue/queue.h"
+#include "transport/qp.h"
+
+static int post_fill_op(struct rxe_send_wr *to, const struct ib_send_wr *wr,
+			const struct rxo_qp *qp)
+{
+	to->wr_id = wr->wr_id;
+	to->opcode = wr->opcode;
+	to->send_flags = wr->send_flags;
+	to->ex.imm_data = wr->ex.imm_data;
+	if (rxo_qp_is_ud(qp)) {
+		to->wr.ud.remote_qpn = ud_wr(wr)->remote_qpn;
+		to->wr.ud.remote_qkey = ud_wr(wr)->remote_qkey;
+		to->wr.ud.pkey_index = ud_wr(wr)->pkey_index;
+		to->wr.ud.ah_num = to_rxo_ibah(ud_wr(wr)->ah)->ah_num;
+		return wr->opcode == IB_WR_SEND || wr->opcode == IB_WR_SEND_WITH_IMM ? 0 : -EINVAL;
+	}
+	switch (wr->opcode) {
+	case IB_WR_SEND:
+	case IB_WR_SEND_WITH_IMM:
+		return 0;
+	case IB_WR_RDMA_WRITE:
+	case IB_WR_RDMA_WRITE_WITH_IMM:
+	case IB_WR_RDMA_READ:
+		to->wr.rdma.remote_addr = rdma_wr(wr)->remote_addr;
+		to->wr.rdma.rkey = rdma_wr(wr)->rkey;
+		return 0;
+	case IB_WR_ATOMIC_CMP_AND_SWP:
+	case IB_WR_ATOMIC_FETCH_AND_ADD:
+		to->wr.atomic.remote_addr = atomic_wr(wr)->remote_addr;
+		to->wr.atomic.rkey = atomic_wr(wr)->rkey;
+		to->wr.atomic.compare_add = atomic_wr(wr)->compare_add;
+		to->wr.atomic.swap = atomic_wr(wr)->swap;
+		return 0;
+	default:
+		return -EOPNOTSUPP;
+	}
+}
+
+static int post_fill_inline(struct rxe_dma_info *dma, const struct ib_send_wr *wr,
+			    const struct rxo_sq *sq)
+{
+	u32 at = 0;
+	int i;
+
+	for (i = 0; i < wr->num_sge; i++) {
+		if (wr->sg_list[i].length > sq->max_inline_bytes - at)
+			return -EINVAL;
+		memcpy(dma->inline_data + at, ib_virt_dma_to_ptr(wr->sg_list[i].addr),
+		       wr->sg_list[i].length);
+		at += wr->sg_list[i].length;
+	}
+	dma->length = at;
+	return 0;
+}
+
+static int post_fill_send(struct rxo_qp *qp, struct rxe_send_wqe *to, const struct ib_send_wr *wr)
+{
+	int i, err;
+
+	if (wr->num_sge < 0 || wr->num_sge > qp->sq.max_sge)
+		return -EINVAL;
+	memset(to, 0, sizeof(*to));
+	err = post_fill_op(&to->wr, wr, qp);
+	if (err)
+		return err;
+	if (wr->send_flags & IB_SEND_INLINE)
+		return post_fill_inline(&to->dma, wr, &qp->sq);
+	for (i = 0; i < wr->num_sge; i++) {
+		to->dma.sge[i].addr = wr->sg_list[i].addr;
+		to->dma.sge[i].length = wr->sg_list[i].length;
+		to->dma.sge[i].lkey = wr->sg_list[i].lkey;
+	}
+	to->dma.num_sge = wr->num_sge;
+	return 0;
+}
+
+static int post_kernel(struct rxo_qp *qp, const struct ib_send_wr *wr,
+		       const struct ib_send_wr **bad)
+{
+	struct rxo_sq *sq = &qp->sq;
+	unsigned long flags;
+	int err = 0;
+
+	spin_lock_irqsave(&sq->post_lock, flags);
+	if (rxo_qp_state(qp) < IB_QPS_RTS) {
+		*bad = wr;
+		err = -EINVAL;
+		goto out;
+	}
+	for (; wr; wr = wr->next) {
+		err = rxo_queue_kernel_full(sq->queue) ? -ENOMEM :
+		      post_fill_send(qp, rxo_queue_kernel_slot(sq->queue), wr);
+		if (err) {
+			*bad = wr;
+			break;
+		}
+		rxo_queue_kernel_push(sq->queue);
+	}
+	queue_work(rxo_wq, &sq->work);
+out:
+	spin_unlock_irqrestore(&sq->post_lock, flags);
+	return err;
+}
+
+/*
+ * The doorbell. What one run may not send, the work item does.
+ *
+ * The work was in the ring before the bell rang. What is refused is taken out of
+ * it, or it would be executed when the QP is in RTS, and flushed when it fails:
+ * under the lock that is held when RTS is entered, so that the answer is either
+ * an error and no work or the reverse. (For one who posts: the refusal of one
+ * thread's request takes what another has put into the ring by then.) Where WQEs
+ * are left in the shadow ring the QP is about to be emptied (rxo_qp_quiesce()).
+ */
+static int post_doorbell(struct rxo_qp *qp)
+{
+	struct rxo_sq *sq = &qp->sq;
+	int err = 0;
+
+	spin_lock_bh(&sq->lock);
+	if (rxo_qp_state(qp) >= IB_QPS_RTS) {
+		rxo_req_kick(qp);
+	} else {
+		err = -EINVAL;
+		if (!sq->copied)
+			rxo_queue_drop(sq->queue);
+	}
+	spin_unlock_bh(&sq->lock);
+	/* librxe rings it for receives that were posted in the error state also. */
+	if (rxo_qp_state(qp) == IB_QPS_ERR)
+		queue_work(rxo_wq, &qp->rq.work);
+	return err;
+}
+
+int rxo_post_send(struct ib_qp *ibqp, const struct ib_send_wr *wr, const struct ib_send_wr **bad)
+{
+	struct rxo_qp *qp = to_rxo_qp(ibqp);
+	int err;
+
+	if (!qp->user)
+		return post_kernel(qp, wr, bad);
+	err = post_doorbell(qp);
+	if (err)
+		*bad = wr;
+	return err;
+}
+
+int rxo_post_recv(struct ib_qp *ibqp, const struct ib_recv_wr *wr, const struct ib_recv_wr **bad)
+{
+	struct rxo_qp *qp = to_rxo_qp(ibqp);
+	struct rxo_rq *rq = &qp->rq;
+	unsigned long flags;
+	int err = 0;
+
+	spin_lock_irqsave(&rq->post_lock, flags);
+	if (rxo_qp_state(qp) < IB_QPS_INIT || qp->srq || qp->user) {
+		*bad = wr;
+		err = -EINVAL;
+		goto out;
+	}
+	for (; wr; wr = wr->next) {
+		err = rxo_queue_kernel_full(rq->queue) ? -ENOMEM :
+		      rxo_rwqe_fill(rxo_queue_kernel_slot(rq->queue), wr, rq->max_sge);
+		if (err) {
+			*bad = wr;
+			break;
+		}
+		rxo_queue_kernel_push(rq->queue);
+	}
+	if (rxo_qp_state(qp) == IB_QPS_ERR)
+		queue_work(rxo_wq, &rq->work);
+out:
+	spin_unlock_irqrestore(&rq->post_lock, flags);
+	return err;
+}

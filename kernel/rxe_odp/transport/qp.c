@@ -1,0 +1,356 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * The life of a QP.
+ *
+ * References: one for being published in rxo_dev.qps, one for each packet that
+ * is being received, one for each fault under way. ib_core owns the memory, so
+ * destroying waits until all are gone. See rxo_destroy_qp() for the stages.
+ */
+
+#include <linux/slab.h>
+#include <linux/vmalloc.h>
+#include <rdma/uverbs_ioctl.h>
+
+#include "queue/ctx.h"
+#include "queue/queue.h"
+#include "transport/qp.h"
+
+#define GSI_QKEY	0x80010000
+
+void rxo_qp_release(struct kref *ref)
+{
+	struct rxo_qp *qp = container_of(ref, struct rxo_qp, ref);
+
+	complete(&qp->unused);
+}
+
+struct rxo_qp *rxo_qp_get(struct rxo_dev *dev, u32 qpn)
+{
+	struct rxo_qp *qp;
+
+	rcu_read_lock();
+	qp = xa_load(&dev->qps, qpn);
+	if (qp && !kref_get_unless_zero(&qp->ref))
+		qp = NULL;
+	rcu_read_unlock();
+	return qp;
+}
+
+void rxo_qp_set_state(struct rxo_qp *qp, enum ib_qp_state state)
+{
+	lockdep_assert_held(&qp->state_lock);
+	/* What was set up for the new state is seen by whoever sees the state. */
+	smp_store_release(&qp->state, state);
+}
+
+void rxo_qp_set_error(struct rxo_qp *qp)
+{
+	spin_lock_bh(&qp->state_lock);
+	if (qp->state != IB_QPS_RESET)
+		rxo_qp_set_state(qp, IB_QPS_ERR);
+	spin_unlock_bh(&qp->state_lock);
+	queue_work(rxo_wq, &qp->sq.work);
+	queue_work(rxo_wq, &qp->rq.work);
+}
+
+void rxo_qp_set_send_error(struct rxo_qp *qp)
+{
+	spin_lock_bh(&qp->state_lock);
+	if (qp->state == IB_QPS_RTS || qp->state == IB_QPS_SQD)
+		rxo_qp_set_state(qp, IB_QPS_SQE);
+	spin_unlock_bh(&qp->state_lock);
+	queue_work(rxo_wq, &qp->sq.work);
+}
+
+void rxo_qp_event(struct rxo_qp *qp, enum ib_event_type type)
+{
+	struct ib_event event = {
+		.device = qp->ibqp.device,
+		.event = type,
+		.element.qp = &qp->ibqp,
+	};
+
+	if (qp->ibqp.event_handler)
+		qp->ibqp.event_handler(&event, qp->ibqp.qp_context);
+}
+
+static int qp_check_caps(const struct ib_qp_init_attr *init)
+{
+	const struct ib_qp_cap *cap = &init->cap;
+
+	switch (init->qp_type) {
+	case IB_QPT_RC:
+	case IB_QPT_UD:
+	case IB_QPT_GSI:
+		break;
+	default:
+		return -EOPNOTSUPP;
+	}
+	if (init->create_flags)
+		return -EOPNOTSUPP;
+	if (!init->send_cq || !init->recv_cq)
+		return -EINVAL;
+	if (cap->max_send_wr > RXO_MAX_QP_WR || cap->max_send_sge > RXO_MAX_SGE ||
+	    cap->max_inline_data > RXO_MAX_INLINE_BYTES)
+		return -EINVAL;
+	if (!init->srq && (cap->max_recv_wr > RXO_MAX_QP_WR || cap->max_recv_sge > RXO_MAX_SGE))
+		return -EINVAL;
+	return 0;
+}
+
+static int qp_create_sq(struct rxo_qp *qp, struct ib_qp_init_attr *init)
+{
+	struct rxo_sq *sq = &qp->sq;
+	u32 extra = max_t(u32, init->cap.max_send_sge * sizeof(struct rxe_sge),
+			  ALIGN(init->cap.max_inline_data, sizeof(struct rxe_sge)));
+
+	sq->max_wr = max(1u, init->cap.max_send_wr);
+	sq->max_sge = extra / sizeof(struct rxe_sge);
+	sq->max_inline_bytes = extra;
+	sq->queue = rxo_queue_create(&sq->max_wr, sizeof(struct rxe_send_wqe) + extra);
+	if (IS_ERR(sq->queue))
+		return PTR_ERR(sq->queue);
+
+	sq->swqe_bytes = ALIGN(sizeof(struct rxo_swqe) + extra, sizeof(u64));
+	sq->shadow = kvcalloc(sq->queue->mask + 1, sq->swqe_bytes, GFP_KERNEL_ACCOUNT);
+	if (!sq->shadow) {
+		rxo_queue_destroy(sq->queue);
+		return -ENOMEM;
+	}
+	init->cap.max_send_wr = sq->max_wr;
+	init->cap.max_send_sge = sq->max_sge;
+	init->cap.max_inline_data = sq->max_inline_bytes;
+	return 0;
+}
+
+static int qp_create_rq(struct rxo_qp *qp, struct ib_qp_init_attr *init)
+{
+	struct rxo_rq *rq = &qp->rq;
+
+	rq->atomics = kcalloc(RXO_MAX_RD_ATOMIC, sizeof(*rq->atomics), GFP_KERNEL_ACCOUNT);
+	if (!rq->atomics)
+		return -ENOMEM;
+	if (qp->srq) {
+		init->cap.max_recv_wr = 0;
+		init->cap.max_recv_sge = 0;
+		return 0;
+	}
+	rq->max_wr = max(1u, init->cap.max_recv_wr);
+	rq->max_sge = max(1u, init->cap.max_recv_sge);
+	rq->queue = rxo_queue_create(&rq->max_wr, sizeof(struct rxe_recv_wqe) +
+				     rq->max_sge * sizeof(struct rxe_sge));
+	if (IS_ERR(rq->queue)) {
+		kfree(rq->atomics);
+		return PTR_ERR(rq->queue);
+	}
+	init->cap.max_recv_wr = rq->max_wr;
+	init->cap.max_recv_sge = rq->max_sge;
+	return 0;
+}
+
+static void qp_destroy_queues(struct rxo_qp *qp)
+{
+	rxo_queue_destroy(qp->rq.queue);
+	kfree(qp->rq.atomics);
+	rxo_queue_destroy(qp->sq.queue);
+	kvfree(qp->sq.shadow);
+}
+
+static int qp_create_queues(struct rxo_qp *qp, struct ib_qp_init_attr *init)
+{
+	int err = qp_create_sq(qp, init);
+
+	if (err)
+		return err;
+	err = qp_create_rq(qp, init);
+	if (err) {
+		rxo_queue_destroy(qp->sq.queue);
+		kvfree(qp->sq.shadow);
+	}
+	return err;
+}
+
+/* Tell the process where to map its queues. What was offered is withdrawn with the queue. */
+static int qp_offer_queues(struct rxo_qp *qp, struct ib_udata *udata)
+{
+	struct rxo_ucontext *uctx;
+	struct rxe_create_qp_resp resp = {};
+	int err;
+
+	if (!udata)
+		return 0;
+	if (udata->outlen < sizeof(resp))
+		return -EINVAL;
+	uctx = rdma_udata_to_drv_context(udata, struct rxo_ucontext, ibuc);
+	err = rxo_queue_offer(qp->sq.queue, uctx, &resp.sq_mi);
+	if (!err && qp->rq.queue)
+		err = rxo_queue_offer(qp->rq.queue, uctx, &resp.rq_mi);
+	return err ?: ib_copy_to_udata(udata, &resp, sizeof(resp));
+}
+
+static void qp_init(struct rxo_qp *qp, struct ib_qp_init_attr *init, bool user)
+{
+	qp->dev = to_rxo_dev(qp->ibqp.device);
+	qp->pd = to_rxo_pd(qp->ibqp.pd);
+	qp->send_cq = to_rxo_cq(init->send_cq);
+	qp->recv_cq = to_rxo_cq(init->recv_cq);
+	qp->srq = init->srq ? to_rxo_srq(init->srq) : NULL;
+	qp->sq_sig_all = init->sq_sig_type == IB_SIGNAL_ALL_WR;
+	qp->user = user;
+	qp->state = IB_QPS_RESET;
+	kref_init(&qp->ref);
+	init_completion(&qp->unused);
+	mutex_init(&qp->mutex);
+	spin_lock_init(&qp->state_lock);
+	qp->mtu_bytes = ib_mtu_enum_to_int(IB_MTU_4096);
+	if (init->qp_type == IB_QPT_GSI)
+		qp->qkey = GSI_QKEY;
+	rxo_req_init(qp);
+	rxo_comp_init(qp);
+	rxo_resp_init(qp);
+}
+
+static int qp_publish(struct rxo_qp *qp)
+{
+	struct rxo_dev *dev = qp->dev;
+	u32 qpn = RXO_GSI_QPN;
+	int err;
+
+	if (qp->ibqp.qp_type == IB_QPT_GSI)
+		err = xa_insert_bh(&dev->qps, qpn, qp, GFP_KERNEL);
+	else
+		err = xa_alloc_cyclic_bh(&dev->qps, &qpn, qp,
+					 XA_LIMIT(RXO_FIRST_QPN, RXO_QPN_MASK - 1),
+					 &dev->next_qpn, GFP_KERNEL);
+	qp->ibqp.qp_num = qpn;
+	return err < 0 ? err : 0;
+}
+
+int rxo_create_qp(struct ib_qp *ibqp, struct ib_qp_init_attr *init, struct ib_udata *udata)
+{
+	struct rxo_qp *qp = to_rxo_qp(ibqp);
+	int err;
+
+	err = qp_check_caps(init);
+	if (err)
+		return err;
+	qp_init(qp, init, udata);
+	err = qp_create_queues(qp, init);
+	if (err)
+		return err;
+	err = qp_offer_queues(qp, udata);
+	if (err)
+		goto err_queues;
+	err = qp_publish(qp);
+	if (err)
+		goto err_queues;
+	return 0;
+
+err_queues:
+	qp_destroy_queues(qp);
+	return err;
+}
+
+static void qp_reset_sq(struct rxo_qp *qp)
+{
+	struct rxo_sq *sq = &qp->sq;
+
+	spin_lock_bh(&sq->lock);
+	__skb_queue_purge(&sq->held);
+	rxo_queue_drop(sq->queue);
+	sq->copied = 0;
+	sq->cur = 0;
+	sq->rd_atomic = 0;
+	sq->rnr_wait = false;
+	sq->gap_retried = false;
+	qp->sqd_notify = false;
+	spin_unlock_bh(&sq->lock);
+}
+
+static void qp_reset_rq(struct rxo_qp *qp)
+{
+	struct rxo_rq *rq = &qp->rq;
+
+	spin_lock_bh(&rq->lock);
+	__skb_queue_purge(&rq->held);
+	if (rq->queue)
+		rxo_queue_drop(rq->queue);
+	memset(&rq->msg, 0, sizeof(rq->msg));
+	memset(&rq->read, 0, sizeof(rq->read));
+	memset(rq->atomics, 0, RXO_MAX_RD_ATOMIC * sizeof(*rq->atomics));
+	rq->have_wqe = false;
+	rq->quiet = false;
+	rq->fault_rnr = false;
+	rq->holding = false;
+	rq->look_jiffies = 0;
+	rq->established = false;
+	rq->last_wqe = false;
+	rq->fault_err = 0;
+	rq->msn = 0;
+	spin_unlock_bh(&rq->lock);
+}
+
+/*
+ * Empties a QP whose state is RESET.
+ *
+ * 1. Whoever ran an engine when the state changed still holds its lock; after
+ *    both were taken once, every run and every kick sees RESET and does
+ *    nothing, so none of what follows is armed again. Likewise kernel posters:
+ *    none puts anything into a ring any more.
+ * 2. Faults are cancelled or seen through (their done() included, which kicks),
+ *    then work and timers.
+ * 3. What is left is data.
+ */
+void rxo_qp_quiesce(struct rxo_qp *qp)
+{
+	spin_lock_bh(&qp->sq.lock);
+	spin_unlock_bh(&qp->sq.lock);
+	spin_lock_bh(&qp->rq.lock);
+	spin_unlock_bh(&qp->rq.lock);
+	spin_lock_irq(&qp->sq.post_lock);
+	spin_unlock_irq(&qp->sq.post_lock);
+	spin_lock_irq(&qp->rq.post_lock);
+	spin_unlock_irq(&qp->rq.post_lock);
+
+	rxo_wait_stop(&qp->sq.wait);
+	rxo_wait_stop(&qp->sq.place_wait);
+	rxo_wait_stop(&qp->rq.wait);
+	cancel_work_sync(&qp->sq.work);
+	cancel_work_sync(&qp->sq.bh_work);
+	cancel_work_sync(&qp->rq.work);
+	cancel_work_sync(&qp->rq.bh_work);
+	timer_delete_sync(&qp->sq.ack_timer);
+	timer_delete_sync(&qp->sq.rnr_timer);
+	timer_delete_sync(&qp->rq.hold_timer);
+
+	qp_reset_sq(qp);
+	qp_reset_rq(qp);
+}
+
+/*
+ * 1. Unpublish; after a grace period no packet finds the QP.
+ * 2. RESET, and quiesce: no engine runs any more, nothing is armed.
+ * 3. Give up the first reference and wait for the others: packets that were
+ *    being received. Faults gave theirs back in 2.
+ * 4. Free. The CQs and the SRQ are still there: ib_core counts their users.
+ */
+int rxo_destroy_qp(struct ib_qp *ibqp, struct ib_udata *udata)
+{
+	struct rxo_qp *qp = to_rxo_qp(ibqp);
+
+	xa_erase_bh(&qp->dev->qps, ibqp->qp_num);
+	synchronize_rcu();
+
+	spin_lock_bh(&qp->state_lock);
+	rxo_qp_set_state(qp, IB_QPS_RESET);
+	spin_unlock_bh(&qp->state_lock);
+	rxo_qp_quiesce(qp);
+
+	rxo_qp_put(qp);
+	wait_for_completion(&qp->unused);
+
+	if (qp->have_path)
+		rxo_path_release(&qp->path);
+	qp_destroy_queues(qp);
+	return 0;
+}

@@ -1,0 +1,319 @@
+/* SPDX-License-Identifier: GPL-2.0 */
+/*
+ * Queue pairs.
+ *
+ * A QP is two engines that share little. The send side (req.c sends packets,
+ * comp.c takes what the peer answers) lives under sq.lock, the receive side
+ * (resp.c and exec.c) under rq.lock. Each engine is driven by whatever happens
+ * next: a doorbell, a packet, a timer, a page that came, its own work item.
+ * Nothing is handed from one to the next but the state under the lock, so it
+ * does not matter who runs, nor how many came at once.
+ *
+ * Order of locks: qp->mutex, sq.lock, rq.lock (both are _bh; the engines never
+ * hold two, only qp_modify.c does), then state_lock, a CQ's or SRQ's lock, or
+ * (through mr.c) a leaf's lock. Packets are sent under sq.lock and rq.lock, and
+ * nothing is received inside a send.
+ */
+#ifndef RXO_QP_H
+#define RXO_QP_H
+
+#include <linux/kref.h>
+#include <linux/mutex.h>
+#include <linux/skbuff.h>
+#include <linux/timer.h>
+#include <linux/workqueue.h>
+#include <rdma/ib_mad.h>
+#include <rdma/ib_verbs.h>
+#include <rdma/rdma_user_rxe.h>
+#include <umem_odp/umem_odp.h>
+
+#include "device/dev.h"
+#include "memory/mr.h"
+#include "memory/sgl.h"
+#include "net/net.h"
+#include "net/packet.h"
+#include "queue/cq.h"
+#include "queue/srq.h"
+#include "queue/wqe_parse.h"
+#include "wire/psn.h"
+
+#define RXO_WINDOW_PKTS		128	/* unacknowledged PSNs; a piece of a READ may pass it */
+#define RXO_READ_PKTS		64U	/* a READ is asked for in pieces of so many responses */
+#define RXO_READ_PIECES		2U	/* of one READ, under way at once */
+#define RXO_ACK_EVERY_PKTS	32	/* an ACK is asked for at least this often */
+#define RXO_BUDGET_PKTS		64	/* packets in one run with BH off */
+#define RXO_HOLD_PKTS		256	/* packets held for a fault, each direction */
+
+struct rxo_qp;
+
+/*
+ * A fault that one direction of a QP waits for. @pending belongs to that
+ * direction's lock. While it is set, the wait holds a reference to the QP and
+ * one to the MR; both go when the fault thread wakes us or we cancel in time.
+ */
+struct rxo_wait {
+	struct umem_odp_waiter waiter;
+	struct rxo_qp *qp;
+	struct rxo_mr *mr;
+	void (*done)(struct rxo_qp *qp, int err);	/* called under the direction's lock */
+	spinlock_t *lock;				/* the direction's */
+	struct work_struct *work;			/* runs the engine again */
+	struct delayed_work later;			/* queues it when memory may be had again */
+	u64 start_ns;
+	bool pending;
+};
+
+/*
+ * Send side. Positions are relative to the oldest WQE that has not completed:
+ * [0, copied) are in the shadow ring, @cur is the one being sent. PSNs:
+ * una_psn <= psn <= alloc_psn; una_psn is the oldest the peer has not
+ * answered, psn the next to send (it goes back on a retry), alloc_psn the next
+ * that a fresh WQE gets.
+ */
+struct rxo_sq {
+	spinlock_t lock;		/* protects all of this but the producer side; _bh */
+	spinlock_t post_lock;		/* kernel posters, irqsave, innermost */
+	struct rxo_queue *queue;
+	void *shadow;			/* of struct rxo_swqe, swqe_bytes apart; immutable */
+	u32 swqe_bytes;
+	u32 max_sge;
+	u32 max_inline_bytes;
+	u32 max_wr;
+
+	u32 copied;
+	u32 cur;
+	u32 una_psn;
+	u32 psn;
+	u32 alloc_psn;
+	u32 rd_atomic;			/* READs and atomics that the peer may have to answer */
+	int cpu;			/* ran the requester last */
+	u8 retry_left;
+	u8 rnr_left;
+	bool rnr_wait;			/* the peer said: not before rnr_timer */
+	bool gap_retried;		/* went back for lost data, una_psn < gap_psn */
+	u32 gap_psn;			/* what was sent by then */
+	struct timer_list ack_timer;
+	struct timer_list rnr_timer;
+	struct rxo_wait wait;		/* for the memory that a WQE sends from */
+	u32 wait_psn;			/* what is to be sent from there; what precedes it may go */
+	struct rxo_wait place_wait;	/* for the memory that a READ or atomic answers to */
+	struct sk_buff_head held;	/* answers that wait for place_wait; own lock unused */
+	struct work_struct work;	/* rxo_wq: where others may be let through first */
+	struct work_struct bh_work;	/* system_bh_wq: at once, on a certain CPU */
+};
+
+/* A READ that is being answered. */
+struct rxo_read {
+	u64 va;
+	u32 rkey;
+	u32 length_bytes;
+	u32 offset_bytes;
+	u32 psn;			/* of the next response */
+	u32 ready_bytes;		/* found present up to here; all, once responses leave */
+	bool active;
+	bool first;			/* no response has left yet */
+	bool duplicate;			/* asked again: the peer may have forgotten it by now */
+};
+
+/* An atomic that was executed: a duplicate gets the same answer. */
+struct rxo_atomic_res {
+	u32 psn;
+	u64 old;
+	bool valid;
+};
+
+/* The message that a peer is sending us. */
+struct rxo_msg {
+	u64 va;				/* WRITE: where the next byte goes */
+	u32 rkey;
+	u32 resid_bytes;		/* WRITE: what the RETH still owes */
+	u32 offset_bytes;		/* SEND: bytes received in earlier packets; WRITE: same */
+	u32 kind;			/* RXO_OP_SEND or _WRITE between packets, else 0 */
+};
+
+/* Receive side. */
+struct rxo_rq {
+	spinlock_t lock;		/* protects all of this but the producer side; _bh */
+	spinlock_t post_lock;		/* kernel posters, irqsave, innermost */
+	struct rxo_queue *queue;	/* NULL with an SRQ */
+	u32 max_sge;
+	u32 max_wr;
+
+	u32 psn;			/* expected */
+	u32 msn;
+	struct sk_buff_head held;	/* not executed, as they came; own lock unused */
+	struct rxo_msg msg;
+	struct rxo_rwqe wqe;
+	bool have_wqe;
+	bool quiet;			/* a NAK was sent: no other until the expected PSN comes */
+	bool fault_rnr;			/* told the peer to come back, the fault still runs */
+	u32 fault_rnr_psn;
+	bool fault_rnr_stale;		/* over a duplicate READ, which the peer may be past */
+	bool established;		/* IB_EVENT_COMM_EST was raised */
+	bool last_wqe;			/* IB_EVENT_QP_LAST_WQE_REACHED was raised */
+	int fault_err;			/* how the last fault failed, for the packet at the head */
+	u64 fault_ns;			/* how long recent faults took, a running mean */
+	int cpu;			/* answered last; see rxo_req_kick() */
+	struct rxo_read read;
+	struct rxo_atomic_res *atomics;	/* ring of the last RXO_MAX_RD_ATOMIC */
+	u32 atomic_next;
+	bool holding;			/* since hold_ns, the first in line waits for pages */
+	u64 hold_ns;
+	unsigned long hold_until;	/* then, in jiffies, the peer is told to come back */
+	unsigned long look_jiffies;	/* in error: when to look for receives again */
+	struct timer_list hold_timer;	/* at hold_until; in error: after look_jiffies */
+	struct rxo_wait wait;
+	struct work_struct work;	/* as the send side's */
+	struct work_struct bh_work;
+};
+
+struct rxo_qp {
+	struct ib_qp ibqp;
+	struct rxo_dev *dev;
+	struct rxo_pd *pd;
+	struct rxo_cq *send_cq;
+	struct rxo_cq *recv_cq;
+	struct rxo_srq *srq;
+	bool sq_sig_all;
+	bool user;
+
+	struct kref ref;
+	struct completion unused;	/* the last reference went */
+
+	struct mutex mutex;		/* serialises modify; protects attr, have_path */
+	struct ib_qp_attr attr;
+	bool have_path;
+
+	spinlock_t state_lock;		/* writers of state; _bh */
+	enum ib_qp_state state;		/* read with rxo_qp_state() */
+	bool sqd_notify;		/* SQD, and an event is owed when drained; under sq.lock */
+
+	/* Set in INIT to RTS under qp->mutex with both engines locked out, then read-only. */
+	struct rxo_path path;		/* RC */
+	u32 mtu_bytes;
+	u32 dest_qpn;
+	u32 qkey;
+	u32 access;			/* IB_ACCESS_REMOTE_* */
+	u32 max_rd_atomic;
+	u32 max_dest_rd_atomic;
+	u32 timeout_ns_shift;		/* attr.timeout: 4.096 us << n; 0 is for ever */
+	u8 retry_cnt;
+	u8 rnr_retry;
+	u8 min_rnr_timer;
+
+	struct rxo_sq sq;
+	struct rxo_rq rq;
+};
+
+static inline struct rxo_qp *to_rxo_qp(struct ib_qp *ibqp)
+{
+	return container_of(ibqp, struct rxo_qp, ibqp);
+}
+
+static inline enum ib_qp_state rxo_qp_state(const struct rxo_qp *qp)
+{
+	return smp_load_acquire(&qp->state);	/* pairs with rxo_qp_set_state() */
+}
+
+static inline bool rxo_qp_is_ud(const struct rxo_qp *qp)
+{
+	return qp->ibqp.qp_type != IB_QPT_RC;
+}
+
+/* Whose keys the receive WQEs name. */
+static inline struct rxo_pd *rxo_rq_pd(const struct rxo_qp *qp)
+{
+	return qp->srq ? to_rxo_pd(qp->srq->ibsrq.pd) : qp->pd;
+}
+
+void rxo_qp_release(struct kref *ref);
+
+static inline void rxo_qp_put(struct rxo_qp *qp)
+{
+	kref_put(&qp->ref, rxo_qp_release);
+}
+
+/* qp.c: the object and its life */
+int rxo_create_qp(struct ib_qp *ibqp, struct ib_qp_init_attr *init, struct ib_udata *udata);
+int rxo_destroy_qp(struct ib_qp *ibqp, struct ib_udata *udata);
+/* A reference, or NULL. Softirq. */
+struct rxo_qp *rxo_qp_get(struct rxo_dev *dev, u32 qpn);
+/* To the error state from inside an engine: any lock of the QP may be held; both engines flush. */
+void rxo_qp_set_error(struct rxo_qp *qp);
+/* A datagram could not be sent: to SQE, where receiving goes on. Any lock of the QP may be held. */
+void rxo_qp_set_send_error(struct rxo_qp *qp);
+/* Raise an asynchronous event. Any context. */
+void rxo_qp_event(struct rxo_qp *qp, enum ib_event_type type);
+/* Empties both engines; under qp->mutex, state is RESET. May sleep. */
+void rxo_qp_quiesce(struct rxo_qp *qp);
+
+/* Publishes a state; under state_lock. */
+void rxo_qp_set_state(struct rxo_qp *qp, enum ib_qp_state state);
+
+/* qp_modify.c: the state machine */
+int rxo_modify_qp(struct ib_qp *ibqp, struct ib_qp_attr *attr, int mask, struct ib_udata *udata);
+int rxo_query_qp(struct ib_qp *ibqp, struct ib_qp_attr *attr, int mask,
+		 struct ib_qp_init_attr *init);
+
+/* wait.c: waiting for a page */
+void rxo_wait_init(struct rxo_wait *wait, struct rxo_qp *qp, spinlock_t *lock,
+		   struct work_struct *work, void (*done)(struct rxo_qp *qp, int err));
+bool rxo_fault_is_final(int err);
+int rxo_wait_fault(struct rxo_wait *wait, struct rxo_miss *miss, bool write);
+int rxo_wait_again(struct rxo_wait *wait, int err);
+bool rxo_wait_hold(struct rxo_wait *wait, struct sk_buff_head *held, struct sk_buff *skb);
+int rxo_wait_copy(struct rxo_wait *wait, const struct rxo_sg *sg, void *buf, u32 bytes,
+		  bool to_mem, u32 *done);
+void rxo_wait_stop(struct rxo_wait *wait);
+
+/* wqe.c: send WQEs, copied once */
+struct rxo_swqe *rxo_swqe_at(struct rxo_qp *qp, u32 nth);
+struct rxo_swqe *rxo_swqe_copy_next(struct rxo_qp *qp);
+void rxo_swqe_complete(struct rxo_qp *qp, enum ib_wc_status status);
+void rxo_sq_flush(struct rxo_qp *qp);
+
+/* post.c: kernel users, and the doorbell of user space */
+int rxo_post_send(struct ib_qp *ibqp, const struct ib_send_wr *wr, const struct ib_send_wr **bad);
+int rxo_post_recv(struct ib_qp *ibqp, const struct ib_recv_wr *wr, const struct ib_recv_wr **bad);
+
+/* req.c: what is sent */
+int rxo_req_payload(struct rxo_qp *qp, struct rxo_swqe *wqe, u32 offset, void *to, u32 bytes);
+void rxo_req_init(struct rxo_qp *qp);
+void rxo_req_run(struct rxo_qp *qp);			/* under sq.lock */
+void rxo_req_kick(struct rxo_qp *qp);			/* under sq.lock */
+void rxo_req_resume(struct rxo_qp *qp);			/* under sq.lock */
+void rxo_req_back_to(struct rxo_qp *qp, u32 psn);	/* under sq.lock */
+void rxo_req_fail(struct rxo_qp *qp, enum ib_wc_status status);	/* the oldest WQE; under sq.lock */
+void rxo_req_timer(struct rxo_qp *qp, bool progress);	/* under sq.lock */
+
+/* comp.c: what the peer answers */
+void rxo_comp_init(struct rxo_qp *qp);
+void rxo_comp_rcv(struct rxo_qp *qp, struct sk_buff *skb);
+void rxo_comp_drain(struct rxo_qp *qp);			/* under sq.lock */
+bool rxo_comp_retry(struct rxo_qp *qp);			/* under sq.lock */
+
+/* resp.c: what the peer asks; order and answers */
+void rxo_resp_init(struct rxo_qp *qp);
+void rxo_resp_rcv(struct rxo_qp *qp, struct sk_buff *skb);
+void rxo_resp_run(struct rxo_qp *qp);			/* under rq.lock */
+int rxo_resp_take_wqe(struct rxo_qp *qp);		/* under rq.lock */
+void rxo_resp_recv_done(struct rxo_qp *qp, struct ib_wc *wc, bool solicited);
+
+/*
+ * exec.c: what a request does. 0, -EAGAIN with a fault under way or, for a READ,
+ * with more to send than one run may, or an errno that resp.c turns into a NAK.
+ */
+int rxo_exec_write(struct rxo_qp *qp, struct sk_buff *skb);
+int rxo_exec_send(struct rxo_qp *qp, struct sk_buff *skb);
+int rxo_exec_atomic(struct rxo_qp *qp, struct sk_buff *skb);
+int rxo_exec_read(struct rxo_qp *qp, u32 *budget);
+void rxo_exec_resend_atomic(struct rxo_qp *qp, u32 psn);
+
+/* ud.c */
+int rxo_ud_send(struct rxo_qp *qp, struct rxo_swqe *wqe);
+int rxo_ud_exec(struct rxo_qp *qp, struct sk_buff *skb);
+
+/* rcv.c */
+extern const struct rxo_transport rxo_transport;
+
+#endif /* RXO_QP_H */

@@ -1,0 +1,43 @@
+// SPDX-License-Identifier: GPL-2.0
+/* From the wire to the QP: who is meant, and which of its two sides. */
+
+#include "transport/qp.h"
+
+static bool rcv_pkey_fits(const struct rxo_pkt *pkt)
+{
+	return (pkt->pkey & 0x7fff) == (IB_DEFAULT_PKEY_FULL & 0x7fff);
+}
+
+static bool rcv_is_for_qp(const struct rxo_qp *qp, const struct sk_buff *skb)
+{
+	const struct rxo_pkt *pkt = rxo_pkt(skb);
+
+	if (!rcv_pkey_fits(pkt))
+		return false;
+	if (rxo_qp_is_ud(qp))
+		return pkt->flags & RXO_OP_UD;
+	/* The path is there and stays as long as packets are taken: from RTR on. */
+	return (pkt->flags & RXO_OP_RC) && rxo_qp_state(qp) >= IB_QPS_RTR &&
+	       rxo_net_matches(skb, &qp->path);
+}
+
+static void rcv_packet(struct rxo_dev *dev, struct sk_buff *skb)
+{
+	const struct rxo_pkt *pkt = rxo_pkt(skb);
+	struct rxo_qp *qp = rxo_qp_get(dev, pkt->qpn);
+
+	if (!qp || !rcv_is_for_qp(qp, skb)) {
+		rxo_stat_inc(dev, RXO_STAT_RCV_DROPPED);
+		kfree_skb(skb);
+	} else if (pkt->flags & RXO_OP_REQ) {
+		rxo_resp_rcv(qp, skb);
+	} else {
+		rxo_comp_rcv(qp, skb);
+	}
+	if (qp)
+		rxo_qp_put(qp);
+}
+
+const struct rxo_transport rxo_transport = {
+	.rcv = rcv_packet,
+};

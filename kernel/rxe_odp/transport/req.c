@@ -1,0 +1,563 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * The requester: turns send WQEs into packets.
+ *
+ * Every call of rxo_req_run() sends what may be sent now and returns; what
+ * stops it is state, looked at afresh by the next call: nothing posted, window
+ * full, a fence, too many READs, an RNR timer, a page that is not there. A PSN
+ * says where in its message a packet stands, so there is no cursor to keep: a
+ * retry sets sq.psn and sq.cur back and that is all.
+ */
+
+#include "queue/queue.h"
+#include "transport/qp.h"
+
+#define FIRST	1
+#define LAST	2
+
+/* By WR opcode, then by whether the packet is the message's first or last or both. */
+static const u8 packet_opcodes[][4] = {
+	[IB_WR_SEND] = {
+		IB_OPCODE_RC_SEND_MIDDLE, IB_OPCODE_RC_SEND_FIRST,
+		IB_OPCODE_RC_SEND_LAST, IB_OPCODE_RC_SEND_ONLY },
+	[IB_WR_SEND_WITH_IMM] = {
+		IB_OPCODE_RC_SEND_MIDDLE, IB_OPCODE_RC_SEND_FIRST,
+		IB_OPCODE_RC_SEND_LAST_WITH_IMMEDIATE, IB_OPCODE_RC_SEND_ONLY_WITH_IMMEDIATE },
+	[IB_WR_RDMA_WRITE] = {
+		IB_OPCODE_RC_RDMA_WRITE_MIDDLE, IB_OPCODE_RC_RDMA_WRITE_FIRST,
+		IB_OPCODE_RC_RDMA_WRITE_LAST, IB_OPCODE_RC_RDMA_WRITE_ONLY },
+	[IB_WR_RDMA_WRITE_WITH_IMM] = {
+		IB_OPCODE_RC_RDMA_WRITE_MIDDLE, IB_OPCODE_RC_RDMA_WRITE_FIRST,
+		IB_OPCODE_RC_RDMA_WRITE_LAST_WITH_IMMEDIATE,
+		IB_OPCODE_RC_RDMA_WRITE_ONLY_WITH_IMMEDIATE },
+	[IB_WR_RDMA_READ] = {
+		[FIRST | LAST] = IB_OPCODE_RC_RDMA_READ_REQUEST },
+	[IB_WR_ATOMIC_CMP_AND_SWP] = {
+		[FIRST | LAST] = IB_OPCODE_RC_COMPARE_SWAP },
+	[IB_WR_ATOMIC_FETCH_AND_ADD] = {
+		[FIRST | LAST] = IB_OPCODE_RC_FETCH_ADD },
+};
+
+static bool req_may_send(const struct rxo_qp *qp)
+{
+	enum ib_qp_state state = rxo_qp_state(qp);
+
+	return state == IB_QPS_RTS || state == IB_QPS_SQD;
+}
+
+static bool req_wants_data(const struct rxo_swqe *wqe)
+{
+	return wqe->opcode == IB_WR_RDMA_READ || wqe->opcode == IB_WR_ATOMIC_CMP_AND_SWP ||
+	       wqe->opcode == IB_WR_ATOMIC_FETCH_AND_ADD;
+}
+
+/* PSNs a message takes: its own packets, or a READ's responses. */
+static u32 req_psn_count(const struct rxo_qp *qp, const struct rxo_swqe *wqe)
+{
+	if (wqe->opcode == IB_WR_ATOMIC_CMP_AND_SWP || wqe->opcode == IB_WR_ATOMIC_FETCH_AND_ADD)
+		return 1;
+	return max(1u, DIV_ROUND_UP(wqe->length_bytes, qp->mtu_bytes));
+}
+
+/*
+ * The acknowledgment timer runs while the peer owes us an answer and we did
+ * not promise it silence. Restarted by progress, left alone otherwise.
+ */
+void rxo_req_timer(struct rxo_qp *qp, bool progress)
+{
+	struct rxo_sq *sq = &qp->sq;
+
+	lockdep_assert_held(&sq->lock);
+	if (sq->una_psn == sq->psn || sq->rnr_wait || !qp->timeout_ns_shift) {
+		timer_delete(&sq->ack_timer);
+		return;
+	}
+	if (progress || !timer_pending(&sq->ack_timer))
+		mod_timer(&sq->ack_timer,
+			  jiffies + 1 + nsecs_to_jiffies(4096ULL << qp->timeout_ns_shift));
+}
+
+/* Start over at @psn, which some started WQE covers. */
+void rxo_req_back_to(struct rxo_qp *qp, u32 psn)
+{
+	struct rxo_sq *sq = &qp->sq;
+	u32 nth;
+
+	lockdep_assert_held(&sq->lock);
+	for (nth = 0; nth < sq->copied; nth++) {
+		struct rxo_swqe *wqe = rxo_swqe_at(qp, nth);
+
+		if (!wqe->started || rxo_psn_cmp(psn, wqe->last_psn) <= 0)
+			break;
+	}
+	if (nth < sq->copied && rxo_swqe_at(qp, nth)->started) {
+		rxo_stat_add(qp->dev, RXO_STAT_RETRIED_PKTS, rxo_psn_sub(sq->psn, psn));
+		sq->cur = nth;
+		sq->psn = psn;
+	}
+}
+
+/*
+ * The oldest WQE fails: it completes with @status, the rest as flushed. A QP of
+ * datagrams can recover.
+ */
+void rxo_req_fail(struct rxo_qp *qp, enum ib_wc_status status)
+{
+	lockdep_assert_held(&qp->sq.lock);
+	if (qp->sq.copied)
+		rxo_swqe_complete(qp, status);
+	if (rxo_qp_is_ud(qp))
+		rxo_qp_set_send_error(qp);
+	else
+		rxo_qp_set_error(qp);
+	rxo_sq_flush(qp);
+}
+
+/* A WQE that may not go on fails as soon as those before it are done. */
+static void req_fail_current(struct rxo_qp *qp, struct rxo_swqe *wqe, enum ib_wc_status status)
+{
+	wqe->status = status;
+	if (!qp->sq.cur)
+		rxo_req_fail(qp, status);
+}
+
+/* Whether a fresh WQE may start; gives it its PSNs. */
+static bool req_start_wqe(struct rxo_qp *qp, struct rxo_swqe *wqe)
+{
+	struct rxo_sq *sq = &qp->sq;
+	u32 count = req_psn_count(qp, wqe);
+
+	if (rxo_qp_state(qp) != IB_QPS_RTS)
+		return false;
+	if (count >= RXO_PSN_HALF) {
+		req_fail_current(qp, wqe, IB_WC_LOC_LEN_ERR);
+		return false;
+	}
+	/* Old and new must stay apart. */
+	if (rxo_psn_sub(sq->alloc_psn, sq->una_psn) + count >= RXO_PSN_HALF)
+		return false;
+	if ((wqe->send_flags & IB_SEND_FENCE) && sq->rd_atomic)
+		return false;
+	if (req_wants_data(wqe)) {
+		u32 pieces = min3(DIV_ROUND_UP(count, RXO_READ_PKTS), RXO_READ_PIECES,
+				  qp->max_rd_atomic);
+
+		if (!pieces)
+			req_fail_current(qp, wqe, IB_WC_LOC_QP_OP_ERR);
+		if (!pieces || sq->rd_atomic + pieces > qp->max_rd_atomic)
+			return false;
+		sq->rd_atomic += pieces;
+		wqe->counts_rd = pieces;
+	}
+	wqe->first_psn = sq->alloc_psn;
+	wqe->last_psn = rxo_psn_add(sq->alloc_psn, count - 1);
+	sq->alloc_psn = rxo_psn_add(wqe->last_psn, 1);
+	wqe->started = true;
+	return true;
+}
+
+static struct sk_buff *req_alloc_packet(struct rxo_qp *qp, u8 opcode, u32 payload_bytes)
+{
+	struct sk_buff *skb = rxo_net_alloc(qp->dev, &qp->path, rxo_opcodes[opcode].hdr_bytes +
+					    payload_bytes + rxo_pad(payload_bytes));
+
+	if (skb)
+		rxo_pkt_bth(skb)->opcode = opcode;
+	else
+		mod_timer(&qp->sq.rnr_timer, jiffies + 1);	/* no memory now: come back */
+	return skb;
+}
+
+/*
+ * A READ is asked for in pieces. Its responses come as fast as the peer can
+ * send, and while a page of ours is fetched only RXO_HOLD_PKTS of them are
+ * held: what is asked for must fit there. Each piece is a READ of its own to
+ * the peer, and counts as one.
+ */
+static u32 req_read_piece(const struct rxo_swqe *wqe, u32 psn)
+{
+	return rxo_psn_sub(psn, wqe->first_psn) / RXO_READ_PKTS;
+}
+
+static u32 req_read_piece_end(const struct rxo_swqe *wqe, u32 psn)
+{
+	u32 end = rxo_psn_add(wqe->first_psn, (req_read_piece(wqe, psn) + 1) * RXO_READ_PKTS);
+
+	return rxo_psn_cmp(end, wqe->last_psn) > 0 ? rxo_psn_add(wqe->last_psn, 1) : end;
+}
+
+/* Whether another piece may be asked for now. */
+static bool req_read_may_go_on(const struct rxo_qp *qp, const struct rxo_swqe *wqe)
+{
+	const struct rxo_sq *sq = &qp->sq;
+	u32 oldest = wqe->first_psn;
+
+	if (rxo_psn_cmp(sq->una_psn, oldest) > 0)
+		oldest = sq->una_psn;
+	return req_read_piece(wqe, sq->psn) - req_read_piece(wqe, oldest) < wqe->counts_rd;
+}
+
+static struct sk_buff *req_build_read(struct rxo_qp *qp, const struct rxo_swqe *wqe, u32 end)
+{
+	u32 offset = rxo_psn_sub(qp->sq.psn, wqe->first_psn) * qp->mtu_bytes;
+	struct sk_buff *skb = req_alloc_packet(qp, IB_OPCODE_RC_RDMA_READ_REQUEST, 0);
+	struct rxo_reth *reth;
+
+	if (!skb)
+		return NULL;
+	rxo_bth_init(rxo_pkt_bth(skb), IB_OPCODE_RC_RDMA_READ_REQUEST, false, 0,
+		     IB_DEFAULT_PKEY_FULL, qp->dest_qpn, true, qp->sq.psn);
+	reth = rxo_pkt_reth(skb);
+	reth->va = cpu_to_be64(wqe->remote_addr + offset);
+	reth->rkey = cpu_to_be32(wqe->rkey);
+	reth->len = cpu_to_be32(min(wqe->length_bytes - offset,
+				    rxo_psn_sub(end, qp->sq.psn) * qp->mtu_bytes));
+	return skb;
+}
+
+static struct sk_buff *req_build_atomic(struct rxo_qp *qp, const struct rxo_swqe *wqe)
+{
+	bool cas = wqe->opcode == IB_WR_ATOMIC_CMP_AND_SWP;
+	u8 opcode = packet_opcodes[wqe->opcode][FIRST | LAST];
+	struct sk_buff *skb = req_alloc_packet(qp, opcode, 0);
+	struct rxo_atomic_eth *eth;
+
+	if (!skb)
+		return NULL;
+	rxo_bth_init(rxo_pkt_bth(skb), opcode, false, 0, IB_DEFAULT_PKEY_FULL, qp->dest_qpn,
+		     true, qp->sq.psn);
+	eth = rxo_pkt_atomic_eth(skb);
+	eth->va = cpu_to_be64(wqe->remote_addr);
+	eth->rkey = cpu_to_be32(wqe->rkey);
+	eth->swap_add = cpu_to_be64(cas ? wqe->swap : wqe->compare_add);
+	eth->comp = cpu_to_be64(cas ? wqe->compare_add : 0);
+	return skb;
+}
+
+/*
+ * rxo_req_payload - bytes of a message, out of the WQE's memory
+ *
+ * Under sq.lock. 0, -EAGAIN while a page is fetched, or why not.
+ */
+int rxo_req_payload(struct rxo_qp *qp, struct rxo_swqe *wqe, u32 offset, void *to, u32 bytes)
+{
+	struct rxo_sg sg = {
+		.pd = qp->pd, .sge = wqe->sge, .num = wqe->num_sge,
+		.offset_bytes = offset, .length_bytes = wqe->length_bytes,
+	};
+	bool waited = qp->sq.wait.pending;
+	u32 done = 0;
+	int err;
+
+	lockdep_assert_held(&qp->sq.lock);
+	if (wqe->send_flags & IB_SEND_INLINE) {
+		memcpy(to, wqe->inline_data + offset, bytes);
+		return 0;
+	}
+	err = rxo_wait_copy(&qp->sq.wait, &sg, to, bytes, false, &done);
+	if (!waited && qp->sq.wait.pending)
+		qp->sq.wait_psn = qp->sq.psn;
+	return err;
+}
+
+static void req_fill_headers(struct rxo_qp *qp, const struct rxo_swqe *wqe, struct sk_buff *skb,
+			     u32 bytes, bool window_end)
+{
+	const u8 opcode = rxo_pkt_bth(skb)->opcode;
+	const u32 flags = rxo_opcodes[opcode].flags;
+	bool last = flags & RXO_OP_END;
+	bool solicited = last && (wqe->send_flags & IB_SEND_SOLICITED) && (flags & RXO_OP_RECV);
+
+	rxo_bth_init(rxo_pkt_bth(skb), opcode, solicited, rxo_pad(bytes), IB_DEFAULT_PKEY_FULL,
+		     qp->dest_qpn, last || window_end, qp->sq.psn);
+	if (flags & RXO_OP_RETH) {
+		struct rxo_reth *reth = rxo_pkt_reth(skb);
+
+		reth->va = cpu_to_be64(wqe->remote_addr);
+		reth->rkey = cpu_to_be32(wqe->rkey);
+		reth->len = cpu_to_be32(wqe->length_bytes);
+	}
+	if (flags & RXO_OP_IMM)
+		rxo_pkt_imm(skb)->imm = wqe->imm;
+}
+
+static struct sk_buff *req_build_data(struct rxo_qp *qp, struct rxo_swqe *wqe)
+{
+	u32 psn = qp->sq.psn;
+	u32 offset = rxo_psn_sub(psn, wqe->first_psn) * qp->mtu_bytes;
+	u32 bytes = min(wqe->length_bytes - offset, qp->mtu_bytes);
+	u8 opcode = packet_opcodes[wqe->opcode][(psn == wqe->first_psn ? FIRST : 0) |
+						(psn == wqe->last_psn ? LAST : 0)];
+	/* Also for the last before a page that is late: what is sent again gets an answer. */
+	bool ask = psn % RXO_ACK_EVERY_PKTS == RXO_ACK_EVERY_PKTS - 1 ||
+		   (qp->sq.wait.pending && rxo_psn_add(psn, 1) == qp->sq.wait_psn);
+	struct sk_buff *skb = req_alloc_packet(qp, opcode, bytes);
+	u8 *payload;
+	int err;
+
+	if (!skb)
+		return NULL;
+	payload = skb->data + rxo_opcodes[opcode].hdr_bytes;
+	err = rxo_req_payload(qp, wqe, offset, payload, bytes);
+	if (err) {
+		kfree_skb(skb);
+		if (err != -EAGAIN)
+			req_fail_current(qp, wqe, IB_WC_LOC_PROT_ERR);
+		return NULL;
+	}
+	memset(payload + bytes, 0, rxo_pad(bytes));
+	req_fill_headers(qp, wqe, skb, bytes, ask);
+	return skb;
+}
+
+/* The WQE under the cursor; NULL when there is none that may be worked on. */
+static struct rxo_swqe *req_current_wqe(struct rxo_qp *qp)
+{
+	struct rxo_sq *sq = &qp->sq;
+	struct rxo_swqe *wqe;
+
+	if (sq->cur < sq->copied)
+		wqe = rxo_swqe_at(qp, sq->cur);
+	else
+		wqe = rxo_qp_state(qp) == IB_QPS_RTS ? rxo_swqe_copy_next(qp) : NULL;
+	/* SQD finishes what was started, and begins nothing. */
+	if (!wqe || (!wqe->started && rxo_qp_state(qp) != IB_QPS_RTS))
+		return NULL;
+	if (wqe->status) {
+		req_fail_current(qp, wqe, wqe->status);
+		return NULL;
+	}
+	return wqe;
+}
+
+/* The next packet of an RC QP; NULL when nothing may be sent now. */
+static struct sk_buff *req_next_packet(struct rxo_qp *qp)
+{
+	struct rxo_sq *sq = &qp->sq;
+	struct rxo_swqe *wqe;
+	struct sk_buff *skb;
+	u32 next;
+
+	/* A fault of the packet at wait_psn holds up none before it that is sent again. */
+	if (sq->rnr_wait || (sq->wait.pending && sq->psn == sq->wait_psn) ||
+	    rxo_psn_sub(sq->psn, sq->una_psn) >= RXO_WINDOW_PKTS)
+		return NULL;
+	wqe = req_current_wqe(qp);
+	if (!wqe || (!wqe->started && !req_start_wqe(qp, wqe)))
+		return NULL;
+
+	next = rxo_psn_add(sq->psn, 1);
+	if (wqe->opcode == IB_WR_RDMA_READ) {
+		if (!req_read_may_go_on(qp, wqe))
+			return NULL;
+		next = req_read_piece_end(wqe, sq->psn);
+		skb = req_build_read(qp, wqe, next);
+	} else if (req_wants_data(wqe)) {
+		skb = req_build_atomic(qp, wqe);
+	} else {
+		skb = req_build_data(qp, wqe);
+	}
+	if (!skb)
+		return NULL;
+	sq->psn = next;
+	if (rxo_psn_cmp(next, wqe->last_psn) > 0)
+		sq->cur++;
+	return skb;
+}
+
+static bool req_run_rc(struct rxo_qp *qp)
+{
+	u32 budget = RXO_BUDGET_PKTS;
+	struct sk_buff_head list;
+	struct sk_buff *skb;
+
+	__skb_queue_head_init(&list);
+	while (budget && (skb = req_next_packet(qp))) {
+		__skb_queue_tail(&list, skb);
+		budget--;
+	}
+	if (!skb_queue_empty(&list)) {
+		rxo_net_xmit(qp->dev, &qp->path, &list);
+		rxo_req_timer(qp, false);
+	}
+	return !budget;
+}
+
+static bool req_run_ud(struct rxo_qp *qp)
+{
+	u32 budget = RXO_BUDGET_PKTS;
+	struct rxo_swqe *wqe;
+
+	while (budget && !qp->sq.wait.pending && rxo_qp_state(qp) == IB_QPS_RTS) {
+		wqe = req_current_wqe(qp);
+		if (!wqe || rxo_ud_send(qp, wqe))
+			break;
+		budget--;
+	}
+	return !budget;
+}
+
+static void req_check_drained(struct rxo_qp *qp)
+{
+	struct rxo_sq *sq = &qp->sq;
+
+	if (qp->sqd_notify && sq->una_psn == sq->alloc_psn) {
+		qp->sqd_notify = false;
+		rxo_qp_event(qp, IB_EVENT_SQ_DRAINED);
+	}
+}
+
+void rxo_req_run(struct rxo_qp *qp)
+{
+	bool more = false;
+
+	lockdep_assert_held(&qp->sq.lock);
+	qp->sq.cpu = smp_processor_id();
+	switch (rxo_qp_state(qp)) {
+	case IB_QPS_RTS:
+	case IB_QPS_SQD:
+		more = rxo_qp_is_ud(qp) ? req_run_ud(qp) : req_run_rc(qp);
+		if (rxo_qp_state(qp) == IB_QPS_SQD)
+			req_check_drained(qp);
+		break;
+	case IB_QPS_SQE:
+	case IB_QPS_ERR:
+		rxo_sq_flush(qp);
+		break;
+	default:
+		break;
+	}
+	if (more)
+		queue_work(system_bh_wq, &qp->sq.bh_work);
+}
+
+/*
+ * rxo_req_kick - run the requester for a reason that is not an answer
+ *
+ * Under sq.lock. Packets of one flow stay in order only while one CPU sends
+ * them (each has its own queue in the NIC, or its own backlog on loopback and
+ * veth), and a peer takes a late packet for a lost one. So as long as some are
+ * on their way, the CPU that sent them sends the next.
+ */
+void rxo_req_kick(struct rxo_qp *qp)
+{
+	struct rxo_sq *sq = &qp->sq;
+
+	lockdep_assert_held(&sq->lock);
+	if (rxo_qp_state(qp) == IB_QPS_RESET)
+		return;
+	if (!rxo_qp_is_ud(qp) && sq->una_psn != sq->psn && sq->cpu != smp_processor_id() &&
+	    cpu_online(sq->cpu))
+		queue_work_on(sq->cpu, system_bh_wq, &sq->bh_work);
+	else
+		rxo_req_run(qp);
+}
+
+/*
+ * rxo_req_resume - run the requester where it ran before
+ *
+ * Under sq.lock. For one that waited: the thread that brought the page is on
+ * whatever CPU, and the flow had better not move there and stay.
+ */
+void rxo_req_resume(struct rxo_qp *qp)
+{
+	struct rxo_sq *sq = &qp->sq;
+
+	lockdep_assert_held(&sq->lock);
+	if (rxo_qp_state(qp) == IB_QPS_RESET)
+		return;
+	if (sq->cpu != smp_processor_id() && cpu_online(sq->cpu))
+		queue_work_on(sq->cpu, system_bh_wq, &sq->bh_work);
+	else
+		rxo_req_run(qp);
+}
+
+static void req_work(struct work_struct *work)
+{
+	struct rxo_qp *qp = container_of(work, struct rxo_qp, sq.work);
+
+	spin_lock_bh(&qp->sq.lock);
+	rxo_comp_drain(qp);
+	rxo_req_kick(qp);
+	spin_unlock_bh(&qp->sq.lock);
+}
+
+static void req_bh_work(struct work_struct *work)
+{
+	struct rxo_qp *qp = container_of(work, struct rxo_qp, sq.bh_work);
+
+	spin_lock(&qp->sq.lock);
+	rxo_comp_drain(qp);
+	rxo_req_run(qp);
+	spin_unlock(&qp->sq.lock);
+}
+
+/*
+ * The peer is silent. While answers wait here for a page of ours, silence is
+ * our own doing. While the packet that would ask for an answer does, what was
+ * sent before it is sent again: that is answered as a duplicate.
+ */
+static void req_ack_timeout(struct timer_list *timer)
+{
+	struct rxo_qp *qp = timer_container_of(qp, timer, sq.ack_timer);
+	struct rxo_sq *sq = &qp->sq;
+
+	spin_lock(&sq->lock);
+	/* An answer that came while this waited for the lock may have started it again. */
+	if (req_may_send(qp) && sq->una_psn != sq->psn && !sq->rnr_wait &&
+	    !timer_pending(&sq->ack_timer)) {
+		if (sq->place_wait.pending) {
+			rxo_req_timer(qp, true);
+		} else {
+			rxo_stat_inc(qp->dev, RXO_STAT_ACK_TIMEOUT);
+			if (rxo_comp_retry(qp)) {
+				rxo_req_run(qp);
+				rxo_req_timer(qp, true);
+			}
+		}
+	}
+	spin_unlock(&sq->lock);
+}
+
+static void req_rnr_timeout(struct timer_list *timer)
+{
+	struct rxo_qp *qp = timer_container_of(qp, timer, sq.rnr_timer);
+
+	spin_lock(&qp->sq.lock);
+	if (!timer_pending(&qp->sq.rnr_timer)) {
+		qp->sq.rnr_wait = false;
+		rxo_req_run(qp);
+	}
+	spin_unlock(&qp->sq.lock);
+}
+
+/*
+ * The page that a WQE sends from is there, or will never be. The answer is for
+ * the packet that asked: after a retry went back behind it, it is asked again.
+ */
+static void req_page_came(struct rxo_qp *qp, int err)
+{
+	struct rxo_sq *sq = &qp->sq;
+
+	lockdep_assert_held(&sq->lock);
+	if (rxo_fault_is_final(err) && req_may_send(qp) && sq->cur < sq->copied &&
+	    sq->psn == sq->wait_psn)
+		req_fail_current(qp, rxo_swqe_at(qp, sq->cur), IB_WC_LOC_PROT_ERR);
+	if (err && !rxo_fault_is_final(err))
+		rxo_wait_again(&sq->wait, err);
+	else
+		rxo_req_resume(qp);
+}
+
+void rxo_req_init(struct rxo_qp *qp)
+{
+	struct rxo_sq *sq = &qp->sq;
+
+	spin_lock_init(&sq->lock);
+	spin_lock_init(&sq->post_lock);
+	timer_setup(&sq->ack_timer, req_ack_timeout, 0);
+	timer_setup(&sq->rnr_timer, req_rnr_timeout, 0);
+	INIT_WORK(&sq->work, req_work);
+	INIT_WORK(&sq->bh_work, req_bh_work);
+	rxo_wait_init(&sq->wait, qp, &sq->lock, &sq->work, req_page_came);
+}

@@ -1,0 +1,684 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * The responder: order, and the answers that order owes.
+ *
+ * Packets wait in rq.held and are executed one after the other; usually the
+ * list is empty and a packet is executed in the softirq that brought it. When
+ * one of them needs a page, or a READ is being answered, the list stops there,
+ * and grows behind it up to a bound.
+ *
+ * A fault that is short costs the peer nothing but the wait. One that outlasts
+ * a fraction of the acknowledgment timeout is answered with an RNR NAK: the
+ * held packets are dropped, because the peer sends all of them again, and the
+ * fault goes on. When the peer is back too early, it is told so again, with a
+ * timer that grows with the age of the fault. So a page that takes seconds
+ * costs a few small packets, not a storm of retransmissions; nor a broken QP,
+ * where the peer's rnr_retry is 7 (without end): a finite one ends it.
+ */
+
+#include "queue/queue.h"
+#include "transport/qp.h"
+#include "wire/rnr.h"
+
+/*
+ * A peer's ACK timeout is not known; ours is taken for it, but no more than this
+ * (the code of perftest and of most others: 67 ms).
+ */
+#define MAX_HOLD_TIMEOUT	14
+
+#define FIRST_LOOK_JIFFIES	(1 + HZ / 50)
+
+static void resp_send_ack(struct rxo_qp *qp, u8 syndrome, u32 psn)
+{
+	const u8 opcode = IB_OPCODE_RC_ACKNOWLEDGE;
+	struct sk_buff *skb = rxo_net_alloc(qp->dev, &qp->path, rxo_opcodes[opcode].hdr_bytes);
+	struct sk_buff_head list;
+
+	if (!skb)
+		return;		/* as if the network had lost it */
+	rxo_bth_init(rxo_pkt_bth(skb), opcode, false, 0, IB_DEFAULT_PKEY_FULL, qp->dest_qpn,
+		     false, psn);
+	rxo_aeth_init(rxo_pkt_aeth(skb), syndrome, qp->rq.msn);
+	__skb_queue_head_init(&list);
+	__skb_queue_tail(&list, skb);
+	rxo_net_xmit(qp->dev, &qp->path, &list);
+}
+
+static void resp_send_rnr(struct rxo_qp *qp, u8 timer, u32 psn)
+{
+	rxo_stat_inc(qp->dev, RXO_STAT_SENT_RNR);
+	qp->rq.quiet = true;
+	resp_send_ack(qp, RXO_AETH_RNR | timer, psn);
+}
+
+/*
+ * Takes the oldest receive WQE for the message, unless it has one. 0, -ENOENT,
+ * or -EINVAL for a malformed one (which it has then, to complete in error).
+ */
+int rxo_resp_take_wqe(struct rxo_qp *qp)
+{
+	struct rxo_rq *rq = &qp->rq;
+	int err;
+
+	lockdep_assert_held(&rq->lock);
+	if (rq->have_wqe)
+		return 0;
+	if (qp->srq)
+		err = rxo_srq_pop(qp->srq, &rq->wqe);
+	else if (!rxo_queue_count(rq->queue))
+		err = -ENOENT;
+	else
+		err = rxo_rwqe_parse(&rq->wqe, rxo_queue_at(rq->queue, 0), rq->max_sge);
+	rq->have_wqe = err != -ENOENT;
+	return err;
+}
+
+/* Completes the receive WQE that the message has. */
+void rxo_resp_recv_done(struct rxo_qp *qp, struct ib_wc *wc, bool solicited)
+{
+	struct rxo_rq *rq = &qp->rq;
+
+	lockdep_assert_held(&rq->lock);
+	wc->wr_id = rq->wqe.wr_id;
+	wc->qp = &qp->ibqp;
+	wc->port_num = 1;
+	rq->have_wqe = false;
+	if (!qp->srq)
+		rxo_queue_advance(rq->queue);
+	if (rxo_cq_post(qp->recv_cq, wc, solicited))
+		rxo_qp_set_error(qp);
+}
+
+static void resp_recv_failed(struct rxo_qp *qp, enum ib_wc_status status)
+{
+	struct ib_wc wc = { .status = status, .opcode = IB_WC_RECV };
+
+	if (qp->rq.have_wqe)
+		rxo_resp_recv_done(qp, &wc, true);
+}
+
+/*
+ * librxe rings the doorbell for a receive only when it knows that the QP is in
+ * error, which it does only if the process itself put it there; and whoever
+ * drains such a QP posts one as a marker. So the ring is looked at now and then,
+ * the less often the longer nothing was there.
+ */
+static void resp_look_again(struct rxo_qp *qp, bool found)
+{
+	struct rxo_rq *rq = &qp->rq;
+
+	if (!qp->user || !rq->queue)
+		return;
+	if (found || !rq->look_jiffies)
+		rq->look_jiffies = FIRST_LOOK_JIFFIES;
+	else
+		rq->look_jiffies = min(2 * rq->look_jiffies, (unsigned long)HZ);
+	mod_timer(&rq->hold_timer, jiffies + rq->look_jiffies);
+}
+
+/* In the error state: what was received or posted goes. */
+static void resp_flush(struct rxo_qp *qp)
+{
+	struct rxo_rq *rq = &qp->rq;
+	u32 budget = rq->queue ? rq->queue->mask + 1 : 1;
+	bool found = false;
+
+	lockdep_assert_held(&rq->lock);
+	__skb_queue_purge(&rq->held);
+	rq->read.active = false;
+	rq->msg.kind = 0;
+	resp_recv_failed(qp, IB_WC_WR_FLUSH_ERR);
+	if (qp->srq) {
+		if (!rq->last_wqe)
+			rxo_qp_event(qp, IB_EVENT_QP_LAST_WQE_REACHED);
+		rq->last_wqe = true;
+		return;
+	}
+	while (budget-- && rxo_resp_take_wqe(qp) != -ENOENT) {
+		resp_recv_failed(qp, IB_WC_WR_FLUSH_ERR);
+		found = true;
+	}
+	resp_look_again(qp, found);
+}
+
+/* The request at @psn cannot be done: tell the peer why, and that is the end of the QP. */
+static void resp_refuse(struct rxo_qp *qp, u8 nak, u32 psn)
+{
+	static const enum ib_event_type events[] = {
+		[RXO_AETH_NAK_INV_REQ & RXO_AETH_VALUE] = IB_EVENT_QP_REQ_ERR,
+		[RXO_AETH_NAK_REM_ACC & RXO_AETH_VALUE] = IB_EVENT_QP_ACCESS_ERR,
+		[RXO_AETH_NAK_REM_OP & RXO_AETH_VALUE] = IB_EVENT_QP_FATAL,
+	};
+
+	resp_send_ack(qp, nak, psn);
+	rxo_qp_set_error(qp);
+	/* A receive that failed says so in its completion. */
+	if (nak != RXO_AETH_NAK_REM_OP)
+		rxo_qp_event(qp, events[nak & RXO_AETH_VALUE]);
+}
+
+/* What an errno of the execution means to the two sides (IBTA 9.9.3). */
+static void resp_fail(struct rxo_qp *qp, u32 flags, u32 psn, int err)
+{
+	if (flags & RXO_OP_SEND) {
+		if (err == -EMSGSIZE) {
+			resp_recv_failed(qp, IB_WC_LOC_LEN_ERR);
+			resp_refuse(qp, RXO_AETH_NAK_INV_REQ, psn);
+		} else {
+			resp_recv_failed(qp, err == -EINVAL ? IB_WC_LOC_QP_OP_ERR :
+							      IB_WC_LOC_PROT_ERR);
+			resp_refuse(qp, RXO_AETH_NAK_REM_OP, psn);
+		}
+		return;
+	}
+	resp_refuse(qp, err == -EINVAL ? RXO_AETH_NAK_INV_REQ : RXO_AETH_NAK_REM_ACC, psn);
+}
+
+/* Whether the packet continues what is open, and the QP lets peers do this. */
+static bool resp_in_sequence(const struct rxo_qp *qp, u32 flags)
+{
+	const u32 kind = flags & (RXO_OP_SEND | RXO_OP_WRITE);
+
+	if (flags & RXO_OP_START) {
+		if (qp->rq.msg.kind)
+			return false;
+	} else if (!kind || qp->rq.msg.kind != kind) {
+		return false;
+	}
+	if (flags & RXO_OP_IETH)
+		return false;	/* nothing of ours can be invalidated remotely */
+	if (flags & RXO_OP_WRITE)
+		return qp->access & IB_ACCESS_REMOTE_WRITE;
+	if (flags & RXO_OP_READ)
+		return qp->max_dest_rd_atomic && (qp->access & IB_ACCESS_REMOTE_READ);
+	if (flags & RXO_OP_ATOMIC)
+		return qp->max_dest_rd_atomic && (qp->access & IB_ACCESS_REMOTE_ATOMIC);
+	return true;
+}
+
+static bool resp_length_fits(const struct rxo_qp *qp, const struct rxo_pkt *pkt)
+{
+	u32 bytes = pkt->payload_bytes;
+
+	if (!(pkt->flags & (RXO_OP_SEND | RXO_OP_WRITE)))
+		return true;
+	if (!(pkt->flags & RXO_OP_END)) {
+		if (bytes != qp->mtu_bytes)
+			return false;
+	} else if (bytes > qp->mtu_bytes || (!bytes && !(pkt->flags & RXO_OP_START))) {
+		return false;
+	}
+	if (!(pkt->flags & RXO_OP_WRITE))
+		return true;
+	return pkt->flags & RXO_OP_END ? bytes == qp->rq.msg.resid_bytes :
+					 bytes < qp->rq.msg.resid_bytes;
+}
+
+/* First packets say where the message goes. Nothing here outlives one that is not committed. */
+static void resp_open_message(struct rxo_qp *qp, struct sk_buff *skb)
+{
+	struct rxo_msg *msg = &qp->rq.msg;
+
+	msg->offset_bytes = 0;
+	if (rxo_pkt(skb)->flags & RXO_OP_WRITE) {
+		struct rxo_reth *reth = rxo_pkt_reth(skb);
+
+		msg->va = be64_to_cpu(reth->va);
+		msg->rkey = be32_to_cpu(reth->rkey);
+		msg->resid_bytes = be32_to_cpu(reth->len);
+	}
+}
+
+static u32 resp_read_psns(const struct rxo_qp *qp, const struct rxo_reth *reth)
+{
+	return max(1u, DIV_ROUND_UP_ULL(be32_to_cpu(reth->len), qp->mtu_bytes));
+}
+
+static void resp_open_read(struct rxo_qp *qp, struct sk_buff *skb, bool duplicate)
+{
+	const struct rxo_reth *reth = rxo_pkt_reth(skb);
+
+	qp->rq.read = (struct rxo_read) {
+		.va = be64_to_cpu(reth->va),
+		.rkey = be32_to_cpu(reth->rkey),
+		.length_bytes = be32_to_cpu(reth->len),
+		.psn = rxo_pkt(skb)->psn,
+		.active = true,
+		.first = true,
+		.duplicate = duplicate,
+	};
+}
+
+static void resp_complete_recv(struct rxo_qp *qp, struct sk_buff *skb)
+{
+	const struct rxo_pkt *pkt = rxo_pkt(skb);
+	bool write = pkt->flags & RXO_OP_WRITE;
+	struct ib_wc wc = {
+		.status = IB_WC_SUCCESS,
+		.opcode = write ? IB_WC_RECV_RDMA_WITH_IMM : IB_WC_RECV,
+		.byte_len = qp->rq.msg.offset_bytes,
+		.src_qp = qp->dest_qpn,
+	};
+
+	if (pkt->flags & RXO_OP_IMM) {
+		wc.wc_flags |= IB_WC_WITH_IMM;
+		wc.ex.imm_data = rxo_pkt_imm(skb)->imm;
+	}
+	rxo_resp_recv_done(qp, &wc, pkt->solicited);
+}
+
+/* The packet was executed: it will not be again. */
+static void resp_commit(struct rxo_qp *qp, struct sk_buff *skb)
+{
+	const struct rxo_pkt *pkt = rxo_pkt(skb);
+	struct rxo_rq *rq = &qp->rq;
+	struct rxo_msg *msg = &rq->msg;
+
+	rq->psn = rxo_psn_add(rq->psn, 1);
+	msg->offset_bytes += pkt->payload_bytes;
+	if (pkt->flags & RXO_OP_WRITE) {
+		msg->va += pkt->payload_bytes;
+		msg->resid_bytes -= pkt->payload_bytes;
+	}
+	msg->kind = pkt->flags & (RXO_OP_SEND | RXO_OP_WRITE);
+	if (pkt->flags & RXO_OP_END) {
+		msg->kind = 0;
+		rq->msn = (rq->msn + 1) & RXO_MSN_MASK;
+		if (pkt->flags & RXO_OP_RECV)
+			resp_complete_recv(qp, skb);
+	}
+	if (pkt->ack_req)
+		resp_send_ack(qp, RXO_AETH_ACK, pkt->psn);
+}
+
+static int resp_data_request(struct rxo_qp *qp, struct sk_buff *skb)
+{
+	const struct rxo_pkt *pkt = rxo_pkt(skb);
+	bool send = pkt->flags & RXO_OP_SEND;
+	int err = 0;
+
+	if (pkt->flags & RXO_OP_START)
+		resp_open_message(qp, skb);
+	if (!resp_length_fits(qp, pkt)) {
+		resp_refuse(qp, RXO_AETH_NAK_INV_REQ, pkt->psn);
+		return 0;
+	}
+	if ((send && (pkt->flags & RXO_OP_START)) ||
+	    (!send && (pkt->flags & RXO_OP_RECV) && (pkt->flags & RXO_OP_END)))
+		err = rxo_resp_take_wqe(qp);
+	if (err == -ENOENT) {
+		resp_send_rnr(qp, qp->min_rnr_timer, pkt->psn);
+		return 0;
+	}
+	if (err) {
+		resp_fail(qp, RXO_OP_SEND, pkt->psn, err);
+		return 0;
+	}
+	err = send ? rxo_exec_send(qp, skb) : rxo_exec_write(qp, skb);
+	if (err == -EAGAIN)
+		return err;
+	if (err)
+		resp_fail(qp, pkt->flags, pkt->psn, err);
+	else
+		resp_commit(qp, skb);
+	return 0;
+}
+
+static int resp_read_request(struct rxo_qp *qp, struct sk_buff *skb)
+{
+	struct rxo_rq *rq = &qp->rq;
+	u32 length = be32_to_cpu(rxo_pkt_reth(skb)->len);
+	u32 psns = resp_read_psns(qp, rxo_pkt_reth(skb));
+
+	if (length > RXO_MAX_MSG_BYTES || psns >= RXO_PSN_HALF) {
+		resp_refuse(qp, RXO_AETH_NAK_INV_REQ, rq->psn);
+		return 0;
+	}
+	resp_open_read(qp, skb, false);
+	rq->psn = rxo_psn_add(rq->psn, psns);
+	rq->msn = (rq->msn + 1) & RXO_MSN_MASK;
+	return 0;
+}
+
+static int resp_atomic_request(struct rxo_qp *qp, struct sk_buff *skb)
+{
+	int err = rxo_exec_atomic(qp, skb);
+
+	if (err == -EAGAIN)
+		return err;
+	if (err)
+		resp_fail(qp, RXO_OP_ATOMIC, rxo_pkt(skb)->psn, err);
+	else
+		qp->rq.psn = rxo_psn_add(qp->rq.psn, 1);
+	return 0;
+}
+
+/* Again what we have already: the answer got lost, or is late. */
+static void resp_duplicate(struct rxo_qp *qp, struct sk_buff *skb)
+{
+	const struct rxo_pkt *pkt = rxo_pkt(skb);
+	struct rxo_rq *rq = &qp->rq;
+
+	rxo_stat_inc(qp->dev, RXO_STAT_DUPLICATE_REQUEST);
+	/*
+	 * Never past what was sent again: stock rxe that gets an ACK for the end of a
+	 * message, while it sends the beginning once more, stands still or flushes.
+	 */
+	if (pkt->flags & RXO_OP_ATOMIC)
+		rxo_exec_resend_atomic(qp, pkt->psn);
+	else if (!(pkt->flags & RXO_OP_READ))
+		resp_send_ack(qp, RXO_AETH_ACK, pkt->psn);
+	else if ((qp->access & IB_ACCESS_REMOTE_READ) &&
+		 resp_read_psns(qp, rxo_pkt_reth(skb)) <= rxo_psn_sub(rq->psn, pkt->psn))
+		resp_open_read(qp, skb, true);
+}
+
+static void resp_out_of_sequence(struct rxo_qp *qp)
+{
+	struct rxo_rq *rq = &qp->rq;
+
+	rxo_stat_inc(qp->dev, RXO_STAT_OUT_OF_SEQUENCE);
+	if (rq->quiet)
+		return;
+	rq->quiet = true;
+	resp_send_ack(qp, RXO_AETH_NAK_PSN_SEQ, rq->psn);
+}
+
+/* One request: 0 when done with it, -EAGAIN to hold it. */
+static int resp_request(struct rxo_qp *qp, struct sk_buff *skb)
+{
+	const struct rxo_pkt *pkt = rxo_pkt(skb);
+	struct rxo_rq *rq = &qp->rq;
+	s32 ahead = rxo_psn_cmp(pkt->psn, rq->psn);
+
+	if (ahead < 0) {
+		resp_duplicate(qp, skb);
+		return 0;
+	}
+	if (ahead > 0) {
+		resp_out_of_sequence(qp);
+		return 0;
+	}
+	rq->quiet = false;
+	if (!resp_in_sequence(qp, pkt->flags)) {
+		resp_refuse(qp, RXO_AETH_NAK_INV_REQ, pkt->psn);
+		return 0;
+	}
+	if (pkt->flags & RXO_OP_READ)
+		return resp_read_request(qp, skb);
+	if (pkt->flags & RXO_OP_ATOMIC)
+		return resp_atomic_request(qp, skb);
+	return resp_data_request(qp, skb);
+}
+
+static bool resp_takes_requests(const struct rxo_qp *qp)
+{
+	switch (rxo_qp_state(qp)) {
+	case IB_QPS_RTR:
+	case IB_QPS_RTS:
+	case IB_QPS_SQD:
+	case IB_QPS_SQE:
+		return true;
+	default:
+		return false;
+	}
+}
+
+/*
+ * The packet or the READ that is first in line waits for a page: not for ever,
+ * and no longer for many pages than for one. Nobody waits for a datagram.
+ */
+static void resp_hold(struct rxo_qp *qp)
+{
+	struct rxo_rq *rq = &qp->rq;
+	u32 shift = min_not_zero(qp->timeout_ns_shift, (u32)MAX_HOLD_TIMEOUT);
+
+	if (rq->holding || rxo_qp_is_ud(qp))
+		return;
+	rq->holding = true;
+	rq->hold_ns = ktime_get_ns();
+	rq->hold_until = jiffies + 1 + nsecs_to_jiffies((4096ULL << shift) / 4);
+	mod_timer(&rq->hold_timer, rq->hold_until);
+}
+
+static void resp_hold_end(struct rxo_qp *qp)
+{
+	if (!qp->rq.holding)
+		return;
+	qp->rq.holding = false;
+	timer_delete(&qp->rq.hold_timer);
+}
+
+static int resp_step(struct rxo_qp *qp, u32 *budget)
+{
+	struct rxo_rq *rq = &qp->rq;
+	struct sk_buff *skb;
+	int err;
+
+	if (rq->read.active) {
+		err = rxo_exec_read(qp, budget);
+		if (err && err != -EAGAIN) {
+			rq->read.active = false;
+			/*
+			 * Whoever asks again may have got it meanwhile and taken the region
+			 * away: that is no offence. If not, it takes the NAK.
+			 */
+			if (rq->read.duplicate)
+				resp_send_ack(qp, RXO_AETH_NAK_REM_ACC, rq->read.psn);
+			else
+				resp_fail(qp, RXO_OP_READ, rq->read.psn, err);
+			err = 0;
+		}
+		if (!rq->read.active || !rq->read.first)
+			resp_hold_end(qp);
+		return err;
+	}
+	skb = skb_peek(&rq->held);
+	if (!skb)
+		return -ENOENT;
+	(*budget)--;
+	err = rxo_qp_is_ud(qp) ? rxo_ud_exec(qp, skb) : resp_request(qp, skb);
+	if (err != -EAGAIN) {
+		resp_hold_end(qp);
+		__skb_unlink(skb, &rq->held);
+		consume_skb(skb);
+	}
+	return err;
+}
+
+void rxo_resp_run(struct rxo_qp *qp)
+{
+	struct rxo_rq *rq = &qp->rq;
+	u32 budget = RXO_BUDGET_PKTS;
+
+	lockdep_assert_held(&rq->lock);
+	rq->cpu = smp_processor_id();
+	while (budget && !rq->wait.pending && resp_takes_requests(qp)) {
+		if (resp_step(qp, &budget)) {
+			if (rq->wait.pending)
+				resp_hold(qp);
+			break;
+		}
+	}
+	if (!budget)
+		queue_work(system_bh_wq, &rq->bh_work);	/* here: see rxo_req_kick() */
+	if (rxo_qp_state(qp) == IB_QPS_ERR)
+		resp_flush(qp);
+}
+
+/* Run for a reason that is not a packet: answers of one flow leave from one CPU. */
+static void resp_kick(struct rxo_qp *qp)
+{
+	struct rxo_rq *rq = &qp->rq;
+
+	lockdep_assert_held(&rq->lock);
+	if (rxo_qp_state(qp) == IB_QPS_RESET)
+		return;
+	if (rq->cpu != smp_processor_id() && cpu_online(rq->cpu))
+		queue_work_on(rq->cpu, system_bh_wq, &rq->bh_work);
+	else
+		rxo_resp_run(qp);
+}
+
+/* Tell the peer to come back later: what is first in line has waited since hold_ns. */
+static void resp_send_fault_rnr(struct rxo_qp *qp, u32 psn)
+{
+	u64 age_ns = ktime_get_ns() - qp->rq.hold_ns;
+
+	rxo_stat_inc(qp->dev, RXO_STAT_FAULT_RNR);
+	resp_send_rnr(qp, rxo_rnr_timer(max(age_ns, qp->rq.fault_ns)), psn);
+}
+
+/* What is first in line, by its PSN; false when nothing is. */
+static bool resp_first_in_line(const struct rxo_qp *qp, u32 *psn)
+{
+	const struct rxo_rq *rq = &qp->rq;
+	struct sk_buff *skb = skb_peek(&rq->held);
+
+	if (!rq->read.active && !skb)
+		return false;
+	*psn = rq->read.active ? rq->read.psn : rxo_pkt(skb)->psn;
+	return true;
+}
+
+/*
+ * The fault lasts: nothing is held any longer, everybody is told to come back. A
+ * READ that nothing was answered of has not been, and nothing behind it was
+ * executed: when it is back it is the expected request again.
+ */
+static void resp_fault_lasts(struct rxo_qp *qp, u32 psn)
+{
+	struct rxo_rq *rq = &qp->rq;
+
+	lockdep_assert_held(&rq->lock);
+	if (rq->read.active && rq->read.first && !rq->read.duplicate) {
+		rq->psn = rq->read.psn;
+		rq->msn = (rq->msn - 1) & RXO_MSN_MASK;
+	}
+	rq->fault_rnr_psn = psn;
+	rq->fault_rnr = true;
+	rq->fault_rnr_stale = rq->read.active && rq->read.duplicate;
+	rq->read.active = false;
+	__skb_queue_purge(&rq->held);
+	resp_send_fault_rnr(qp, psn);
+}
+
+static void resp_hold_timeout(struct timer_list *timer)
+{
+	struct rxo_qp *qp = timer_container_of(qp, timer, rq.hold_timer);
+	struct rxo_rq *rq = &qp->rq;
+	u32 psn;
+
+	spin_lock(&rq->lock);
+	if (rxo_qp_state(qp) == IB_QPS_ERR) {
+		rxo_resp_run(qp);
+	} else if (resp_takes_requests(qp) && rq->holding && !rq->fault_rnr &&
+		   !timer_pending(timer)) {	/* or it is another packet's by now */
+		if (!rq->wait.pending)	/* a page came, and the engine is about to go on */
+			mod_timer(&rq->hold_timer, jiffies + 1);
+		else if (resp_first_in_line(qp, &psn))
+			resp_fault_lasts(qp, psn);
+	}
+	spin_unlock(&rq->lock);
+}
+
+/*
+ * While a peer is told to come back: the request that waits is told so again,
+ * and so is one before it that owes an answer from memory. Others before it
+ * were executed. What comes behind an old READ is told so as well: the peer
+ * may have had its answer, and would hear nothing.
+ */
+static void resp_rcv_in_fault_rnr(struct rxo_qp *qp, const struct rxo_pkt *pkt)
+{
+	s32 ahead = rxo_psn_cmp(pkt->psn, qp->rq.fault_rnr_psn);
+
+	lockdep_assert_held(&qp->rq.lock);
+	if (!ahead || (ahead < 0 && (pkt->flags & (RXO_OP_READ | RXO_OP_ATOMIC))))
+		resp_send_fault_rnr(qp, pkt->psn);
+	else if (ahead < 0)
+		resp_send_ack(qp, RXO_AETH_ACK, pkt->psn);
+	else if (qp->rq.fault_rnr_stale && rxo_psn_cmp(pkt->psn, qp->rq.psn) <= 0)
+		resp_send_fault_rnr(qp, pkt->psn);
+}
+
+/* The peer asks again for what waits here: it will not wait any longer. */
+static bool resp_asked_again(const struct rxo_qp *qp, const struct rxo_pkt *pkt)
+{
+	u32 psn;
+
+	return qp->rq.holding && qp->rq.wait.pending && resp_first_in_line(qp, &psn) &&
+	       psn == pkt->psn;
+}
+
+void rxo_resp_rcv(struct rxo_qp *qp, struct sk_buff *skb)
+{
+	struct rxo_rq *rq = &qp->rq;
+	struct rxo_pkt *pkt = rxo_pkt(skb);
+
+	spin_lock(&rq->lock);
+	if (!resp_takes_requests(qp)) {
+		kfree_skb(skb);
+	} else if (rq->fault_rnr) {
+		resp_rcv_in_fault_rnr(qp, pkt);
+		kfree_skb(skb);
+	} else if (resp_asked_again(qp, pkt)) {
+		resp_fault_lasts(qp, pkt->psn);
+		kfree_skb(skb);
+	} else if (rxo_wait_hold(&rq->wait, &rq->held, skb)) {
+		if (rxo_qp_state(qp) == IB_QPS_RTR && !rq->established) {
+			rq->established = true;
+			rxo_qp_event(qp, IB_EVENT_COMM_EST);
+		}
+		rxo_resp_run(qp);
+	}
+	spin_unlock(&rq->lock);
+}
+
+static void resp_work(struct work_struct *work)
+{
+	struct rxo_qp *qp = container_of(work, struct rxo_qp, rq.work);
+
+	spin_lock_bh(&qp->rq.lock);
+	resp_kick(qp);
+	spin_unlock_bh(&qp->rq.lock);
+}
+
+static void resp_bh_work(struct work_struct *work)
+{
+	struct rxo_qp *qp = container_of(work, struct rxo_qp, rq.bh_work);
+
+	spin_lock(&qp->rq.lock);
+	rxo_resp_run(qp);
+	spin_unlock(&qp->rq.lock);
+}
+
+static void resp_page_came(struct rxo_qp *qp, int err)
+{
+	struct rxo_rq *rq = &qp->rq;
+
+	lockdep_assert_held(&rq->lock);
+	rq->fault_ns = (7 * rq->fault_ns + ktime_get_ns() - rq->wait.start_ns) / 8;
+	/* Whom it was for was sent away: it will ask again, and hear it then. */
+	if (rxo_fault_is_final(err) && !rq->fault_rnr)
+		rq->fault_err = err;
+	if (rq->fault_rnr)
+		resp_hold_end(qp);
+	rq->fault_rnr = false;
+	if (err && !rxo_fault_is_final(err))
+		rxo_wait_again(&rq->wait, err);
+	else
+		resp_kick(qp);
+}
+
+void rxo_resp_init(struct rxo_qp *qp)
+{
+	struct rxo_rq *rq = &qp->rq;
+
+	spin_lock_init(&rq->lock);
+	spin_lock_init(&rq->post_lock);
+	__skb_queue_head_init(&rq->held);
+	timer_setup(&rq->hold_timer, resp_hold_timeout, 0);
+	INIT_WORK(&rq->work, resp_work);
+	INIT_WORK(&rq->bh_work, resp_bh_work);
+	rxo_wait_init(&rq->wait, qp, &rq->lock, &rq->work, resp_page_came);
+}

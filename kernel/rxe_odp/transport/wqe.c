@@ -1,0 +1,92 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * Send WQEs in order: taken out of the mapped ring (wqe_parse.c), and from then
+ * on read only from the shadow ring, until they complete.
+ */
+
+#include "queue/queue.h"
+#include "transport/qp.h"
+
+struct rxo_swqe *rxo_swqe_at(struct rxo_qp *qp, u32 nth)
+{
+	struct rxo_sq *sq = &qp->sq;
+	u32 at = (sq->queue->index + nth) & sq->queue->mask;
+
+	return sq->shadow + (size_t)at * sq->swqe_bytes;
+}
+
+/*
+ * Takes the next WQE that was posted into the shadow ring. NULL when there is
+ * none. Under sq.lock.
+ */
+struct rxo_swqe *rxo_swqe_copy_next(struct rxo_qp *qp)
+{
+	struct rxo_sq *sq = &qp->sq;
+	/* A datagram is one packet, on whatever path: as long as the port's MTU lets it be. */
+	const struct rxo_swqe_bounds bounds = {
+		.max_sge = sq->max_sge,
+		.max_inline_bytes = sq->max_inline_bytes,
+		.max_datagram_bytes = ib_mtu_enum_to_int(READ_ONCE(qp->dev->mtu_cap)),
+		.ud = rxo_qp_is_ud(qp),
+	};
+	struct rxo_swqe *wqe;
+
+	lockdep_assert_held(&sq->lock);
+	if (sq->copied >= rxo_queue_count(sq->queue))
+		return NULL;
+	wqe = rxo_swqe_at(qp, sq->copied);
+	wqe->status = rxo_swqe_parse(wqe, rxo_queue_at(sq->queue, sq->copied), &bounds);
+	sq->copied++;
+	return wqe;
+}
+
+static const enum ib_wc_opcode wc_opcodes[] = {
+	[IB_WR_RDMA_WRITE] = IB_WC_RDMA_WRITE,
+	[IB_WR_RDMA_WRITE_WITH_IMM] = IB_WC_RDMA_WRITE,
+	[IB_WR_SEND] = IB_WC_SEND,
+	[IB_WR_SEND_WITH_IMM] = IB_WC_SEND,
+	[IB_WR_RDMA_READ] = IB_WC_RDMA_READ,
+	[IB_WR_ATOMIC_CMP_AND_SWP] = IB_WC_COMP_SWAP,
+	[IB_WR_ATOMIC_FETCH_AND_ADD] = IB_WC_FETCH_ADD,
+};
+
+/*
+ * Completes the oldest WQE: gives its slot back, then its completion (in this
+ * order, so that whoever polled it may post). Under sq.lock.
+ */
+void rxo_swqe_complete(struct rxo_qp *qp, enum ib_wc_status status)
+{
+	struct rxo_swqe *wqe = rxo_swqe_at(qp, 0);
+	bool signaled = qp->sq_sig_all || (wqe->send_flags & IB_SEND_SIGNALED);
+	struct ib_wc wc = {
+		.wr_id = wqe->wr_id,
+		.status = status,
+		.opcode = wc_opcodes[wqe->opcode],
+		.byte_len = wqe->length_bytes,
+		.qp = &qp->ibqp,
+		.port_num = 1,
+	};
+
+	lockdep_assert_held(&qp->sq.lock);
+	if (wqe->opcode == IB_WR_RDMA_WRITE_WITH_IMM)
+		wc.wc_flags = IB_WC_WITH_IMM;
+	qp->sq.rd_atomic -= wqe->counts_rd;
+	rxo_queue_advance(qp->sq.queue);
+	qp->sq.copied--;
+	if (qp->sq.cur)
+		qp->sq.cur--;
+	if ((signaled || status != IB_WC_SUCCESS) &&
+	    rxo_cq_post(qp->send_cq, &wc, status != IB_WC_SUCCESS))
+		rxo_qp_set_error(qp);
+}
+
+/* In the error state: every WQE, copied or not, completes as flushed. Under sq.lock. */
+void rxo_sq_flush(struct rxo_qp *qp)
+{
+	u32 budget = qp->sq.queue->mask + 1;
+
+	lockdep_assert_held(&qp->sq.lock);
+	while (budget-- && (qp->sq.copied || rxo_swqe_copy_next(qp)))
+		rxo_swqe_complete(qp, IB_WC_WR_FLUSH_ERR);
+	qp->sq.cur = 0;
+}
