@@ -141,8 +141,31 @@ static ssize_t parent_show(struct device *device, struct device_attribute *attr,
 }
 static DEVICE_ATTR_RO(parent);
 
+/* Whether connections mark packets, tell of marked ones, and send at a rate: transport/ecn.c. */
+static ssize_t ecn_show(struct device *device, struct device_attribute *attr, char *buf)
+{
+	struct rxo_dev *dev = rdma_device_to_drv_device(device, struct rxo_dev, ibdev);
+
+	return sysfs_emit(buf, "%d\n", READ_ONCE(dev->ecn));
+}
+
+static ssize_t ecn_store(struct device *device, struct device_attribute *attr, const char *buf,
+			 size_t bytes)
+{
+	struct rxo_dev *dev = rdma_device_to_drv_device(device, struct rxo_dev, ibdev);
+	bool on;
+	int err = kstrtobool(buf, &on);
+
+	if (err)
+		return err;
+	WRITE_ONCE(dev->ecn, on);
+	return bytes;
+}
+static DEVICE_ATTR_RW(ecn);
+
 static struct attribute *rxo_attrs[] = {
 	&dev_attr_parent.attr,
+	&dev_attr_ecn.attr,
 	NULL
 };
 

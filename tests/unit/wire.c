@@ -12,7 +12,7 @@
 
 /*
  * Extension headers, one letter each: (D)ETH, (R)ETH, (A)ETH, A(t)omicETH,
- * AtomicAc(K)ETH, (I)mmDt, IET(H).
+ * AtomicAc(K)ETH, (I)mmDt, IET(H); what a (C)NP reserves.
  */
 static const struct row {
 	u8 opcode;
@@ -45,6 +45,7 @@ static const struct row {
 	{ 0x17, "H", true, RXO_OP_RC | RXO_OP_REQ | RXO_OP_SEND | RXO_OP_ONLY | RXO_OP_RECV },
 	{ 0x64, "D", true, RXO_OP_UD | RXO_OP_REQ | RXO_OP_SEND | RXO_OP_ONLY | RXO_OP_RECV },
 	{ 0x65, "DI", true, RXO_OP_UD | RXO_OP_REQ | RXO_OP_SEND | RXO_OP_ONLY | RXO_OP_RECV },
+	{ 0x81, "C", false, RXO_OP_RC | RXO_OP_CNP },
 };
 
 static const struct row *row_of(u8 opcode)
@@ -62,6 +63,7 @@ static u32 header_bytes(char header)
 	switch (header) {
 	case 'D':
 		return 8;
+	case 'C':
 	case 'R':
 		return 16;
 	case 't':

@@ -51,6 +51,10 @@ struct rxo_dev {
 	struct mutex mems_lock;		/* protects mems, odp_retired */
 	struct list_head mems;		/* of struct rxo_mem, the ODP ones */
 	struct umem_odp_stats odp_retired; /* what deregistered regions have seen */
+	bool ecn;			/* sysfs "ecn"; read anywhere */
+	spinlock_t tx_lock;		/* net/tx.c's; irqsave, innermost: tx_refused */
+	struct list_head tx_refused;	/* of struct rxo_tx, in turn */
+	unsigned long tx_taken_jiffies;	/* when a packet was last taken; any context */
 	u32 next_qpn, next_ah, next_mr;	/* of the xarrays' cyclic allocation */
 	atomic_t next_srq;
 	enum ib_mtu mtu_cap;		/* largest path MTU that fits the netdev's; read anywhere */

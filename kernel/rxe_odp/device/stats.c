@@ -46,6 +46,11 @@ static const struct rdma_stat_desc descs[] = {
 	[RXO_STAT_ICRC_ERR]		= { .name = "rx_icrc_encapsulated" },
 	[RXO_STAT_RCV_DROPPED]		= { .name = "rcv_dropped" },
 	[RXO_STAT_SEND_ERR]		= { .name = "send_err" },
+	[RXO_STAT_SEND_REFUSED]		= { .name = "send_refused" },
+	/* The names of mlx5, since stock rxe has none. */
+	[RXO_STAT_ECN_MARKED]		= { .name = "np_ecn_marked_roce_packets" },
+	[RXO_STAT_CNP_SENT]		= { .name = "np_cnp_sent" },
+	[RXO_STAT_CNP_HANDLED]		= { .name = "rp_cnp_handled" },
 	[RXO_STAT_FAULT_HELD_PKTS]	= { .name = "fault_held_pkts" },
 	[RXO_STAT_FAULT_RNR]		= { .name = "fault_rnr" },
 	[RXO_STAT_ODP_FAULTS]		= { .name = "fault_waits" },

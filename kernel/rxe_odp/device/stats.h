@@ -21,7 +21,11 @@ enum rxo_stat {
 	RXO_STAT_RNR_EXCEEDED,
 	RXO_STAT_ICRC_ERR,
 	RXO_STAT_RCV_DROPPED,		/* malformed, no such QP, wrong state, hold bound */
-	RXO_STAT_SEND_ERR,		/* no route, no memory */
+	RXO_STAT_SEND_ERR,		/* no route, no memory, a filter */
+	RXO_STAT_SEND_REFUSED,		/* a full queue of this host; sent later */
+	RXO_STAT_ECN_MARKED,		/* received packets of connections, with "ecn" on */
+	RXO_STAT_CNP_SENT,
+	RXO_STAT_CNP_HANDLED,		/* that lowered a rate */
 	RXO_STAT_FAULT_HELD_PKTS,	/* packets that waited for a page fault */
 	RXO_STAT_FAULT_RNR,		/* RNR NAKs sent because a fault lasted */
 	RXO_STAT_ODP_FAULTS,		/* asynchronous faults that were asked for */

@@ -23,7 +23,9 @@
 #include <linux/jhash.h>
 #include <linux/udp.h>
 #include <linux/unaligned.h>
+#include <net/dsfield.h>
 #include <net/dst.h>
+#include <net/inet_ecn.h>
 #include <net/ip.h>
 #include <net/ipv6.h>
 
@@ -31,6 +33,7 @@
 #include "net/net.h"
 #include "net/ns.h"
 #include "net/packet.h"
+#include "net/tx.h"
 #include "wire/icrc.h"
 
 const struct rxo_transport *rxo_net_transport;
@@ -138,8 +141,12 @@ static int pkt_local_out(struct net *net, struct sk_buff *skb)
 	return pkt_is_ip4(skb) ? ip_local_out(net, NULL, skb) : ip6_local_out(net, NULL, skb);
 }
 
-static void pkt_xmit(struct rxo_dev *dev, struct sk_buff *skb, const struct rxo_path *path,
-		     struct dst_entry *dst)
+/*
+ * False for a packet that a full queue refused. Everything else that did not go out (a filter, a
+ * netdev that is down) is as lost as in the network.
+ */
+static bool pkt_xmit(struct rxo_dev *dev, struct sk_buff *skb, const struct rxo_path *path,
+		     struct rxo_tx *tx, struct dst_entry *dst)
 {
 	u32 bth_bytes = skb->len, ip_packet_bytes;
 	void *icrc = skb_put(skb, RXO_ICRC_BYTES);
@@ -155,20 +162,31 @@ static void pkt_xmit(struct rxo_dev *dev, struct sk_buff *skb, const struct rxo_
 	put_unaligned_le32(rxo_icrc(skb->data, pkt_ip_bytes(skb), bth_bytes), icrc);
 
 	skb_dst_set_noref(skb, dst);
+	skb_set_owner_w(skb, tx->sock->sk);
 	ip_packet_bytes = skb->len;
 	err = pkt_local_out(dev_net(dst->dev), skb);
+	if (err == NET_XMIT_DROP) {
+		rxo_stat_inc(dev, RXO_STAT_SEND_REFUSED);
+		return false;
+	}
 	if (net_xmit_eval(err)) {	/* a macro: evaluates it twice */
 		rxo_stat_inc(dev, RXO_STAT_SEND_ERR);
 	} else {
 		rxo_stat_inc(dev, RXO_STAT_SENT_PKTS);
 		rxo_stat_add(dev, RXO_STAT_SENT_BYTES, ip_packet_bytes);
+		if (READ_ONCE(dev->tx_taken_jiffies) != jiffies)
+			WRITE_ONCE(dev->tx_taken_jiffies, jiffies);
 	}
+	return true;
 }
 
-void rxo_net_xmit(struct rxo_dev *dev, struct rxo_path *path, struct sk_buff_head *list)
+bool rxo_net_xmit(struct rxo_dev *dev, struct rxo_path *path, struct rxo_tx *tx,
+		  struct sk_buff_head *list, u32 *refused_psn)
 {
 	struct dst_entry *dst;
 	struct sk_buff *skb;
+	bool taken = true;
+	u32 psn;
 
 	local_bh_disable();
 	rcu_read_lock();
@@ -178,12 +196,33 @@ void rxo_net_xmit(struct rxo_dev *dev, struct rxo_path *path, struct sk_buff_hea
 		__skb_queue_purge(list);
 		goto out;
 	}
-	while ((skb = __skb_dequeue(list)))
-		pkt_xmit(dev, skb, path, dst);
+	while (taken && (skb = __skb_dequeue(list))) {
+		psn = rxo_bth_psn(rxo_pkt_bth(skb));
+		taken = pkt_xmit(dev, skb, path, tx, dst);
+	}
 	dst_release(dst);
+	if (taken) {
+		rxo_tx_taken(tx);
+	} else {
+		*refused_psn = psn;
+		__skb_queue_purge(list);
+		rxo_tx_refused(tx);
+	}
 out:
 	rcu_read_unlock();
 	local_bh_enable();
+	return taken;
+}
+
+bool rxo_net_xmit_one(struct rxo_dev *dev, struct rxo_path *path, struct rxo_tx *tx,
+		      struct sk_buff *skb)
+{
+	struct sk_buff_head list;
+	u32 refused_psn;
+
+	__skb_queue_head_init(&list);
+	__skb_queue_tail(&list, skb);
+	return rxo_net_xmit(dev, path, tx, &list, &refused_psn);
 }
 
 /* An IP header of our kind: no options, no extension headers. The ICRC rests on that. */
@@ -227,6 +266,8 @@ static enum rxo_stat pkt_check(struct rxo_dev *dev, struct sk_buff *skb)
 		return RXO_STAT_ICRC_ERR;
 
 	__skb_trim(skb, skb->len - RXO_ICRC_BYTES);
+	pkt->ce = INET_ECN_is_ce(pkt_is_ip4(skb) ? ip_hdr(skb)->tos :
+						   ipv6_get_dsfield(ipv6_hdr(skb)));
 	return RXO_STAT_RCVD_PKTS;
 }
 

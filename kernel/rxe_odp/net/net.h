@@ -13,6 +13,7 @@
 #include <rdma/ib_verbs.h>
 
 struct rxo_dev;
+struct rxo_tx;
 
 /*
  * Where packets of a QP or an address handle go. Immutable after
@@ -79,13 +80,23 @@ struct sk_buff *rxo_net_alloc(struct rxo_dev *dev, const struct rxo_path *path, 
  * rxo_net_xmit - send packets of one path, in order
  * @dev: the device
  * @path: where they go
+ * @tx: of the direction that sends, under its lock
  * @list: of skbs from rxo_net_alloc(); consumed, whatever happens: a network may lose packets
+ * @refused_psn: set to the PSN of the first packet that was not taken, if there is one
  *
  * Hard interrupts on, BH off or on: a caller that holds a lock which the
  * receive path takes has BH off, as it must. Then nothing is received inside
  * this call, packets to ourselves included: they go through the backlog.
+ *
+ * Returns true when all were sent, or lost. False: a queue of this host was full, and the packet of
+ * @refused_psn and all behind it are to be made again; the direction will be run for that.
  */
-void rxo_net_xmit(struct rxo_dev *dev, struct rxo_path *path, struct sk_buff_head *list);
+bool rxo_net_xmit(struct rxo_dev *dev, struct rxo_path *path, struct rxo_tx *tx,
+		  struct sk_buff_head *list, u32 *refused_psn);
+
+/* The same for one packet. */
+bool rxo_net_xmit_one(struct rxo_dev *dev, struct rxo_path *path, struct rxo_tx *tx,
+		      struct sk_buff *skb);
 
 /*
  * What is above: handed in at module load (rxo_ns_init()).

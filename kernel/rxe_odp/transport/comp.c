@@ -25,7 +25,9 @@ static void comp_moved_to(struct rxo_qp *qp, u32 una_psn)
 {
 	struct rxo_sq *sq = &qp->sq;
 
+	rxo_window_acked(&sq->window, rxo_psn_sub(una_psn, sq->una_psn), una_psn);
 	sq->una_psn = una_psn;
+	sq->refusals = 0;
 	/* A late answer can overtake a retry that went back too far. */
 	if (rxo_psn_cmp(sq->psn, una_psn) < 0)
 		sq->psn = una_psn;
@@ -51,6 +53,7 @@ bool rxo_comp_retry(struct rxo_qp *qp)
 		return false;
 	}
 	sq->retry_left--;
+	rxo_window_lost(&sq->window, sq->una_psn, sq->psn);
 	rxo_req_back_to(qp, sq->una_psn);
 	return true;
 }
@@ -287,7 +290,7 @@ void rxo_comp_rcv(struct rxo_qp *qp, struct sk_buff *skb)
 		kfree_skb(skb);
 	} else if (rxo_wait_hold(&sq->place_wait, &sq->held, skb)) {
 		rxo_comp_drain(qp);
-		rxo_req_run(qp);
+		rxo_req_kick(qp);
 	}
 	spin_unlock(&sq->lock);
 }

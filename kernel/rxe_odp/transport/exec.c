@@ -106,7 +106,7 @@ static void exec_send_atomic_ack(struct rxo_qp *qp, u32 psn, u64 old)
 {
 	const u8 opcode = IB_OPCODE_RC_ATOMIC_ACKNOWLEDGE;
 	struct sk_buff *skb = rxo_net_alloc(qp->dev, &qp->path, rxo_opcodes[opcode].hdr_bytes);
-	struct sk_buff_head list;
+	struct rxo_owed *owed = &qp->rq.owed;
 
 	if (!skb)
 		return;		/* as if the network had lost it */
@@ -114,9 +114,9 @@ static void exec_send_atomic_ack(struct rxo_qp *qp, u32 psn, u64 old)
 		     false, psn);
 	rxo_aeth_init(rxo_pkt_aeth(skb), RXO_AETH_ACK, qp->rq.msn);
 	rxo_pkt_atomic_ack_eth(skb)->orig = cpu_to_be64(old);
-	__skb_queue_head_init(&list);
-	__skb_queue_tail(&list, skb);
-	rxo_net_xmit(qp->dev, &qp->path, &list);
+	owed->kind = RXO_OWED_NOTHING;
+	if (!rxo_net_xmit_one(qp->dev, &qp->path, &qp->rq.tx, skb))
+		*owed = (struct rxo_owed) { .kind = RXO_OWED_ATOMIC, .psn = psn };
 }
 
 static int exec_atomic_once(struct rxo_qp *qp, struct sk_buff *skb)
@@ -200,7 +200,7 @@ static int exec_read_response(struct rxo_qp *qp, struct rxo_mr *mr, struct sk_bu
 	struct rxo_read *read = &qp->rq.read;
 	u32 bytes = min(qp->mtu_bytes, read->length_bytes - read->offset_bytes);
 	bool last = read->offset_bytes + bytes == read->length_bytes;
-	u8 opcode = exec_response_opcode(read->first, last);
+	u8 opcode = exec_response_opcode(read->psn == read->first_psn, last);
 	struct sk_buff *skb;
 	u32 done = 0;
 	u8 *payload;
@@ -224,11 +224,11 @@ static int exec_read_response(struct rxo_qp *qp, struct rxo_mr *mr, struct sk_bu
 		     qp->dest_qpn, false, read->psn);
 	if (rxo_opcodes[opcode].flags & RXO_OP_AETH)
 		rxo_aeth_init(rxo_pkt_aeth(skb), RXO_AETH_ACK, qp->rq.msn);
+	rxo_ecn_sent(qp, skb);
 	__skb_queue_tail(list, skb);
 
 	read->psn = rxo_psn_add(read->psn, 1);
 	read->offset_bytes += bytes;
-	read->first = false;
 	read->active = !last;
 	return 0;
 }
@@ -247,12 +247,13 @@ static int exec_read_ahead(struct rxo_qp *qp, struct rxo_mr *mr)
 	struct rxo_read *read = &qp->rq.read;
 	u32 window = min(read->length_bytes, READ_AHEAD_BYTES);
 	struct rxo_miss miss = { .mr = mr };
+	bool first = read->psn == read->first_psn;	/* no response has left yet */
 	int err;
 
-	if (read->first && read->ready_bytes < window)
+	if (first && read->ready_bytes < window)
 		read->ready_bytes += rxo_mr_present(mr, read->va + read->ready_bytes,
 						    window - read->ready_bytes, false);
-	if (read->first && read->ready_bytes >= window) {
+	if (first && read->ready_bytes >= window) {
 		read->ready_bytes = read->length_bytes;
 		return 0;
 	}
@@ -261,7 +262,7 @@ static int exec_read_ahead(struct rxo_qp *qp, struct rxo_mr *mr)
 	err = rxo_wait_fault(&qp->rq.wait, &miss, false);
 	if (err)
 		return err;
-	if (!read->first)
+	if (!first)
 		read->ready_bytes = read->length_bytes;
 	return rxo_wait_again(&qp->rq.wait, -EAGAIN);
 }
@@ -274,9 +275,19 @@ static struct rxo_mr *exec_read_mr(struct rxo_qp *qp)
 			  read->va + read->offset_bytes, read->length_bytes - read->offset_bytes);
 }
 
+/* A queue of this host was full: the READ stands again before the response of @psn. */
+static void exec_read_refused(struct rxo_qp *qp, u32 psn)
+{
+	struct rxo_read *read = &qp->rq.read;
+
+	read->psn = psn;
+	read->offset_bytes = rxo_psn_sub(psn, read->first_psn) * qp->mtu_bytes;
+	read->active = true;
+}
+
 /*
  * Goes on with the READ under way, as far as the budget lets it. -EAGAIN: it
- * waits for a page, or for memory.
+ * waits for a page, for memory, or for room in a queue of this host.
  */
 int rxo_exec_read(struct rxo_qp *qp, u32 *budget)
 {
@@ -284,10 +295,13 @@ int rxo_exec_read(struct rxo_qp *qp, u32 *budget)
 	struct rxo_mr *mr = NULL;
 	struct sk_buff_head list;
 	int err = exec_take_fault_err(&qp->rq);
+	u32 refused_psn;
 
 	lockdep_assert_held(&qp->rq.lock);
 	if (err)
 		return err;
+	if (!rxo_tx_may_send(&qp->rq.tx) || !rxo_ecn_may_send(qp, &qp->rq.tx))
+		return -EAGAIN;
 	/* Without a byte to read the key is not looked at. */
 	if (read->length_bytes) {
 		mr = exec_read_mr(qp);
@@ -299,7 +313,7 @@ int rxo_exec_read(struct rxo_qp *qp, u32 *budget)
 			return err;
 	}
 	__skb_queue_head_init(&list);
-	while (read->active && *budget) {
+	while (read->active && *budget && rxo_ecn_may_send(qp, &qp->rq.tx)) {
 		err = exec_read_response(qp, mr, &list);
 		if (err)
 			break;
@@ -307,8 +321,11 @@ int rxo_exec_read(struct rxo_qp *qp, u32 *budget)
 	}
 	if (mr)
 		rxo_mr_put(mr);
-	if (!skb_queue_empty(&list))
-		rxo_net_xmit(qp->dev, &qp->path, &list);
+	if (!skb_queue_empty(&list) &&
+	    !rxo_net_xmit(qp->dev, &qp->path, &qp->rq.tx, &list, &refused_psn)) {
+		exec_read_refused(qp, refused_psn);
+		return -EAGAIN;
+	}
 	if (err == -EAGAIN || err == -ENOMEM)
 		return rxo_wait_again(&qp->rq.wait, err);
 	return err;

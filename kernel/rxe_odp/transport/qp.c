@@ -188,6 +188,20 @@ static int qp_offer_queues(struct rxo_qp *qp, struct ib_udata *udata)
 	return err ?: ib_copy_to_udata(udata, &resp, sizeof(resp));
 }
 
+/* Both sides' packets are charged to one socket. */
+static int qp_create_tx(struct rxo_qp *qp)
+{
+	struct socket *sock;
+
+	sock = rxo_tx_sock(rxo_qp_is_ud(qp) ? RXO_TX_MAX_UD_BYTES : RXO_TX_MAX_BYTES);
+	if (IS_ERR(sock))
+		return PTR_ERR(sock);
+	qp->tx_sock = sock;
+	rxo_tx_init(&qp->sq.tx, qp->dev, sock, &qp->sq.bh_work, &qp->sq.cpu);
+	rxo_tx_init(&qp->rq.tx, qp->dev, sock, &qp->rq.bh_work, &qp->rq.cpu);
+	return 0;
+}
+
 static void qp_init(struct rxo_qp *qp, struct ib_qp_init_attr *init, bool user)
 {
 	qp->dev = to_rxo_dev(qp->ibqp.device);
@@ -202,6 +216,8 @@ static void qp_init(struct rxo_qp *qp, struct ib_qp_init_attr *init, bool user)
 	init_completion(&qp->unused);
 	mutex_init(&qp->mutex);
 	spin_lock_init(&qp->state_lock);
+	spin_lock_init(&qp->rate_lock);
+	rxo_rate_init(&qp->rate);
 	qp->mtu_bytes = ib_mtu_enum_to_int(IB_MTU_4096);
 	if (init->qp_type == IB_QPT_GSI)
 		qp->qkey = GSI_QKEY;
@@ -235,9 +251,12 @@ int rxo_create_qp(struct ib_qp *ibqp, struct ib_qp_init_attr *init, struct ib_ud
 	if (err)
 		return err;
 	qp_init(qp, init, udata);
-	err = qp_create_queues(qp, init);
+	err = qp_create_tx(qp);
 	if (err)
 		return err;
+	err = qp_create_queues(qp, init);
+	if (err)
+		goto err_tx;
 	err = qp_offer_queues(qp, udata);
 	if (err)
 		goto err_queues;
@@ -248,6 +267,8 @@ int rxo_create_qp(struct ib_qp *ibqp, struct ib_qp_init_attr *init, struct ib_ud
 
 err_queues:
 	qp_destroy_queues(qp);
+err_tx:
+	sock_release(qp->tx_sock);
 	return err;
 }
 
@@ -280,8 +301,8 @@ static void qp_reset_rq(struct rxo_qp *qp)
 	memset(rq->atomics, 0, RXO_MAX_RD_ATOMIC * sizeof(*rq->atomics));
 	rq->have_wqe = false;
 	rq->quiet = false;
-	rq->fault_rnr = false;
-	rq->holding = false;
+	rq->owed.kind = RXO_OWED_NOTHING;
+	rxo_late_reset(qp);
 	rq->look_jiffies = 0;
 	rq->established = false;
 	rq->last_wqe = false;
@@ -298,7 +319,7 @@ static void qp_reset_rq(struct rxo_qp *qp)
  *    nothing, so none of what follows is armed again. Likewise kernel posters:
  *    none puts anything into a ring any more.
  * 2. Faults are cancelled or seen through (their done() included, which kicks),
- *    then work and timers.
+ *    then what waits to send, then work and timers.
  * 3. What is left is data.
  */
 void rxo_qp_quiesce(struct rxo_qp *qp)
@@ -315,13 +336,16 @@ void rxo_qp_quiesce(struct rxo_qp *qp)
 	rxo_wait_stop(&qp->sq.wait);
 	rxo_wait_stop(&qp->sq.place_wait);
 	rxo_wait_stop(&qp->rq.wait);
+	rxo_tx_stop(&qp->sq.tx);
+	rxo_tx_stop(&qp->rq.tx);
 	cancel_work_sync(&qp->sq.work);
 	cancel_work_sync(&qp->sq.bh_work);
 	cancel_work_sync(&qp->rq.work);
 	cancel_work_sync(&qp->rq.bh_work);
 	timer_delete_sync(&qp->sq.ack_timer);
 	timer_delete_sync(&qp->sq.rnr_timer);
-	timer_delete_sync(&qp->rq.hold_timer);
+	timer_delete_sync(&qp->rq.late.timer);
+	timer_delete_sync(&qp->rq.look_timer);
 
 	qp_reset_sq(qp);
 	qp_reset_rq(qp);
@@ -332,7 +356,8 @@ void rxo_qp_quiesce(struct rxo_qp *qp)
  * 2. RESET, and quiesce: no engine runs any more, nothing is armed.
  * 3. Give up the first reference and wait for the others: packets that were
  *    being received. Faults gave theirs back in 2.
- * 4. Free. The CQs and the SRQ are still there: ib_core counts their users.
+ * 4. Free. The CQs and the SRQ are still there: ib_core counts their users. Packets that
+ *    are still on their way hold the socket, and nothing else.
  */
 int rxo_destroy_qp(struct ib_qp *ibqp, struct ib_udata *udata)
 {
@@ -352,5 +377,6 @@ int rxo_destroy_qp(struct ib_qp *ibqp, struct ib_udata *udata)
 	if (qp->have_path)
 		rxo_path_release(&qp->path);
 	qp_destroy_queues(qp);
+	sock_release(qp->tx_sock);
 	return 0;
 }

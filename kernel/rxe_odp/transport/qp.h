@@ -32,15 +32,16 @@
 #include "memory/sgl.h"
 #include "net/net.h"
 #include "net/packet.h"
+#include "net/tx.h"
 #include "queue/cq.h"
 #include "queue/srq.h"
 #include "queue/wqe_parse.h"
+#include "transport/rate.h"
+#include "transport/window.h"
 #include "wire/psn.h"
 
-#define RXO_WINDOW_PKTS		128	/* unacknowledged PSNs; a piece of a READ may pass it */
 #define RXO_READ_PKTS		64U	/* a READ is asked for in pieces of so many responses */
 #define RXO_READ_PIECES		2U	/* of one READ, under way at once */
-#define RXO_ACK_EVERY_PKTS	32	/* an ACK is asked for at least this often */
 #define RXO_BUDGET_PKTS		64	/* packets in one run with BH off */
 #define RXO_HOLD_PKTS		256	/* packets held for a fault, each direction */
 
@@ -87,6 +88,10 @@ struct rxo_sq {
 	u32 alloc_psn;
 	u32 rd_atomic;			/* READs and atomics that the peer may have to answer */
 	int cpu;			/* ran the requester last */
+	struct rxo_tx tx;
+	struct rxo_window window;
+	u8 refusals;			/* RC: ACK timeouts that a full queue of this host excused */
+	unsigned long refused_jiffies;	/* UD, with @refusals: since when it refuses the datagram */
 	u8 retry_left;
 	u8 rnr_left;
 	bool rnr_wait;			/* the peer said: not before rnr_timer */
@@ -102,6 +107,31 @@ struct rxo_sq {
 	struct work_struct bh_work;	/* system_bh_wq: at once, on a certain CPU */
 };
 
+/* What is first in line on the receive side, when it waits for pages (late.c). */
+enum rxo_late_state {
+	RXO_LATE_NOT,		/* nothing waits, or a datagram, for which nobody does */
+	RXO_LATE_HELD,		/* since @since_ns; the peer does not know */
+	RXO_LATE_TOLD,		/* the peer was told to come back, the fault still runs */
+	RXO_LATE_TOLD_STALE,	/* the same over a duplicate READ, which the peer may be past */
+};
+
+struct rxo_late {
+	enum rxo_late_state state;
+	u32 psn;			/* TOLD*: of what the peer was told to ask again */
+	u64 since_ns;			/* not NOT */
+	u64 fault_ns;			/* how long recent faults took, a running mean */
+	struct timer_list timer;	/* HELD: when the peer is to be told */
+};
+
+/* An answer that a full queue of this host refused. */
+enum rxo_owed_kind { RXO_OWED_NOTHING, RXO_OWED_ACK, RXO_OWED_ATOMIC };
+
+struct rxo_owed {
+	enum rxo_owed_kind kind;
+	u8 syndrome;			/* of an ACK */
+	u32 psn;
+};
+
 /* A READ that is being answered. */
 struct rxo_read {
 	u64 va;
@@ -109,9 +139,9 @@ struct rxo_read {
 	u32 length_bytes;
 	u32 offset_bytes;
 	u32 psn;			/* of the next response */
+	u32 first_psn;			/* of the first one */
 	u32 ready_bytes;		/* found present up to here; all, once responses leave */
 	bool active;
-	bool first;			/* no response has left yet */
 	bool duplicate;			/* asked again: the peer may have forgotten it by now */
 };
 
@@ -146,23 +176,20 @@ struct rxo_rq {
 	struct rxo_rwqe wqe;
 	bool have_wqe;
 	bool quiet;			/* a NAK was sent: no other until the expected PSN comes */
-	bool fault_rnr;			/* told the peer to come back, the fault still runs */
-	u32 fault_rnr_psn;
-	bool fault_rnr_stale;		/* over a duplicate READ, which the peer may be past */
+	struct rxo_owed owed;
+	struct rxo_late late;
 	bool established;		/* IB_EVENT_COMM_EST was raised */
 	bool last_wqe;			/* IB_EVENT_QP_LAST_WQE_REACHED was raised */
 	int fault_err;			/* how the last fault failed, for the packet at the head */
-	u64 fault_ns;			/* how long recent faults took, a running mean */
 	int cpu;			/* answered last; see rxo_req_kick() */
+	u64 cnp_ns;			/* when the peer was told of congestion last */
 	struct rxo_read read;
 	struct rxo_atomic_res *atomics;	/* ring of the last RXO_MAX_RD_ATOMIC */
 	u32 atomic_next;
-	bool holding;			/* since hold_ns, the first in line waits for pages */
-	u64 hold_ns;
-	unsigned long hold_until;	/* then, in jiffies, the peer is told to come back */
 	unsigned long look_jiffies;	/* in error: when to look for receives again */
-	struct timer_list hold_timer;	/* at hold_until; in error: after look_jiffies */
+	struct timer_list look_timer;
 	struct rxo_wait wait;
+	struct rxo_tx tx;
 	struct work_struct work;	/* as the send side's */
 	struct work_struct bh_work;
 };
@@ -201,6 +228,9 @@ struct rxo_qp {
 	u8 rnr_retry;
 	u8 min_rnr_timer;
 
+	spinlock_t rate_lock;		/* protects rate; _bh, innermost */
+	struct rxo_rate rate;
+	struct socket *tx_sock;		/* what both sides' packets are charged to */
 	struct rxo_sq sq;
 	struct rxo_rq rq;
 };
@@ -298,6 +328,18 @@ void rxo_resp_rcv(struct rxo_qp *qp, struct sk_buff *skb);
 void rxo_resp_run(struct rxo_qp *qp);			/* under rq.lock */
 int rxo_resp_take_wqe(struct rxo_qp *qp);		/* under rq.lock */
 void rxo_resp_recv_done(struct rxo_qp *qp, struct ib_wc *wc, bool solicited);
+/* An ACK or NAK; sent later when a queue of this host is full. Under rq.lock. */
+void rxo_resp_send_ack(struct rxo_qp *qp, u8 syndrome, u32 psn);
+void rxo_resp_send_rnr(struct rxo_qp *qp, u8 timer, u32 psn);	/* under rq.lock */
+bool rxo_resp_takes_requests(const struct rxo_qp *qp);
+
+/* late.c: pages that a peer's request waits for; all under rq.lock */
+void rxo_late_init(struct rxo_qp *qp);
+void rxo_late_reset(struct rxo_qp *qp);
+void rxo_late_begin(struct rxo_qp *qp);
+void rxo_late_end(struct rxo_qp *qp);
+bool rxo_late_rcv(struct rxo_qp *qp, const struct rxo_pkt *pkt);
+bool rxo_late_page_came(struct rxo_qp *qp);
 
 /*
  * exec.c: what a request does. 0, -EAGAIN with a fault under way or, for a READ,
@@ -308,6 +350,12 @@ int rxo_exec_send(struct rxo_qp *qp, struct sk_buff *skb);
 int rxo_exec_atomic(struct rxo_qp *qp, struct sk_buff *skb);
 int rxo_exec_read(struct rxo_qp *qp, u32 *budget);
 void rxo_exec_resend_atomic(struct rxo_qp *qp, u32 psn);
+
+/* ecn.c */
+bool rxo_ecn_may_send(struct rxo_qp *qp, struct rxo_tx *tx);
+void rxo_ecn_sent(struct rxo_qp *qp, const struct sk_buff *skb);
+void rxo_ecn_rcv_marked(struct rxo_qp *qp);
+void rxo_ecn_rcv_cnp(struct rxo_qp *qp);
 
 /* ud.c */
 int rxo_ud_send(struct rxo_qp *qp, struct rxo_swqe *wqe);

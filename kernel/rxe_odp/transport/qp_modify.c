@@ -9,6 +9,8 @@
  * with both locked out.
  */
 
+#include <net/inet_ecn.h>
+
 #include "transport/qp.h"
 
 #define MAX_TIMEOUT	31
@@ -112,6 +114,7 @@ static void qp_store_values(struct rxo_qp *qp, const struct ib_qp_attr *attr, in
 		qp->sq.psn = attr->sq_psn & RXO_PSN_MASK;
 		qp->sq.una_psn = qp->sq.psn;
 		qp->sq.alloc_psn = qp->sq.psn;
+		rxo_window_init(&qp->sq.window);
 	}
 	if (mask & IB_QP_PKEY_INDEX)
 		own->pkey_index = attr->pkey_index;
@@ -162,6 +165,10 @@ static int qp_apply(struct rxo_qp *qp, struct ib_qp_attr *attr, int mask, enum i
 						       qp->dest_qpn));
 		if (err)
 			return err;
+		/* Packets that the user marked otherwise stay as they are. */
+		if (READ_ONCE(qp->dev->ecn) && !rxo_qp_is_ud(qp) &&
+		    INET_ECN_is_not_ect(path.tclass))
+			path.tclass |= INET_ECN_ECT_0;
 	}
 	spin_lock_bh(&qp->sq.lock);
 	spin_lock(&qp->rq.lock);

@@ -29,11 +29,19 @@ static void rcv_packet(struct rxo_dev *dev, struct sk_buff *skb)
 	if (!qp || !rcv_is_for_qp(qp, skb)) {
 		rxo_stat_inc(dev, RXO_STAT_RCV_DROPPED);
 		kfree_skb(skb);
+		goto out;
+	}
+	if (pkt->ce && (pkt->flags & RXO_OP_RC))
+		rxo_ecn_rcv_marked(qp);
+	if (pkt->flags & RXO_OP_CNP) {
+		rxo_ecn_rcv_cnp(qp);
+		consume_skb(skb);
 	} else if (pkt->flags & RXO_OP_REQ) {
 		rxo_resp_rcv(qp, skb);
 	} else {
 		rxo_comp_rcv(qp, skb);
 	}
+out:
 	if (qp)
 		rxo_qp_put(qp);
 }

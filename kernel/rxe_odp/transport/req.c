@@ -12,6 +12,9 @@
 #include "queue/queue.h"
 #include "transport/qp.h"
 
+/* How often a full queue of this host excuses an ACK timeout: see req_silence_is_ours(). */
+#define MAX_REFUSALS	16
+
 #define FIRST	1
 #define LAST	2
 
@@ -59,6 +62,17 @@ static u32 req_psn_count(const struct rxo_qp *qp, const struct rxo_swqe *wqe)
 	return max(1u, DIV_ROUND_UP(wqe->length_bytes, qp->mtu_bytes));
 }
 
+static unsigned long req_ack_jiffies(const struct rxo_qp *qp)
+{
+	return 1 + nsecs_to_jiffies(4096ULL << qp->timeout_ns_shift);
+}
+
+/* By the peer, or by a queue of this host that took none of what was to be sent. */
+static bool req_owed_answer(const struct rxo_sq *sq)
+{
+	return sq->una_psn != sq->psn || rxo_tx_is_refused(&sq->tx);
+}
+
 /*
  * The acknowledgment timer runs while the peer owes us an answer and we did
  * not promise it silence. Restarted by progress, left alone otherwise.
@@ -68,33 +82,41 @@ void rxo_req_timer(struct rxo_qp *qp, bool progress)
 	struct rxo_sq *sq = &qp->sq;
 
 	lockdep_assert_held(&sq->lock);
-	if (sq->una_psn == sq->psn || sq->rnr_wait || !qp->timeout_ns_shift) {
+	if (!req_owed_answer(sq) || sq->rnr_wait || !qp->timeout_ns_shift) {
 		timer_delete(&sq->ack_timer);
 		return;
 	}
 	if (progress || !timer_pending(&sq->ack_timer))
-		mod_timer(&sq->ack_timer,
-			  jiffies + 1 + nsecs_to_jiffies(4096ULL << qp->timeout_ns_shift));
+		mod_timer(&sq->ack_timer, jiffies + req_ack_jiffies(qp));
 }
 
-/* Start over at @psn, which some started WQE covers. */
-void rxo_req_back_to(struct rxo_qp *qp, u32 psn)
+/* The next packet is that of @psn. False when no started WQE covers it. */
+static bool req_move_back_to(struct rxo_qp *qp, u32 psn)
 {
 	struct rxo_sq *sq = &qp->sq;
 	u32 nth;
 
-	lockdep_assert_held(&sq->lock);
 	for (nth = 0; nth < sq->copied; nth++) {
 		struct rxo_swqe *wqe = rxo_swqe_at(qp, nth);
 
 		if (!wqe->started || rxo_psn_cmp(psn, wqe->last_psn) <= 0)
 			break;
 	}
-	if (nth < sq->copied && rxo_swqe_at(qp, nth)->started) {
-		rxo_stat_add(qp->dev, RXO_STAT_RETRIED_PKTS, rxo_psn_sub(sq->psn, psn));
-		sq->cur = nth;
-		sq->psn = psn;
-	}
+	if (nth == sq->copied || !rxo_swqe_at(qp, nth)->started)
+		return false;
+	sq->cur = nth;
+	sq->psn = psn;
+	return true;
+}
+
+/* Start over at @psn, because the peer has it not or not in time. */
+void rxo_req_back_to(struct rxo_qp *qp, u32 psn)
+{
+	u32 num = rxo_psn_sub(qp->sq.psn, psn);
+
+	lockdep_assert_held(&qp->sq.lock);
+	if (req_move_back_to(qp, psn))
+		rxo_stat_add(qp->dev, RXO_STAT_RETRIED_PKTS, num);
 }
 
 /*
@@ -288,8 +310,13 @@ static struct sk_buff *req_build_data(struct rxo_qp *qp, struct rxo_swqe *wqe)
 	u32 bytes = min(wqe->length_bytes - offset, qp->mtu_bytes);
 	u8 opcode = packet_opcodes[wqe->opcode][(psn == wqe->first_psn ? FIRST : 0) |
 						(psn == wqe->last_psn ? LAST : 0)];
-	/* Also for the last before a page that is late: what is sent again gets an answer. */
-	bool ask = psn % RXO_ACK_EVERY_PKTS == RXO_ACK_EVERY_PKTS - 1 ||
+	u32 every = rxo_window_ask_pkts(&qp->sq.window);
+	/*
+	 * For the last that the window lets out, and the last before a page that is late, too: what is
+	 * sent again then gets an answer.
+	 */
+	bool ask = psn % every == every - 1 ||
+		   rxo_psn_sub(psn, qp->sq.una_psn) + 1 >= qp->sq.window.pkts ||
 		   (qp->sq.wait.pending && rxo_psn_add(psn, 1) == qp->sq.wait_psn);
 	struct sk_buff *skb = req_alloc_packet(qp, opcode, bytes);
 	u8 *payload;
@@ -340,7 +367,7 @@ static struct sk_buff *req_next_packet(struct rxo_qp *qp)
 
 	/* A fault of the packet at wait_psn holds up none before it that is sent again. */
 	if (sq->rnr_wait || (sq->wait.pending && sq->psn == sq->wait_psn) ||
-	    rxo_psn_sub(sq->psn, sq->una_psn) >= RXO_WINDOW_PKTS)
+	    rxo_psn_sub(sq->psn, sq->una_psn) >= sq->window.pkts)
 		return NULL;
 	wqe = req_current_wqe(qp);
 	if (!wqe || (!wqe->started && !req_start_wqe(qp, wqe)))
@@ -365,22 +392,38 @@ static struct sk_buff *req_next_packet(struct rxo_qp *qp)
 	return skb;
 }
 
+/* A queue of this host was full: the window is what fits, and one more to find out. */
+static void req_refused(struct rxo_qp *qp, u32 psn)
+{
+	struct rxo_sq *sq = &qp->sq;
+
+	req_move_back_to(qp, psn);
+	rxo_window_shrink(&sq->window, rxo_psn_sub(psn, sq->una_psn) + 1);
+}
+
+/* Whether there is more to do at once. */
 static bool req_run_rc(struct rxo_qp *qp)
 {
-	u32 budget = RXO_BUDGET_PKTS;
+	u32 budget = RXO_BUDGET_PKTS, refused_psn;
 	struct sk_buff_head list;
 	struct sk_buff *skb;
+	bool taken = true;
 
+	if (!rxo_tx_may_send(&qp->sq.tx))
+		return false;
 	__skb_queue_head_init(&list);
-	while (budget && (skb = req_next_packet(qp))) {
+	while (budget && rxo_ecn_may_send(qp, &qp->sq.tx) && (skb = req_next_packet(qp))) {
+		rxo_ecn_sent(qp, skb);
 		__skb_queue_tail(&list, skb);
 		budget--;
 	}
 	if (!skb_queue_empty(&list)) {
-		rxo_net_xmit(qp->dev, &qp->path, &list);
+		taken = rxo_net_xmit(qp->dev, &qp->path, &qp->sq.tx, &list, &refused_psn);
+		if (!taken)
+			req_refused(qp, refused_psn);
 		rxo_req_timer(qp, false);
 	}
-	return !budget;
+	return !budget && taken;
 }
 
 static bool req_run_ud(struct rxo_qp *qp)
@@ -388,7 +431,8 @@ static bool req_run_ud(struct rxo_qp *qp)
 	u32 budget = RXO_BUDGET_PKTS;
 	struct rxo_swqe *wqe;
 
-	while (budget && !qp->sq.wait.pending && rxo_qp_state(qp) == IB_QPS_RTS) {
+	while (budget && !qp->sq.wait.pending && rxo_qp_state(qp) == IB_QPS_RTS &&
+	       rxo_tx_may_send(&qp->sq.tx)) {
 		wqe = req_current_wqe(qp);
 		if (!wqe || rxo_ud_send(qp, wqe))
 			break;
@@ -412,7 +456,7 @@ void rxo_req_run(struct rxo_qp *qp)
 	bool more = false;
 
 	lockdep_assert_held(&qp->sq.lock);
-	qp->sq.cpu = smp_processor_id();
+	WRITE_ONCE(qp->sq.cpu, smp_processor_id());
 	switch (rxo_qp_state(qp)) {
 	case IB_QPS_RTS:
 	case IB_QPS_SQD:
@@ -432,12 +476,21 @@ void rxo_req_run(struct rxo_qp *qp)
 }
 
 /*
- * rxo_req_kick - run the requester for a reason that is not an answer
+ * Packets of one flow stay in order only while one CPU sends them (each has its own queue in the
+ * NIC, or its own backlog on loopback and veth), and a peer takes a late packet for a lost one. So
+ * as long as some are on their way, the CPU that sent them sends the next.
+ */
+static bool req_is_bound_to_cpu(const struct rxo_qp *qp)
+{
+	const struct rxo_sq *sq = &qp->sq;
+
+	return (!rxo_qp_is_ud(qp) && sq->una_psn != sq->psn) || !rxo_tx_is_idle(&sq->tx);
+}
+
+/*
+ * rxo_req_kick - run the requester, where it may run
  *
- * Under sq.lock. Packets of one flow stay in order only while one CPU sends
- * them (each has its own queue in the NIC, or its own backlog on loopback and
- * veth), and a peer takes a late packet for a lost one. So as long as some are
- * on their way, the CPU that sent them sends the next.
+ * Under sq.lock.
  */
 void rxo_req_kick(struct rxo_qp *qp)
 {
@@ -446,8 +499,7 @@ void rxo_req_kick(struct rxo_qp *qp)
 	lockdep_assert_held(&sq->lock);
 	if (rxo_qp_state(qp) == IB_QPS_RESET)
 		return;
-	if (!rxo_qp_is_ud(qp) && sq->una_psn != sq->psn && sq->cpu != smp_processor_id() &&
-	    cpu_online(sq->cpu))
+	if (sq->cpu != smp_processor_id() && cpu_online(sq->cpu) && req_is_bound_to_cpu(qp))
 		queue_work_on(sq->cpu, system_bh_wq, &sq->bh_work);
 	else
 		rxo_req_run(qp);
@@ -493,8 +545,29 @@ static void req_bh_work(struct work_struct *work)
 }
 
 /*
- * The peer is silent. While answers wait here for a page of ours, silence is
- * our own doing. While the packet that would ask for an answer does, what was
+ * Whether the silence is our own doing: answers wait here for a page of ours, or packets are in
+ * queues of this host. A queue that is always full when our turn comes may take packets
+ * of the device's other flows: that is no dead path, but a filter that drops this flow alone looks
+ * the same, so it excuses only so many timeouts for each try.
+ */
+static bool req_silence_is_ours(struct rxo_qp *qp)
+{
+	struct rxo_sq *sq = &qp->sq;
+
+	if (sq->place_wait.pending || !rxo_tx_is_idle(&sq->tx))
+		return true;
+	if (!rxo_tx_is_refused(&sq->tx) ||
+	    time_before(READ_ONCE(qp->dev->tx_taken_jiffies),
+			jiffies - req_ack_jiffies(qp)))
+		return false;
+	if (sq->refusals++ < MAX_REFUSALS)
+		return true;
+	sq->refusals = 0;
+	return false;
+}
+
+/*
+ * The peer is silent. While the packet that would ask for an answer waits for a page, what was
  * sent before it is sent again: that is answered as a duplicate.
  */
 static void req_ack_timeout(struct timer_list *timer)
@@ -504,14 +577,14 @@ static void req_ack_timeout(struct timer_list *timer)
 
 	spin_lock(&sq->lock);
 	/* An answer that came while this waited for the lock may have started it again. */
-	if (req_may_send(qp) && sq->una_psn != sq->psn && !sq->rnr_wait &&
+	if (req_may_send(qp) && req_owed_answer(sq) && !sq->rnr_wait &&
 	    !timer_pending(&sq->ack_timer)) {
-		if (sq->place_wait.pending) {
+		if (req_silence_is_ours(qp)) {
 			rxo_req_timer(qp, true);
 		} else {
 			rxo_stat_inc(qp->dev, RXO_STAT_ACK_TIMEOUT);
 			if (rxo_comp_retry(qp)) {
-				rxo_req_run(qp);
+				rxo_req_kick(qp);
 				rxo_req_timer(qp, true);
 			}
 		}
@@ -526,7 +599,7 @@ static void req_rnr_timeout(struct timer_list *timer)
 	spin_lock(&qp->sq.lock);
 	if (!timer_pending(&qp->sq.rnr_timer)) {
 		qp->sq.rnr_wait = false;
-		rxo_req_run(qp);
+		rxo_req_kick(qp);
 	}
 	spin_unlock(&qp->sq.lock);
 }

@@ -7,48 +7,55 @@
  * one of them needs a page, or a READ is being answered, the list stops there,
  * and grows behind it up to a bound.
  *
- * A fault that is short costs the peer nothing but the wait. One that outlasts
- * a fraction of the acknowledgment timeout is answered with an RNR NAK: the
- * held packets are dropped, because the peer sends all of them again, and the
- * fault goes on. When the peer is back too early, it is told so again, with a
- * timer that grows with the age of the fault. So a page that takes seconds
- * costs a few small packets, not a storm of retransmissions; nor a broken QP,
- * where the peer's rnr_retry is 7 (without end): a finite one ends it.
+ * Every answer that is due leaves in order, or, when a queue of this host is full, as soon as it may:
+ * a peer that missed it would send everything again.
  */
 
 #include "queue/queue.h"
 #include "transport/qp.h"
-#include "wire/rnr.h"
-
-/*
- * A peer's ACK timeout is not known; ours is taken for it, but no more than this
- * (the code of perftest and of most others: 67 ms).
- */
-#define MAX_HOLD_TIMEOUT	14
 
 #define FIRST_LOOK_JIFFIES	(1 + HZ / 50)
 
-static void resp_send_ack(struct rxo_qp *qp, u8 syndrome, u32 psn)
+void rxo_resp_send_ack(struct rxo_qp *qp, u8 syndrome, u32 psn)
 {
 	const u8 opcode = IB_OPCODE_RC_ACKNOWLEDGE;
 	struct sk_buff *skb = rxo_net_alloc(qp->dev, &qp->path, rxo_opcodes[opcode].hdr_bytes);
-	struct sk_buff_head list;
+	struct rxo_rq *rq = &qp->rq;
 
+	lockdep_assert_held(&rq->lock);
 	if (!skb)
 		return;		/* as if the network had lost it */
 	rxo_bth_init(rxo_pkt_bth(skb), opcode, false, 0, IB_DEFAULT_PKEY_FULL, qp->dest_qpn,
 		     false, psn);
-	rxo_aeth_init(rxo_pkt_aeth(skb), syndrome, qp->rq.msn);
-	__skb_queue_head_init(&list);
-	__skb_queue_tail(&list, skb);
-	rxo_net_xmit(qp->dev, &qp->path, &list);
+	rxo_aeth_init(rxo_pkt_aeth(skb), syndrome, rq->msn);
+	rq->owed.kind = RXO_OWED_NOTHING;
+	if (!rxo_net_xmit_one(qp->dev, &qp->path, &rq->tx, skb))
+		rq->owed = (struct rxo_owed) {
+			.kind = RXO_OWED_ACK, .syndrome = syndrome, .psn = psn,
+		};
 }
 
-static void resp_send_rnr(struct rxo_qp *qp, u8 timer, u32 psn)
+void rxo_resp_send_rnr(struct rxo_qp *qp, u8 timer, u32 psn)
 {
 	rxo_stat_inc(qp->dev, RXO_STAT_SENT_RNR);
 	qp->rq.quiet = true;
-	resp_send_ack(qp, RXO_AETH_RNR | timer, psn);
+	rxo_resp_send_ack(qp, RXO_AETH_RNR | timer, psn);
+}
+
+static void resp_send_owed(struct rxo_qp *qp)
+{
+	struct rxo_owed owed = qp->rq.owed;
+
+	switch (owed.kind) {
+	case RXO_OWED_NOTHING:
+		break;
+	case RXO_OWED_ACK:
+		rxo_resp_send_ack(qp, owed.syndrome, owed.psn);
+		break;
+	case RXO_OWED_ATOMIC:
+		rxo_exec_resend_atomic(qp, owed.psn);
+		break;
+	}
 }
 
 /*
@@ -113,7 +120,7 @@ static void resp_look_again(struct rxo_qp *qp, bool found)
 		rq->look_jiffies = FIRST_LOOK_JIFFIES;
 	else
 		rq->look_jiffies = min(2 * rq->look_jiffies, (unsigned long)HZ);
-	mod_timer(&rq->hold_timer, jiffies + rq->look_jiffies);
+	mod_timer(&rq->look_timer, jiffies + rq->look_jiffies);
 }
 
 /* In the error state: what was received or posted goes. */
@@ -150,7 +157,7 @@ static void resp_refuse(struct rxo_qp *qp, u8 nak, u32 psn)
 		[RXO_AETH_NAK_REM_OP & RXO_AETH_VALUE] = IB_EVENT_QP_FATAL,
 	};
 
-	resp_send_ack(qp, nak, psn);
+	rxo_resp_send_ack(qp, nak, psn);
 	rxo_qp_set_error(qp);
 	/* A receive that failed says so in its completion. */
 	if (nak != RXO_AETH_NAK_REM_OP)
@@ -243,8 +250,8 @@ static void resp_open_read(struct rxo_qp *qp, struct sk_buff *skb, bool duplicat
 		.rkey = be32_to_cpu(reth->rkey),
 		.length_bytes = be32_to_cpu(reth->len),
 		.psn = rxo_pkt(skb)->psn,
+		.first_psn = rxo_pkt(skb)->psn,
 		.active = true,
-		.first = true,
 		.duplicate = duplicate,
 	};
 }
@@ -288,7 +295,7 @@ static void resp_commit(struct rxo_qp *qp, struct sk_buff *skb)
 			resp_complete_recv(qp, skb);
 	}
 	if (pkt->ack_req)
-		resp_send_ack(qp, RXO_AETH_ACK, pkt->psn);
+		rxo_resp_send_ack(qp, RXO_AETH_ACK, pkt->psn);
 }
 
 static int resp_data_request(struct rxo_qp *qp, struct sk_buff *skb)
@@ -307,7 +314,7 @@ static int resp_data_request(struct rxo_qp *qp, struct sk_buff *skb)
 	    (!send && (pkt->flags & RXO_OP_RECV) && (pkt->flags & RXO_OP_END)))
 		err = rxo_resp_take_wqe(qp);
 	if (err == -ENOENT) {
-		resp_send_rnr(qp, qp->min_rnr_timer, pkt->psn);
+		rxo_resp_send_rnr(qp, qp->min_rnr_timer, pkt->psn);
 		return 0;
 	}
 	if (err) {
@@ -367,7 +374,7 @@ static void resp_duplicate(struct rxo_qp *qp, struct sk_buff *skb)
 	if (pkt->flags & RXO_OP_ATOMIC)
 		rxo_exec_resend_atomic(qp, pkt->psn);
 	else if (!(pkt->flags & RXO_OP_READ))
-		resp_send_ack(qp, RXO_AETH_ACK, pkt->psn);
+		rxo_resp_send_ack(qp, RXO_AETH_ACK, pkt->psn);
 	else if ((qp->access & IB_ACCESS_REMOTE_READ) &&
 		 resp_read_psns(qp, rxo_pkt_reth(skb)) <= rxo_psn_sub(rq->psn, pkt->psn))
 		resp_open_read(qp, skb, true);
@@ -381,7 +388,7 @@ static void resp_out_of_sequence(struct rxo_qp *qp)
 	if (rq->quiet)
 		return;
 	rq->quiet = true;
-	resp_send_ack(qp, RXO_AETH_NAK_PSN_SEQ, rq->psn);
+	rxo_resp_send_ack(qp, RXO_AETH_NAK_PSN_SEQ, rq->psn);
 }
 
 /* One request: 0 when done with it, -EAGAIN to hold it. */
@@ -411,7 +418,7 @@ static int resp_request(struct rxo_qp *qp, struct sk_buff *skb)
 	return resp_data_request(qp, skb);
 }
 
-static bool resp_takes_requests(const struct rxo_qp *qp)
+bool rxo_resp_takes_requests(const struct rxo_qp *qp)
 {
 	switch (rxo_qp_state(qp)) {
 	case IB_QPS_RTR:
@@ -422,31 +429,6 @@ static bool resp_takes_requests(const struct rxo_qp *qp)
 	default:
 		return false;
 	}
-}
-
-/*
- * The packet or the READ that is first in line waits for a page: not for ever,
- * and no longer for many pages than for one. Nobody waits for a datagram.
- */
-static void resp_hold(struct rxo_qp *qp)
-{
-	struct rxo_rq *rq = &qp->rq;
-	u32 shift = min_not_zero(qp->timeout_ns_shift, (u32)MAX_HOLD_TIMEOUT);
-
-	if (rq->holding || rxo_qp_is_ud(qp))
-		return;
-	rq->holding = true;
-	rq->hold_ns = ktime_get_ns();
-	rq->hold_until = jiffies + 1 + nsecs_to_jiffies((4096ULL << shift) / 4);
-	mod_timer(&rq->hold_timer, rq->hold_until);
-}
-
-static void resp_hold_end(struct rxo_qp *qp)
-{
-	if (!qp->rq.holding)
-		return;
-	qp->rq.holding = false;
-	timer_delete(&qp->rq.hold_timer);
 }
 
 static int resp_step(struct rxo_qp *qp, u32 *budget)
@@ -464,13 +446,13 @@ static int resp_step(struct rxo_qp *qp, u32 *budget)
 			 * away: that is no offence. If not, it takes the NAK.
 			 */
 			if (rq->read.duplicate)
-				resp_send_ack(qp, RXO_AETH_NAK_REM_ACC, rq->read.psn);
+				rxo_resp_send_ack(qp, RXO_AETH_NAK_REM_ACC, rq->read.psn);
 			else
 				resp_fail(qp, RXO_OP_READ, rq->read.psn, err);
 			err = 0;
 		}
-		if (!rq->read.active || !rq->read.first)
-			resp_hold_end(qp);
+		if (!rq->read.active || rq->read.psn != rq->read.first_psn)
+			rxo_late_end(qp);
 		return err;
 	}
 	skb = skb_peek(&rq->held);
@@ -479,7 +461,7 @@ static int resp_step(struct rxo_qp *qp, u32 *budget)
 	(*budget)--;
 	err = rxo_qp_is_ud(qp) ? rxo_ud_exec(qp, skb) : resp_request(qp, skb);
 	if (err != -EAGAIN) {
-		resp_hold_end(qp);
+		rxo_late_end(qp);
 		__skb_unlink(skb, &rq->held);
 		consume_skb(skb);
 	}
@@ -492,11 +474,12 @@ void rxo_resp_run(struct rxo_qp *qp)
 	u32 budget = RXO_BUDGET_PKTS;
 
 	lockdep_assert_held(&rq->lock);
-	rq->cpu = smp_processor_id();
-	while (budget && !rq->wait.pending && resp_takes_requests(qp)) {
+	WRITE_ONCE(rq->cpu, smp_processor_id());
+	resp_send_owed(qp);
+	while (budget && !rq->wait.pending && rxo_resp_takes_requests(qp)) {
 		if (resp_step(qp, &budget)) {
 			if (rq->wait.pending)
-				resp_hold(qp);
+				rxo_late_begin(qp);
 			break;
 		}
 	}
@@ -520,94 +503,15 @@ static void resp_kick(struct rxo_qp *qp)
 		rxo_resp_run(qp);
 }
 
-/* Tell the peer to come back later: what is first in line has waited since hold_ns. */
-static void resp_send_fault_rnr(struct rxo_qp *qp, u32 psn)
+/* In error: receives may have been posted. */
+static void resp_look_timeout(struct timer_list *timer)
 {
-	u64 age_ns = ktime_get_ns() - qp->rq.hold_ns;
+	struct rxo_qp *qp = timer_container_of(qp, timer, rq.look_timer);
 
-	rxo_stat_inc(qp->dev, RXO_STAT_FAULT_RNR);
-	resp_send_rnr(qp, rxo_rnr_timer(max(age_ns, qp->rq.fault_ns)), psn);
-}
-
-/* What is first in line, by its PSN; false when nothing is. */
-static bool resp_first_in_line(const struct rxo_qp *qp, u32 *psn)
-{
-	const struct rxo_rq *rq = &qp->rq;
-	struct sk_buff *skb = skb_peek(&rq->held);
-
-	if (!rq->read.active && !skb)
-		return false;
-	*psn = rq->read.active ? rq->read.psn : rxo_pkt(skb)->psn;
-	return true;
-}
-
-/*
- * The fault lasts: nothing is held any longer, everybody is told to come back. A
- * READ that nothing was answered of has not been, and nothing behind it was
- * executed: when it is back it is the expected request again.
- */
-static void resp_fault_lasts(struct rxo_qp *qp, u32 psn)
-{
-	struct rxo_rq *rq = &qp->rq;
-
-	lockdep_assert_held(&rq->lock);
-	if (rq->read.active && rq->read.first && !rq->read.duplicate) {
-		rq->psn = rq->read.psn;
-		rq->msn = (rq->msn - 1) & RXO_MSN_MASK;
-	}
-	rq->fault_rnr_psn = psn;
-	rq->fault_rnr = true;
-	rq->fault_rnr_stale = rq->read.active && rq->read.duplicate;
-	rq->read.active = false;
-	__skb_queue_purge(&rq->held);
-	resp_send_fault_rnr(qp, psn);
-}
-
-static void resp_hold_timeout(struct timer_list *timer)
-{
-	struct rxo_qp *qp = timer_container_of(qp, timer, rq.hold_timer);
-	struct rxo_rq *rq = &qp->rq;
-	u32 psn;
-
-	spin_lock(&rq->lock);
-	if (rxo_qp_state(qp) == IB_QPS_ERR) {
+	spin_lock(&qp->rq.lock);
+	if (rxo_qp_state(qp) == IB_QPS_ERR)
 		rxo_resp_run(qp);
-	} else if (resp_takes_requests(qp) && rq->holding && !rq->fault_rnr &&
-		   !timer_pending(timer)) {	/* or it is another packet's by now */
-		if (!rq->wait.pending)	/* a page came, and the engine is about to go on */
-			mod_timer(&rq->hold_timer, jiffies + 1);
-		else if (resp_first_in_line(qp, &psn))
-			resp_fault_lasts(qp, psn);
-	}
-	spin_unlock(&rq->lock);
-}
-
-/*
- * While a peer is told to come back: the request that waits is told so again,
- * and so is one before it that owes an answer from memory. Others before it
- * were executed. What comes behind an old READ is told so as well: the peer
- * may have had its answer, and would hear nothing.
- */
-static void resp_rcv_in_fault_rnr(struct rxo_qp *qp, const struct rxo_pkt *pkt)
-{
-	s32 ahead = rxo_psn_cmp(pkt->psn, qp->rq.fault_rnr_psn);
-
-	lockdep_assert_held(&qp->rq.lock);
-	if (!ahead || (ahead < 0 && (pkt->flags & (RXO_OP_READ | RXO_OP_ATOMIC))))
-		resp_send_fault_rnr(qp, pkt->psn);
-	else if (ahead < 0)
-		resp_send_ack(qp, RXO_AETH_ACK, pkt->psn);
-	else if (qp->rq.fault_rnr_stale && rxo_psn_cmp(pkt->psn, qp->rq.psn) <= 0)
-		resp_send_fault_rnr(qp, pkt->psn);
-}
-
-/* The peer asks again for what waits here: it will not wait any longer. */
-static bool resp_asked_again(const struct rxo_qp *qp, const struct rxo_pkt *pkt)
-{
-	u32 psn;
-
-	return qp->rq.holding && qp->rq.wait.pending && resp_first_in_line(qp, &psn) &&
-	       psn == pkt->psn;
+	spin_unlock(&qp->rq.lock);
 }
 
 void rxo_resp_rcv(struct rxo_qp *qp, struct sk_buff *skb)
@@ -616,13 +520,9 @@ void rxo_resp_rcv(struct rxo_qp *qp, struct sk_buff *skb)
 	struct rxo_pkt *pkt = rxo_pkt(skb);
 
 	spin_lock(&rq->lock);
-	if (!resp_takes_requests(qp)) {
+	if (!rxo_resp_takes_requests(qp)) {
 		kfree_skb(skb);
-	} else if (rq->fault_rnr) {
-		resp_rcv_in_fault_rnr(qp, pkt);
-		kfree_skb(skb);
-	} else if (resp_asked_again(qp, pkt)) {
-		resp_fault_lasts(qp, pkt->psn);
+	} else if (rxo_late_rcv(qp, pkt)) {
 		kfree_skb(skb);
 	} else if (rxo_wait_hold(&rq->wait, &rq->held, skb)) {
 		if (rxo_qp_state(qp) == IB_QPS_RTR && !rq->established) {
@@ -655,15 +555,12 @@ static void resp_bh_work(struct work_struct *work)
 static void resp_page_came(struct rxo_qp *qp, int err)
 {
 	struct rxo_rq *rq = &qp->rq;
+	bool was_told = rxo_late_page_came(qp);
 
 	lockdep_assert_held(&rq->lock);
-	rq->fault_ns = (7 * rq->fault_ns + ktime_get_ns() - rq->wait.start_ns) / 8;
 	/* Whom it was for was sent away: it will ask again, and hear it then. */
-	if (rxo_fault_is_final(err) && !rq->fault_rnr)
+	if (rxo_fault_is_final(err) && !was_told)
 		rq->fault_err = err;
-	if (rq->fault_rnr)
-		resp_hold_end(qp);
-	rq->fault_rnr = false;
 	if (err && !rxo_fault_is_final(err))
 		rxo_wait_again(&rq->wait, err);
 	else
@@ -677,7 +574,8 @@ void rxo_resp_init(struct rxo_qp *qp)
 	spin_lock_init(&rq->lock);
 	spin_lock_init(&rq->post_lock);
 	__skb_queue_head_init(&rq->held);
-	timer_setup(&rq->hold_timer, resp_hold_timeout, 0);
+	timer_setup(&rq->look_timer, resp_look_timeout, 0);
+	rxo_late_init(qp);
 	INIT_WORK(&rq->work, resp_work);
 	INIT_WORK(&rq->bh_work, resp_bh_work);
 	rxo_wait_init(&rq->wait, qp, &rq->lock, &rq->work, resp_page_came);

@@ -40,12 +40,29 @@ static struct sk_buff *ud_build(struct rxo_qp *qp, struct rxo_swqe *wqe, struct 
 	return skb;
 }
 
+/*
+ * A full queue of this host refused the datagram: it is made again, since a sender that is told of
+ * a completion for each would never wait. But nobody waits for it either, and a
+ * filter that drops it looks the same: after a second it is as lost as one that the network dropped.
+ */
+static bool ud_waits_for_queue(struct rxo_sq *sq)
+{
+	if (!sq->refusals) {
+		sq->refusals = 1;
+		sq->refused_jiffies = jiffies;
+	}
+	if (time_before(jiffies, sq->refused_jiffies + HZ))
+		return true;
+	sq->refusals = 0;
+	return false;
+}
+
 /* Sends and completes the oldest WQE. Nonzero when it has to wait, or failed the QP. */
 int rxo_ud_send(struct rxo_qp *qp, struct rxo_swqe *wqe)
 {
 	struct rxo_ah *ah = rxo_ah_get(qp->dev, wqe->ah_num, qp->ibqp.pd);
-	struct sk_buff_head list;
 	struct sk_buff *skb;
+	bool taken;
 
 	lockdep_assert_held(&qp->sq.lock);
 	if (!ah) {
@@ -63,10 +80,12 @@ int rxo_ud_send(struct rxo_qp *qp, struct rxo_swqe *wqe)
 		rxo_ah_put(ah);
 		return err;
 	}
-	__skb_queue_head_init(&list);
-	__skb_queue_tail(&list, skb);
-	rxo_net_xmit(qp->dev, &ah->path, &list);
+	taken = rxo_net_xmit_one(qp->dev, &ah->path, &qp->sq.tx, skb);
 	rxo_ah_put(ah);
+	if (taken)
+		qp->sq.refusals = 0;
+	else if (ud_waits_for_queue(&qp->sq))
+		return -EBUSY;
 	qp->sq.psn = rxo_psn_add(qp->sq.psn, 1);
 	rxo_swqe_complete(qp, IB_WC_SUCCESS);
 	return 0;

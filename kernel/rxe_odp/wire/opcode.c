@@ -34,6 +34,7 @@ enum header_bytes {
 			.atomic_ack_eth = BTH + AETH
 #define EXT_ATOMIC	.hdr_bytes = BTH + ATOMIC_ETH, .atomic_eth = BTH
 #define EXT_IMM		.hdr_bytes = BTH + IMM, .imm = BTH
+#define EXT_CNP		.hdr_bytes = BTH + RXO_CNP_BYTES
 #define EXT_IETH	.hdr_bytes = BTH + IETH, .ieth = BTH
 
 #define OF_RC		(RXO_OP_VALID | RXO_OP_RC)
@@ -127,6 +128,9 @@ const struct rxo_opcode_info rxo_opcodes[256] = {
 	},
 	[IB_OPCODE_UD_SEND_ONLY_WITH_IMMEDIATE] = {
 		.flags = UD_SEND | RXO_OP_IMM, EXT_DETH_IMM,
+	},
+	[RXO_OPCODE_CNP] = {
+		.flags = OF_RC | RXO_OP_CNP, EXT_CNP,
 	},
 };
 

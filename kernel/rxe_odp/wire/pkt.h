@@ -25,6 +25,7 @@ struct rxo_pkt {
 	u8 opcode;		/* IB_OPCODE_* */
 	bool solicited;
 	bool ack_req;
+	bool ce;		/* it met congestion: of the IP header */
 };
 
 /**

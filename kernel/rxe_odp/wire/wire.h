@@ -34,6 +34,7 @@ struct rxo_bth {
 #define RXO_BTH_PAD		0x30
 #define RXO_BTH_PAD_SHIFT	4
 #define RXO_BTH_TVER		0x0f
+#define RXO_BTH_BECN		0x40000000U	/* in qpn: congestion, told back */
 #define RXO_BTH_RESV8A		0xff000000U	/* in qpn; not covered by the ICRC */
 #define RXO_BTH_ACK_REQ		0x80000000U	/* in apsn */
 
@@ -70,6 +71,10 @@ struct rxo_immdt {
 struct rxo_ieth {
 	__be32 rkey;
 } __packed;
+
+/* Congestion notification: 16 reserved bytes behind the BTH (RoCEv2 annex, A17.9.3). */
+#define RXO_OPCODE_CNP		0x81
+#define RXO_CNP_BYTES		16
 
 #define RXO_MAX_HDR_BYTES	(sizeof(struct rxo_bth) + sizeof(struct rxo_atomic_eth))
 
@@ -109,6 +114,7 @@ enum rxo_op_flags {
 	RXO_OP_ATOMIC_ACK_ETH	= 1 << 20,
 	RXO_OP_IMM		= 1 << 21,
 	RXO_OP_IETH		= 1 << 22,
+	RXO_OP_CNP		= 1 << 23,
 
 	RXO_OP_ONLY		= RXO_OP_START | RXO_OP_END,
 };

@@ -1,0 +1,76 @@
+/* SPDX-License-Identifier: GPL-2.0 */
+/*
+ * Back-pressure of the local host: what a queue pair has in queues on the way out (a qdisc, a
+ * driver's ring, a backlog, a neighbour that is being resolved), and waiting until it may send
+ * more.
+ */
+#ifndef RXO_TX_H
+#define RXO_TX_H
+
+#include <linux/list.h>
+#include <linux/net.h>
+#include <linux/timer.h>
+#include <linux/wait.h>
+#include <linux/workqueue.h>
+
+struct rxo_dev;
+
+/*
+ * What a queue pair may have on its way out, in bytes of struct sk_buff.truesize: of a connection, a
+ * run of packets of the largest path MTU; of datagrams, what a UDP socket may have by default, which
+ * is also what Linux keeps for a neighbour whose MAC address is being asked for.
+ */
+#define RXO_TX_MAX_BYTES	(512 * 1024)
+#define RXO_TX_MAX_UD_BYTES	(208 * 1024)
+
+/*
+ * One direction of a queue pair. @wait belongs to the socket's wait queue, @turn and
+ * @is_my_turn to dev->tx_lock, the rest is immutable.
+ */
+struct rxo_tx {
+	struct rxo_dev *dev;
+	struct socket *sock;		/* the queue pair's: its packets are charged to it */
+	struct work_struct *work;	/* on system_bh_wq: runs the direction again */
+	const int *cpu;			/* on this CPU */
+	struct wait_queue_entry wait;	/* for a packet to leave */
+	struct timer_list timer;	/* for the queues of others */
+	struct list_head turn;		/* of dev->tx_refused */
+	bool is_my_turn;
+};
+
+/**
+ * rxo_tx_sock - an account for the packets of a queue pair
+ * @max_bytes: that may be on their way out, RXO_TX_MAX_*
+ *
+ * May sleep. A socket that is bound to nothing: what sock_wfree() needs, so that a packet which
+ * outlives the queue pair, or this module, gives back what it took all the same. ERR_PTR on
+ * failure. Undone by sock_release().
+ */
+struct socket *rxo_tx_sock(u32 max_bytes);
+
+void rxo_tx_init(struct rxo_tx *tx, struct rxo_dev *dev, struct socket *sock,
+		 struct work_struct *work, const int *cpu);
+
+/*
+ * Whether packets may be sent now. If not, the direction is run again when they may.
+ * Under the direction's lock, as all below.
+ */
+bool rxo_tx_may_send(struct rxo_tx *tx);
+
+/* For rxo_net_xmit(): a queue was full, the direction is run again; all packets were taken. */
+void rxo_tx_refused(struct rxo_tx *tx);
+void rxo_tx_taken(struct rxo_tx *tx);
+
+/* Whether the direction waits after a refusal. */
+bool rxo_tx_is_refused(const struct rxo_tx *tx);
+
+/* Whether nothing of the queue pair is in a queue that Linux can tell of. Any context. */
+bool rxo_tx_is_idle(const struct rxo_tx *tx);
+
+/* Have the direction run again at the next jiffy. */
+void rxo_tx_wait_jiffy(struct rxo_tx *tx);
+
+/* Ends the waiting; nobody asks for more. May sleep; the work may still be queued. */
+void rxo_tx_stop(struct rxo_tx *tx);
+
+#endif /* RXO_TX_H */

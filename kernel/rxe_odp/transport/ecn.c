@@ -1,0 +1,82 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * Congestion that routers and queues mark (ECN), for links that have it switched on (sysfs "ecn").
+ *
+ * Packets of a connection say that they may be marked. Who gets a marked one tells the sender by a
+ * congestion notification packet (CNP; RoCEv2 annex, A17.9.3), and who gets that sends at a rate
+ * from then on (rate.h), in both directions of the queue pair.
+ */
+
+#include "transport/qp.h"
+
+/* As usual for NICs: what is marked in this time is told once. */
+#define CNP_NS	(50 * NSEC_PER_USEC)
+
+/*
+ * rxo_ecn_may_send - whether the queue pair's rate lets a packet out now
+ *
+ * Under the direction's lock. If not, the direction is run again in a jiffy.
+ */
+bool rxo_ecn_may_send(struct rxo_qp *qp, struct rxo_tx *tx)
+{
+	bool may_send;
+
+	if (!READ_ONCE(qp->dev->ecn))
+		return true;
+	scoped_guard(spinlock, &qp->rate_lock)
+		may_send = rxo_rate_may_send(&qp->rate, ktime_get_ns());
+	if (!may_send)
+		rxo_tx_wait_jiffy(tx);
+	return may_send;
+}
+
+/* A packet is handed to the network. Under a direction's lock. */
+void rxo_ecn_sent(struct rxo_qp *qp, const struct sk_buff *skb)
+{
+	if (!READ_ONCE(qp->dev->ecn))
+		return;
+	guard(spinlock)(&qp->rate_lock);
+	rxo_rate_sent(&qp->rate, skb->len, ktime_get_ns());
+}
+
+static void ecn_send_cnp(struct rxo_qp *qp)
+{
+	const u8 opcode = RXO_OPCODE_CNP;
+	u32 bytes = rxo_opcodes[opcode].hdr_bytes;
+	struct sk_buff *skb = rxo_net_alloc(qp->dev, &qp->path, bytes);
+
+	if (!skb)
+		return;
+	memset(skb->data, 0, bytes);
+	rxo_bth_init(rxo_pkt_bth(skb), opcode, false, 0, IB_DEFAULT_PKEY_FULL, qp->dest_qpn,
+		     false, 0);
+	rxo_pkt_bth(skb)->qpn |= cpu_to_be32(RXO_BTH_BECN);
+	if (rxo_net_xmit_one(qp->dev, &qp->path, &qp->rq.tx, skb))
+		rxo_stat_inc(qp->dev, RXO_STAT_CNP_SENT);
+}
+
+/* A packet from the peer met congestion. Softirq. */
+void rxo_ecn_rcv_marked(struct rxo_qp *qp)
+{
+	struct rxo_rq *rq = &qp->rq;
+	u64 now_ns = ktime_get_ns();
+
+	if (!READ_ONCE(qp->dev->ecn))
+		return;
+	rxo_stat_inc(qp->dev, RXO_STAT_ECN_MARKED);
+	guard(spinlock)(&rq->lock);
+	if (!rxo_resp_takes_requests(qp) || now_ns - rq->cnp_ns < CNP_NS)
+		return;
+	rq->cnp_ns = now_ns;
+	ecn_send_cnp(qp);
+}
+
+/* The peer says that packets of ours did. Softirq. */
+void rxo_ecn_rcv_cnp(struct rxo_qp *qp)
+{
+	if (!READ_ONCE(qp->dev->ecn))
+		return;
+	guard(spinlock)(&qp->rate_lock);
+	if (rxo_rate_cut(&qp->rate, ktime_get_ns()))
+		rxo_stat_inc(qp->dev, RXO_STAT_CNP_HANDLED);
+}
