@@ -162,9 +162,10 @@ static bool pkt_xmit(struct rxo_dev *dev, struct sk_buff *skb, const struct rxo_
 	put_unaligned_le32(rxo_icrc(skb->data, pkt_ip_bytes(skb), bth_bytes), icrc);
 
 	skb_dst_set_noref(skb, dst);
-	skb_set_owner_w(skb, tx->sock->sk);
 	ip_packet_bytes = skb->len;
+	rxo_tx_begin(tx, skb);
 	err = pkt_local_out(dev_net(dst->dev), skb);
+	rxo_tx_end();
 	if (err == NET_XMIT_DROP) {
 		rxo_stat_inc(dev, RXO_STAT_SEND_REFUSED);
 		return false;
@@ -186,7 +187,7 @@ bool rxo_net_xmit(struct rxo_dev *dev, struct rxo_path *path, struct rxo_tx *tx,
 	struct dst_entry *dst;
 	struct sk_buff *skb;
 	bool taken = true;
-	u32 psn;
+	u32 psn, num = 0;
 
 	local_bh_disable();
 	rcu_read_lock();
@@ -199,6 +200,7 @@ bool rxo_net_xmit(struct rxo_dev *dev, struct rxo_path *path, struct rxo_tx *tx,
 	while (taken && (skb = __skb_dequeue(list))) {
 		psn = rxo_bth_psn(rxo_pkt_bth(skb));
 		taken = pkt_xmit(dev, skb, path, tx, dst);
+		num += taken;
 	}
 	dst_release(dst);
 	if (taken) {
@@ -206,7 +208,7 @@ bool rxo_net_xmit(struct rxo_dev *dev, struct rxo_path *path, struct rxo_tx *tx,
 	} else {
 		*refused_psn = psn;
 		__skb_queue_purge(list);
-		rxo_tx_refused(tx);
+		rxo_tx_refused(tx, num);
 	}
 out:
 	rcu_read_unlock();

@@ -9,11 +9,11 @@
  *
  * A queue that is shared may be full with what others put there: then it refuses a packet
  * (NET_XMIT_DROP), and the direction waits for its turn in a queue of the device. The first there
- * runs whenever a packet of one who waits has left, when one before it had all its packets taken,
- * and when another comes that wants to send, which goes behind those who wait. So a short queue is
- * shared in turns, and nobody is passed over for ever. What others than our queue pairs put
- * there does not tell us when it leaves: as long as a direction waits for its turn, a timer has the
- * first one try at every jiffy.
+ * runs when one before it had a burst taken, and whenever a packet leaves of one who waits or was
+ * let before. One that comes anew goes behind those who wait. So a short queue is shared in turns, a
+ * burst each, and nobody is passed over. What others than our queue pairs put there does not tell us
+ * when it leaves: as long as a direction waits for its turn, a timer has the first one try at
+ * every jiffy.
  *
  *	direction (lock held)			sock_wfree() on another CPU
  *	---------------------			---------------------------
@@ -55,18 +55,27 @@ static void tx_run(struct rxo_tx *tx)
 		queue_work(system_bh_wq, tx->work);
 }
 
-/* Lets the first that waits for its turn try. False when nobody does. Any context. */
-static bool tx_next_turn(struct rxo_dev *dev)
+/*
+ * Lets the first that waits for its turn try. It keeps its place until it does, so that the others
+ * go behind it; one that has not by the next jiffy (@late) may have nothing to send any more, and
+ * loses its place, but not its turn. False when nobody waits. Any context.
+ */
+static bool tx_next_turn(struct rxo_dev *dev, bool late)
 {
 	struct rxo_tx *tx;
 
 	guard(spinlock_irqsave)(&dev->tx_lock);
 	tx = list_first_entry_or_null(&dev->tx_refused, struct rxo_tx, turn);
+	if (tx && tx->is_my_turn && late) {
+		list_del_init(&tx->turn);
+		tx = list_first_entry_or_null(&dev->tx_refused, struct rxo_tx, turn);
+	}
 	if (!tx)
 		return false;
-	list_del_init(&tx->turn);
-	WRITE_ONCE(tx->is_my_turn, true);
-	tx_run(tx);
+	if (!tx->is_my_turn) {
+		WRITE_ONCE(tx->is_my_turn, true);
+		tx_run(tx);
+	}
 	return true;
 }
 
@@ -75,12 +84,29 @@ bool rxo_tx_is_refused(const struct rxo_tx *tx)
 	return !list_empty_careful(&tx->turn);
 }
 
+/* While a packet is being handed over: its socket. */
+static DEFINE_PER_CPU(struct sock *, tx_sending);
+
+void rxo_tx_begin(struct rxo_tx *tx, struct sk_buff *skb)
+{
+	skb_set_owner_w(skb, tx->sock->sk);
+	this_cpu_write(tx_sending, tx->sock->sk);
+}
+
+void rxo_tx_end(void)
+{
+	this_cpu_write(tx_sending, NULL);
+}
+
 static int tx_packet_left(struct wait_queue_entry *wait, unsigned int mode, int flags, void *key)
 {
 	struct rxo_tx *tx = container_of(wait, struct rxo_tx, wait);
 
+	/* A packet that is refused leaves as well, and tells nothing. */
+	if (this_cpu_read(tx_sending) == tx->sock->sk)
+		return 0;
 	list_del_init(&wait->entry);
-	if (!rxo_tx_is_refused(tx) || !tx_next_turn(tx->dev))
+	if (!tx_next_turn(tx->dev, false) || !rxo_tx_is_refused(tx))
 		tx_run(tx);
 	return 0;
 }
@@ -93,7 +119,7 @@ static void tx_timeout(struct timer_list *timer)
 		tx_run(tx);
 		return;
 	}
-	tx_next_turn(tx->dev);
+	tx_next_turn(tx->dev, true);
 	if (rxo_tx_is_refused(tx))
 		mod_timer(&tx->timer, jiffies + 1);
 }
@@ -105,6 +131,7 @@ void rxo_tx_init(struct rxo_tx *tx, struct rxo_dev *dev, struct socket *sock,
 	tx->sock = sock;
 	tx->work = work;
 	tx->cpu = cpu;
+	tx->burst_pkts = RXO_TX_BURST_PKTS;
 	init_waitqueue_func_entry(&tx->wait, tx_packet_left);
 	INIT_LIST_HEAD(&tx->wait.entry);
 	INIT_LIST_HEAD(&tx->turn);
@@ -158,6 +185,7 @@ static bool tx_has_turn(struct rxo_tx *tx)
 	if (!tx->is_my_turn && !list_empty(&dev->tx_refused))
 		return false;
 	WRITE_ONCE(tx->is_my_turn, false);
+	list_del_init(&tx->turn);
 	return true;
 }
 
@@ -172,22 +200,24 @@ bool rxo_tx_may_send(struct rxo_tx *tx)
 	}
 	if (tx_has_turn(tx))
 		return true;
-	if (!rxo_tx_is_refused(tx)) {
-		tx_wait_for_turn(tx);
-		tx_next_turn(tx->dev);
-	}
+	tx_wait_for_turn(tx);
 	return false;
 }
 
-void rxo_tx_refused(struct rxo_tx *tx)
+void rxo_tx_refused(struct rxo_tx *tx, u32 num)
 {
+	tx->burst_pkts = clamp(num, 1, RXO_TX_BURST_PKTS);
 	tx_wait_for_turn(tx);
 }
 
 void rxo_tx_taken(struct rxo_tx *tx)
 {
-	if (!list_empty_careful(&tx->dev->tx_refused))
-		tx_next_turn(tx->dev);
+	tx->burst_pkts = min(2 * tx->burst_pkts, RXO_TX_BURST_PKTS);
+	if (list_empty_careful(&tx->dev->tx_refused))
+		return;
+	/* These packets are what the others wait for. */
+	tx_wait_for_packets(tx);
+	tx_next_turn(tx->dev, false);
 }
 
 bool rxo_tx_is_idle(const struct rxo_tx *tx)

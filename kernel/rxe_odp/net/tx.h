@@ -14,6 +14,7 @@
 #include <linux/workqueue.h>
 
 struct rxo_dev;
+struct sk_buff;
 
 /*
  * What a queue pair may have on its way out, in bytes of struct sk_buff.truesize: of a connection, a
@@ -23,9 +24,11 @@ struct rxo_dev;
 #define RXO_TX_MAX_BYTES	(512 * 1024)
 #define RXO_TX_MAX_UD_BYTES	(208 * 1024)
 
+#define RXO_TX_BURST_PKTS	64U	/* the most that is made at once, with BH off */
+
 /*
  * One direction of a queue pair. @wait belongs to the socket's wait queue, @turn and
- * @is_my_turn to dev->tx_lock, the rest is immutable.
+ * @is_my_turn to dev->tx_lock, @burst_pkts to the direction's lock; the rest is immutable.
  */
 struct rxo_tx {
 	struct rxo_dev *dev;
@@ -36,6 +39,7 @@ struct rxo_tx {
 	struct timer_list timer;	/* for the queues of others */
 	struct list_head turn;		/* of dev->tx_refused */
 	bool is_my_turn;
+	u32 burst_pkts;			/* worth making at once: half of them may be refused */
 };
 
 /**
@@ -57,8 +61,15 @@ void rxo_tx_init(struct rxo_tx *tx, struct rxo_dev *dev, struct socket *sock,
  */
 bool rxo_tx_may_send(struct rxo_tx *tx);
 
-/* For rxo_net_xmit(): a queue was full, the direction is run again; all packets were taken. */
-void rxo_tx_refused(struct rxo_tx *tx);
+/* For rxo_net_xmit(), around the handing over of a packet, which is charged. BH off. */
+void rxo_tx_begin(struct rxo_tx *tx, struct sk_buff *skb);
+void rxo_tx_end(void);
+
+/*
+ * For rxo_net_xmit(): a queue was full after it took @num packets, and the direction is run again;
+ * or all were taken.
+ */
+void rxo_tx_refused(struct rxo_tx *tx, u32 num);
 void rxo_tx_taken(struct rxo_tx *tx);
 
 /* Whether the direction waits after a refusal. */

@@ -313,7 +313,8 @@ int rxo_exec_read(struct rxo_qp *qp, u32 *budget)
 			return err;
 	}
 	__skb_queue_head_init(&list);
-	while (read->active && *budget && rxo_ecn_may_send(qp, &qp->rq.tx)) {
+	while (read->active && *budget && skb_queue_len(&list) < qp->rq.tx.burst_pkts &&
+	       rxo_ecn_may_send(qp, &qp->rq.tx)) {
 		err = exec_read_response(qp, mr, &list);
 		if (err)
 			break;

@@ -357,6 +357,18 @@ static struct rxo_swqe *req_current_wqe(struct rxo_qp *qp)
 	return wqe;
 }
 
+/* Whether there may be a packet to send: work that nothing of a peer or of memory holds up. */
+static bool req_may_go_on(const struct rxo_qp *qp)
+{
+	const struct rxo_sq *sq = &qp->sq;
+
+	/* A fault of the packet at wait_psn holds up none before it that is sent again. */
+	if (sq->rnr_wait || (sq->wait.pending && sq->psn == sq->wait_psn) ||
+	    rxo_psn_sub(sq->psn, sq->una_psn) >= sq->window.pkts)
+		return false;
+	return sq->cur < sq->copied || sq->copied < rxo_queue_count(sq->queue);
+}
+
 /* The next packet of an RC QP; NULL when nothing may be sent now. */
 static struct sk_buff *req_next_packet(struct rxo_qp *qp)
 {
@@ -365,9 +377,7 @@ static struct sk_buff *req_next_packet(struct rxo_qp *qp)
 	struct sk_buff *skb;
 	u32 next;
 
-	/* A fault of the packet at wait_psn holds up none before it that is sent again. */
-	if (sq->rnr_wait || (sq->wait.pending && sq->psn == sq->wait_psn) ||
-	    rxo_psn_sub(sq->psn, sq->una_psn) >= sq->window.pkts)
+	if (!req_may_go_on(qp))
 		return NULL;
 	wqe = req_current_wqe(qp);
 	if (!wqe || (!wqe->started && !req_start_wqe(qp, wqe)))
@@ -401,29 +411,41 @@ static void req_refused(struct rxo_qp *qp, u32 psn)
 	rxo_window_shrink(&sq->window, rxo_psn_sub(psn, sq->una_psn) + 1);
 }
 
+/* Makes and sends what is worth making at once. False when nothing more may be sent now. */
+static bool req_send_burst(struct rxo_qp *qp, u32 *budget)
+{
+	u32 burst = min(*budget, qp->sq.tx.burst_pkts), refused_psn;
+	struct sk_buff_head list;
+	struct sk_buff *skb;
+
+	__skb_queue_head_init(&list);
+	while (skb_queue_len(&list) < burst && rxo_ecn_may_send(qp, &qp->sq.tx)) {
+		skb = req_next_packet(qp);
+		if (!skb)
+			break;
+		rxo_ecn_sent(qp, skb);
+		__skb_queue_tail(&list, skb);
+	}
+	if (skb_queue_empty(&list))
+		return false;
+	*budget -= skb_queue_len(&list);
+	if (rxo_net_xmit(qp->dev, &qp->path, &qp->sq.tx, &list, &refused_psn))
+		return true;
+	req_refused(qp, refused_psn);
+	return false;
+}
+
 /* Whether there is more to do at once. */
 static bool req_run_rc(struct rxo_qp *qp)
 {
-	u32 budget = RXO_BUDGET_PKTS, refused_psn;
-	struct sk_buff_head list;
-	struct sk_buff *skb;
-	bool taken = true;
+	u32 budget = RXO_BUDGET_PKTS;
+	bool more = true;
 
-	if (!rxo_tx_may_send(&qp->sq.tx))
-		return false;
-	__skb_queue_head_init(&list);
-	while (budget && rxo_ecn_may_send(qp, &qp->sq.tx) && (skb = req_next_packet(qp))) {
-		rxo_ecn_sent(qp, skb);
-		__skb_queue_tail(&list, skb);
-		budget--;
-	}
-	if (!skb_queue_empty(&list)) {
-		taken = rxo_net_xmit(qp->dev, &qp->path, &qp->sq.tx, &list, &refused_psn);
-		if (!taken)
-			req_refused(qp, refused_psn);
+	while (budget && more && req_may_go_on(qp) && rxo_tx_may_send(&qp->sq.tx))
+		more = req_send_burst(qp, &budget);
+	if (budget < RXO_BUDGET_PKTS)
 		rxo_req_timer(qp, false);
-	}
-	return !budget && taken;
+	return !budget && more;
 }
 
 static bool req_run_ud(struct rxo_qp *qp)
