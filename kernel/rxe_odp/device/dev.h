@@ -44,7 +44,7 @@ struct rxo_dev {
 	netdevice_tracker netdev_tracker;
 	struct rxo_ns *ns;		/* ns.c's, of the netdev's namespace */
 	struct hlist_node ns_node;	/* in its table */
-	struct xarray qps;		/* QPN to struct rxo_qp, RCU lookups */
+	struct xarray qps;		/* QPN to struct rxo_qpn, RCU lookups */
 	struct xarray ahs;		/* ah_num to struct rxo_ah */
 	struct xarray mrs;		/* key >> 8 to struct rxo_mr, RCU lookups */
 	struct rxo_stats __percpu *stats;

@@ -2,9 +2,8 @@
 /*
  * The life of a QP.
  *
- * References: one for being published in rxo_dev.qps, one for each packet that
- * is being received, one for each fault under way. ib_core owns the memory, so
- * destroying waits until all are gone. See rxo_destroy_qp() for the stages.
+ * ib_core owns the memory, so destroying waits until all references are gone
+ * (struct rxo_qpn). See rxo_destroy_qp() for the stages.
  */
 
 #include <linux/slab.h>
@@ -17,23 +16,23 @@
 
 #define GSI_QKEY	0x80010000
 
-void rxo_qp_release(struct kref *ref)
+struct rxo_qp *rxo_qp_get(struct rxo_dev *dev, u32 qp_num)
 {
-	struct rxo_qp *qp = container_of(ref, struct rxo_qp, ref);
+	struct rxo_qpn *qpn;
 
-	complete(&qp->unused);
+	guard(rcu)();
+	qpn = xa_load(&dev->qps, qp_num);
+	if (!qpn || !refcount_inc_not_zero(&qpn->refs))
+		return NULL;
+	return qpn->qp;
 }
 
-struct rxo_qp *rxo_qp_get(struct rxo_dev *dev, u32 qpn)
+void rxo_qp_put(struct rxo_qp *qp)
 {
-	struct rxo_qp *qp;
+	struct rxo_qpn *qpn = qp->qpn;
 
-	rcu_read_lock();
-	qp = xa_load(&dev->qps, qpn);
-	if (qp && !kref_get_unless_zero(&qp->ref))
-		qp = NULL;
-	rcu_read_unlock();
-	return qp;
+	if (refcount_dec_and_test(&qpn->refs))
+		complete(&qpn->unused);
 }
 
 void rxo_qp_set_state(struct rxo_qp *qp, enum ib_qp_state state)
@@ -212,8 +211,6 @@ static void qp_init(struct rxo_qp *qp, struct ib_qp_init_attr *init, bool user)
 	qp->sq_sig_all = init->sq_sig_type == IB_SIGNAL_ALL_WR;
 	qp->user = user;
 	qp->state = IB_QPS_RESET;
-	kref_init(&qp->ref);
-	init_completion(&qp->unused);
 	mutex_init(&qp->mutex);
 	spin_lock_init(&qp->state_lock);
 	spin_lock_init(&qp->rate_lock);
@@ -228,18 +225,29 @@ static void qp_init(struct rxo_qp *qp, struct ib_qp_init_attr *init, bool user)
 
 static int qp_publish(struct rxo_qp *qp)
 {
+	struct rxo_qpn *qpn = kzalloc_obj(*qpn, GFP_KERNEL_ACCOUNT);
 	struct rxo_dev *dev = qp->dev;
-	u32 qpn = RXO_GSI_QPN;
+	u32 num = RXO_GSI_QPN;
 	int err;
 
+	if (!qpn)
+		return -ENOMEM;
+	refcount_set(&qpn->refs, 1);
+	init_completion(&qpn->unused);
+	qpn->qp = qp;
+	qp->qpn = qpn;
 	if (qp->ibqp.qp_type == IB_QPT_GSI)
-		err = xa_insert_bh(&dev->qps, qpn, qp, GFP_KERNEL);
+		err = xa_insert_bh(&dev->qps, num, qpn, GFP_KERNEL);
 	else
-		err = xa_alloc_cyclic_bh(&dev->qps, &qpn, qp,
+		err = xa_alloc_cyclic_bh(&dev->qps, &num, qpn,
 					 XA_LIMIT(RXO_FIRST_QPN, RXO_QPN_MASK - 1),
 					 &dev->next_qpn, GFP_KERNEL);
-	qp->ibqp.qp_num = qpn;
-	return err < 0 ? err : 0;
+	if (err < 0) {
+		kfree(qpn);
+		return err;
+	}
+	qp->ibqp.qp_num = num;
+	return 0;
 }
 
 int rxo_create_qp(struct ib_qp *ibqp, struct ib_qp_init_attr *init, struct ib_udata *udata)
@@ -352,19 +360,37 @@ void rxo_qp_quiesce(struct rxo_qp *qp)
 }
 
 /*
- * 1. Unpublish; after a grace period no packet finds the QP.
+ * 1. Unpublish: no packet that comes from now on finds the QP. One that has found
+ *    its number has a reference already, or does not get one after stage 3.
  * 2. RESET, and quiesce: no engine runs any more, nothing is armed.
- * 3. Give up the first reference and wait for the others: packets that were
+ * 3. Give up the first reference and wait for the others: packets that are
  *    being received. Faults gave theirs back in 2.
  * 4. Free. The CQs and the SRQ are still there: ib_core counts their users. Packets that
  *    are still on their way hold the socket, and nothing else.
+ *
+ *	destroy_qp				softirq
+ *	----------				-------
+ *						xa_load(): the struct rxo_qpn
+ *	xa_erase()
+ *	state = RESET; both locks once
+ *						refcount_inc_not_zero()
+ *						sees RESET, drops the packet
+ *						rxo_qp_put()
+ *	rxo_qp_put(), wait for the last
+ *	QP is freed
+ *						(another) xa_load() before the erasure,
+ *						refcount_inc_not_zero(): 0, drops the packet
+ *	struct rxo_qpn is freed after RCU
+ *
+ * Nothing here waits for a grace period, of which a process with many QPs would
+ * wait for one each.
  */
 int rxo_destroy_qp(struct ib_qp *ibqp, struct ib_udata *udata)
 {
 	struct rxo_qp *qp = to_rxo_qp(ibqp);
+	struct rxo_qpn *qpn = qp->qpn;
 
 	xa_erase_bh(&qp->dev->qps, ibqp->qp_num);
-	synchronize_rcu();
 
 	spin_lock_bh(&qp->state_lock);
 	rxo_qp_set_state(qp, IB_QPS_RESET);
@@ -372,11 +398,12 @@ int rxo_destroy_qp(struct ib_qp *ibqp, struct ib_udata *udata)
 	rxo_qp_quiesce(qp);
 
 	rxo_qp_put(qp);
-	wait_for_completion(&qp->unused);
+	wait_for_completion(&qpn->unused);
 
 	if (qp->have_path)
 		rxo_path_release(&qp->path);
 	qp_destroy_queues(qp);
 	sock_release(qp->tx_sock);
+	kfree_rcu(qpn, rcu);
 	return 0;
 }

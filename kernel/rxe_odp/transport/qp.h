@@ -17,8 +17,9 @@
 #ifndef RXO_QP_H
 #define RXO_QP_H
 
-#include <linux/kref.h>
+#include <linux/completion.h>
 #include <linux/mutex.h>
+#include <linux/refcount.h>
 #include <linux/skbuff.h>
 #include <linux/timer.h>
 #include <linux/workqueue.h>
@@ -194,18 +195,29 @@ struct rxo_rq {
 	struct work_struct bh_work;
 };
 
+/*
+ * What a QPN leads to. ib_core frees a QP as soon as it is destroyed, and whoever has just looked
+ * up its number may be about to take a reference: so the references are here, apart from the QP,
+ * and this is freed after RCU. @refs is one for the number, one for each packet that is being
+ * received, one for each fault under way. The rest is immutable.
+ */
+struct rxo_qpn {
+	refcount_t refs;
+	struct rxo_qp *qp;		/* there as long as a reference is */
+	struct completion unused;	/* the last reference went */
+	struct rcu_head rcu;
+};
+
 struct rxo_qp {
 	struct ib_qp ibqp;
 	struct rxo_dev *dev;
+	struct rxo_qpn *qpn;		/* immutable once published; with the references */
 	struct rxo_pd *pd;
 	struct rxo_cq *send_cq;
 	struct rxo_cq *recv_cq;
 	struct rxo_srq *srq;
 	bool sq_sig_all;
 	bool user;
-
-	struct kref ref;
-	struct completion unused;	/* the last reference went */
 
 	struct mutex mutex;		/* serialises modify; protects attr, have_path */
 	struct ib_qp_attr attr;
@@ -256,11 +268,10 @@ static inline struct rxo_pd *rxo_rq_pd(const struct rxo_qp *qp)
 	return qp->srq ? to_rxo_pd(qp->srq->ibsrq.pd) : qp->pd;
 }
 
-void rxo_qp_release(struct kref *ref);
-
-static inline void rxo_qp_put(struct rxo_qp *qp)
+/* Another reference, for one who has one. */
+static inline void rxo_qp_hold(struct rxo_qp *qp)
 {
-	kref_put(&qp->ref, rxo_qp_release);
+	refcount_inc(&qp->qpn->refs);
 }
 
 /* qp.c: the object and its life */
@@ -268,6 +279,7 @@ int rxo_create_qp(struct ib_qp *ibqp, struct ib_qp_init_attr *init, struct ib_ud
 int rxo_destroy_qp(struct ib_qp *ibqp, struct ib_udata *udata);
 /* A reference, or NULL. Softirq. */
 struct rxo_qp *rxo_qp_get(struct rxo_dev *dev, u32 qpn);
+void rxo_qp_put(struct rxo_qp *qp);
 /* To the error state from inside an engine: any lock of the QP may be held; both engines flush. */
 void rxo_qp_set_error(struct rxo_qp *qp);
 /* A datagram could not be sent: to SQE, where receiving goes on. Any lock of the QP may be held. */

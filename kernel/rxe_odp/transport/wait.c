@@ -154,7 +154,7 @@ int rxo_wait_fault(struct rxo_wait *wait, struct rxo_miss *miss, bool write)
 	wait->mr = miss->mr;
 	wait->start_ns = ktime_get_ns();
 	WRITE_ONCE(wait->pending, true);
-	kref_get(&wait->qp->ref);
+	rxo_qp_hold(wait->qp);
 
 	err = rxo_mr_fault_async(miss->mr, miss->iova, miss->length_bytes, write, &wait->waiter);
 	if (err == -EINPROGRESS) {
