@@ -10,26 +10,16 @@
  *
  * rdma-odp: timeout 90
  */
-#include "pair.h"
 #include "random.h"
+#include "roce.h"
 
 #include <netinet/in.h>
-#include <netinet/ip.h>
-#include <netinet/ip6.h>
-#include <netinet/udp.h>
 #include <sys/mman.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
-#define ROCE_PORT   4791
-#define MAX_PACKET  1500UL
-#define BTH_BYTES   12UL
-#define ICRC_BYTES  4UL
-#define UDP_BYTES   sizeof(struct udphdr)
 #define QP1_QKEY    0x80010000
 #define QP1_MAX	    256 /* bytes of a management datagram */
-#define RC_READ	    0x0c
-#define RC_ACK	    0x11
 #define UD_SEND	    0x64
 #define LOCAL_BYTES 4096UL /* of one of our requests, at most */
 #define LARGE_BYTES (3 * GIB)
@@ -52,54 +42,9 @@ struct seen {
 	unsigned long datagrams, sends, writes, answers, naks;
 };
 
-/* CRC-32 as Ethernet has it, reflected, without the final complement. */
-static uint32_t crc32_more(uint32_t crc, const uint8_t *data, size_t bytes)
-{
-	while (bytes--) {
-		crc ^= *data++;
-		for (int bit = 0; bit < 8; bit++)
-			crc = crc >> 1 ^ (crc & 1 ? 0xedb88320 : 0);
-	}
-	return crc;
-}
-
 static size_t ip_bytes(const struct target *t)
 {
-	return t->pair->conn.ipv6 ? sizeof(struct ip6_hdr) : sizeof(struct iphdr);
-}
-
-/* RoCEv2 annex A17.3.3: what routers may change counts as ones, and so do eight bytes before the packet. */
-static uint32_t icrc(const struct target *t, const uint8_t *packet, size_t bytes)
-{
-	size_t ip = ip_bytes(t);
-	uint8_t copy[MAX_PACKET], ones[8];
-
-	memcpy(copy, packet, bytes);
-	memset(ones, 0xff, sizeof(ones));
-	if (t->pair->conn.ipv6) {
-		copy[0] |= 0x0f; /* traffic class, flow label */
-		memset(copy + 1, 0xff, 3);
-		copy[7] = 0xff; /* hop limit */
-	} else {
-		copy[1] = 0xff; /* type of service */
-		copy[8] = 0xff; /* time to live */
-		memset(copy + 10, 0xff, 2);
-	}
-	memset(copy + ip + 6, 0xff, 2);	 /* UDP checksum */
-	copy[ip + UDP_BYTES + 4] = 0xff; /* resv8a of the BTH */
-	return ~crc32_more(crc32_more(0xffffffff, ones, sizeof(ones)), copy, bytes);
-}
-
-static void put32(uint8_t *at, uint32_t value)
-{
-	value = htonl(value);
-	memcpy(at, &value, 4);
-}
-
-static void put64(uint8_t *at, uint64_t value)
-{
-	put32(at, value >> 32);
-	put32(at + 4, value);
+	return roce_ip_bytes(t->pair->conn.ipv6);
 }
 
 static uint32_t get_qpn(const uint8_t *bth)
@@ -108,49 +53,35 @@ static uint32_t get_qpn(const uint8_t *bth)
 }
 
 /* The headers before so many bytes from the BTH on. */
-static void put_ip(const struct target *t, struct rnd *r, uint8_t *packet, size_t bytes)
+static void put_headers(const struct target *t, struct rnd *r, uint8_t *packet, size_t bytes)
 {
-	const uint8_t *from = t->pair->b.gid.raw, *to = t->pair->a.gid.raw;
+	const struct roce_path path = roce_path(&t->pair->b, &t->pair->a);
 	struct udphdr *udp = (void *)(packet + ip_bytes(t));
-	struct ip6_hdr *ip6 = (void *)packet;
-	struct iphdr *ip = (void *)packet;
 
-	memset(packet, 0, ip_bytes(t) + UDP_BYTES);
-	bytes += UDP_BYTES;
-	udp->source = htons(0xc000 | rnd_below(r, 0x4000));
-	udp->dest = htons(ROCE_PORT);
-	udp->len = htons(bytes);
-	if (t->pair->conn.ipv6) {
-		ip6->ip6_flow = htonl(6 << 28 | rnd_below(r, 1 << 28));
-		ip6->ip6_plen = htons(bytes);
-		ip6->ip6_nxt = IPPROTO_UDP;
-		ip6->ip6_hlim = 64;
-		memcpy(&ip6->ip6_src, from, 16);
-		memcpy(&ip6->ip6_dst, to, 16);
-		return;
-	}
-	ip->version = 4;
-	ip->ihl = 5;
-	ip->id = htons(0x1234);
-	ip->frag_off = htons(0x4000);
-	ip->ttl = 64;
-	ip->protocol = IPPROTO_UDP;
-	ip->tot_len = htons(sizeof(*ip) + bytes);
-	memcpy(&ip->saddr, from + 12, 4); /* of the IPv4-mapped address */
-	memcpy(&ip->daddr, to + 12, 4);
+	roce_put_ip(&path, packet, ROCE_UDP_BYTES + bytes);
+	if (path.ipv6)
+		roce_put32(packet, 6 << 28 | rnd_below(r, 1 << 28)); /* class, flow label */
+	else
+		packet[5] = 0x34; /* an id: a raw socket gives one to a packet that has none */
+	*udp = (struct udphdr){
+		.source = htons(0xc000 | rnd_below(r, 0x4000)),
+		.dest = htons(ROCE_PORT),
+		.len = htons(ROCE_UDP_BYTES + bytes),
+	};
 }
 
 /* The packet is there from the BTH to the payload: all that the network adds. */
 static size_t seal(const struct target *t, struct rnd *r, uint8_t *packet, size_t bth_bytes,
 		   bool right)
 {
-	size_t bytes = ip_bytes(t) + UDP_BYTES + bth_bytes;
+	size_t bytes = ip_bytes(t) + ROCE_UDP_BYTES + bth_bytes;
 	uint32_t crc;
 
-	put_ip(t, r, packet, bth_bytes + ICRC_BYTES);
-	crc = right && bth_bytes >= BTH_BYTES ? icrc(t, packet, bytes) : rnd_next(r);
-	memcpy(packet + bytes, &crc, ICRC_BYTES); /* little endian on the wire */
-	return bytes + ICRC_BYTES;
+	put_headers(t, r, packet, bth_bytes + ROCE_ICRC_BYTES);
+	crc = right && bth_bytes >= ROCE_BTH_BYTES ? roce_icrc(t->pair->conn.ipv6, packet, bytes) :
+						     rnd_next(r);
+	memcpy(packet + bytes, &crc, ROCE_ICRC_BYTES); /* little endian on the wire */
+	return bytes + ROCE_ICRC_BYTES;
 }
 
 static uint32_t some_qpn(struct rnd *r, const struct target *t)
@@ -208,15 +139,15 @@ static uint64_t some_va(struct rnd *r, const struct target *t)
 
 /* Bytes between the BTH and the payload, by the opcode of a connected QP. */
 static const uint8_t rc_headers[0x18] = {
-	[0x03] = 4,	[0x05] = 4,  [0x06] = 16, [0x09] = 4, [0x0a] = 16, [0x0b] = 20,
-	[RC_READ] = 16, [0x0d] = 4,  [0x0f] = 4,  [0x10] = 4, [0x11] = 4,  [0x12] = 12,
-	[0x13] = 28,	[0x14] = 28, [0x16] = 4,  [0x17] = 4,
+	[0x03] = 4,	  [0x05] = 4,  [0x06] = 16, [0x09] = 4, [0x0a] = 16, [0x0b] = 20,
+	[ROCE_READ] = 16, [0x0d] = 4,  [0x0f] = 4,  [0x10] = 4, [0x11] = 4,  [0x12] = 12,
+	[0x13] = 28,	  [0x14] = 28, [0x16] = 4,  [0x17] = 4,
 };
 
 /* READ requests, acknowledgments, atomics: a payload makes them malformed. */
 static bool has_payload(uint8_t opcode)
 {
-	return opcode != RC_READ && (opcode < 0x11 || opcode > 0x14);
+	return opcode != ROCE_READ && (opcode < 0x11 || opcode > 0x14);
 }
 
 /* The header that such an opcode has, with values that are nearly right. */
@@ -228,19 +159,19 @@ static size_t extended_header(struct rnd *r, const struct target *t, uint8_t opc
 	case 0x06: /* RDMA WRITE first, only, only with immediate; RDMA READ request; atomics */
 	case 0x0a:
 	case 0x0b:
-	case RC_READ:
+	case ROCE_READ:
 	case 0x13:
 	case 0x14:
-		put64(at, some_va(r, t));
+		roce_put64(at, some_va(r, t));
 		if (!rnd_one_in(r, 6))
-			put32(at + 8, t->buf->mr->rkey);
-		if (opcode <= RC_READ)
-			put32(at + 12, some_length(r, payload));
+			roce_put32(at + 8, t->buf->mr->rkey);
+		if (opcode <= ROCE_READ)
+			roce_put32(at + 12, some_length(r, payload));
 		break;
 	case UD_SEND:
 	case UD_SEND + 1:
 		if (!rnd_one_in(r, 8))
-			put32(at, qpn == 1 ? QP1_QKEY : UD_QKEY);
+			roce_put32(at, qpn == 1 ? QP1_QKEY : UD_QKEY);
 		return opcode == UD_SEND ? 8 : 12;
 	default: /* AETH: an ACK, mostly, or a NAK that there is */
 		if (is_answer(opcode) && !rnd_one_in(r, 8))
@@ -259,7 +190,7 @@ static uint8_t some_opcode(struct rnd *r, const struct target *t, uint32_t qpn)
 		return UD_SEND + rnd_below(r, 2);
 	if (!t->answering)
 		return rnd_below(r, ARRAY_SIZE(rc_headers));
-	return rnd_one_in(r, 2) ? RC_ACK : 0x0d + rnd_below(r, 6);
+	return rnd_one_in(r, 2) ? ROCE_ACK : 0x0d + rnd_below(r, 6);
 }
 
 static size_t some_payload(struct rnd *r, uint8_t opcode, uint32_t qpn)
@@ -273,19 +204,19 @@ static size_t some_payload(struct rnd *r, uint8_t opcode, uint32_t qpn)
 
 static size_t build(struct rnd *r, const struct target *t, uint8_t *packet)
 {
-	uint8_t *bth = packet + ip_bytes(t) + UDP_BYTES, *at = bth + BTH_BYTES;
+	uint8_t *bth = packet + ip_bytes(t) + ROCE_UDP_BYTES, *at = bth + ROCE_BTH_BYTES;
 	uint32_t qpn = some_qpn(r, t);
 	uint8_t opcode = some_opcode(r, t, qpn);
 	size_t payload = some_payload(r, opcode, qpn);
 
-	rnd_fill(r, bth, BTH_BYTES);
+	rnd_fill(r, bth, ROCE_BTH_BYTES);
 	bth[0] = opcode;
 	if (!rnd_one_in(r, 8))
 		bth[1] = (bth[1] & 0x80) | (-payload & 3) << 4; /* solicited, pad, version 0 */
 	if (!rnd_one_in(r, 8))
 		memset(bth + 2, 0xff, 2); /* P_Key */
-	put32(bth + 4, qpn);
-	put32(bth + 8, some_psn(r, t, opcode) | (rnd_next(r) & 0x80000000));
+	roce_put32(bth + 4, qpn);
+	roce_put32(bth + 8, some_psn(r, t, opcode) | (rnd_next(r) & 0x80000000));
 	at += extended_header(r, t, opcode, qpn, payload, at);
 	rnd_fill(r, at, payload);
 	if (qpn == 1)
@@ -297,7 +228,7 @@ static size_t build(struct rnd *r, const struct target *t, uint8_t *packet)
 	if (rnd_one_in(r, 6) && at > bth)
 		bth[rnd_below(r, at - bth)] ^= 1 << rnd_below(r, 8);
 	if (get_qpn(bth) == t->spared_qpn)
-		put32(bth + 4, qpn == t->spared_qpn ? 2 : qpn);
+		roce_put32(bth + 4, qpn == t->spared_qpn ? 2 : qpn);
 	return seal(t, r, packet, at - bth, !rnd_one_in(r, 8));
 }
 
@@ -494,7 +425,7 @@ static void round_of(struct rnd *r, const struct wire *wire, const struct conn *
 		     uint32_t spared_qpn, struct seen *seen)
 {
 	struct round round = { .deaf = conn->type == IBV_QPT_RC && !rnd_one_in(r, 4) };
-	uint8_t packet[MAX_PACKET];
+	uint8_t packet[ROCE_MAX_PACKET];
 	unsigned int i;
 
 	round_open(&round, conn, odp, spared_qpn);
@@ -583,16 +514,17 @@ static void random_packets(void **state)
 static void send_one(const struct wire *wire, const struct target *t, struct rnd *r, uint8_t opcode,
 		     uint32_t qpn, const void *header, size_t header_bytes, size_t payload)
 {
-	uint8_t packet[MAX_PACKET] = { 0 };
-	uint8_t *bth = packet + ip_bytes(t) + UDP_BYTES;
+	uint8_t packet[ROCE_MAX_PACKET] = { 0 };
+	uint8_t *bth = packet + ip_bytes(t) + ROCE_UDP_BYTES;
 
 	bth[0] = opcode;
 	memset(bth + 2, 0xff, 2);
-	put32(bth + 4, qpn);
-	put32(bth + 8, t->request_psn);
-	memcpy(bth + BTH_BYTES, header, header_bytes);
-	bth[BTH_BYTES + header_bytes] = 1;
-	wire_send(wire, t, packet, seal(t, r, packet, BTH_BYTES + header_bytes + payload, true));
+	roce_put32(bth + 4, qpn);
+	roce_put32(bth + 8, t->request_psn);
+	memcpy(bth + ROCE_BTH_BYTES, header, header_bytes);
+	bth[ROCE_BTH_BYTES + header_bytes] = 1;
+	wire_send(wire, t, packet,
+		  seal(t, r, packet, ROCE_BTH_BYTES + header_bytes + payload, true));
 }
 
 static void await_counter(const char *name, long value)
@@ -640,7 +572,7 @@ static void datagrams_are_taken(void **state)
 		memset(&round, 0, sizeof(round));
 		round_open(&round, &conn, 0, 0);
 		begin(&r, &round);
-		put32(deth, ways[way / 2].qkey);
+		roce_put32(deth, ways[way / 2].qkey);
 		for (i = 0; i < RECEIVES; i++)
 			send_one(&wire, &round.target, &r, UD_SEND,
 				 qp1 ? 1 : round.pair.a.qp->qp_num, deth, sizeof(deth), QP1_MAX);
@@ -671,9 +603,9 @@ static void long_read_ends(void **state)
 	round_open(&round, &conn, IBV_ACCESS_ON_DEMAND, 0);
 	assert_zero(end_set_state(&round.pair.b, IBV_QPS_ERR));
 	aim(&r, &round, false);
-	put64(reth, (uintptr_t)round.open.data);
-	put32(reth + 8, round.open.mr->rkey);
-	put32(reth + 12, 1U << 31);
+	roce_put64(reth, (uintptr_t)round.open.data);
+	roce_put32(reth + 8, round.open.mr->rkey);
+	roce_put32(reth + 12, 1U << 31);
 	/*
 	 * More than it looks ahead at a time. A page that is late ends the answer: then it is asked
 	 * again.
@@ -683,7 +615,7 @@ static void long_read_ends(void **state)
 		if (seconds() > last)
 			fail_because("sent_pkts is %ld, not %ld", sent, enough);
 		if (sent == before || before < 0)
-			send_one(&wire, &round.target, &r, RC_READ, round.pair.a.qp->qp_num, reth,
+			send_one(&wire, &round.target, &r, ROCE_READ, round.pair.a.qp->qp_num, reth,
 				 sizeof(reth), 0);
 	}
 	wire_close(&wire);

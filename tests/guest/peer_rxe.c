@@ -6,7 +6,7 @@
  * netdevs', which is as much as stock rxe can take part in: it takes what we send in fragments, and sends none itself.
  */
 #include "netem.h"
-#include "pair.h"
+#include "roce.h"
 
 #include <sys/wait.h>
 #include <unistd.h>
@@ -402,6 +402,30 @@ static void stock_sends_to_a_late_page(void **state)
 	stock_waits(OP_SEND);
 }
 
+/* The rule against unprivileged sockets is not against stock rxe. */
+static void stock_passes_the_rule(void **state)
+{
+	struct conn conn = CONN;
+	static const struct sizes sizes = {
+		.bytes = { 1, 20011 },
+		.count = 2,
+		.stock_sends = SIZE_MAX,
+		.netdev_mtu = USUAL_MTU,
+	};
+
+	roce_rule_begin();
+	move_all(state, &conn, STOCK, &sizes);
+	conn.ipv6 = true;
+	move_all(state, &conn, STOCK, &sizes);
+}
+
+static int rule_end(void **state)
+{
+	(void)state;
+	roce_rule_end();
+	return 0;
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -417,6 +441,7 @@ int main(void)
 		TEST_BOTH(our_moves_bad_wire),
 		TEST_BOTH(stock_atomics_bad_wire),
 		TEST_BOTH(our_atomics_bad_wire),
+		{ "stock_passes_the_rule", stock_passes_the_rule, NULL, rule_end, NULL },
 		TEST(stock_writes_to_a_late_page),
 		TEST(stock_sends_to_a_late_page),
 	};

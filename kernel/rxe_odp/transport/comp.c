@@ -85,7 +85,7 @@ static bool comp_ack_before(struct rxo_qp *qp, u32 psn)
 		struct rxo_swqe *wqe = rxo_swqe_at(qp, 0);
 
 		if (!sq->copied || !wqe->started)
-			return false;	/* cannot be: psn was checked against alloc_psn */
+			return false;	/* cannot be: psn was checked against sent_psn */
 		if (comp_wants_data(wqe))
 			return false;
 		if (rxo_psn_cmp(wqe->last_psn, psn) >= 0) {
@@ -252,8 +252,8 @@ static int comp_take(struct rxo_qp *qp, struct sk_buff *skb)
 	struct rxo_pkt *pkt = rxo_pkt(skb);
 	struct rxo_sq *sq = &qp->sq;
 
-	/* Old, or for what was never sent. */
-	if (rxo_psn_cmp(pkt->psn, sq->una_psn) < 0 || rxo_psn_cmp(pkt->psn, sq->alloc_psn) >= 0)
+	/* Old, or for what was never sent: forged, or from another life of this QP. */
+	if (rxo_psn_cmp(pkt->psn, sq->una_psn) < 0 || rxo_psn_cmp(pkt->psn, sq->sent_psn) >= 0)
 		return 0;
 	if (pkt->flags & (RXO_OP_READ_RESP | RXO_OP_ATOMIC_ACK))
 		return comp_take_data(qp, skb);

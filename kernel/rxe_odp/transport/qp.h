@@ -68,9 +68,9 @@ struct rxo_wait {
 /*
  * Send side. Positions are relative to the oldest WQE that has not completed:
  * [0, copied) are in the shadow ring, @cur is the one being sent. PSNs:
- * una_psn <= psn <= alloc_psn; una_psn is the oldest the peer has not
- * answered, psn the next to send (it goes back on a retry), alloc_psn the next
- * that a fresh WQE gets.
+ * una_psn <= psn <= sent_psn <= alloc_psn; una_psn is the oldest the peer has
+ * not answered, psn the next to send (it goes back on a retry), sent_psn the
+ * first that has never left, alloc_psn the next that a fresh WQE gets.
  */
 struct rxo_sq {
 	spinlock_t lock;		/* protects all of this but the producer side; _bh */
@@ -86,6 +86,7 @@ struct rxo_sq {
 	u32 cur;
 	u32 una_psn;
 	u32 psn;
+	u32 sent_psn;
 	u32 alloc_psn;
 	u32 rd_atomic;			/* READs and atomics that the peer may have to answer */
 	int cpu;			/* ran the requester last */

@@ -113,6 +113,7 @@ static void qp_store_values(struct rxo_qp *qp, const struct ib_qp_attr *attr, in
 	if (mask & IB_QP_SQ_PSN) {
 		qp->sq.psn = attr->sq_psn & RXO_PSN_MASK;
 		qp->sq.una_psn = qp->sq.psn;
+		qp->sq.sent_psn = qp->sq.psn;
 		qp->sq.alloc_psn = qp->sq.psn;
 		rxo_window_init(&qp->sq.window);
 	}

@@ -443,6 +443,8 @@ static bool req_run_rc(struct rxo_qp *qp)
 
 	while (budget && more && req_may_go_on(qp) && rxo_tx_may_send(&qp->sq.tx))
 		more = req_send_burst(qp, &budget);
+	if (rxo_psn_cmp(qp->sq.psn, qp->sq.sent_psn) > 0)
+		qp->sq.sent_psn = qp->sq.psn;
 	if (budget < RXO_BUDGET_PKTS)
 		rxo_req_timer(qp, false);
 	return !budget && more;
