@@ -307,6 +307,7 @@ int rxo_wait_again(struct rxo_wait *wait, int err);
 bool rxo_wait_hold(struct rxo_wait *wait, struct sk_buff_head *held, struct sk_buff *skb);
 int rxo_wait_copy(struct rxo_wait *wait, const struct rxo_sg *sg, void *buf, u32 bytes,
 		  bool to_mem, u32 *done);
+void rxo_wait_cancel(struct rxo_wait *wait);
 void rxo_wait_stop(struct rxo_wait *wait);
 
 /* wqe.c: send WQEs, copied once */

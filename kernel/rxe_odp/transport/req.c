@@ -475,6 +475,15 @@ static void req_check_drained(struct rxo_qp *qp)
 	}
 }
 
+/* In error: nothing waits any longer, answers that were held are dropped, all WQEs complete. */
+static void req_give_up(struct rxo_qp *qp)
+{
+	rxo_wait_cancel(&qp->sq.wait);
+	rxo_wait_cancel(&qp->sq.place_wait);
+	rxo_comp_drain(qp);
+	rxo_sq_flush(qp);
+}
+
 void rxo_req_run(struct rxo_qp *qp)
 {
 	bool more = false;
@@ -490,7 +499,7 @@ void rxo_req_run(struct rxo_qp *qp)
 		break;
 	case IB_QPS_SQE:
 	case IB_QPS_ERR:
-		rxo_sq_flush(qp);
+		req_give_up(qp);
 		break;
 	default:
 		break;

@@ -131,6 +131,7 @@ static void resp_flush(struct rxo_qp *qp)
 	bool found = false;
 
 	lockdep_assert_held(&rq->lock);
+	rxo_wait_cancel(&rq->wait);
 	__skb_queue_purge(&rq->held);
 	rq->read.active = false;
 	rq->msg.kind = 0;

@@ -216,21 +216,31 @@ int rxo_wait_copy(struct rxo_wait *wait, const struct rxo_sg *sg, void *buf, u32
 }
 
 /*
+ * rxo_wait_cancel - wait no longer: the direction is in error, and starts no fault any more
+ *
+ * Under the direction's lock; does not wait. A page may never come, and until
+ * then the fault would have a thread, and this a reference to the MR and the QP.
+ * A wake that is on its way comes all the same, and finds the engine in error.
+ */
+void rxo_wait_cancel(struct rxo_wait *wait)
+{
+	lockdep_assert_held(wait->lock);
+	if (!wait->pending || !umem_odp_fault_cancel(&wait->waiter))
+		return;
+	wait_clear(wait);
+	/* Not the last of the QP: whoever runs an engine has one, or keeps it from going. */
+	wait_put_refs(wait, wait->mr);
+}
+
+/*
  * Ends a wait, by cancelling it or by seeing its wake through. May sleep, no
  * locks; the engine no longer starts any (the state is RESET).
  */
 void rxo_wait_stop(struct rxo_wait *wait)
 {
-	struct rxo_mr *mr = NULL;
-
 	spin_lock_bh(wait->lock);
-	if (wait->pending && umem_odp_fault_cancel(&wait->waiter)) {
-		mr = wait->mr;
-		wait_clear(wait);
-	}
+	rxo_wait_cancel(wait);
 	spin_unlock_bh(wait->lock);
-	if (mr)
-		wait_put_refs(wait, mr);
 	wait_var_event(&wait->pending, !READ_ONCE(wait->pending));
 	/* wait_page_came() clears it first: let its done() end, which may queue work. */
 	spin_lock_bh(wait->lock);
