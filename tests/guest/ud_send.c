@@ -1,6 +1,9 @@
 // SPDX-License-Identifier: GPL-2.0 OR Linux-OpenIB
-/* UD: datagrams up to the MTU arrive behind 40 bytes of GRH; what fits no receive, or has a wrong Q_Key, is dropped. */
-#include "pair.h"
+/*
+ * UD: datagrams up to the MTU arrive behind 40 bytes of GRH; what fits no receive, or has a wrong Q_Key, is dropped; the first
+ * one is no event.
+ */
+#include "event.h"
 
 #define GRH 40UL
 
@@ -153,5 +156,36 @@ static void no_receive_is_dropped(void **state)
 	pair_close(&pair);
 }
 
+/* The event is raised before the datagram is received, so it would be there. */
+static void no_communication_is_established(void **state)
+{
+	struct ibv_async_event event;
+	struct conn conn = CONN;
+	struct ibv_send_wr wr;
+	struct ibv_sge sge;
+	struct pair pair;
+	struct buf to;
+
+	(void)state;
+	conn.type = IBV_QPT_UD;
+	pair_open(&pair, &conn);
+	buf_make(&to, pair.b.rig->pd, MEM_ANON, 40, 0, ACCESS_ALL);
+	sge = buf_sge(&to, 0, 40);
+	assert_zero(end_set_state(&pair.b, IBV_QPS_RESET));
+	assert_zero(end_to_init(&pair.b, &conn));
+	end_post_recv(&pair.b, 1, &sge, 1);
+	assert_zero(end_to_rtr(&pair.b, &pair.a, &conn));
+	wr = wr_make(IBV_WR_SEND, NULL, 0);
+	wr.wr.ud.remote_qpn = pair.b.qp->qp_num;
+	end_post(&pair.a, &wr);
+	cq_success(pair.a.scq);
+	cq_success(pair.b.rcq);
+	if (async_any(pair.b.rig->ctx, 0, &event))
+		fail_because("an event: %s", ibv_event_type_str(event.event_type));
+	buf_free(&to);
+	pair_close(&pair);
+}
+
 TEST_MAIN(TEST_BOTH(ipv4), TEST_BOTH(ipv6), TEST_BOTH(ipv4_wire), TEST_BOTH(ipv6_wire),
-	  TEST(wrong_qkey_is_dropped), TEST(no_receive_is_dropped))
+	  TEST(wrong_qkey_is_dropped), TEST(no_receive_is_dropped),
+	  TEST(no_communication_is_established))

@@ -526,7 +526,8 @@ void rxo_resp_rcv(struct rxo_qp *qp, struct sk_buff *skb)
 	} else if (rxo_late_rcv(qp, pkt)) {
 		kfree_skb(skb);
 	} else if (rxo_wait_hold(&rq->wait, &rq->held, skb)) {
-		if (rxo_qp_state(qp) == IB_QPS_RTR && !rq->established) {
+		/* Datagrams establish no communication. */
+		if (rxo_qp_state(qp) == IB_QPS_RTR && !rq->established && !rxo_qp_is_ud(qp)) {
 			rq->established = true;
 			rxo_qp_event(qp, IB_EVENT_COMM_EST);
 		}
