@@ -7,7 +7,8 @@
  *
  * Completions are posted under the locks of a QP. The handler of a user CQ only
  * queues an event, so it is called at once; a kernel user's handler may post to
- * the same QP or poll the CQ, so it runs from a work item.
+ * the same QP or poll the CQ, so it runs from a work item, without any lock of
+ * ours: in a softirq, which is what handlers are written for.
  */
 #include <rdma/uverbs_ioctl.h>
 
@@ -25,10 +26,7 @@ static void cq_comp_work(struct work_struct *work)
 {
 	struct rxo_cq *cq = container_of(work, struct rxo_cq, comp_work);
 
-	/* Handlers are written for softirq or interrupt context. */
-	local_bh_disable();
 	cq->ibcq.comp_handler(&cq->ibcq, cq->ibcq.cq_context);
-	local_bh_enable();
 }
 
 /* Tells the process where its ring is: the layout of a response to creation and to resizing. */
@@ -212,7 +210,7 @@ static void cq_notify(struct rxo_cq *cq)
 	if (cq->user)
 		cq->ibcq.comp_handler(&cq->ibcq, cq->ibcq.cq_context);
 	else if (cq->ibcq.comp_handler)
-		queue_work(rxo_wq, &cq->comp_work);
+		queue_work(system_bh_wq, &cq->comp_work);
 }
 
 int rxo_cq_post(struct rxo_cq *cq, const struct ib_wc *wc, bool solicited)

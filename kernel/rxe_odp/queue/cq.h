@@ -23,7 +23,7 @@ struct rxo_cq {
 	enum ib_cq_notify_flags armed;	/* 0, IB_CQ_SOLICITED or IB_CQ_NEXT_COMP */
 	bool overflowed;
 	bool user;
-	struct work_struct comp_work;	/* kernel CQs: handlers run outside of the QP's locks */
+	struct work_struct comp_work;	/* kernel CQs, system_bh_wq: handlers run without locks */
 };
 
 static inline struct rxo_cq *to_rxo_cq(struct ib_cq *ibcq)

@@ -4,8 +4,8 @@
  * space does; user space rings the doorbell by an empty post_send.
  *
  * A kernel user may post from a completion handler or with interrupts off, so
- * its work is started from the QP's work item; a process has its packets sent
- * on its own time.
+ * its packets are sent from a softirq, which comes right behind it on the same
+ * CPU; a process has its packets sent on its own time.
  */
 
 #include "net/ah.h"
@@ -108,7 +108,7 @@ static int post_kernel(struct rxo_qp *qp, const struct ib_send_wr *wr,
 		}
 		rxo_queue_kernel_push(sq->queue);
 	}
-	queue_work(rxo_wq, &sq->work);
+	rxo_req_queue(qp);
 out:
 	spin_unlock_irqrestore(&sq->post_lock, flags);
 	return err;

@@ -326,6 +326,7 @@ void rxo_req_init(struct rxo_qp *qp);
 void rxo_req_run(struct rxo_qp *qp);			/* under sq.lock */
 void rxo_req_kick(struct rxo_qp *qp);			/* under sq.lock */
 void rxo_req_resume(struct rxo_qp *qp);			/* under sq.lock */
+void rxo_req_queue(struct rxo_qp *qp);			/* any context, interrupts off */
 void rxo_req_back_to(struct rxo_qp *qp, u32 psn);	/* under sq.lock */
 void rxo_req_fail(struct rxo_qp *qp, enum ib_wc_status status);	/* the oldest WQE; under sq.lock */
 void rxo_req_timer(struct rxo_qp *qp, bool progress);	/* under sq.lock */

@@ -557,6 +557,24 @@ void rxo_req_resume(struct rxo_qp *qp)
 		rxo_req_run(qp);
 }
 
+/*
+ * rxo_req_queue - let a softirq run the requester
+ *
+ * Any context, interrupts off. On which CPU: as rxo_req_kick(), from a look at the
+ * PSNs without sq.lock. When that is out of date, one packet may overtake another.
+ */
+void rxo_req_queue(struct rxo_qp *qp)
+{
+	struct rxo_sq *sq = &qp->sq;
+	int cpu = READ_ONCE(sq->cpu);
+
+	lockdep_assert_irqs_disabled();
+	if (!rxo_qp_is_ud(qp) && READ_ONCE(sq->una_psn) != READ_ONCE(sq->psn) && cpu_online(cpu))
+		queue_work_on(cpu, system_bh_wq, &sq->bh_work);
+	else
+		queue_work(system_bh_wq, &sq->bh_work);
+}
+
 static void req_work(struct work_struct *work)
 {
 	struct rxo_qp *qp = container_of(work, struct rxo_qp, sq.work);
