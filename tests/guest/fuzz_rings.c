@@ -85,7 +85,8 @@ static void some_wqe(struct scribbler *s, uint8_t *at, size_t room)
 	struct rxe_sge sge = some_sge(s);
 
 	rnd_fill(r, &wqe, sizeof(wqe));
-	wqe.wr.opcode = rnd_below(r, rnd_one_in(r, 4) ? 16 : 7);
+	wqe.wr.opcode = rnd_one_in(r, 8) ? IBV_WR_SEND_WITH_INV :
+					   rnd_below(r, rnd_one_in(r, 4) ? 16 : 7);
 	wqe.wr.send_flags = rnd_next(r) & (rnd_one_in(r, 4) ? 0x1f : IBV_SEND_SIGNALED);
 	wqe.wr.wr.rdma.remote_addr = some_sge(s).addr;
 	wqe.wr.wr.rdma.rkey = sge.lkey;

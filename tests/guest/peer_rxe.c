@@ -292,6 +292,78 @@ static void our_datagrams(void **state)
 	datagrams(state, OURS);
 }
 
+static void send_invalidating(struct pair *pair, const struct buf *from, const struct buf *to,
+			      uint32_t bytes, uint32_t rkey)
+{
+	struct ibv_sge src = buf_sge(from, 0, bytes), dst = buf_sge(to, 0, bytes);
+	struct ibv_send_wr wr = wr_make(IBV_WR_SEND_WITH_INV, &src, 1);
+	struct ibv_wc wc;
+
+	pattern_fill(from->data, bytes, rkey, 0);
+	wr.invalidate_rkey = rkey;
+	end_post_recv(&pair->b, 1, &dst, 1);
+	end_post(&pair->a, &wr);
+	wc = cq_success(pair->a.scq);
+	assert_int_equal(wc.opcode, IBV_WC_SEND);
+	wc = cq_success(pair->b.rcq);
+	assert_int_equal(wc.byte_len, bytes);
+	/* Stock rxe tells a process the kernel's flag, which is the other one there. */
+	assert_true(wc.wc_flags & (IBV_WC_WITH_INV | IBV_WC_IP_CSUM_OK));
+	assert_int_equal(wc.invalidated_rkey, rkey);
+	pattern_check(to->data, bytes, rkey, 0, "what came with the invalidation");
+}
+
+/* Of a window that the stock end has bound to a queue pair: by its key the memory can be written until it is invalidated. */
+static void stock_window_is_invalidated(uint32_t bytes)
+{
+	struct conn conn = CONN;
+	struct ibv_mw_bind_info info;
+	struct buf from, to, behind;
+	struct ibv_send_wr wr;
+	struct pair pair;
+	struct ibv_sge sge;
+	struct ibv_mw *mw;
+
+	open_mixed(&pair, &conn, &(void *){ NULL }, OURS, USUAL_MTU);
+	buf_make(&from, pair.a.rig->pd, MEM_ANON, bytes, 0, ACCESS_ALL);
+	buf_make(&to, pair.b.rig->pd, MEM_ANON, bytes, 0, ACCESS_ALL);
+	buf_make(&behind, pair.b.rig->pd, MEM_ANON, bytes, 0, ACCESS_ALL | IBV_ACCESS_MW_BIND);
+	mw = ibv_alloc_mw(pair.b.rig->pd, IBV_MW_TYPE_2);
+	assert_non_null(mw);
+	info = (struct ibv_mw_bind_info){ behind.mr, (uintptr_t)behind.data, bytes,
+					  IBV_ACCESS_REMOTE_WRITE };
+	wr = wr_make(IBV_WR_BIND_MW, NULL, 0);
+	wr.bind_mw.mw = mw;
+	wr.bind_mw.rkey = ibv_inc_rkey(mw->rkey);
+	wr.bind_mw.bind_info = info;
+	end_post(&pair.b, &wr);
+	cq_success(pair.b.scq);
+	mw->rkey = wr.bind_mw.rkey;
+
+	sge = buf_sge(&from, 0, bytes);
+	wr = wr_rdma(IBV_WR_RDMA_WRITE, &sge, 1, &behind, 0);
+	wr.wr.rdma.rkey = mw->rkey;
+	end_post(&pair.a, &wr);
+	cq_success(pair.a.scq);
+	send_invalidating(&pair, &from, &to, bytes, mw->rkey);
+	end_post(&pair.a, &wr);
+	cq_expect(pair.a.scq, IBV_WC_REM_ACCESS_ERR);
+
+	reset(&pair);
+	assert_zero(ibv_dealloc_mw(mw));
+	buf_free(&from);
+	buf_free(&to);
+	buf_free(&behind);
+	pair_close(&pair);
+}
+
+static void our_sends_invalidate(void **state)
+{
+	(void)state;
+	stock_window_is_invalidated(100);
+	stock_window_is_invalidated(5000);
+}
+
 static void many_atomics(void **state, const struct conn *conn, enum asker asker)
 {
 	struct buf result, target;
@@ -441,6 +513,7 @@ int main(void)
 		TEST_BOTH(our_moves_bad_wire),
 		TEST_BOTH(stock_atomics_bad_wire),
 		TEST_BOTH(our_atomics_bad_wire),
+		TEST(our_sends_invalidate),
 		{ "stock_passes_the_rule", stock_passes_the_rule, NULL, rule_end, NULL },
 		TEST(stock_writes_to_a_late_page),
 		TEST(stock_sends_to_a_late_page),

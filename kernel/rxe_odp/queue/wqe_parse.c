@@ -23,6 +23,7 @@ static bool wqe_opcode_allowed(u32 opcode, bool ud)
 	case IB_WR_SEND:
 	case IB_WR_SEND_WITH_IMM:
 		return true;
+	case IB_WR_SEND_WITH_INV:
 	case IB_WR_RDMA_WRITE:
 	case IB_WR_RDMA_WRITE_WITH_IMM:
 	case IB_WR_RDMA_READ:
@@ -45,6 +46,8 @@ static void wqe_copy_op(struct rxo_swqe *to, const struct rxe_send_wr *wr, bool 
 		to->rkey = wr->wr.atomic.rkey;
 		to->compare_add = wr->wr.atomic.compare_add;
 		to->swap = wr->wr.atomic.swap;
+	} else if (to->opcode == IB_WR_SEND_WITH_INV) {
+		to->rkey = wr->ex.invalidate_rkey;
 	} else {
 		to->remote_addr = wr->wr.rdma.remote_addr;
 		to->rkey = wr->wr.rdma.rkey;

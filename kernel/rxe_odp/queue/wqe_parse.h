@@ -21,7 +21,7 @@ struct rxo_swqe {
 	u64 remote_addr;
 	u64 compare_add;
 	u64 swap;
-	u32 rkey;
+	u32 rkey;		/* that the peer accesses, or that it is to invalidate */
 	u32 length_bytes;
 	u32 num_sge;
 	u32 first_psn;		/* valid once started */

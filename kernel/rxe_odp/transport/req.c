@@ -26,6 +26,9 @@ static const u8 packet_opcodes[][4] = {
 	[IB_WR_SEND_WITH_IMM] = {
 		IB_OPCODE_RC_SEND_MIDDLE, IB_OPCODE_RC_SEND_FIRST,
 		IB_OPCODE_RC_SEND_LAST_WITH_IMMEDIATE, IB_OPCODE_RC_SEND_ONLY_WITH_IMMEDIATE },
+	[IB_WR_SEND_WITH_INV] = {
+		IB_OPCODE_RC_SEND_MIDDLE, IB_OPCODE_RC_SEND_FIRST,
+		IB_OPCODE_RC_SEND_LAST_WITH_INVALIDATE, IB_OPCODE_RC_SEND_ONLY_WITH_INVALIDATE },
 	[IB_WR_RDMA_WRITE] = {
 		IB_OPCODE_RC_RDMA_WRITE_MIDDLE, IB_OPCODE_RC_RDMA_WRITE_FIRST,
 		IB_OPCODE_RC_RDMA_WRITE_LAST, IB_OPCODE_RC_RDMA_WRITE_ONLY },
@@ -301,6 +304,8 @@ static void req_fill_headers(struct rxo_qp *qp, const struct rxo_swqe *wqe, stru
 	}
 	if (flags & RXO_OP_IMM)
 		rxo_pkt_imm(skb)->imm = wqe->imm;
+	if (flags & RXO_OP_IETH)
+		rxo_pkt_ieth(skb)->rkey = cpu_to_be32(wqe->rkey);
 }
 
 static struct sk_buff *req_build_data(struct rxo_qp *qp, struct rxo_swqe *wqe)
