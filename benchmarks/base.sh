@@ -9,9 +9,9 @@ name=base
 plan()
 {
 	cat <<-'PLAN'
-	uml-fast uml-fast --pin peers bw reg table late
+	uml-fast uml-fast --pin peers bw reg table late life
 	stable stable - cold madvise
-	backports backports - cold madvise
+	backports backports - cold madvise life
 	backports-icount backports --icount instr
 	PLAN
 }
