@@ -45,7 +45,7 @@ static struct rxo_ah *ah_alloc(struct ib_ah *ibah, const struct rdma_ah_attr *at
 	if (!ah)
 		return ERR_PTR(-ENOMEM);
 
-	err = rxo_path_init(to_rxo_dev(ibah->device), &ah->path, attr, 0);
+	err = rxo_path_init(to_rxo_dev(ibah->device), &ah->path, attr, 0, 0);
 	if (err) {
 		kfree(ah);
 		return ERR_PTR(err);

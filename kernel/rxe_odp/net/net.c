@@ -66,13 +66,21 @@ struct sk_buff *rxo_net_alloc(struct rxo_dev *dev, const struct rxo_path *path, 
 	return skb;
 }
 
+/* skb->data is at the BTH. Only datagrams go on a path without a port: see rxo_path_init(). */
+static u16 pkt_src_port(const struct sk_buff *skb, const struct rxo_path *path)
+{
+	return path->src_port ?: rdma_get_udp_sport(0, rxo_deth_sqp(rxo_pkt_deth(skb)),
+						    rxo_bth_qpn(rxo_pkt_bth(skb)));
+}
+
 static void pkt_push_udp(struct sk_buff *skb, const struct rxo_path *path)
 {
+	u16 src_port = pkt_src_port(skb, path);
 	struct udphdr *udp = __skb_push(skb, sizeof(*udp));
 
 	skb_reset_transport_header(skb);
 	*udp = (struct udphdr) {
-		.source = htons(path->src_port),
+		.source = htons(src_port),
 		.dest = htons(ROCE_V2_UDP_DPORT),
 		.len = htons(skb->len),
 	};

@@ -27,7 +27,7 @@ struct rxo_path {
 		struct sockaddr_in6 in6;	/* sin6_scope_id of link-local ones: the netdev */
 	} src, dst;				/* of one family */
 	u32 flow_label;
-	u16 src_port;		/* UDP, host order: from the flow label, or of the QP numbers */
+	u16 src_port;		/* UDP, host order; 0: by the QP numbers of each packet */
 	u8 tclass;
 	u8 hop_limit;
 	struct dst_cache route;
@@ -38,14 +38,16 @@ struct rxo_path {
  * @dev: the device
  * @path: filled; undefined after an error
  * @attr: checked here: has a GRH, a valid sgid_index of this device, RoCEv2
- * @entropy: varies the UDP source port (for example the QP numbers)
+ * @local_qpn: with @remote_qpn chooses the UDP source port where @attr has no flow label;
+ *	0 for a path of many QPs, where each datagram's own numbers choose
+ * @remote_qpn: not looked at then
  *
  * Any context, hard interrupts included. Returns 0; -EINVAL for attributes that name no
  * RoCEv2 path, or addresses of two families, or a multicast destination; -ENODEV
  * when a link-local source has lost its netdev; -ENOMEM.
  */
 int rxo_path_init(struct rxo_dev *dev, struct rxo_path *path, const struct rdma_ah_attr *attr,
-		  u32 entropy);
+		  u32 local_qpn, u32 remote_qpn);
 
 /**
  * rxo_path_release - undo rxo_path_init(); nobody may be sending on the path

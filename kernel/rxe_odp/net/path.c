@@ -9,7 +9,6 @@
  * VLAN on the netdev. Only link-local addresses mean nothing without a netdev:
  * the source GID's own, which may be such a VLAN.
  */
-#include <linux/hash.h>
 #include <net/ip6_route.h>
 #include <net/ipv6.h>
 #include <net/route.h>
@@ -56,7 +55,7 @@ static int path_set_scope(struct rxo_path *path, const struct ib_gid_attr *sgid)
 }
 
 int rxo_path_init(struct rxo_dev *dev, struct rxo_path *path, const struct rdma_ah_attr *attr,
-		  u32 entropy)
+		  u32 local_qpn, u32 remote_qpn)
 {
 	const struct ib_global_route *grh = &attr->grh;
 	int err;
@@ -70,7 +69,8 @@ int rxo_path_init(struct rxo_dev *dev, struct rxo_path *path, const struct rdma_
 		.tclass = grh->traffic_class,
 		.hop_limit = grh->hop_limit ?: IPV6_DEFAULT_HOPLIMIT,
 	};
-	path->src_port = rdma_flow_label_to_udp_sport(path->flow_label ?: hash_32(entropy, 20));
+	if (path->flow_label || local_qpn)
+		path->src_port = rdma_get_udp_sport(path->flow_label, local_qpn, remote_qpn);
 
 	rdma_gid2ip(&path->src.sa, &grh->sgid_attr->gid);
 	rdma_gid2ip(&path->dst.sa, &grh->dgid);

@@ -55,12 +55,16 @@ int end_to_init(struct end *end, const struct conn *conn)
 	return ibv_modify_qp(end->qp, &attr, mask);
 }
 
-static struct ibv_ah_attr ah_to(const struct end *end, const struct end *other)
+static struct ibv_ah_attr ah_to(const struct end *end, const struct end *other,
+				const struct conn *conn)
 {
 	return (struct ibv_ah_attr){
 		.is_global = 1,
 		.port_num = 1,
-		.grh = { .dgid = other->gid, .sgid_index = end->gid_index, .hop_limit = 64 },
+		.grh = { .dgid = other->gid,
+			 .flow_label = conn->flow_label,
+			 .sgid_index = end->gid_index,
+			 .hop_limit = 64 },
 	};
 }
 
@@ -73,7 +77,7 @@ int end_to_rtr(struct end *end, const struct end *other, const struct conn *conn
 		.rq_psn = other->psn,
 		.max_dest_rd_atomic = conn->rd_atomic,
 		.min_rnr_timer = conn->min_rnr_timer,
-		.ah_attr = ah_to(end, other),
+		.ah_attr = ah_to(end, other, conn),
 	};
 	int mask = IBV_QP_STATE;
 
@@ -131,9 +135,9 @@ static void make_srq(struct end *end, struct rig *rig, const struct conn *conn)
 	assert_non_null(end->srq);
 }
 
-static void make_ah(struct end *end, const struct end *other)
+static void make_ah(struct end *end, const struct end *other, const struct conn *conn)
 {
-	struct ibv_ah_attr attr = ah_to(end, other);
+	struct ibv_ah_attr attr = ah_to(end, other, conn);
 
 	end->ah = ibv_create_ah(end->rig->pd, &attr);
 	assert_non_null(end->ah);
@@ -152,8 +156,8 @@ void ends_open(struct end *a, struct rig *rig_a, struct end *b, struct rig *rig_
 	end_create(b, rig_b, conn);
 	ends_connect(a, b, conn);
 	if (conn->type == IBV_QPT_UD) {
-		make_ah(a, b);
-		make_ah(b, a);
+		make_ah(a, b, conn);
+		make_ah(b, a, conn);
 	}
 }
 

@@ -25,6 +25,7 @@ struct conn {
 	uint8_t min_rnr_timer;
 	uint8_t rd_atomic;
 	bool ipv6;
+	uint32_t flow_label;
 	bool wire;
 	bool sq_sig_all;
 	int access;
