@@ -109,8 +109,8 @@ static unsigned int check_ports(const struct many *m, const struct conn *conn, s
 		if (conn->flow_label)
 			assert_int_equal(packet.src_port, port_of_label(conn->flow_label));
 		else
-			assert_int_equal(packet.src_port, port_of_qpns(m->a[i].qp->qp_num,
-								       m->b[i].qp->qp_num));
+			assert_int_equal(packet.src_port,
+					 port_of_qpns(m->a[i].qp->qp_num, m->b[i].qp->qp_num));
 		if (!seen[packet.src_port])
 			ports++;
 		seen[packet.src_port] = true;

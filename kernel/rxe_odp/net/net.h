@@ -30,6 +30,7 @@ struct rxo_path {
 	u16 src_port;		/* UDP, host order; 0: by the QP numbers of each packet */
 	u8 tclass;
 	u8 hop_limit;
+	int ifindex;		/* of the netdev that has the source address; 0 when it was gone */
 	struct dst_cache route;
 };
 

@@ -3,15 +3,29 @@
  * A path: the two addresses between which a QP or an address handle sends, and
  * the route in between.
  *
- * The GID of the source says which address we send from, and by it which
- * family. The route is asked for in the netdev's namespace as any program there
- * would: by addresses, so that it may lead over the loopback device, or over a
- * VLAN on the netdev. Only link-local addresses mean nothing without a netdev:
- * the source GID's own, which may be such a VLAN.
+ * The GID of the source says which address we send from, by it which family,
+ * and which netdev the address is on: the device's own, or a VLAN, a bridge or a
+ * bond above it. Packets leave by that netdev, as they would leave a NIC:
+ *
+ * 1. To an address of this host: by the loopback device, as every packet. (A
+ *    lookup that names the netdev would miss it and ask for a neighbour.)
+ * 2. Else by a route of the source's netdev, also where another netdev has one
+ *    that IP prefers: the same subnet, or a longer prefix.
+ * 3. Where the source's netdev has no route there, by whatever route the
+ *    namespace has: an address may be on lo or on a dummy and be reached through
+ *    every netdev. (IPv4, asked for a netdev without a route, would take the
+ *    destination for a neighbour there.)
+ *
+ * A cached route ends with any change of IPv4's routes, addresses or IPsec
+ * policies; IPv6 drops the ones that its own rules would replace. Those do not
+ * know that case 3 gives way to case 2: so IPv6's routes of case 3 are not cached.
  */
+#include <net/ip6_fib.h>
 #include <net/ip6_route.h>
+#include <net/ip_fib.h>
 #include <net/ipv6.h>
 #include <net/route.h>
+#include <net/xfrm.h>
 #include <rdma/ib_addr.h>
 #include <rdma/ib_cache.h>
 
@@ -36,21 +50,23 @@ static bool path_is_link_local(const struct in6_addr *addr)
 	return ipv6_addr_type(addr) & IPV6_ADDR_LINKLOCAL;
 }
 
-static int path_set_scope(struct rxo_path *path, const struct ib_gid_attr *sgid)
+static int path_set_netdev(struct rxo_path *path, const struct ib_gid_attr *sgid)
 {
 	struct net_device *netdev;
 
+	guard(rcu)();
+	netdev = rdma_read_gid_attr_ndev_rcu(sgid);
+	if (!IS_ERR(netdev))
+		path->ifindex = netdev->ifindex;
 	if (path->src.sa.sa_family != AF_INET6 ||
 	    !(path_is_link_local(&path->src.in6.sin6_addr) ||
 	      path_is_link_local(&path->dst.in6.sin6_addr)))
 		return 0;
 
-	guard(rcu)();
-	netdev = rdma_read_gid_attr_ndev_rcu(sgid);
-	if (IS_ERR(netdev))
+	if (!path->ifindex)
 		return -ENODEV;
-	path->src.in6.sin6_scope_id = netdev->ifindex;
-	path->dst.in6.sin6_scope_id = netdev->ifindex;
+	path->src.in6.sin6_scope_id = path->ifindex;
+	path->dst.in6.sin6_scope_id = path->ifindex;
 	return 0;
 }
 
@@ -77,7 +93,7 @@ int rxo_path_init(struct rxo_dev *dev, struct rxo_path *path, const struct rdma_
 	if (path->src.sa.sa_family != path->dst.sa.sa_family)
 		return -EINVAL;
 
-	err = path_set_scope(path, grh->sgid_attr);
+	err = path_set_netdev(path, grh->sgid_attr);
 	if (err)
 		return err;
 	return dst_cache_init(&path->route, GFP_ATOMIC | __GFP_NOWARN | __GFP_ACCOUNT);
@@ -88,49 +104,137 @@ void rxo_path_release(struct rxo_path *path)
 	dst_cache_destroy(&path->route);
 }
 
-static struct dst_entry *path_route4(struct net *net, struct rxo_path *path)
+static void path_flow4(struct flowi4 *flow, const struct rxo_path *path, int ifindex)
 {
-	struct flowi4 flow = {
+	*flow = (struct flowi4) {
 		.flowi4_proto = IPPROTO_UDP,
+		.flowi4_oif = ifindex,
 		.saddr = path->src.in4.sin_addr.s_addr,
 		.daddr = path->dst.in4.sin_addr.s_addr,
 		.fl4_sport = htons(path->src_port),
 		.fl4_dport = htons(ROCE_V2_UDP_DPORT),
 	};
-	struct rtable *rt;
+}
 
-	rt = ip_route_output_key(net, &flow);
+/* By the source's netdev, if the tables have a route there: without asking them IP makes one up. */
+static struct rtable *path_own_route4(struct net *net, const struct rxo_path *path)
+{
+	struct fib_result res;
+	struct flowi4 flow;
+
+	path_flow4(&flow, path, path->ifindex);
+	if (!path->ifindex || fib_lookup(net, &flow, &res, 0))
+		return ERR_PTR(-ENETUNREACH);
+	path_flow4(&flow, path, path->ifindex);
+	return __ip_route_output_key(net, &flow);
+}
+
+static struct rtable *path_find4(struct net *net, const struct rxo_path *path)
+{
+	struct rtable *rt, *own;
+	struct flowi4 flow;
+
+	path_flow4(&flow, path, 0);
+	rt = __ip_route_output_key(net, &flow);
+	if (IS_ERR(rt) ? PTR_ERR(rt) != -ENETUNREACH :
+			 (rt->rt_flags & RTCF_LOCAL) || rt->dst.dev->ifindex == path->ifindex)
+		return rt;
+	own = path_own_route4(net, path);
+	if (IS_ERR(own))
+		return rt;
+	if (!IS_ERR(rt))
+		ip_rt_put(rt);
+	return own;
+}
+
+static struct dst_entry *path_route4(struct net *net, struct rxo_path *path)
+{
+	struct rtable *rt = path_find4(net, path);
+	struct dst_entry *dst;
+	struct flowi4 flow;
+
 	if (IS_ERR(rt))
 		return NULL;
 	if (rt->rt_flags & (RTCF_BROADCAST | RTCF_MULTICAST)) {
 		ip_rt_put(rt);
 		return NULL;
 	}
-	dst_cache_set_ip4(&path->route, &rt->dst, flow.saddr);
-	return &rt->dst;
+	path_flow4(&flow, path, rt->dst.dev->ifindex);
+	dst = xfrm_lookup_route(net, &rt->dst, flowi4_to_flowi(&flow), NULL, 0);
+	if (IS_ERR(dst))
+		return NULL;
+	dst_cache_set_ip4(&path->route, dst, flow.saddr);
+	return dst;
 }
 
-static struct dst_entry *path_route6(struct net *net, struct rxo_path *path)
+static void path_flow6(struct flowi6 *flow, const struct rxo_path *path, int ifindex)
 {
-	struct flowi6 flow = {
+	*flow = (struct flowi6) {
 		.flowi6_proto = IPPROTO_UDP,
-		.flowi6_oif = path->dst.in6.sin6_scope_id,
+		.flowi6_oif = ifindex,
 		.flowlabel = ip6_make_flowinfo(path->tclass, htonl(path->flow_label)),
 		.saddr = path->src.in6.sin6_addr,
 		.daddr = path->dst.in6.sin6_addr,
 		.fl6_sport = htons(path->src_port),
 		.fl6_dport = htons(ROCE_V2_UDP_DPORT),
 	};
-	struct dst_entry *dst;
+}
 
-	dst = ip6_dst_lookup_flow(net, NULL, &flow, NULL);
-	if (IS_ERR(dst))
-		return NULL;
+static struct dst_entry *path_own_route6(struct net *net, const struct rxo_path *path)
+{
+	struct dst_entry *dst;
+	struct flowi6 flow;
+
+	if (!path->ifindex)
+		return ERR_PTR(-ENETUNREACH);
+	path_flow6(&flow, path, path->ifindex);
+	dst = ip6_route_output_flags(net, NULL, &flow, RT6_LOOKUP_F_IFACE);
 	if (dst->error) {
 		dst_release(dst);
-		return NULL;
+		return ERR_PTR(-ENETUNREACH);
 	}
-	dst_cache_set_ip6(&path->route, dst, &path->src.in6.sin6_addr);
+	return dst;
+}
+
+/* Sets @borrowed for a route of another netdev: case 3. */
+static struct dst_entry *path_find6(struct net *net, const struct rxo_path *path, bool *borrowed)
+{
+	struct dst_entry *dst, *own;
+	struct flowi6 flow;
+	int err;
+
+	*borrowed = false;
+	if (!ipv6_mod_enabled())
+		return ERR_PTR(-EAFNOSUPPORT);
+	path_flow6(&flow, path, path->dst.in6.sin6_scope_id);
+	err = ip6_dst_lookup(net, NULL, &dst, &flow);
+	if (err ? err != -ENETUNREACH : (dst_rt6_info(dst)->rt6i_flags & RTF_LOCAL) ||
+					dst->dev->ifindex == path->ifindex)
+		return err ? ERR_PTR(err) : dst;
+	own = path_own_route6(net, path);
+	if (!IS_ERR(own)) {
+		dst_release(dst);
+		return own;
+	}
+	*borrowed = true;
+	return err ? ERR_PTR(err) : dst;
+}
+
+static struct dst_entry *path_route6(struct net *net, struct rxo_path *path)
+{
+	struct dst_entry *dst;
+	struct flowi6 flow;
+	bool borrowed;
+
+	dst = path_find6(net, path, &borrowed);
+	if (IS_ERR(dst))
+		return NULL;
+	path_flow6(&flow, path, dst->dev->ifindex);
+	dst = xfrm_lookup_route(net, dst, flowi6_to_flowi(&flow), NULL, 0);
+	if (IS_ERR(dst))
+		return NULL;
+	if (!borrowed)
+		dst_cache_set_ip6(&path->route, dst, &path->src.in6.sin6_addr);
 	return dst;
 }
 

@@ -55,7 +55,15 @@ static bool parse(struct sniffed *packet, uint16_t type, const uint8_t *ip, size
 
 	if ((type != ETHERTYPE_IP && type != ETHERTYPE_IPV6) || bytes < header)
 		return false;
-	packet->protocol = type == ETHERTYPE_IP ? ip[9] : ip[6];
+	if (type == ETHERTYPE_IP) {
+		packet->protocol = ip[9];
+		packet->src[10] = 0xff;
+		packet->src[11] = 0xff;
+		memcpy(packet->src + 12, ip + 12, 4);
+	} else {
+		packet->protocol = ip[6];
+		memcpy(packet->src, ip + 8, 16);
+	}
 	parse_roce(packet, ip + header, bytes - header);
 	return true;
 }
@@ -83,16 +91,6 @@ bool sniff_next(struct sniff *sniff, struct sniffed *packet)
 		*packet = (struct sniffed){ .out = from.sll_pkttype == PACKET_OUTGOING };
 	} while (!parse(packet, ntohs(from.sll_protocol), bytes, n));
 	return true;
-}
-
-unsigned int sniff_count_roce_out(struct sniff *sniff)
-{
-	struct sniffed packet;
-	unsigned int n = 0;
-
-	while (sniff_next(sniff, &packet))
-		n += packet.roce && packet.out;
-	return n;
 }
 
 void sniff_close(struct sniff *sniff)

@@ -13,21 +13,20 @@ struct sniff {
 };
 
 struct sniffed {
-	bool out;	    /* of this netdev, else into it */
-	uint8_t protocol;   /* above IP */
-	bool roce;	    /* to UDP port 4791; the rest is valid then */
+	bool out;	  /* of this netdev, else into it */
+	uint8_t protocol; /* above IP */
+	uint8_t src[16];  /* an IPv4 address as the GID that maps it */
+	bool roce;	  /* to UDP port 4791; the rest is valid then */
 	uint16_t src_port;
 	uint8_t opcode;
 	uint32_t dest_qpn;
-	uint32_t src_qpn;   /* of datagrams */
+	uint32_t src_qpn; /* of datagrams */
 };
 
 /* The netdev of the thread's namespace. */
 void sniff_open(struct sniff *sniff, const char *netdev);
 /* The next IP packet, of either family; false when there is no more. Fails the test when some were lost. */
 bool sniff_next(struct sniff *sniff, struct sniffed *packet);
-/* The rest: how many RoCE packets went out by the netdev, and how many packets of an IP protocol. */
-unsigned int sniff_count_roce_out(struct sniff *sniff);
 void sniff_close(struct sniff *sniff);
 
 #endif
