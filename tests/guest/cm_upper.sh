@@ -1,7 +1,7 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0 OR Linux-OpenIB
-# The linked netdev is a port of a bridge, with a VLAN on it, or of a bond: their addresses are GIDs of its device, and
-# RDMA-CM and data reach it.
+# The linked netdev is a port of a bridge or of a bond, each with a VLAN on it: their addresses are GIDs of its device, and
+# RDMA-CM and data reach it, rping's and perftest's.
 set -u
 
 fail() { echo "cm_upper: $*"; cat /tmp/upper_server /tmp/upper_client 2>/dev/null; exit 1; }
@@ -60,6 +60,12 @@ try()
 	eventually listens || fail "rping does not listen"
 	inside timeout "$(left)" rping -c -a "10.$2.0.2" -C 10 -S 4000 -V >/tmp/upper_client 2>&1 || fail "$1: status $?"
 	wait $server || fail "$1: the server failed"
+	ib_write_bw -R -d upper_b -F -s 20000 -n 20 >/tmp/upper_server 2>&1 &
+	server=$!
+	eventually listens || fail "ib_write_bw -R does not listen"
+	inside timeout "$(left)" ib_write_bw -R -d upper_a -F -s 20000 -n 20 "10.$2.0.2" >/tmp/upper_client 2>&1 ||
+		fail "$1: ib_write_bw -R: status $?"
+	wait $server || fail "$1: ib_write_bw -R: the server failed"
 	ip addr del "10.$2.0.2/24" dev "$3"
 }
 
@@ -95,5 +101,8 @@ used_up upper_br
 
 fresh upper_bond type bond mode active-backup miimon 100
 try upper_bond 83 upper_b
+inside ip link add link upper_bond name upper_bond.7 type vlan id 7
+ip link add link upper_b name upper_b.7 type vlan id 7
+try upper_bond.7 84 upper_b.7
 used_up upper_bond
 exit 0
