@@ -24,6 +24,17 @@ static u64 list_bytes(const struct rxe_sge *sge, u32 num)
 	return sum;
 }
 
+/* Without the number of an address handle the entry itself says where to, at a port that is there. */
+static bool keeps_address(const struct rxo_swqe *wqe, const struct rxe_av *av)
+{
+	return wqe->ah_num || (av->port_num == 1 &&
+			       !memcmp(wqe->av.dgid, av->grh.dgid.raw, sizeof(wqe->av.dgid)) &&
+			       wqe->av.flow_label == av->grh.flow_label &&
+			       wqe->av.sgid_index == av->grh.sgid_index &&
+			       wqe->av.hop_limit == av->grh.hop_limit &&
+			       wqe->av.traffic_class == av->grh.traffic_class);
+}
+
 static void check_send(const void *entry, const struct rxo_swqe_bounds *bounds, u32 room)
 {
 	struct rxo_swqe *wqe = malloc(sizeof(*wqe) + room);
@@ -37,6 +48,8 @@ static void check_send(const void *entry, const struct rxo_swqe_bounds *bounds, 
 		CHECK(!bounds->ud || wqe->length_bytes <= bounds->max_datagram_bytes);
 		CHECK(!bounds->ud || wqe->opcode == IB_WR_SEND ||
 		      wqe->opcode == IB_WR_SEND_WITH_IMM);
+		CHECK(!bounds->ud ||
+		      keeps_address(wqe, &((const struct rxe_send_wqe *)entry)->wr.wr.ud.av));
 		if (wqe->send_flags & IB_SEND_INLINE)
 			CHECK(wqe->length_bytes <= bounds->max_inline_bytes && !wqe->num_sge);
 		else

@@ -11,50 +11,23 @@
  */
 #include "pair.h"
 #include "random.h"
+#include "ring.h"
 
-#include <rdma/ib_user_verbs.h>
 #include <rdma/rdma_user_rxe.h>
 #include <signal.h>
 #include <sys/prctl.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
-/* The header of a queue: producer's and consumer's index on cache lines of their own, then the elements. */
-#define PRODUCER_AT 128
-#define CONSUMER_AT 256
-#define DATA_AT	    384
-#define MAX_MAPS    16
-#define PATIENCE_S  30
-
-struct map {
-	uint8_t *addr;
-	size_t bytes;
-	size_t elem_bytes; /* of the queue, before anybody wrote to it */
-};
+#define MAX_RINGS  16
+#define PATIENCE_S 30
 
 struct scribbler {
 	struct rnd rnd;
-	struct map maps[MAX_MAPS];
-	unsigned int nr_maps;
+	struct ring rings[MAX_RINGS];
+	unsigned int nr_rings;
 	const struct buf *buf;
 };
-
-/* The queues of this process are its mappings of the device. */
-static void find_maps(struct scribbler *s)
-{
-	unsigned long start, end;
-	char line[300];
-	FILE *f = fopen("/proc/self/maps", "r");
-
-	assert_non_null(f);
-	s->nr_maps = 0;
-	while (s->nr_maps < MAX_MAPS && fgets(line, sizeof(line), f))
-		if (strstr(line, "uverbs") && sscanf(line, "%lx-%lx", &start, &end) == 2)
-			s->maps[s->nr_maps++] = (struct map){ (void *)start, end - start,
-							      1UL << *(uint32_t *)start };
-	fclose(f);
-	assert_in_range(s->nr_maps, 4, MAX_MAPS);
-}
 
 static uint32_t some_count(struct rnd *r)
 {
@@ -90,6 +63,12 @@ static void some_wqe(struct scribbler *s, uint8_t *at, size_t room)
 	wqe.wr.send_flags = rnd_next(r) & (rnd_one_in(r, 4) ? 0x1f : IBV_SEND_SIGNALED);
 	wqe.wr.wr.rdma.remote_addr = some_sge(s).addr;
 	wqe.wr.wr.rdma.rkey = sge.lkey;
+	if (rnd_one_in(r, 3)) {
+		/* UD as an old librxe has it: the address is here. */
+		wqe.wr.wr.ud.ah_num = 0;
+		wqe.wr.wr.ud.av.port_num = 1;
+		wqe.wr.wr.ud.av.grh.sgid_index = rnd_below(r, 4);
+	}
 	wqe.dma.length = some_count(r);
 	wqe.dma.resid = some_count(r);
 	wqe.dma.cur_sge = some_count(r);
@@ -103,34 +82,35 @@ static void some_wqe(struct scribbler *s, uint8_t *at, size_t room)
 static void scribble(struct scribbler *s)
 {
 	struct rnd *r = &s->rnd;
-	struct map *map = &s->maps[rnd_below(r, s->nr_maps)];
+	struct ring *ring = &s->rings[rnd_below(r, s->nr_rings)];
 	uint32_t value = some_count(r);
 	size_t at;
 
 	switch (rnd_below(r, 6)) {
 	case 0:
-		memcpy(map->addr + (rnd_one_in(r, 3) ? CONSUMER_AT : PRODUCER_AT), &value, 4);
+		memcpy(ring->addr + (rnd_one_in(r, 3) ? RING_CONSUMER_AT : RING_PRODUCER_AT),
+		       &value, 4);
 		break;
 	case 1: /* what was posted goes on a little */
-		++*(volatile uint32_t *)(map->addr + PRODUCER_AT);
+		++*(volatile uint32_t *)(ring->addr + RING_PRODUCER_AT);
 		break;
 	case 2: /* the header */
-		at = rnd_below(r, DATA_AT / 4) * 4;
-		memcpy(map->addr + at, &value, 4);
+		at = rnd_below(r, RING_DATA_AT / 4) * 4;
+		memcpy(ring->addr + at, &value, 4);
 		break;
 	case 3:
-		at = rnd_below(r, map->bytes);
-		rnd_fill(r, map->addr + at, map->bytes - at < 64 ? map->bytes - at : 64);
+		at = rnd_below(r, ring->bytes);
+		rnd_fill(r, ring->addr + at, ring->bytes - at < 64 ? ring->bytes - at : 64);
 		break;
 	default: {
 		struct rxe_sge sge = some_sge(s);
 
-		at = rnd_one_in(r, 8) ? 16 : map->elem_bytes;
-		at = DATA_AT + at * rnd_below(r, (map->bytes - DATA_AT) / at);
+		at = rnd_one_in(r, 8) ? 16 : ring->elem_bytes;
+		at = RING_DATA_AT + at * rnd_below(r, (ring->bytes - RING_DATA_AT) / at);
 		if (rnd_one_in(r, 4))
-			memcpy(map->addr + at, &sge, 16);
+			memcpy(ring->addr + at, &sge, 16);
 		else
-			some_wqe(s, map->addr + at, map->bytes - at);
+			some_wqe(s, ring->addr + at, ring->bytes - at);
 	}
 	}
 }
@@ -151,26 +131,6 @@ static void scribbler_stop(pid_t pid)
 {
 	assert_zero(kill(pid, SIGKILL));
 	assert_int_equal(waitpid(pid, NULL, 0), pid);
-}
-
-/* By hand: librxe would read the queues first, and trust them. */
-static void ring_doorbell(const struct ibv_qp *qp)
-{
-	struct {
-		struct ib_uverbs_cmd_hdr hdr;
-		struct ib_uverbs_post_send cmd;
-		struct ib_uverbs_post_send_resp resp;
-	} call = { 0 };
-
-	call.hdr.command = IB_USER_VERBS_CMD_POST_SEND;
-	call.hdr.in_words = (sizeof(call.hdr) + sizeof(call.cmd)) / 4;
-	call.hdr.out_words = sizeof(call.resp) / 4;
-	call.cmd.response = (uintptr_t)&call.resp;
-	call.cmd.qp_handle = qp->handle;
-	call.cmd.wqe_size = sizeof(struct ib_uverbs_send_wr);
-	/* It may be refused, in whatever state the QP is by now. */
-	if (write(qp->context->cmd_fd, &call, sizeof(call.hdr) + sizeof(call.cmd)) < 0)
-		errno = 0;
 }
 
 /* Bytes of the region that are not what they were: only a WQE that was executed changes one. */
@@ -204,7 +164,8 @@ static unsigned long round_of(struct rnd *r, enum ibv_qp_type type, bool srq, bo
 		 ACCESS_ALL | (srq ? IBV_ACCESS_ON_DEMAND : 0));
 	pattern_fill(buf.data, buf.bytes, seed, 0);
 	s.buf = &buf;
-	find_maps(&s);
+	s.nr_rings = rings_find(s.rings, MAX_RINGS);
+	assert_in_range(s.nr_rings, 4, MAX_RINGS);
 	pid = scribbler_start(&s);
 	while (seconds() < end) {
 		ring_doorbell(pair.a.qp);

@@ -4,7 +4,7 @@
  * that has its address, whatever route IP would prefer, and reaches the device of the destination's address, whatever
  * netdev it comes in by.
  *
- * rdma-odp: timeout 120
+ * rdma-odp: timeout 240
  */
 #include "pair.h"
 #include "sniff.h"
@@ -187,6 +187,7 @@ static void every_pair(void)
 					continue;
 				pair_of(&pair, a, b, ipv6);
 				forget();
+				/* What x sends to y comes in by the other end of x's netdev. */
 				traffic(&pair, 10 * a + b);
 				check_left_by(&pair, a, b);
 				pair_end(&pair);

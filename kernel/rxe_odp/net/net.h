@@ -51,6 +51,14 @@ int rxo_path_init(struct rxo_dev *dev, struct rxo_path *path, const struct rdma_
 		  u32 local_qpn, u32 remote_qpn);
 
 /**
+ * rxo_path_init_once - the same for one packet, of any QP
+ *
+ * Its route is looked up and not kept: needs no memory and no release.
+ */
+int rxo_path_init_once(struct rxo_dev *dev, struct rxo_path *path,
+		       const struct rdma_ah_attr *attr);
+
+/**
  * rxo_path_release - undo rxo_path_init(); nobody may be sending on the path
  * @path: the path. Any context.
  */

@@ -70,8 +70,8 @@ static int path_set_netdev(struct rxo_path *path, const struct ib_gid_attr *sgid
 	return 0;
 }
 
-int rxo_path_init(struct rxo_dev *dev, struct rxo_path *path, const struct rdma_ah_attr *attr,
-		  u32 local_qpn, u32 remote_qpn)
+static int path_fill(struct rxo_dev *dev, struct rxo_path *path, const struct rdma_ah_attr *attr,
+		     u32 local_qpn, u32 remote_qpn)
 {
 	const struct ib_global_route *grh = &attr->grh;
 	int err;
@@ -93,7 +93,21 @@ int rxo_path_init(struct rxo_dev *dev, struct rxo_path *path, const struct rdma_
 	if (path->src.sa.sa_family != path->dst.sa.sa_family)
 		return -EINVAL;
 
-	err = path_set_netdev(path, grh->sgid_attr);
+	return path_set_netdev(path, grh->sgid_attr);
+}
+
+int rxo_path_init_once(struct rxo_dev *dev, struct rxo_path *path,
+		       const struct rdma_ah_attr *attr)
+{
+	/* Without memory of its own, a dst_cache keeps nothing. */
+	return path_fill(dev, path, attr, 0, 0);
+}
+
+int rxo_path_init(struct rxo_dev *dev, struct rxo_path *path, const struct rdma_ah_attr *attr,
+		  u32 local_qpn, u32 remote_qpn)
+{
+	int err = path_fill(dev, path, attr, local_qpn, remote_qpn);
+
 	if (err)
 		return err;
 	return dst_cache_init(&path->route, GFP_ATOMIC | __GFP_NOWARN | __GFP_ACCOUNT);
@@ -129,6 +143,14 @@ static struct rtable *path_own_route4(struct net *net, const struct rxo_path *pa
 	return __ip_route_output_key(net, &flow);
 }
 
+/* Is this how it leaves, whatever else there is? A route may also say that nothing may. */
+static bool path_keeps4(const struct rxo_path *path, const struct rtable *rt)
+{
+	if (IS_ERR(rt))
+		return PTR_ERR(rt) != -ENETUNREACH;
+	return (rt->rt_flags & RTCF_LOCAL) || rt->dst.dev->ifindex == path->ifindex;
+}
+
 static struct rtable *path_find4(struct net *net, const struct rxo_path *path)
 {
 	struct rtable *rt, *own;
@@ -136,8 +158,7 @@ static struct rtable *path_find4(struct net *net, const struct rxo_path *path)
 
 	path_flow4(&flow, path, 0);
 	rt = __ip_route_output_key(net, &flow);
-	if (IS_ERR(rt) ? PTR_ERR(rt) != -ENETUNREACH :
-			 (rt->rt_flags & RTCF_LOCAL) || rt->dst.dev->ifindex == path->ifindex)
+	if (path_keeps4(path, rt))
 		return rt;
 	own = path_own_route4(net, path);
 	if (IS_ERR(own))
@@ -196,28 +217,43 @@ static struct dst_entry *path_own_route6(struct net *net, const struct rxo_path 
 	return dst;
 }
 
-/* Sets @borrowed for a route of another netdev: case 3. */
-static struct dst_entry *path_find6(struct net *net, const struct rxo_path *path, bool *borrowed)
+static struct dst_entry *path_any_route6(struct net *net, const struct rxo_path *path)
 {
-	struct dst_entry *dst, *own;
+	struct dst_entry *dst;
 	struct flowi6 flow;
 	int err;
 
-	*borrowed = false;
+	/* A device has a link-local GID where IPv6 is switched off, too. */
 	if (!ipv6_mod_enabled())
 		return ERR_PTR(-EAFNOSUPPORT);
 	path_flow6(&flow, path, path->dst.in6.sin6_scope_id);
 	err = ip6_dst_lookup(net, NULL, &dst, &flow);
-	if (err ? err != -ENETUNREACH : (dst_rt6_info(dst)->rt6i_flags & RTF_LOCAL) ||
-					dst->dev->ifindex == path->ifindex)
-		return err ? ERR_PTR(err) : dst;
-	own = path_own_route6(net, path);
-	if (!IS_ERR(own)) {
-		dst_release(dst);
-		return own;
-	}
-	*borrowed = true;
 	return err ? ERR_PTR(err) : dst;
+}
+
+static bool path_keeps6(const struct rxo_path *path, struct dst_entry *dst)
+{
+	if (IS_ERR(dst))
+		return PTR_ERR(dst) != -ENETUNREACH;
+	return (dst_rt6_info(dst)->rt6i_flags & RTF_LOCAL) || dst->dev->ifindex == path->ifindex;
+}
+
+/* Sets @borrowed for a route of another netdev: case 3. */
+static struct dst_entry *path_find6(struct net *net, const struct rxo_path *path, bool *borrowed)
+{
+	struct dst_entry *dst = path_any_route6(net, path), *own;
+
+	*borrowed = false;
+	if (path_keeps6(path, dst))
+		return dst;
+	own = path_own_route6(net, path);
+	if (IS_ERR(own)) {
+		*borrowed = true;
+		return dst;
+	}
+	if (!IS_ERR(dst))
+		dst_release(dst);
+	return own;
 }
 
 static struct dst_entry *path_route6(struct net *net, struct rxo_path *path)

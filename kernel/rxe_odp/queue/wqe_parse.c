@@ -35,12 +35,28 @@ static bool wqe_opcode_allowed(u32 opcode, bool ud)
 	}
 }
 
-static void wqe_copy_op(struct rxo_swqe *to, const struct rxe_send_wr *wr, bool ud)
+/*
+ * What else a process says of the address (MAC, network type, both IP addresses as sockaddrs)
+ * follows from the GIDs, and is not looked at.
+ */
+static enum ib_wc_status wqe_copy_av(struct rxo_swqe_av *to, const struct rxe_av *av)
+{
+	memcpy(to->dgid, av->grh.dgid.raw, sizeof(to->dgid));
+	to->flow_label = av->grh.flow_label;
+	to->sgid_index = av->grh.sgid_index;
+	to->hop_limit = av->grh.hop_limit;
+	to->traffic_class = av->grh.traffic_class;
+	return av->port_num == 1 ? IB_WC_SUCCESS : IB_WC_LOC_QP_OP_ERR;
+}
+
+static enum ib_wc_status wqe_copy_op(struct rxo_swqe *to, const struct rxe_send_wr *wr, bool ud)
 {
 	if (ud) {
 		to->remote_qpn = wr->wr.ud.remote_qpn;
 		to->remote_qkey = wr->wr.ud.remote_qkey;
 		to->ah_num = wr->wr.ud.ah_num;
+		if (!to->ah_num)
+			return wqe_copy_av(&to->av, &wr->wr.ud.av);
 	} else if (wqe_is_atomic(to->opcode)) {
 		to->remote_addr = wr->wr.atomic.remote_addr;
 		to->rkey = wr->wr.atomic.rkey;
@@ -52,6 +68,7 @@ static void wqe_copy_op(struct rxo_swqe *to, const struct rxe_send_wr *wr, bool 
 		to->remote_addr = wr->wr.rdma.remote_addr;
 		to->rkey = wr->wr.rdma.rkey;
 	}
+	return IB_WC_SUCCESS;
 }
 
 static enum ib_wc_status wqe_copy_inline(struct rxo_swqe *to, u32 bytes, const void *data,
@@ -125,7 +142,9 @@ enum ib_wc_status rxo_swqe_parse(struct rxo_swqe *to, const struct rxe_send_wqe 
 	}
 	to->opcode = wr.opcode;
 	to->imm = wr.ex.imm_data;
-	wqe_copy_op(to, &wr, bounds->ud);
+	status = wqe_copy_op(to, &wr, bounds->ud);
+	if (status)
+		return status;
 
 	if (to->send_flags & IB_SEND_INLINE)
 		status = wqe_copy_inline(to, length, from->dma.inline_data,

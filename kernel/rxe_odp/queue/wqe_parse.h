@@ -14,13 +14,30 @@
 #define RXO_MAX_MSG_BYTES	0x80000000U
 
 /*
+ * Where a datagram goes, by a WQE of a librxe that knows no address handles by number. The
+ * addresses are of the process's choice: dgid any, sgid_index perhaps of no GID.
+ */
+struct rxo_swqe_av {
+	u8 dgid[16];
+	u32 flow_label;
+	u8 sgid_index;
+	u8 hop_limit;
+	u8 traffic_class;
+};
+
+/*
  * A send WQE as the kernel sees it. Lives in a ring of the send queue's size, under sq.lock.
  */
 struct rxo_swqe {
 	u64 wr_id;
-	u64 remote_addr;
-	u64 compare_add;
-	u64 swap;
+	union {
+		struct {		/* RC */
+			u64 remote_addr;
+			u64 compare_add;
+			u64 swap;
+		};
+		struct rxo_swqe_av av;	/* UD, where ah_num is 0 */
+	};
 	u32 rkey;		/* that the peer accesses, or that it is to invalidate */
 	u32 length_bytes;
 	u32 num_sge;

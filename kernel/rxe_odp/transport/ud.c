@@ -6,13 +6,75 @@
  * only as many as the bound allows; nobody is asked to send again.
  */
 
+#include <rdma/ib_cache.h>
+
 #include "net/ah.h"
 #include "transport/qp.h"
 
 /* A Q_Key with the top bit set stands for the QP's own (IBTA 10.2.5). */
 #define QKEY_OF_QP	BIT(31)
 
-static struct sk_buff *ud_build(struct rxo_qp *qp, struct rxo_swqe *wqe, struct rxo_ah *ah)
+/* Where a datagram goes: by an address handle, or by what its WQE says itself. */
+struct ud_dest {
+	struct rxo_path *path;
+	struct rxo_ah *ah;		/* referenced; NULL with a path of its own */
+	struct rxo_path own;
+};
+
+/*
+ * A librxe older than the numbers of address handles describes the address in the WQE. Nothing
+ * of that was checked when a handle was created, so it is here, as there: the GID that it is
+ * sent from is one of this device.
+ */
+static int ud_own_path(struct rxo_dev *dev, const struct rxo_swqe_av *av, struct rxo_path *path)
+{
+	struct rdma_ah_attr attr = {
+		.type = RDMA_AH_ATTR_TYPE_ROCE,
+		.ah_flags = IB_AH_GRH,
+		.port_num = 1,
+		.grh = {
+			.sgid_index = av->sgid_index,
+			.flow_label = av->flow_label,
+			.hop_limit = av->hop_limit,
+			.traffic_class = av->traffic_class,
+		},
+	};
+	const struct ib_gid_attr *sgid;
+	int err;
+
+	sgid = rdma_get_gid_attr(&dev->ibdev, 1, av->sgid_index);
+	if (IS_ERR(sgid))
+		return PTR_ERR(sgid);
+	attr.grh.sgid_attr = sgid;
+	BUILD_BUG_ON(sizeof(attr.grh.dgid) != sizeof(av->dgid));
+	memcpy(attr.grh.dgid.raw, av->dgid, sizeof(av->dgid));
+	err = rxo_path_init_once(dev, path, &attr);
+	rdma_put_gid_attr(sgid);
+	return err;
+}
+
+static int ud_dest_get(struct rxo_qp *qp, const struct rxo_swqe *wqe, struct ud_dest *dest)
+{
+	if (!wqe->ah_num) {
+		dest->ah = NULL;
+		dest->path = &dest->own;
+		return ud_own_path(qp->dev, &wqe->av, dest->path);
+	}
+	dest->ah = rxo_ah_get(qp->dev, wqe->ah_num, qp->ibqp.pd);
+	if (!dest->ah)
+		return -EINVAL;
+	dest->path = &dest->ah->path;
+	return 0;
+}
+
+static void ud_dest_put(struct ud_dest *dest)
+{
+	if (dest->ah)
+		rxo_ah_put(dest->ah);
+}
+
+static struct sk_buff *ud_build(struct rxo_qp *qp, struct rxo_swqe *wqe,
+				const struct rxo_path *path)
 {
 	bool imm = wqe->opcode == IB_WR_SEND_WITH_IMM;
 	u8 opcode = imm ? IB_OPCODE_UD_SEND_ONLY_WITH_IMMEDIATE : IB_OPCODE_UD_SEND_ONLY;
@@ -21,7 +83,7 @@ static struct sk_buff *ud_build(struct rxo_qp *qp, struct rxo_swqe *wqe, struct 
 	struct sk_buff *skb;
 	int err;
 
-	skb = rxo_net_alloc(qp->dev, &ah->path, hdr + bytes + rxo_pad(bytes));
+	skb = rxo_net_alloc(qp->dev, path, hdr + bytes + rxo_pad(bytes));
 	if (!skb)
 		return ERR_PTR(-ENOMEM);
 	err = rxo_req_payload(qp, wqe, 0, skb->data + hdr, bytes);
@@ -60,16 +122,16 @@ static bool ud_waits_for_queue(struct rxo_sq *sq)
 /* Sends and completes the oldest WQE. Nonzero when it has to wait, or failed the QP. */
 int rxo_ud_send(struct rxo_qp *qp, struct rxo_swqe *wqe)
 {
-	struct rxo_ah *ah = rxo_ah_get(qp->dev, wqe->ah_num, qp->ibqp.pd);
+	struct ud_dest dest;
 	struct sk_buff *skb;
 	bool taken;
 
 	lockdep_assert_held(&qp->sq.lock);
-	if (!ah) {
+	if (ud_dest_get(qp, wqe, &dest)) {
 		rxo_req_fail(qp, IB_WC_LOC_QP_OP_ERR);
 		return -EINVAL;
 	}
-	skb = ud_build(qp, wqe, ah);
+	skb = ud_build(qp, wqe, dest.path);
 	if (IS_ERR(skb)) {
 		int err = PTR_ERR(skb);
 
@@ -77,11 +139,11 @@ int rxo_ud_send(struct rxo_qp *qp, struct rxo_swqe *wqe)
 			mod_timer(&qp->sq.rnr_timer, jiffies + 1);
 		else if (err != -EAGAIN)
 			rxo_req_fail(qp, IB_WC_LOC_PROT_ERR);
-		rxo_ah_put(ah);
+		ud_dest_put(&dest);
 		return err;
 	}
-	taken = rxo_net_xmit_one(qp->dev, &ah->path, &qp->sq.tx, skb);
-	rxo_ah_put(ah);
+	taken = rxo_net_xmit_one(qp->dev, dest.path, &qp->sq.tx, skb);
+	ud_dest_put(&dest);
 	if (taken)
 		qp->sq.refusals = 0;
 	else if (ud_waits_for_queue(&qp->sq))
