@@ -21,14 +21,14 @@ struct rxo_qp;
 struct rxo_ah;
 struct rxo_ns;
 
-#define RXO_MAX_QP_WR		16384
-#define RXO_MAX_SRQ_WR		32768
+#define RXO_MAX_QP_WR		1048576	/* as rxe, and the next two */
+#define RXO_MAX_SRQ_WR		1048576
+#define RXO_NUM_GIDS		1024
 #define RXO_MAX_CQE		4194304
 #define RXO_MAX_INLINE_BYTES	512	/* as rxe; what RXO_MAX_SGE entries take */
 #define RXO_MAX_RD_ATOMIC	128
 #define RXO_GSI_QPN		1
 #define RXO_FIRST_QPN		17	/* 0 is the SMI */
-#define RXO_NUM_GIDS		256
 
 /* What a packet with payload has around it: IPv6, UDP, BTH, RETH and immediate, ICRC. */
 #define RXO_MAX_OVERHEAD_BYTES	(40 + 8 + 12 + 16 + 4 + 4)

@@ -23,8 +23,8 @@
 #include "queue/ctx.h"
 #include "queue/queue.h"
 
-/* Completions that are copied with interrupts off. */
-#define MOVE_BATCH	256
+/* Entries that are copied at once: completions with interrupts off. */
+#define MOVE_BATCH	256U
 
 /*
  * A ring may be half a gigabyte. One that its owner's cgroup has no room for is
@@ -210,7 +210,8 @@ static int ring_copy_entries(struct rxo_queue *to, u32 at, const struct rxo_queu
 
 int rxo_queue_move_work(struct rxo_queue *to, const struct rxo_queue *from, u32 *first, u32 *num)
 {
-	u32 producer;
+	u32 producer, at;
+	int err = 0;
 
 	*first = READ_ONCE(from->index);
 	/* Pairs with the poster's release: entries are read after the index. */
@@ -218,7 +219,11 @@ int rxo_queue_move_work(struct rxo_queue *to, const struct rxo_queue *from, u32 
 	*num = rxo_ring_count(producer, *first, from->mask);
 	/* Published to the process by the mmap() that maps the ring. */
 	to->buf->producer_index = *num;
-	return ring_copy_entries(to, 0, from, *first, *num);
+	for (at = 0; !err && at < *num; at += MOVE_BATCH) {
+		err = ring_copy_entries(to, at, from, *first + at, min(*num - at, MOVE_BATCH));
+		cond_resched();
+	}
+	return err;
 }
 
 void rxo_queue_follow_work(struct rxo_queue *to, const struct rxo_queue *from, u32 first, u32 num)

@@ -11,10 +11,13 @@
 
 #include <linux/types.h>
 
-/* No ring is asked to hold more. The process is told a ring's size in 32 bits. */
+/*
+ * No ring is asked to hold more: 2^20 work requests of 32 SGEs, and one free entry, are 2 GiB.
+ * The process is told a ring's size in 32 bits.
+ */
 #define RXO_RING_MAX_ENTRIES	8388608U
 #define RXO_RING_MAX_ELEM_BYTES	65536U
-#define RXO_RING_MAX_BYTES	1073741824U
+#define RXO_RING_MAX_BYTES	2147483648U
 
 /* Smallest n with 1 << n >= @value, for @value up to 1 << 31. */
 static inline u32 rxo_ring_log2_up(u32 value)

@@ -169,7 +169,8 @@ int rxo_modify_srq(struct ib_srq *ibsrq, struct ib_srq_attr *attr, enum ib_srq_a
 	mutex_lock(&srq->mutex);
 	max_wr = mask & IB_SRQ_MAX_WR ? attr->max_wr : srq->max_wr;
 	limit = mask & IB_SRQ_LIMIT ? attr->srq_limit : READ_ONCE(srq->limit);
-	if (!max_wr || max_wr > RXO_MAX_SRQ_WR || limit > max_wr)
+	/* A ring has more room than was asked for: what it has now may be past the bound. */
+	if (!max_wr || ((mask & IB_SRQ_MAX_WR) && max_wr > RXO_MAX_SRQ_WR) || limit > max_wr)
 		err = -EINVAL;
 	else if (mask & IB_SRQ_MAX_WR)
 		err = srq_resize(srq, max_wr, udata);

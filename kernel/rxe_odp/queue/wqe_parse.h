@@ -26,7 +26,7 @@ struct rxo_swqe_av {
 };
 
 /*
- * A send WQE as the kernel sees it. Lives in a ring of the send queue's size, under sq.lock.
+ * A send WQE as the kernel sees it. Lives in the send queue's shadow ring, under sq.lock.
  */
 struct rxo_swqe {
 	u64 wr_id;

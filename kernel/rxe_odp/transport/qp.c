@@ -111,7 +111,8 @@ static int qp_create_sq(struct rxo_qp *qp, struct ib_qp_init_attr *init)
 		return PTR_ERR(sq->queue);
 
 	sq->swqe_bytes = ALIGN(sizeof(struct rxo_swqe) + extra, sizeof(u64));
-	sq->shadow = kvcalloc(sq->queue->mask + 1, sq->swqe_bytes, GFP_KERNEL_ACCOUNT);
+	sq->shadow_mask = min(sq->queue->mask, RXO_SHADOW_WQES - 1);
+	sq->shadow = kvcalloc(sq->shadow_mask + 1, sq->swqe_bytes, GFP_KERNEL_ACCOUNT);
 	if (!sq->shadow) {
 		rxo_queue_destroy(sq->queue);
 		return -ENOMEM;

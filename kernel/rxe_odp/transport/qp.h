@@ -46,6 +46,15 @@
 #define RXO_BUDGET_PKTS		64	/* packets in one run with BH off */
 #define RXO_HOLD_PKTS		256	/* packets held for a fault, each direction */
 
+/*
+ * Send WQEs that are copied and not completed, at most: a power of two. Each has a packet in the
+ * window of an RC QP but for the next to be sent, so these are never too few.
+ */
+#define RXO_SHADOW_WQES		256U
+static_assert(RXO_SHADOW_WQES > RXO_WINDOW_PKTS + RXO_READ_PKTS + 1);
+
+#define RXO_FLUSH_WQES		1024U	/* completed in one go in the error state, with BH off */
+
 struct rxo_qp;
 
 /*
@@ -77,6 +86,7 @@ struct rxo_sq {
 	spinlock_t post_lock;		/* kernel posters, irqsave, innermost */
 	struct rxo_queue *queue;
 	void *shadow;			/* of struct rxo_swqe, swqe_bytes apart; immutable */
+	u32 shadow_mask;		/* its entries - 1, RXO_SHADOW_WQES at most */
 	u32 swqe_bytes;
 	u32 max_sge;
 	u32 max_inline_bytes;
@@ -314,7 +324,7 @@ void rxo_wait_stop(struct rxo_wait *wait);
 struct rxo_swqe *rxo_swqe_at(struct rxo_qp *qp, u32 nth);
 struct rxo_swqe *rxo_swqe_copy_next(struct rxo_qp *qp);
 void rxo_swqe_complete(struct rxo_qp *qp, enum ib_wc_status status);
-void rxo_sq_flush(struct rxo_qp *qp);
+bool rxo_sq_flush(struct rxo_qp *qp);			/* under sq.lock */
 
 /* post.c: kernel users, and the doorbell of user space */
 int rxo_post_send(struct ib_qp *ibqp, const struct ib_send_wr *wr, const struct ib_send_wr **bad);

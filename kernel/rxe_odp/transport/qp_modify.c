@@ -187,6 +187,25 @@ static int qp_apply(struct rxo_qp *qp, struct ib_qp_attr *attr, int mask, enum i
 	return err;
 }
 
+/*
+ * What was posted to a QP of datagrams before it recovers is flushed, not sent. Bounded: the
+ * process may go on posting.
+ */
+static void qp_flush_sends(struct rxo_qp *qp)
+{
+	u32 left = qp->sq.max_wr;
+	bool more;
+
+	lockdep_assert_held(&qp->mutex);
+	do {
+		spin_lock_bh(&qp->sq.lock);
+		more = rxo_sq_flush(qp);
+		spin_unlock_bh(&qp->sq.lock);
+		cond_resched();
+		left -= min(left, RXO_FLUSH_WQES);
+	} while (more && left);
+}
+
 int rxo_modify_qp(struct ib_qp *ibqp, struct ib_qp_attr *attr, int mask, struct ib_udata *udata)
 {
 	struct rxo_qp *qp = to_rxo_qp(ibqp);
@@ -205,6 +224,8 @@ int rxo_modify_qp(struct ib_qp *ibqp, struct ib_qp_attr *attr, int mask, struct 
 		err = -EINVAL;
 	if (err)
 		goto out;
+	if (from == IB_QPS_SQE && to == IB_QPS_RTS)
+		qp_flush_sends(qp);
 	err = qp_apply(qp, attr, mask, from, to);
 	if (err)
 		goto out;

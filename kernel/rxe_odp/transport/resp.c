@@ -127,7 +127,7 @@ static void resp_look_again(struct rxo_qp *qp, bool found)
 static void resp_flush(struct rxo_qp *qp)
 {
 	struct rxo_rq *rq = &qp->rq;
-	u32 budget = rq->queue ? rq->queue->mask + 1 : 1;
+	u32 budget = RXO_FLUSH_WQES;
 	bool found = false;
 
 	lockdep_assert_held(&rq->lock);
@@ -142,11 +142,15 @@ static void resp_flush(struct rxo_qp *qp)
 		rq->last_wqe = true;
 		return;
 	}
-	while (budget-- && rxo_resp_take_wqe(qp) != -ENOENT) {
+	while (budget && rxo_resp_take_wqe(qp) != -ENOENT) {
 		resp_recv_failed(qp, IB_WC_WR_FLUSH_ERR);
 		found = true;
+		budget--;
 	}
-	resp_look_again(qp, found);
+	if (!budget)
+		queue_work(rxo_wq, &rq->work);
+	else
+		resp_look_again(qp, found);
 }
 
 /* The request at @psn cannot be done: tell the peer why, and that is the end of the QP. */

@@ -10,14 +10,14 @@
 struct rxo_swqe *rxo_swqe_at(struct rxo_qp *qp, u32 nth)
 {
 	struct rxo_sq *sq = &qp->sq;
-	u32 at = (sq->queue->index + nth) & sq->queue->mask;
+	u32 at = (sq->queue->index + nth) & sq->shadow_mask;
 
 	return sq->shadow + (size_t)at * sq->swqe_bytes;
 }
 
 /*
  * Takes the next WQE that was posted into the shadow ring. NULL when there is
- * none. Under sq.lock.
+ * none, or no room before one completes. Under sq.lock.
  */
 struct rxo_swqe *rxo_swqe_copy_next(struct rxo_qp *qp)
 {
@@ -32,7 +32,7 @@ struct rxo_swqe *rxo_swqe_copy_next(struct rxo_qp *qp)
 	struct rxo_swqe *wqe;
 
 	lockdep_assert_held(&sq->lock);
-	if (sq->copied >= rxo_queue_count(sq->queue))
+	if (sq->copied > sq->shadow_mask || sq->copied >= rxo_queue_count(sq->queue))
 		return NULL;
 	wqe = rxo_swqe_at(qp, sq->copied);
 	wqe->status = rxo_swqe_parse(wqe, rxo_queue_at(sq->queue, sq->copied), &bounds);
@@ -81,13 +81,22 @@ void rxo_swqe_complete(struct rxo_qp *qp, enum ib_wc_status status)
 		rxo_qp_set_error(qp);
 }
 
-/* In the error state: every WQE, copied or not, completes as flushed. Under sq.lock. */
-void rxo_sq_flush(struct rxo_qp *qp)
+/*
+ * In the error state: every WQE, copied or not, completes as flushed. A queue may hold a million,
+ * so what is more than a batch is left to the work item. True if there is more.
+ */
+bool rxo_sq_flush(struct rxo_qp *qp)
 {
-	u32 budget = qp->sq.queue->mask + 1;
+	struct rxo_sq *sq = &qp->sq;
+	u32 budget = RXO_FLUSH_WQES;
 
-	lockdep_assert_held(&qp->sq.lock);
-	while (budget-- && (qp->sq.copied || rxo_swqe_copy_next(qp)))
+	lockdep_assert_held(&sq->lock);
+	while (budget && (sq->copied || rxo_swqe_copy_next(qp))) {
 		rxo_swqe_complete(qp, IB_WC_WR_FLUSH_ERR);
-	qp->sq.cur = 0;
+		budget--;
+	}
+	sq->cur = 0;
+	if (!budget)
+		queue_work(rxo_wq, &sq->work);
+	return !budget;
 }

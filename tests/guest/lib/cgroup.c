@@ -4,6 +4,7 @@
 
 #include <sys/mount.h>
 #include <sys/stat.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 static const char *extra[4];
@@ -81,4 +82,30 @@ long group_oom_kills(void)
 long group_slab_bytes(void)
 {
 	return group_number("memory.stat", "slab ");
+}
+
+long group_bytes(void)
+{
+	return read_number(CGROUP "/memory.current", -1);
+}
+
+void group_run(int (*fn)(void), const char *memory_max)
+{
+	int status;
+	pid_t pid;
+
+	group_begin();
+	assert_zero(write_text(CGROUP "/memory.max", memory_max));
+	fflush(stdout);
+	pid = fork();
+	assert_true(pid >= 0);
+	if (!pid) {
+		status = group_enter() ? -1 : fn();
+		fflush(stdout);
+		_exit(status);
+	}
+	assert_int_equal(waitpid(pid, &status, 0), pid);
+	assert_int_equal(status, 0);
+	assert_int_equal(group_oom_kills(), 0);
+	group_end();
 }

@@ -14,6 +14,13 @@ void group_begin(void);
 void group_end(void);
 /* The calling process goes there: 0 or -errno. */
 int group_enter(void);
+/*
+ * Calls fn in a child inside of a group with this memory.max, and fails the test if it returns another than 0 (the step that
+ * went wrong: it must not leave by an assertion), or if the OOM killer has taken anybody.
+ */
+void group_run(int (*fn)(void), const char *memory_max);
+/* What is charged to the group, in bytes. For the child. */
+long group_bytes(void);
 /* Has the group this controller ("pids") from now on? group_end() takes it away again. */
 bool group_control(const char *controller);
 /* How many of it the OOM killer has taken. */
