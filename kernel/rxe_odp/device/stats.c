@@ -30,7 +30,7 @@ u64 rxo_stat_read(const struct rxo_dev *dev, enum rxo_stat stat)
 	.priv = (void *)offsetof(struct umem_odp_stats, field), \
 }
 
-/* The names of stock rxe where both count the same; behind them the regions' sums. */
+/* All names of stock rxe, which count the same, and more; behind them the regions' sums. */
 static const struct rdma_stat_desc descs[] = {
 	[RXO_STAT_SENT_PKTS]		= { .name = "sent_pkts" },
 	[RXO_STAT_RCVD_PKTS]		= { .name = "rcvd_pkts" },
@@ -39,6 +39,8 @@ static const struct rdma_stat_desc descs[] = {
 	[RXO_STAT_RCVD_RNR]		= { .name = "rcvd_rnr_err" },
 	[RXO_STAT_SENT_RNR]		= { .name = "send_rnr_err" },
 	[RXO_STAT_RCVD_SEQ_ERR]		= { .name = "rcvd_seq_err" },
+	[RXO_STAT_ACK_DEFERRED]		= { .name = "ack_deferred" },
+	[RXO_STAT_COMPLETER_RETRY]	= { .name = "completer_retry_err" },
 	[RXO_STAT_ACK_TIMEOUT]		= { .name = "ack_timeout" },
 	[RXO_STAT_RETRIED_PKTS]		= { .name = "retried_pkts" },
 	[RXO_STAT_RETRY_EXCEEDED]	= { .name = "retry_exceeded_err" },
@@ -55,6 +57,8 @@ static const struct rdma_stat_desc descs[] = {
 	[RXO_STAT_FAULT_RNR]		= { .name = "fault_rnr" },
 	[RXO_STAT_ODP_FAULTS]		= { .name = "fault_waits" },
 	[RXO_STAT_LINK_DOWNED]		= { .name = "link_downed" },
+	[RXO_STAT_SENDS]		= { .name = "rdma_sends" },
+	[RXO_STAT_RECVS]		= { .name = "rdma_recvs" },
 	[RXO_STAT_SENT_BYTES]		= { .name = "sent_bytes" },
 	[RXO_STAT_RCVD_BYTES]		= { .name = "rcvd_bytes" },
 	/* The first of a region's figures is at RXO_STAT_NUM. */

@@ -15,6 +15,8 @@ enum rxo_stat {
 	RXO_STAT_RCVD_RNR,
 	RXO_STAT_SENT_RNR,
 	RXO_STAT_RCVD_SEQ_ERR,
+	RXO_STAT_ACK_DEFERRED,		/* answers that waited for those before them, or for a page */
+	RXO_STAT_COMPLETER_RETRY,	/* times that sending began again at what has no answer */
 	RXO_STAT_ACK_TIMEOUT,
 	RXO_STAT_RETRIED_PKTS,
 	RXO_STAT_RETRY_EXCEEDED,
@@ -30,6 +32,8 @@ enum rxo_stat {
 	RXO_STAT_FAULT_RNR,		/* RNR NAKs sent because a fault lasted */
 	RXO_STAT_ODP_FAULTS,		/* asynchronous faults that were asked for */
 	RXO_STAT_LINK_DOWNED,
+	RXO_STAT_SENDS,			/* SENDs and datagrams that completed, flushed ones not */
+	RXO_STAT_RECVS,			/* receives that completed with success */
 	RXO_STAT_SENT_BYTES,		/* of those packets, from the IP header to the ICRC */
 	RXO_STAT_RCVD_BYTES,
 	RXO_STAT_NUM,

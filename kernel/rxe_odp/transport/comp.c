@@ -54,6 +54,7 @@ bool rxo_comp_retry(struct rxo_qp *qp)
 	}
 	sq->retry_left--;
 	rxo_window_lost(&sq->window, sq->una_psn, sq->psn);
+	rxo_stat_inc(qp->dev, RXO_STAT_COMPLETER_RETRY);
 	rxo_req_back_to(qp, sq->una_psn);
 	return true;
 }
@@ -290,6 +291,8 @@ void rxo_comp_rcv(struct rxo_qp *qp, struct sk_buff *skb)
 		kfree_skb(skb);
 	} else if (rxo_wait_hold(&sq->place_wait, &sq->held, skb)) {
 		rxo_comp_drain(qp);
+		if (!skb_queue_empty(&sq->held))
+			rxo_stat_inc(qp->dev, RXO_STAT_ACK_DEFERRED);
 		rxo_req_kick(qp);
 	}
 	spin_unlock(&sq->lock);

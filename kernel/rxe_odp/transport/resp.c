@@ -89,6 +89,8 @@ void rxo_resp_recv_done(struct rxo_qp *qp, struct ib_wc *wc, bool solicited)
 	wc->wr_id = rq->wqe.wr_id;
 	wc->qp = &qp->ibqp;
 	wc->port_num = 1;
+	if (wc->status == IB_WC_SUCCESS)
+		rxo_stat_inc(qp->dev, RXO_STAT_RECVS);
 	rq->have_wqe = false;
 	if (!qp->srq)
 		rxo_queue_advance(rq->queue);

@@ -71,6 +71,8 @@ void rxo_swqe_complete(struct rxo_qp *qp, enum ib_wc_status status)
 	lockdep_assert_held(&qp->sq.lock);
 	if (wqe->opcode == IB_WR_RDMA_WRITE_WITH_IMM)
 		wc.wc_flags = IB_WC_WITH_IMM;
+	if (wc.opcode == IB_WC_SEND && status != IB_WC_WR_FLUSH_ERR)
+		rxo_stat_inc(qp->dev, RXO_STAT_SENDS);
 	qp->sq.rd_atomic -= wqe->counts_rd;
 	rxo_queue_advance(qp->sq.queue);
 	qp->sq.copied--;
