@@ -46,11 +46,6 @@ static inline struct ib_umem *ib_umem_get_va(struct ib_device *device, unsigned 
 #define kzalloc_obj(obj, gfp) kzalloc(sizeof(obj), gfp)
 #endif
 
-#ifndef HAVE_CRC32_OPTIMIZATIONS
-#define CRC32_LE_OPTIMIZATION	1
-#define crc32_optimizations()	0
-#endif
-
 #ifndef HAVE_TIMER_CONTAINER_OF
 #define timer_container_of(var, callback_timer, timer_fieldname) \
 	from_timer(var, callback_timer, timer_fieldname)

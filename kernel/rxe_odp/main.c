@@ -35,7 +35,7 @@ static int __init rxo_init(void)
 	rxo_crc_choose();
 	err = rxo_ns_init(&rxo_transport);
 	if (err)
-		return err;
+		goto err_crc;
 	err = rxo_dev_init(&dev_upper);
 	if (err)
 		goto err_ns;
@@ -49,6 +49,8 @@ err_dev:
 	rxo_dev_exit();
 err_ns:
 	rxo_ns_exit();
+err_crc:
+	rxo_crc_release();
 	return err;
 }
 
@@ -61,6 +63,7 @@ static void __exit rxo_exit(void)
 	rxo_ns_exit();
 	/* RCU callbacks of ours end before our code goes. */
 	rcu_barrier();
+	rxo_crc_release();
 }
 
 module_init(rxo_init);

@@ -115,7 +115,8 @@ void rxo_dev_dealloc(struct ib_device *ibdev);
 enum ib_port_state rxo_dev_port_state(const struct rxo_dev *dev);
 struct net_device *rxo_dev_get_netdev(struct ib_device *ibdev, u32 port);
 
-/* crc_choice.c: at module load */
+/* crc_choice.c: at module load, before any packet; and when the last is through */
 void rxo_crc_choose(void);
+void rxo_crc_release(void);
 
 #endif /* RXO_DEV_H */

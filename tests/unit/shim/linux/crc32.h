@@ -18,8 +18,4 @@ static inline u32 crc32_le(u32 crc, const void *p, size_t len)
 	return crc;
 }
 
-/* What the kernel says where crc32_le() is no faster than a table. */
-#define CRC32_LE_OPTIMIZATION 1
-#define crc32_optimizations() 0
-
 #endif
