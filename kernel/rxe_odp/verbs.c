@@ -58,6 +58,7 @@ static int rxo_query_device(struct ib_device *ibdev, struct ib_device_attr *attr
 		.max_srq_wr		= RXO_MAX_SRQ_WR,
 		.max_srq_sge		= RXO_MAX_SGE,
 		.max_pkeys		= 1,
+		.local_ca_ack_delay	= RXO_CA_ACK_DELAY,
 		.odp_caps = {
 			.general_caps = IB_ODP_SUPPORT,
 			.per_transport_caps.rc_odp_caps = RC_ODP_CAPS,

@@ -1,5 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0 OR Linux-OpenIB
-/* The capability bits say what works, and nothing else: ODP for every RC operation, SRQ receive, UD send and receive. */
+/*
+ * The capability bits say what works, and nothing else: ODP for every RC operation, SRQ receive, UD send and receive; and the
+ * device says how long its answers may take for it.
+ */
 #include "rig.h"
 
 static void bits(void **state)
@@ -38,4 +41,23 @@ static void implicit_is_as_claimed(void **state)
 	rig_close(&rig);
 }
 
-TEST_MAIN(TEST(bits), TEST(implicit_is_as_claimed))
+/*
+ * A responder that waits for a page answers after a quarter of an ACK timeout of code 14 (67 ms), and a tick or two of its
+ * timer. What it says of itself is the next code that covers that.
+ */
+static void the_longest_delay_is_told(void **state)
+{
+	const double hold_us = 4.096 * (1 << 14) / 4, tick_us = 10000;
+	double told_us;
+	struct rig rig;
+
+	(void)state;
+	rig_open(&rig);
+	rig_need_odp(&rig, 0, 0);
+	told_us = 4.096 * (1 << rig.attr.orig_attr.local_ca_ack_delay);
+	assert_true(told_us > hold_us);
+	assert_true(told_us < 2 * (hold_us + 2 * tick_us));
+	rig_close(&rig);
+}
+
+TEST_MAIN(TEST(bits), TEST(implicit_is_as_claimed), TEST(the_longest_delay_is_told))

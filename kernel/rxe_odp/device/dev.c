@@ -94,18 +94,39 @@ static void rdev_remove_work(struct work_struct *work)
 	put_device(&dev->ibdev.dev);
 }
 
-/* Of its MAC address, or a random one: lo and what is no Ethernet has none of its own. */
-static __be64 rdev_node_guid(const struct net_device *netdev)
+/* Readers have no lock: what is written is an aligned word. */
+static void rdev_set_guid(struct rxo_dev *dev, const u8 *mac)
 {
-	u8 mac[ETH_ALEN];
 	__be64 guid;
 
-	if (netdev->addr_len == ETH_ALEN && is_valid_ether_addr(netdev->dev_addr))
-		ether_addr_copy(mac, netdev->dev_addr);
-	else
-		eth_random_addr(mac);
 	addrconf_addr_eui48((u8 *)&guid, (const char *)mac);
-	return guid;
+	WRITE_ONCE(dev->ibdev.node_guid, guid);
+	/* What ib_core was told when the device was registered. */
+	WRITE_ONCE(dev->ibdev.attrs.sys_image_guid, guid);
+}
+
+/*
+ * The GUIDs follow the netdev's MAC address, where it has one. Called when the device is listed,
+ * and after every change of the address from then on: the last call reads the last address.
+ */
+static void rdev_update_guid(struct rxo_dev *dev)
+{
+	const struct net_device *netdev = dev->netdev;
+
+	lockdep_assert_held(&rxo_devs_lock);
+	if (netdev->addr_len == ETH_ALEN && is_valid_ether_addr(netdev->dev_addr))
+		rdev_set_guid(dev, netdev->dev_addr);
+}
+
+/* A random one for lo and what is no Ethernet, which have no address of their own. */
+static void rdev_init_guid(struct rxo_dev *dev)
+{
+	u8 mac[ETH_ALEN];
+
+	eth_random_addr(mac);
+	rdev_set_guid(dev, mac);
+	scoped_guard(mutex, &rxo_devs_lock)
+		rdev_update_guid(dev);
 }
 
 /* Before anything else: whatever fails later, rxo_dev_dealloc() undoes. */
@@ -135,7 +156,7 @@ static void rdev_init(struct rxo_dev *dev, struct net_device *netdev)
 	ibdev->node_type = RDMA_NODE_IB_CA;
 	ibdev->phys_port_cnt = 1;
 	ibdev->num_comp_vectors = num_possible_cpus();
-	ibdev->node_guid = rdev_node_guid(netdev);
+	rdev_init_guid(dev);
 	/* librxe's doorbell is a POST_SEND without a work request. */
 	ibdev->uverbs_cmd_mask |= BIT_ULL(IB_USER_VERBS_CMD_POST_SEND) |
 				  BIT_ULL(IB_USER_VERBS_CMD_REQ_NOTIFY_CQ);
@@ -260,6 +281,7 @@ int rxo_dev_enable(struct ib_device *ibdev)
 	mutex_lock(&rxo_devs_lock);
 	if (list_empty(&dev->list))
 		list_add_tail(&dev->list, &rxo_devs);
+	rdev_update_guid(dev);
 	mutex_unlock(&rxo_devs_lock);
 
 	if (READ_ONCE(dev->gone) || dev->netdev->reg_state != NETREG_REGISTERED ||
@@ -374,6 +396,9 @@ static int rdev_netdev_event(struct notifier_block *nb, unsigned long event, voi
 		break;
 	case NETDEV_CHANGEMTU:
 		rdev_update_mtu(dev);
+		break;
+	case NETDEV_CHANGEADDR:
+		rdev_update_guid(dev);
 		break;
 	}
 out:

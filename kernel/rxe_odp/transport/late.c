@@ -18,12 +18,6 @@
 #include "transport/qp.h"
 #include "wire/rnr.h"
 
-/*
- * A peer's ACK timeout is not known; ours is taken for it, but no more than this
- * (the code of perftest and of most others: 67 ms).
- */
-#define MAX_HOLD_TIMEOUT	14
-
 void rxo_late_reset(struct rxo_qp *qp)
 {
 	lockdep_assert_held(&qp->rq.lock);
@@ -38,7 +32,7 @@ void rxo_late_reset(struct rxo_qp *qp)
  */
 void rxo_late_begin(struct rxo_qp *qp)
 {
-	u32 shift = min_not_zero(qp->timeout_ns_shift, (u32)MAX_HOLD_TIMEOUT);
+	u32 shift = min_not_zero(qp->timeout_ns_shift, (u32)RXO_MAX_HOLD_TIMEOUT);
 	struct rxo_late *late = &qp->rq.late;
 
 	lockdep_assert_held(&qp->rq.lock);
@@ -46,7 +40,7 @@ void rxo_late_begin(struct rxo_qp *qp)
 		return;
 	late->state = RXO_LATE_HELD;
 	late->since_ns = ktime_get_ns();
-	mod_timer(&late->timer, jiffies + 1 + nsecs_to_jiffies((4096ULL << shift) / 4));
+	mod_timer(&late->timer, jiffies + 1 + nsecs_to_jiffies(RXO_HOLD_NS(shift)));
 }
 
 /* What was first in line was executed. */

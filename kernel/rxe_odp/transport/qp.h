@@ -18,6 +18,8 @@
 #define RXO_QP_H
 
 #include <linux/completion.h>
+#include <linux/jiffies.h>
+#include <linux/log2.h>
 #include <linux/mutex.h>
 #include <linux/refcount.h>
 #include <linux/skbuff.h>
@@ -52,6 +54,18 @@
  */
 #define RXO_SHADOW_WQES		256U
 static_assert(RXO_SHADOW_WQES > RXO_WINDOW_PKTS + RXO_READ_PKTS + 1);
+
+/*
+ * How long a request may wait for a page before its peer is told to come back: a quarter of an
+ * ACK timeout of 4.096 us << n. A peer's timeout is not known; ours is taken for it, but no more
+ * than this n (the code of perftest and of most others: 67 ms).
+ */
+#define RXO_HOLD_NS(timeout)	((4096ULL << (timeout)) / 4)
+#define RXO_MAX_HOLD_TIMEOUT	14
+
+/* The same as the n that the device tells; its timer may come up to two ticks late. */
+#define RXO_CA_ACK_DELAY	order_base_2(DIV_ROUND_UP( \
+	(RXO_HOLD_NS(RXO_MAX_HOLD_TIMEOUT) / TICK_NSEC + 2) * TICK_NSEC, 4096))
 
 #define RXO_FLUSH_WQES		1024U	/* completed in one go in the error state, with BH off */
 
