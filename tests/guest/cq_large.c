@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0 OR Linux-OpenIB
 /*
  * CQs of millions, which libfabric asks for: filled, polled in order across the end of the ring, resized with all that is in
- * them, charged to who creates them, and refused with ENOMEM where they do not fit; no process is killed for one.
+ * them while interrupts come, charged to who creates them, and refused with ENOMEM where they do not fit; no process is killed for one.
  *
  * rdma-odp: timeout 240
  */
@@ -144,6 +144,63 @@ static void resized_when_full(void **state)
 	source_close(&s);
 }
 
+#define TRACING "/sys/kernel/tracing/"
+#define PROBE	"rdma_odp_moves"
+/* How many completions may be copied with interrupts off. */
+#define MOVE_BATCH 256
+
+static void probe_end(void)
+{
+	write_text(TRACING "events/kprobes/" PROBE "/enable", "0");
+	write_text(TRACING "kprobe_events", "-:" PROBE);
+}
+
+static bool probe_begin(void)
+{
+	return !write_text(TRACING "kprobe_events", "p:" PROBE " rxo_queue_move_completions") &&
+	       !write_text(TRACING "events/kprobes/" PROBE "/enable", "1");
+}
+
+static long probe_hits(void)
+{
+	char line[200], name[100];
+	long hits, found = -1;
+	FILE *f = fopen(TRACING "kprobe_profile", "r");
+
+	assert_non_null(f);
+	while (fgets(line, sizeof(line), f))
+		if (sscanf(line, "%99s %ld", name, &hits) == 2 && !strcmp(name, PROBE))
+			found = hits;
+	fclose(f);
+	return found;
+}
+
+/*
+ * What copies completions does so under the lock of the CQ, with interrupts off, which is given up each time it returns. For
+ * how long it was held cannot be asserted; that it was taken anew for each batch can.
+ */
+static void moved_in_batches(void **state)
+{
+	static struct source s;
+	int num = 16 * BATCH;
+	/* What has been taken out of the send queue has completed. */
+	int there = num - 2 * BATCH;
+	long hits;
+
+	(void)state;
+	if (!probe_begin())
+		skip_because("this kernel has no kprobes");
+	source_open(&s, num);
+	source_post(&s, num);
+	assert_zero(ibv_resize_cq(s.cq, num + 1));
+	hits = probe_hits();
+	probe_end();
+	printf("%d completions or more, copied in %ld batches\n", there, hits);
+	assert_true(hits >= there / MOVE_BATCH);
+	source_poll(&s);
+	source_close(&s);
+}
+
 static void bounds(void **state)
 {
 	struct ibv_cq *cq;
@@ -219,11 +276,17 @@ static void enomem_in_a_small_group(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		TEST(bounds),	  TEST(filled_across_the_end),	 TEST(resized_when_full),
-		TEST(is_charged), TEST(enomem_in_a_small_group),
+		TEST(bounds),
+		TEST(filled_across_the_end),
+		TEST(resized_when_full),
+		TEST(moved_in_batches),
+		TEST(is_charged),
+		TEST(enomem_in_a_small_group),
 	};
 	int rc = test_run(tests, ARRAY_SIZE(tests));
 
+	/* What a failed test has left. */
+	probe_end();
 	group_end();
 	return rc;
 }

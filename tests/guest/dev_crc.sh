@@ -8,12 +8,13 @@ fail() { echo "dev_crc: $*"; exit 1; }
 # The whole of the log may be longer than the kernel's ring: what comes from here on.
 said() { dmesg | sed -n '/dev_crc: begin/,$p' | grep -oE "$1" | tail -n 1; }
 crypto_used() { cat /sys/module/crc32*/refcnt 2>/dev/null | tr '\n' ' '; }
+begin() { /odp/host/links load && /odp/host/links up; }
 trap 'rmmod rxe_odp_crc 2>/dev/null' EXIT
 
 echo "dev_crc: begin" >/dev/kmsg
 /odp/host/links unload || fail "the modules are not removed"
 before=$(crypto_used)
-/odp/host/links load && /odp/host/links up || fail "the links do not come up"
+begin || fail "the links do not come up"
 choice=$(said 'rxe_odp: CRC-32 by .*')
 echo "$choice"
 [[ $choice =~ 'CRC-32 by '([^ ]+)' (MB/s: crc32_le '([0-9]+)', '(.+)' '([0-9]+)', tables '([0-9]+)')' ]] ||
@@ -41,4 +42,4 @@ rmmod rxe_odp_crc || fail "the module is not removed"
 if [ -n "$before" ] && [ "$(crypto_used)" != "$before" ]; then
 	fail "references of modules that have a CRC: $before before, $(crypto_used) after"
 fi
-/odp/host/links load && /odp/host/links up
+begin

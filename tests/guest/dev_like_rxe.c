@@ -86,9 +86,9 @@ static void port(void **state)
 	assert_zero(ibv_query_port(b.ctx, 1, &ours));
 
 	const struct limit limits[] = {
-		LIMIT(max_mtu),	      LIMIT(active_mtu),   LIMIT(gid_tbl_len),
-		LIMIT(max_msg_sz),    LIMIT(pkey_tbl_len), LIMIT(max_vl_num),
-		LIMIT(active_width),  LIMIT(active_speed), LIMIT(state),
+		LIMIT(max_mtu),	     LIMIT(active_mtu),	  LIMIT(gid_tbl_len),
+		LIMIT(max_msg_sz),   LIMIT(pkey_tbl_len), LIMIT(max_vl_num),
+		LIMIT(active_width), LIMIT(active_speed), LIMIT(state),
 	};
 
 	not_less(limits, ARRAY_SIZE(limits));
@@ -150,9 +150,10 @@ static void counters(void **state)
 			continue;
 		names++;
 		/* The peer's directory, which its namespace alone shows. */
-		snprintf(path, sizeof(path),
-			 "ip netns exec peer test -e /sys/class/infiniband/%s/ports/1/hw_counters/%s",
-			 rig_peer_name(), entry->d_name);
+		snprintf(
+			path, sizeof(path),
+			"ip netns exec peer test -e /sys/class/infiniband/%s/ports/1/hw_counters/%s",
+			rig_peer_name(), entry->d_name);
 		rc = system(path);
 		if (rc)
 			printf("missing: %s\n", entry->d_name);

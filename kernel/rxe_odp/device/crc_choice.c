@@ -3,7 +3,7 @@
  * Which CRC-32 this machine is to use. Each byte of a packet goes through it twice, so that it
  * is most of a packet's time. What has instructions for it (carry-less multiplication) is as fast
  * as memory and differs from kernel to kernel: crc32_le(), or a driver of the crypto API where
- * crc32_le() is a table. So what there is is timed, for a few milliseconds at most.
+ * crc32_le() is a table. So all that a kernel has is timed, for a few milliseconds at most.
  */
 #include <crypto/hash.h>
 #include <linux/crc32.h>

@@ -15,8 +15,8 @@ enum rxo_stat {
 	RXO_STAT_RCVD_RNR,
 	RXO_STAT_SENT_RNR,
 	RXO_STAT_RCVD_SEQ_ERR,
-	RXO_STAT_ACK_DEFERRED,		/* answers that waited for those before them, or for a page */
-	RXO_STAT_COMPLETER_RETRY,	/* times that sending began again at what has no answer */
+	RXO_STAT_ACK_DEFERRED,		/* answers that waited, for a page or behind others */
+	RXO_STAT_COMPLETER_RETRY,	/* times that sending began again, an RNR's not */
 	RXO_STAT_ACK_TIMEOUT,
 	RXO_STAT_RETRIED_PKTS,
 	RXO_STAT_RETRY_EXCEEDED,
