@@ -278,7 +278,7 @@ int rxo_net_attach(struct rxo_dev *dev)
 		err = ns_open_sockets(dev->net, ns);
 		if (err == -EADDRINUSE)
 			netdev_err(dev->netdev,
-				   "UDP port %u is taken in this network namespace: remove what uses it, for example the rxe links (rdma link), then try again\n",
+				   "UDP port %u is taken in this network namespace: remove what uses it, such as the rxe links (rdma link) or the module rdma_rxe, then try again\n",
 				   ROCE_V2_UDP_DPORT);
 		if (err)
 			return err;
