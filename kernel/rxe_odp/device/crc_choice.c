@@ -45,7 +45,7 @@ static struct crc_candidate crc_candidates[CRC_KINDS] __initdata = {
 	[CRC_TABLES]	= { .name = "tables", .fn = rxo_crc32_sliced },
 };
 
-#if IS_ENABLED(CONFIG_CRYPTO_HASH)
+#if IS_REACHABLE(CONFIG_CRYPTO_HASH)
 /*
  * The state of a CRC under way is the CRC: it lies on the stack, where any CPU may have its own,
  * and begins with the caller's instead of a key's. crc_is_right() has seen that it does.
