@@ -53,14 +53,14 @@ exchange()
 {
 	local server tool=$1
 	shift
-	in_peer "$tool" -R -d rxe_odp1 -F "$@" >/tmp/queue_server 2>&1 &
+	in_peer "$tool" -R -d rxe_odp1 -F -u 18 "$@" >/tmp/queue_server 2>&1 &
 	server=$!
 	until in_peer rdma resource show cm_id | grep -q 'state LISTEN'; do
 		kill -0 $server 2>/dev/null || fail "$tool $*: the server has ended"
 		[ $SECONDS -lt "${TEST_LIMIT_S:-300}" ] || fail "$tool $*: it does not listen"
 		sleep 0.1
 	done
-	"$tool" -R -d rxe_odp0 -F "$@" 10.77.0.2 >/tmp/queue_client 2>&1 || fail "$queue: $tool $*: status $?"
+	"$tool" -R -d rxe_odp0 -F -u 18 "$@" 10.77.0.2 >/tmp/queue_client 2>&1 || fail "$queue: $tool $*: status $?"
 	wait $server || fail "$queue: $tool $*: the server failed"
 }
 

@@ -53,7 +53,7 @@
  * window of an RC QP but for the next to be sent, so these are never too few.
  */
 #define RXO_SHADOW_WQES		256U
-static_assert(RXO_WINDOW_PKTS + RXO_READ_PKTS < RXO_SHADOW_WQES);
+static_assert(RXO_WINDOW_MAX_PKTS + RXO_READ_PKTS < RXO_SHADOW_WQES);
 
 /*
  * How long a request may wait for a page before its peer is told to come back: a quarter of an
