@@ -28,12 +28,12 @@ shape_end()
 } 2>/dev/null
 
 # shape ROOT-QDISC [, CHILD-QDISC]: on both ends
+# shellcheck disable=SC2086
 shape()
 {
 	local root=${1%%,*} child=${1#*,} run
 	shape_end
 	for run in 'veth0 ' 'veth1 in_peer'; do
-		# shellcheck disable=SC2086
 		${run#* } tc qdisc add dev ${run%% *} root handle 1: $root || return 1
 		[ "$child" = "$1" ] || ${run#* } tc qdisc add dev ${run%% *} parent 1:1 $child || return 1
 	done 2>/tmp/queue_client

@@ -158,7 +158,18 @@ int rxo_dereg_mr(struct ib_mr *ib, struct ib_udata *udata)
 
 	/*
 	 * Unpublished first: nobody finds it any more. Its memory is destroyed
-	 * when the last who found it before is done.
+	 * when the last who found it before is done:
+	 *
+	 *	dereg_mr			QP that waits for a page of it
+	 *	--------			------------------------------
+	 *	key unpublished
+	 *	umem_odp_region_close()
+	 *					woken with -ESHUTDOWN: an access error;
+	 *					puts its reference
+	 *	waits for the last reference
+	 *	umem_odp_region_destroy()
+	 *
+	 * Nobody keeps a reference across packets, so this ends.
 	 */
 	rxo_mr_unpublish(dev, ibmr->mr);
 	rxo_mem_destroy(dev, ibmr->mem);

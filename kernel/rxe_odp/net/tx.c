@@ -39,6 +39,9 @@ struct socket *rxo_tx_sock(u32 max_bytes)
 
 	/* Of a namespace that never ends: which one means nothing to an account. */
 	err = sock_create_kern(&init_net, AF_INET, SOCK_DGRAM, IPPROTO_UDP, &sock);
+	/* The word of the socket layer when it has no memory for an inode. */
+	if (err == -ENFILE)
+		err = -ENOMEM;
 	if (err)
 		return ERR_PTR(err);
 	WRITE_ONCE(sock->sk->sk_sndbuf, max_bytes);

@@ -517,6 +517,13 @@ void rxo_req_run(struct rxo_qp *qp)
  * Packets of one flow stay in order only while one CPU sends them (each has its own queue in the
  * NIC, or its own backlog on loopback and veth), and a peer takes a late packet for a lost one. So
  * as long as some are on their way, the CPU that sent them sends the next.
+ *
+ *	CPU 0: ACK in softirq			CPU 1: doorbell
+ *	---------------------			---------------
+ *	sends PSN 1..64 into its backlog
+ *	unlock
+ *						sends PSN 65.. (were it let)
+ *						its backlog is delivered first
  */
 static bool req_is_bound_to_cpu(const struct rxo_qp *qp)
 {

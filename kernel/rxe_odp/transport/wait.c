@@ -173,7 +173,19 @@ int rxo_wait_fault(struct rxo_wait *wait, struct rxo_miss *miss, bool write)
  *
  * For an access that missed although the pages are there: an invalidation has
  * the leaf, perhaps on this very CPU, below the softirq that we are. It must
- * be let through, so nobody spins. Memory that could not be had (@err is
+ * be let through, so nobody spins:
+ *
+ *	CPU 0: invalidation			CPU 0: softirq on top of it
+ *	-------------------			---------------------------
+ *	leaf->closing = true
+ *						access misses (closing)
+ *						rxo_mr_fault_async(): present
+ *						access misses again
+ *						queue_work(rxo_wq), return
+ *	takes the lock, clears, done
+ *						(worker) runs the engine again
+ *
+ * Memory that could not be had (@err is
  * -ENOMEM) gets a jiffy to come, and so does a page that was always taken again
  * before it could be put in (-EBUSY). Returns -EAGAIN.
  */

@@ -1,0 +1,91 @@
+#!/bin/bash
+# SPDX-License-Identifier: GPL-2.0 OR Linux-OpenIB
+# Congestion that a queue marks: with "ecn" on at both ends the receiver answers marked packets by CNPs, the sender slows down, and
+# (nearly) nothing is lost; by netem, and by fq_codel where the kernel has it. With "ecn" off no packet says that it may be marked.
+# rdma-odp: timeout 240
+set -u
+
+fail() { echo "net_ecn: $*"; cat /tmp/ecn_server /tmp/ecn_client 2>/dev/null; exit 1; }
+
+in_peer() { ip netns exec peer "$@"; }
+
+# ecn 0|1: both ends
+ecn()
+{
+	echo "$1" >/sys/class/infiniband/rxe_odp0/ecn && in_peer bash -c "echo $1 >/sys/class/infiniband/rxe_odp1/ecn"
+}
+
+shape_end()
+{
+	tc qdisc del dev veth0 root
+	in_peer tc qdisc del dev veth1 root
+} 2>/dev/null
+
+cleanup()
+{
+	# shellcheck disable=SC2046
+	kill $(jobs -p)
+	shape_end
+	ecn 0
+	rm -f /tmp/ecn_server /tmp/ecn_client
+} 2>/dev/null
+trap cleanup EXIT
+
+sender() { cat /sys/class/infiniband/rxe_odp0/ports/1/hw_counters/"$1"; }
+receiver() { in_peer cat /sys/class/infiniband/rxe_odp1/ports/1/hw_counters/"$1"; }
+
+look() { sent=$(sender sent_pkts) again=$(sender retried_pkts) handled=$(sender rp_cnp_handled) marked=$(receiver np_ecn_marked_roce_packets) told=$(receiver np_cnp_sent); }
+
+# Eight queue pairs write; sets what was counted meanwhile.
+write_through()
+{
+	local server was
+	look
+	was="$sent $again $handled $marked $told"
+	in_peer ib_write_bw -R -d rxe_odp1 -F -u 18 -q 8 -s 1048576 -n 3 >/tmp/ecn_server 2>&1 &
+	server=$!
+	until in_peer rdma resource show cm_id | grep -q 'state LISTEN'; do
+		kill -0 $server 2>/dev/null || fail "the server has ended"
+		[ $SECONDS -lt "${TEST_LIMIT_S:-240}" ] || fail "the server does not listen"
+		sleep 0.1
+	done
+	ib_write_bw -R -d rxe_odp0 -F -u 18 -q 8 -s 1048576 -n 3 10.77.0.2 >/tmp/ecn_client 2>&1 || fail "status $?"
+	wait $server || fail "the server failed"
+	look
+	# shellcheck disable=SC2086
+	set -- $was
+	sent=$((sent - $1)) again=$((again - $2)) handled=$((handled - $3)) marked=$((marked - $4)) told=$((told - $5))
+	echo "$sent sent, $again again; $marked marked, $told told, $handled times slower"
+}
+
+slows_down()
+{
+	[ "$marked" -gt 0 ] || fail "$1: no packet was marked"
+	[ "$told" -gt 0 ] || fail "$1: the receiver tells nothing"
+	[ "$handled" -gt 0 ] || fail "$1: the sender does not slow down"
+	[ $((100 * again)) -lt "$sent" ] || fail "$1: packets are lost"
+}
+
+modprobe -a sch_netem sch_tbf sch_fq_codel 2>/dev/null
+[ "$(cat /sys/class/infiniband/rxe_odp0/ecn)" = 0 ] || fail "it is on without being asked for"
+
+ecn 1 || fail "no attribute ecn"
+tc qdisc add dev veth0 root netem loss 3% ecn || fail "no netem"
+write_through
+slows_down netem
+shape_end
+
+tc qdisc add dev veth0 root handle 1: tbf rate 200mbit burst 32k limit 4m || fail "no tbf"
+if tc qdisc add dev veth0 parent 1:1 fq_codel target 1ms interval 10ms ecn 2>/tmp/ecn_client; then
+	write_through
+	slows_down fq_codel
+else
+	echo "this kernel has no fq_codel"
+fi
+shape_end
+
+ecn 0 || fail "it cannot be switched off"
+tc qdisc add dev veth0 root netem delay 1ms limit 10000
+write_through
+[ $((marked + told + handled)) = 0 ] || fail "something is marked with ecn off"
+exit 0
