@@ -42,12 +42,16 @@ static void shape_bounds(void **state)
 	assert_true(rxo_ring_shape(4194304, 64, &mask, &shift));
 	assert_int_equal(mask, RXO_RING_MAX_ENTRIES - 1);
 	assert_int_equal(rxo_ring_bytes(mask, shift), 512ULL << 20);
-	assert_true(rxo_ring_shape(RXO_RING_MAX_ENTRIES - 1, 128, &mask, &shift));
+	assert_true(rxo_ring_shape(RXO_RING_MAX_ENTRIES - 1, 256, &mask, &shift));
 	assert_int_equal(rxo_ring_bytes(mask, shift), RXO_RING_MAX_BYTES);
-	assert_false(rxo_ring_shape(RXO_RING_MAX_ENTRIES - 1, 129, &mask, &shift));
-	assert_true(rxo_ring_shape(16383, RXO_RING_MAX_ELEM_BYTES, &mask, &shift));
+	assert_false(rxo_ring_shape(RXO_RING_MAX_ENTRIES - 1, 257, &mask, &shift));
+	assert_true(rxo_ring_shape(32767, RXO_RING_MAX_ELEM_BYTES, &mask, &shift));
 	assert_int_equal(rxo_ring_bytes(mask, shift), RXO_RING_MAX_BYTES);
-	assert_false(rxo_ring_shape(16384, RXO_RING_MAX_ELEM_BYTES, &mask, &shift));
+	assert_false(rxo_ring_shape(32768, RXO_RING_MAX_ELEM_BYTES, &mask, &shift));
+
+	/* A million requests of 32 SGEs; the process is told the bytes, and a page before them, in 32 bits. */
+	assert_true(rxo_ring_shape(1048576, 1024, &mask, &shift));
+	assert_true(rxo_ring_bytes(mask, shift) + 4096 <= UINT32_MAX);
 }
 
 static void counting(void **state)
