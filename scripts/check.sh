@@ -144,7 +144,7 @@ shell()
 static()
 {
 	rm -rf build/stable-check
-	scripts/modules.sh stable-check W=1 C=2 "CF=-D__CHECK_ENDIAN__ -Wno-context" || return 1
+	scripts/modules.sh stable-check W=1 C=2 "CF=-D__CHECK_ENDIAN__ -Wno-context -I/odp/build/build/stable-check/kmod/kernel/rxe_odp" || return 1
 	grep -q '^  CHECK ' build/stable-check/kbuild.log || { echo "sparse did not run"; return 1; }
 	! grep -E 'warning:|error:|Warning:' build/stable-check/kbuild.log | sort -u | grep .
 }

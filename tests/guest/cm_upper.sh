@@ -1,7 +1,7 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0 OR Linux-OpenIB
 # The linked netdev is a port of a bridge or of a bond, each with a VLAN on it: their addresses are GIDs of its device, and
-# RDMA-CM and data reach it, rping's and perftest's.
+# RDMA-CM and data reach it, by one connection and by several.
 set -u
 
 fail() { echo "cm_upper: $*"; cat /tmp/upper_server /tmp/upper_client 2>/dev/null; exit 1; }
@@ -60,12 +60,12 @@ try()
 	eventually listens || fail "rping does not listen"
 	inside timeout "$(left)" rping -c -a "10.$2.0.2" -C 10 -S 4000 -V >/tmp/upper_client 2>&1 || fail "$1: status $?"
 	wait $server || fail "$1: the server failed"
-	ib_write_bw -R -d upper_b -F -s 20000 -n 20 >/tmp/upper_server 2>&1 &
+	ucmatose -b "10.$2.0.2" -c 4 -C 10 -S 4000 >/tmp/upper_server 2>&1 &
 	server=$!
-	eventually listens || fail "ib_write_bw -R does not listen"
-	inside timeout "$(left)" ib_write_bw -R -d upper_a -F -s 20000 -n 20 "10.$2.0.2" >/tmp/upper_client 2>&1 ||
-		fail "$1: ib_write_bw -R: status $?"
-	wait $server || fail "$1: ib_write_bw -R: the server failed"
+	eventually listens || fail "ucmatose does not listen"
+	inside timeout "$(left)" ucmatose -s "10.$2.0.2" -c 4 -C 10 -S 4000 >/tmp/upper_client 2>&1 ||
+		fail "$1: ucmatose: status $?"
+	wait $server || fail "$1: ucmatose: the server failed"
 	ip addr del "10.$2.0.2/24" dev "$3"
 }
 

@@ -1,7 +1,7 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0 OR Linux-OpenIB
-# RDMA-CM over a VLAN above the linked netdevs, between the two namespaces and to itself: data goes, perftest's too, and where
-# nobody listens the answer is a rejection.
+# RDMA-CM over a VLAN above the linked netdevs, between the two namespaces and to itself: data goes, over several
+# connections too, and where nobody listens the answer is a rejection.
 set -u
 
 fail() { echo "cm_vlan: $*"; cat /tmp/vlan_server /tmp/vlan_client 2>/dev/null; exit 1; }
@@ -44,16 +44,14 @@ connects()
 	wait $server || fail "$*: the server failed"
 }
 
-# writes ADDRESS DEV CLIENT...: perftest
-writes()
+# several ADDRESS CLIENT...: four connections at once
+several()
 {
-	local address=$1 dev=$2 server
-	shift 2
-	in_peer ib_write_bw -R -d rxe_odp1 -F -s 20000 -n 20 >/tmp/vlan_server 2>&1 &
-	server=$!
-	eventually listens || fail "ib_write_bw -R does not listen"
-	"$@" ib_write_bw -R -d "$dev" -F -s 20000 -n 20 "$address" >/tmp/vlan_client 2>&1 || fail "ib_write_bw -R: status $?"
-	wait $server || fail "ib_write_bw -R: the server failed"
+	in_peer ucmatose -b "$1" -c 4 -C 10 -S 4000 >/tmp/vlan_server 2>&1 &
+	local server=$!
+	eventually listens || fail "ucmatose -b $1 does not listen"
+	"${@:2}" ucmatose -s "$1" -c 4 -C 10 -S 4000 >/tmp/vlan_client 2>&1 || fail "ucmatose -s $1: status $?"
+	wait $server || fail "ucmatose -s $1: the server failed"
 }
 
 rejected()
@@ -85,8 +83,8 @@ for address in 10.76.0.2 fd76::2; do
 	connects $address in_peer timeout "$(left)" rping -c -a $address
 	rejected in_peer timeout "$(left)" rping -c -a $address
 done
-writes 10.76.0.2 rxe_odp0 timeout "$(left)"
-writes 10.76.0.2 rxe_odp1 in_peer timeout "$(left)"
+several 10.76.0.2 timeout "$(left)"
+several 10.76.0.2 in_peer timeout "$(left)"
 # The netdev below goes on.
 connects 10.77.0.2 timeout "$(left)" rping -c -a 10.77.0.2
 rejected timeout "$(left)" rping -c -a fd77::2
