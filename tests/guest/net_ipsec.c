@@ -108,6 +108,8 @@ static void open_sniff(struct sniff *sniff)
 	netns_leave(saved);
 }
 
+typedef void (*traffic_fn)(struct pair *pair, struct buf *from, struct buf *to, uint32_t seed);
+
 static void rc_traffic(struct pair *pair, struct buf *from, struct buf *to, uint32_t seed)
 {
 	pair_move_checked(pair, OP_WRITE, from, to, seed);
@@ -138,8 +140,7 @@ static void ud_traffic(struct pair *pair, struct buf *from, struct buf *to, uint
 static void run(enum ibv_qp_type type, bool ipv6)
 {
 	const char *const *address = addresses[ipv6];
-	void (*traffic)(struct pair * pair, struct buf * from, struct buf * to, uint32_t seed) =
-		type == IBV_QPT_UD ? ud_traffic : rc_traffic;
+	traffic_fn traffic = type == IBV_QPT_UD ? ud_traffic : rc_traffic;
 	struct conn conn = CONN;
 	struct sniff sniff;
 	struct buf from, to;

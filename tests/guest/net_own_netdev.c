@@ -236,8 +236,8 @@ static void routes_change(void **state)
 		shell("ip route del %s dev ownx0", host[v6]);
 
 		/* The netdev that answers there is the address's own: its neighbour is told by hand. */
-		shell("ip neigh replace %s lladdr $(ip netns exec peer cat /sys/class/net/ownx1/address) "
-		      "nud permanent dev ownx0",
+		shell("mac=$(ip netns exec peer cat /sys/class/net/ownx1/address) && "
+		      "ip neigh replace %s lladdr $mac nud permanent dev ownx0",
 		      host[v6]);
 		shell("ip route del %s dev owny0", subnet[v6]);
 		traffic(&pair, 21);
