@@ -192,11 +192,11 @@ static void measure_exit(enum driver driver, unsigned int round)
 	start = seconds();
 	assert_int_equal(waitpid(pid, &status, 0), pid);
 	if (c && !status)
-		row("life", driver_names[driver], "exit of a process with 10,000 QPs", "-", 0, 1,
-		    round, (seconds() - start) * 1e6, "us");
+		row("life", driver_names[driver], "exit with 10000 QPs", "-", 0, 1, round,
+		    (seconds() - start) * 1e6, "us");
 	else
-		row_failed("life", driver_names[driver], "exit of a process with 10,000 QPs", "-",
-			   0, 1, round, strerror(WEXITSTATUS(status)));
+		row_failed("life", driver_names[driver], "exit with 10000 QPs", "-", 0, 1, round,
+			   strerror(WEXITSTATUS(status)));
 }
 
 int main(void)
