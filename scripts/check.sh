@@ -94,11 +94,11 @@ floors()
 			[ -e "kernel/rxe_odp/$line" ] || { echo "$f: there is no $line; name it from kernel/rxe_odp on"; rc=1; continue; }
 			[ "$folder" = "$own" ] || [ "$(floor_of "$folder")" -lt "$(floor_of "$own")" ] ||
 				{ echo "$f: includes $line, which is not on a floor below: hand its functions in from above"; rc=1; }
-		done < <(sed -n 's/^#include "\(.*\)"$/\1/p' "$f")
+		done < <(sed -nE 's/^[[:space:]]*#[[:space:]]*include[[:space:]]*"([^"]*)".*/\1/p' "$f")
 		[ "$own" = wire ] || continue
 		while read -r line; do
 			[[ $line =~ $pure ]] || { echo "$f: includes <$line>, but wire/ is tested in user space: types alone"; rc=1; }
-		done < <(sed -n 's/^#include <\(.*\)>$/\1/p' "$f")
+		done < <(sed -nE 's/^[[:space:]]*#[[:space:]]*include[[:space:]]*<([^>]*)>.*/\1/p' "$f")
 	done < <(files kernel/rxe_odp | grep '\.[ch]$')
 	# Nor does kernel/compat name a function of ours.
 	! grep -nE '\b(rxo|umem_odp)_[a-z]' -r kernel/compat || { echo "kernel/compat names something of ours"; rc=1; }

@@ -29,12 +29,13 @@
 static int rxo_query_device(struct ib_device *ibdev, struct ib_device_attr *attr,
 			    struct ib_udata *udata)
 {
-	const u8 *guid = (const u8 *)&ibdev->node_guid;
+	__be64 node_guid = READ_ONCE(ibdev->node_guid);
+	const u8 *guid = (const u8 *)&node_guid;
 
 	if (udata && (udata->inlen || udata->outlen))
 		return -EINVAL;
 	*attr = (struct ib_device_attr) {
-		.sys_image_guid		= ibdev->node_guid,
+		.sys_image_guid		= node_guid,
 		.max_mr_size		= U64_MAX,
 		.page_size_cap		= ~(u64)(PAGE_SIZE - 1),
 		.max_qp			= 1 << 20,

@@ -5,7 +5,7 @@
 set -u
 
 fail() { echo "cm_rping: $*"; cat /tmp/cm_server /tmp/cm_client 2>/dev/null; exit 1; }
-trap 'rm -f /tmp/cm_server /tmp/cm_client; kill $(jobs -p) 2>/dev/null' EXIT
+trap 'rm -f /tmp/cm_server /tmp/cm_client; kill $(jobs -p) 2>/dev/null; tc qdisc del dev veth0 root 2>/dev/null' EXIT
 
 # serve CMD...: starts a server in peer, sets server, and waits until it listens (perftest's client may crash when it is refused).
 serve()
@@ -30,6 +30,9 @@ client rping -c -a 10.77.0.2 -C 20 -S 4000 -V
 serve rping -s -a fd77::2 -C 20 -S 4000 -V
 client rping -c -a fd77::2 -C 20 -S 4000 -V
 
+# perftest's server connects twice, and does not listen while it gets ready for the second time; its client asks at once, and may
+# crash when it is refused. On a wire that takes a while the server is ready first.
+tc qdisc add dev veth0 root netem delay 20ms || fail "no netem"
 for odp in '' --odp; do
 	for tool in ib_write_bw ib_send_bw ib_read_bw; do
 		# shellcheck disable=SC2086

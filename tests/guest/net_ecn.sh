@@ -34,7 +34,22 @@ trap cleanup EXIT
 sender() { cat /sys/class/infiniband/rxe_odp0/ports/1/hw_counters/"$1"; }
 receiver() { in_peer cat /sys/class/infiniband/rxe_odp1/ports/1/hw_counters/"$1"; }
 
-look() { sent=$(sender sent_pkts) again=$(sender retried_pkts) handled=$(sender rp_cnp_handled) marked=$(receiver np_ecn_marked_roce_packets) told=$(receiver np_cnp_sent); }
+look()
+{
+	sent=$(sender sent_pkts) again=$(sender retried_pkts) handled=$(sender rp_cnp_handled)
+	marked=$(receiver np_ecn_marked_roce_packets) told=$(receiver np_cnp_sent)
+}
+
+# index_of DEV GID: in this namespace's /sys
+index_of()
+{
+	local i gid
+	for i in {0..15}; do
+		read -r gid <"/sys/class/infiniband/$1/ports/1/gids/$i" && [ "$gid" = "$2" ] && echo "$i" && return
+	done
+}
+index0=$(index_of rxe_odp0 0000:0000:0000:0000:0000:ffff:0a4d:0001)
+index1=$(in_peer bash -c "$(declare -f index_of); index_of rxe_odp1 0000:0000:0000:0000:0000:ffff:0a4d:0002")
 
 # Eight queue pairs write; sets what was counted meanwhile.
 write_through()
@@ -42,14 +57,15 @@ write_through()
 	local server was
 	look
 	was="$sent $again $handled $marked $told"
-	in_peer ib_write_bw -R -d rxe_odp1 -F -u 18 -q 8 -s 1048576 -n 3 >/tmp/ecn_server 2>&1 &
+	in_peer ib_write_bw -d rxe_odp1 -x "$index1" -F -u 18 -q 8 -s 1048576 -n 3 >/tmp/ecn_server 2>&1 &
 	server=$!
-	until in_peer rdma resource show cm_id | grep -q 'state LISTEN'; do
+	until [ -n "$(in_peer ss -Hltn 'sport = :18515')" ]; do
 		kill -0 $server 2>/dev/null || fail "the server has ended"
 		[ $SECONDS -lt "${TEST_LIMIT_S:-240}" ] || fail "the server does not listen"
 		sleep 0.1
 	done
-	ib_write_bw -R -d rxe_odp0 -F -u 18 -q 8 -s 1048576 -n 3 10.77.0.2 >/tmp/ecn_client 2>&1 || fail "status $?"
+	ib_write_bw -d rxe_odp0 -x "$index0" -F -u 18 -q 8 -s 1048576 -n 3 10.77.0.2 >/tmp/ecn_client 2>&1 ||
+		fail "status $?"
 	wait $server || fail "the server failed"
 	look
 	# shellcheck disable=SC2086

@@ -1,8 +1,9 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0 OR Linux-OpenIB
-# Queues on the way out that are short and slow: token buckets, a fifo of ten packets, netem's limit, fq_codel. What they refuse
-# is made again when there is room, and counts neither as sent nor as lost: eight queue pairs write and read through them
-# without losing a hundredth of their packets, and every datagram that completes arrives.
+# Queues on the way out that are short and slow: token buckets, a fifo of ten packets, netem's limit. What they refuse is made again
+# when there is room, and counts neither as sent nor as lost: eight queue pairs write and read through them without losing a
+# hundredth of their packets, and every datagram that completes arrives. A queue that refuses everything for ever is a dead path, and
+# queue pairs may go while they wait for one.
 # rdma-odp: timeout 300
 set -u
 
@@ -11,7 +12,7 @@ fail() { echo "net_full_queue: $*"; cat /tmp/queue_server /tmp/queue_client 2>/d
 cleanup()
 {
 	# shellcheck disable=SC2046
-	kill $(jobs -p)
+	kill -9 $(jobs -p)
 	shape_end
 	rm -f /tmp/queue_server /tmp/queue_client
 } 2>/dev/null
@@ -27,45 +28,65 @@ shape_end()
 	in_peer ip link set veth1 txqueuelen 1000
 } 2>/dev/null
 
-# shape ROOT-QDISC [, CHILD-QDISC]: on both ends
+# shape ROOT-QDISC [, CHILD-QDISC]: on both ends. pfifo_fast is as long as the netdev says when it is made.
 # shellcheck disable=SC2086
 shape()
 {
 	local root=${1%%,*} child=${1#*,} run
 	shape_end
 	for run in 'veth0 ' 'veth1 in_peer'; do
+		[[ $1 != *pfifo_fast ]] || ${run#* } ip link set ${run%% *} txqueuelen 10 || return 1
 		${run#* } tc qdisc add dev ${run%% *} root handle 1: $root || return 1
 		[ "$child" = "$1" ] || ${run#* } tc qdisc add dev ${run%% *} parent 1:1 $child || return 1
 	done 2>/tmp/queue_client
 }
 
+counter() { cat /sys/class/infiniband/rxe_odp0/ports/1/hw_counters/"$1"; }
+
 # count NAME: of both devices
 count()
 {
 	local a b
-	a=$(cat /sys/class/infiniband/rxe_odp0/ports/1/hw_counters/"$1") || fail "no counter $1"
+	a=$(counter "$1") || fail "no counter $1"
 	b=$(in_peer cat /sys/class/infiniband/rxe_odp1/ports/1/hw_counters/"$1") || fail "no counter $1"
 	echo $((a + b))
 }
 
-# exchange TOOL ARGS...
-exchange()
+# index_of DEV GID: in this namespace's /sys
+index_of()
 {
-	local server tool=$1
+	local i gid
+	for i in {0..15}; do
+		read -r gid <"/sys/class/infiniband/$1/ports/1/gids/$i" && [ "$gid" = "$2" ] && echo "$i" && return
+	done
+}
+index0=$(index_of rxe_odp0 0000:0000:0000:0000:0000:ffff:0a4d:0001)
+index1=$(in_peer bash -c "$(declare -f index_of); index_of rxe_odp1 0000:0000:0000:0000:0000:ffff:0a4d:0002")
+
+# begin TOOL ARGS...: sets server, client
+begin()
+{
+	local tool=$1
 	shift
-	in_peer "$tool" -R -d rxe_odp1 -F -u 18 "$@" >/tmp/queue_server 2>&1 &
+	in_peer "$tool" -d rxe_odp1 -x "$index1" -F "$@" >/tmp/queue_server 2>&1 &
 	server=$!
-	until in_peer rdma resource show cm_id | grep -q 'state LISTEN'; do
+	until [ -n "$(in_peer ss -Hltn 'sport = :18515')" ]; do
 		kill -0 $server 2>/dev/null || fail "$tool $*: the server has ended"
 		[ $SECONDS -lt "${TEST_LIMIT_S:-300}" ] || fail "$tool $*: it does not listen"
 		sleep 0.1
 	done
-	"$tool" -R -d rxe_odp0 -F -u 18 "$@" 10.77.0.2 >/tmp/queue_client 2>&1 || fail "$queue: $tool $*: status $?"
-	wait $server || fail "$queue: $tool $*: the server failed"
+	"$tool" -d rxe_odp0 -x "$index0" -F "$@" 10.77.0.2 >/tmp/queue_client 2>&1 &
+	client=$!
+}
+
+exchange()
+{
+	begin "$@"
+	wait $client || fail "$queue: $*: status $?"
+	wait $server || fail "$queue: $*: the server failed"
 }
 
 # check WHAT: since the counters were read last
-sent=0 again=0 refused=0
 look() { sent=$(count sent_pkts) again=$(count retried_pkts) refused=$(count send_refused); }
 check()
 {
@@ -73,22 +94,59 @@ check()
 	look
 	echo "$queue: $1: $((sent - was_sent)) sent, $((again - was_again)) again, $((refused - was_refused)) refused"
 	[ $((100 * (again - was_again))) -lt $((sent - was_sent)) ] || fail "$queue: $1: packets are lost"
+	all_refused=$((all_refused + refused - was_refused))
 }
 
-modprobe -a sch_tbf sch_netem sch_fq_codel 2>/dev/null
-look
+modprobe -a sch_tbf sch_netem 2>/dev/null
+all_refused=0
+num=20
 for queue in 'tbf rate 100mbit burst 32k limit 64k' 'tbf rate 200mbit burst 32k limit 64k, pfifo limit 10' \
 	'tbf rate 200mbit burst 32k limit 1m, pfifo_fast' 'netem rate 200mbit limit 20' 'netem delay 2ms limit 10'; do
 	shape "$queue" || fail "no $queue"
-	[[ $queue != *pfifo_fast ]] || { ip link set veth0 txqueuelen 10; in_peer ip link set veth1 txqueuelen 10; }
 	look
-	exchange ib_write_bw -q 8 -s 1048576 -n 5
+	exchange ib_write_bw -q 8 -s 1048576 -n $num
 	check "eight queue pairs write"
-	exchange ib_read_bw -q 2 -s 4194304 -n 5
+	# A reader hears nothing while its answers wait in the other host.
+	exchange ib_read_bw -q 2 -u 18 -s 4194304 -n 5
 	check "two queue pairs read"
-	[[ $queue == tbf*64k* ]] || continue
+	num=5
+	[[ $queue == tbf*64k ]] || continue
 	exchange ib_send_bw -c UD -s 2048 -n 1000
 	check "datagrams"
 done
-[ "$refused" -gt 0 ] || fail "no queue was ever full"
+[ "$all_refused" -gt 0 ] || fail "no queue was ever full"
+
+# moving SENT: more was sent than that, and then nothing is let out any more, or hardly anything
+moving()
+{
+	until [ "$(counter sent_pkts)" -gt $(($1 + 100)) ]; do
+		kill -0 $client 2>/dev/null || fail "$queue: it has ended before"
+		sleep 0.1
+	done
+}
+
+queue='nothing let out'
+shape_end
+was=$(counter sent_pkts)
+begin ib_write_bw -u 10 -D 60 -s 65536
+moving "$was"
+shape 'pfifo limit 0' || fail "no pfifo"
+wait $client && fail "$queue: a dead path is not told"
+grep -q 'status 12' /tmp/queue_client || fail "$queue: another error"
+kill -9 $server
+wait $server
+
+# Killed while they wait, on both sides, for room of their own or for a turn.
+for queue in 'tbf rate 1mbit burst 10k limit 64k' 'pfifo limit 0' 'netem delay 100s limit 30'; do
+	for tool in ib_write_bw ib_read_bw; do
+		shape_end
+		was=$(counter sent_pkts)
+		begin $tool -q 8 -D 60 -s 65536
+		moving "$was"
+		shape "$queue" || fail "no $queue"
+		sleep 0.3
+		kill -9 $client $server
+		wait $client $server
+	done
+done
 exit 0

@@ -16,7 +16,7 @@ static u64 send_all(struct rxo_rate *r, u64 from, u64 to)
 
 	for (now = from; now < to; now += 4 * MS)
 		while (rxo_rate_may_send(r, now) && bytes < 1000000000ULL) {
-			rxo_rate_sent(r, PKT, now);
+			rxo_rate_charge(r, PKT, now);
 			bytes += PKT;
 			if (!r->bytes_per_s)
 				break;
@@ -44,7 +44,7 @@ static void half_of_what_was_sent(void **state)
 	(void)state;
 	rxo_rate_init(&r);
 	for (i = 0; i < 100; i++)
-		rxo_rate_sent(&r, PKT, now += MS / 10);
+		rxo_rate_charge(&r, PKT, now += MS / 10);
 	assert_true(rxo_rate_cut(&r, now));
 	assert_in_range(r.bytes_per_s, 18000000, 24000000);
 	assert_false(rxo_rate_cut(&r, now + MS / 2));
@@ -60,7 +60,7 @@ static void keeps_to_it(void **state)
 
 	(void)state;
 	rxo_rate_init(&r);
-	rxo_rate_sent(&r, 400000, now);
+	rxo_rate_charge(&r, 400000, now);
 	rxo_rate_cut(&r, now + 10 * MS);
 	r.bytes_per_s = 10000000;
 	now += 10 * MS;
@@ -78,7 +78,7 @@ static void rises_again(void **state)
 
 	(void)state;
 	rxo_rate_init(&r);
-	rxo_rate_sent(&r, 400000, now);
+	rxo_rate_charge(&r, 400000, now);
 	rxo_rate_cut(&r, now + 10 * MS);
 	low = r.bytes_per_s;
 	now += 10 * MS;
@@ -104,7 +104,7 @@ static void bounds(void **state)
 		if (rand() % 100 == 0)
 			rxo_rate_cut(&r, now);
 		if (rxo_rate_may_send(&r, now))
-			rxo_rate_sent(&r, rand() % 5000, now);
+			rxo_rate_charge(&r, rand() % 5000, now);
 		if (!r.bytes_per_s)
 			continue;
 		assert_in_range(r.bytes_per_s, RXO_RATE_MIN_BYTES_PER_S, RXO_RATE_MAX_BYTES_PER_S);

@@ -142,8 +142,6 @@ static void rdev_init(struct rxo_dev *dev, struct net_device *netdev)
 	xa_init_flags(&dev->mrs, XA_FLAGS_ALLOC1 | XA_FLAGS_ACCOUNT);
 	mutex_init(&dev->mems_lock);
 	INIT_LIST_HEAD(&dev->mems);
-	spin_lock_init(&dev->tx_lock);
-	INIT_LIST_HEAD(&dev->tx_refused);
 	INIT_LIST_HEAD(&dev->list);
 	INIT_WORK(&dev->remove_work, rdev_remove_work);
 	/* Numbers that a peer saw shall not come again soon after a restart. */

@@ -17,8 +17,6 @@
 
 #include "device/stats.h"
 
-struct rxo_qp;
-struct rxo_ah;
 struct rxo_ns;
 
 #define RXO_MAX_QP_WR		1048576	/* as rxe, and the next two */
@@ -52,9 +50,10 @@ struct rxo_dev {
 	struct list_head mems;		/* of struct rxo_mem, the ODP ones */
 	struct umem_odp_stats odp_retired; /* what deregistered regions have seen */
 	bool ecn;			/* sysfs "ecn"; read anywhere */
-	spinlock_t tx_lock;		/* net/tx.c's; irqsave, innermost: tx_refused */
+	spinlock_t tx_lock;		/* net/tx.c's; irqsave, innermost: the next three */
 	struct list_head tx_refused;	/* of struct rxo_tx, in turn */
-	unsigned long tx_taken_jiffies;	/* when a packet was last taken; any context */
+	unsigned long tx_turn_jiffies;	/* when the first of them was given its turn */
+	struct timer_list tx_timer;
 	u32 next_qpn, next_ah, next_mr;	/* of the xarrays' cyclic allocation */
 	atomic_t next_srq;
 	enum ib_mtu mtu_cap;		/* largest path MTU that fits the netdev's; read anywhere */

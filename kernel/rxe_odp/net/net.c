@@ -173,8 +173,8 @@ static bool pkt_xmit(struct rxo_dev *dev, struct sk_buff *skb, const struct rxo_
 	ip_packet_bytes = skb->len;
 	rxo_tx_begin(tx, skb);
 	err = pkt_local_out(dev_net(dst->dev), skb);
-	rxo_tx_end();
-	if (err == NET_XMIT_DROP) {
+	rxo_tx_end(tx);
+	if (err == NET_XMIT_DROP && !rxo_tx_lost(tx)) {
 		rxo_stat_inc(dev, RXO_STAT_SEND_REFUSED);
 		return false;
 	}
@@ -183,8 +183,7 @@ static bool pkt_xmit(struct rxo_dev *dev, struct sk_buff *skb, const struct rxo_
 	} else {
 		rxo_stat_inc(dev, RXO_STAT_SENT_PKTS);
 		rxo_stat_add(dev, RXO_STAT_SENT_BYTES, ip_packet_bytes);
-		if (READ_ONCE(dev->tx_taken_jiffies) != jiffies)
-			WRITE_ONCE(dev->tx_taken_jiffies, jiffies);
+		tx->taken_bytes += bth_bytes;
 	}
 	return true;
 }
@@ -197,6 +196,7 @@ bool rxo_net_xmit(struct rxo_dev *dev, struct rxo_path *path, struct rxo_tx *tx,
 	bool taken = true;
 	u32 psn, num = 0;
 
+	tx->taken_bytes = 0;
 	local_bh_disable();
 	rcu_read_lock();
 	dst = rxo_path_route(dev, path);
@@ -211,12 +211,12 @@ bool rxo_net_xmit(struct rxo_dev *dev, struct rxo_path *path, struct rxo_tx *tx,
 		num += taken;
 	}
 	dst_release(dst);
-	if (taken) {
-		rxo_tx_taken(tx);
-	} else {
+	if (!taken) {
 		*refused_psn = psn;
 		__skb_queue_purge(list);
 		rxo_tx_refused(tx, num);
+	} else if (tx->taken_bytes) {
+		rxo_tx_taken(tx);
 	}
 out:
 	rcu_read_unlock();

@@ -99,8 +99,9 @@ struct sk_buff *rxo_net_alloc(struct rxo_dev *dev, const struct rxo_path *path, 
  * receive path takes has BH off, as it must. Then nothing is received inside
  * this call, packets to ourselves included: they go through the backlog.
  *
- * Returns true when all were sent, or lost. False: a queue of this host was full, and the packet of
- * @refused_psn and all behind it are to be made again; the direction will be run for that.
+ * Returns true when all were sent, or lost; tx->taken_bytes is what was sent, from the BTHs on.
+ * False: a queue of this host was full, and the packet of @refused_psn and all behind it are to be
+ * made again; the direction will be run for that.
  */
 bool rxo_net_xmit(struct rxo_dev *dev, struct rxo_path *path, struct rxo_tx *tx,
 		  struct sk_buff_head *list, u32 *refused_psn);

@@ -42,6 +42,7 @@
 #include "net/gid.h"
 #include "net/net.h"
 #include "net/ns.h"
+#include "net/tx.h"
 #include "wire/wire.h"
 
 #define TABLE_BITS	4
@@ -265,6 +266,7 @@ int rxo_net_attach(struct rxo_dev *dev)
 	int err;
 
 	rxo_gid_init(dev);
+	rxo_tx_dev_init(dev);
 	guard(mutex)(&ns_lock);
 
 	/* It may have moved since, and the namespace be gone. */
@@ -310,6 +312,7 @@ void rxo_net_detach(struct rxo_dev *dev)
 	if (!ns)
 		return;
 
+	rxo_tx_dev_exit(dev);
 	ns_take_off(ns, dev);
 	if (ns->devices)
 		synchronize_net();

@@ -19,6 +19,10 @@
  * A cached route ends with any change of IPv4's routes, addresses or IPsec
  * policies; IPv6 drops the ones that its own rules would replace. Those do not
  * know that case 3 gives way to case 2: so IPv6's routes of case 3 are not cached.
+ *
+ * Datagrams without a flow label are routed as from port 0, since their ports differ and their
+ * path is one: rules and IPsec policies by source port do not tell them apart. VRFs are not
+ * known: an address of this host is one of the default VRF.
  */
 #include <net/ip6_fib.h>
 #include <net/ip6_route.h>
@@ -123,6 +127,7 @@ static void path_flow4(struct flowi4 *flow, const struct rxo_path *path, int ifi
 	*flow = (struct flowi4) {
 		.flowi4_proto = IPPROTO_UDP,
 		.flowi4_oif = ifindex,
+		.flowi4_iif = LOOPBACK_IFINDEX,	/* made here: "ip rule" may ask */
 		.saddr = path->src.in4.sin_addr.s_addr,
 		.daddr = path->dst.in4.sin_addr.s_addr,
 		.fl4_sport = htons(path->src_port),

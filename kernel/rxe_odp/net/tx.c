@@ -4,21 +4,25 @@
  *
  * Packets are charged to a socket of their queue pair until the last queue of this host has let
  * go of them (skb_set_owner_w(), sock_wfree()). A direction that has too much there waits on the
- * socket's wait queue, to which sock_wfree() is the waker; half of the bound must have gone then
+ * socket's wait queue, which sock_wfree() wakes when less than half of it is left
  * (sock_writeable()).
  *
  * A queue that is shared may be full with what others put there: then it refuses a packet
- * (NET_XMIT_DROP), and the direction waits for its turn in a queue of the device. The first there
- * runs when one before it had a burst taken, and whenever a packet leaves of one who waits or was
- * let before. One that comes anew goes behind those who wait. So a short queue is shared in turns, a
- * burst each, and nobody is passed over. What others than our queue pairs put there does not tell us
- * when it leaves: as long as a direction waits for its turn, a timer has the first one try at
- * every jiffy.
+ * (NET_XMIT_DROP), and the direction waits for its turn in a list of the device. The first there is
+ * run when one before it had a burst taken, which then goes behind the others; when a packet
+ * leaves of one that waits or had its turn; and, since what others than our queue pairs put into
+ * the queue does not tell us when it leaves, at every jiffy. So a short queue is shared in turns, a
+ * burst each. A direction that was not refused does not wait for anybody: its queue may be
+ * another one (multiqueue, classes).
+ *
+ * A filter that drops a flow looks like a queue that is always full. So a direction's patience ends:
+ * from then on what is refused counts as lost, like anything that the network loses, until a
+ * packet is taken again.
  *
  *	direction (lock held)			sock_wfree() on another CPU
  *	---------------------			---------------------------
  *	on the wait queue			sk_wmem_alloc goes down
- *	smp_mb()				smp_mb()
+ *	smp_mb()				smp_mb() in sock_def_write_space()
  *	reads sk_wmem_alloc			looks at the wait queue
  *
  * One of the two sees the other.
@@ -32,7 +36,15 @@
 #include "device/dev.h"
 #include "net/tx.h"
 
-struct socket *rxo_tx_sock(u32 max_bytes)
+/* While a packet is being handed over: its socket, and what was charged to that before. */
+struct tx_sending {
+	struct sock *sk;
+	int bytes;
+};
+
+static DEFINE_PER_CPU(struct tx_sending, tx_sending);
+
+struct socket *rxo_tx_sock(u32 stop_bytes)
 {
 	struct socket *sock;
 	int err;
@@ -44,7 +56,7 @@ struct socket *rxo_tx_sock(u32 max_bytes)
 		err = -ENOMEM;
 	if (err)
 		return ERR_PTR(err);
-	WRITE_ONCE(sock->sk->sk_sndbuf, max_bytes);
+	WRITE_ONCE(sock->sk->sk_sndbuf, stop_bytes);
 	return sock;
 }
 
@@ -58,58 +70,59 @@ static void tx_run(struct rxo_tx *tx)
 		queue_work(system_bh_wq, tx->work);
 }
 
-/*
- * Lets the first that waits for its turn try. It keeps its place until it does, so that the others
- * go behind it; one that has not by the next jiffy (@late) may have nothing to send any more, and
- * loses its place, but not its turn. False when nobody waits. Any context.
- */
-static bool tx_next_turn(struct rxo_dev *dev, bool late)
+/* Runs the first that waits for its turn, unless it is about to run anyway. False: nobody waits. */
+static bool tx_run_first(struct rxo_dev *dev)
 {
 	struct rxo_tx *tx;
 
-	guard(spinlock_irqsave)(&dev->tx_lock);
+	lockdep_assert_held(&dev->tx_lock);
 	tx = list_first_entry_or_null(&dev->tx_refused, struct rxo_tx, turn);
-	if (tx && tx->is_my_turn && late) {
-		list_del_init(&tx->turn);
-		tx = list_first_entry_or_null(&dev->tx_refused, struct rxo_tx, turn);
-	}
 	if (!tx)
 		return false;
 	if (!tx->is_my_turn) {
-		WRITE_ONCE(tx->is_my_turn, true);
+		tx->is_my_turn = true;
+		dev->tx_turn_jiffies = jiffies;
 		tx_run(tx);
 	}
 	return true;
 }
 
-bool rxo_tx_is_refused(const struct rxo_tx *tx)
+static void tx_leave_turns(struct rxo_tx *tx)
 {
-	return !list_empty_careful(&tx->turn);
+	lockdep_assert_held(&tx->dev->tx_lock);
+	list_del_init(&tx->turn);
+	tx->is_my_turn = false;
 }
 
-/* While a packet is being handed over: its socket. */
-static DEFINE_PER_CPU(struct sock *, tx_sending);
-
-void rxo_tx_begin(struct rxo_tx *tx, struct sk_buff *skb)
+/* The first had its turn a jiffy ago and has not come: it may have nothing to send any more. */
+static void tx_dev_timeout(struct timer_list *timer)
 {
-	skb_set_owner_w(skb, tx->sock->sk);
-	this_cpu_write(tx_sending, tx->sock->sk);
-}
+	struct rxo_dev *dev = timer_container_of(dev, timer, tx_timer);
+	struct rxo_tx *tx;
 
-void rxo_tx_end(void)
-{
-	this_cpu_write(tx_sending, NULL);
+	guard(spinlock_irqsave)(&dev->tx_lock);
+	tx = list_first_entry_or_null(&dev->tx_refused, struct rxo_tx, turn);
+	if (tx && tx->is_my_turn && dev->tx_turn_jiffies != jiffies) {
+		tx_leave_turns(tx);
+		/* In case it only has not come to run. */
+		tx_run(tx);
+	}
+	if (tx_run_first(dev))
+		mod_timer(timer, jiffies + 1);
 }
 
 static int tx_packet_left(struct wait_queue_entry *wait, unsigned int mode, int flags, void *key)
 {
 	struct rxo_tx *tx = container_of(wait, struct rxo_tx, wait);
 
-	/* A packet that is refused leaves as well, and tells nothing. */
-	if (this_cpu_read(tx_sending) == tx->sock->sk)
+	/* A packet that is refused leaves as well, and tells nothing: see rxo_tx_end(). */
+	if (this_cpu_read(tx_sending.sk) == tx->sock->sk)
 		return 0;
 	list_del_init(&wait->entry);
-	if (!tx_next_turn(tx->dev, false) || !rxo_tx_is_refused(tx))
+
+	guard(spinlock_irqsave)(&tx->dev->tx_lock);
+	tx_run_first(tx->dev);
+	if (list_empty(&tx->turn))
 		tx_run(tx);
 	return 0;
 }
@@ -118,27 +131,35 @@ static void tx_timeout(struct timer_list *timer)
 {
 	struct rxo_tx *tx = timer_container_of(tx, timer, timer);
 
-	if (!rxo_tx_is_refused(tx)) {
-		tx_run(tx);
-		return;
-	}
-	tx_next_turn(tx->dev, true);
-	if (rxo_tx_is_refused(tx))
-		mod_timer(&tx->timer, jiffies + 1);
+	tx_run(tx);
 }
 
 void rxo_tx_init(struct rxo_tx *tx, struct rxo_dev *dev, struct socket *sock,
-		 struct work_struct *work, const int *cpu)
+		 struct work_struct *work, const int *cpu, unsigned long patience)
 {
 	tx->dev = dev;
 	tx->sock = sock;
 	tx->work = work;
 	tx->cpu = cpu;
+	tx->patience = patience;
 	tx->burst_pkts = RXO_TX_BURST_PKTS;
 	init_waitqueue_func_entry(&tx->wait, tx_packet_left);
 	INIT_LIST_HEAD(&tx->wait.entry);
 	INIT_LIST_HEAD(&tx->turn);
 	timer_setup(&tx->timer, tx_timeout, 0);
+}
+
+void rxo_tx_dev_init(struct rxo_dev *dev)
+{
+	spin_lock_init(&dev->tx_lock);
+	INIT_LIST_HEAD(&dev->tx_refused);
+	timer_setup(&dev->tx_timer, tx_dev_timeout, 0);
+}
+
+void rxo_tx_dev_exit(struct rxo_dev *dev)
+{
+	WARN_ON_ONCE(!list_empty(&dev->tx_refused));
+	timer_delete_sync(&dev->tx_timer);
 }
 
 static void tx_wait_for_packets(struct rxo_tx *tx)
@@ -150,12 +171,7 @@ static void tx_wait_for_packets(struct rxo_tx *tx)
 	if (list_empty(&tx->wait.entry))
 		__add_wait_queue_entry_tail(head, &tx->wait);
 	spin_unlock_irqrestore(&head->lock, flags);
-	smp_mb();	/* see above */
-}
-
-static bool tx_is_below(const struct rxo_tx *tx, int bytes)
-{
-	return sk_wmem_alloc_get(tx->sock->sk) < bytes;
+	smp_mb();	/* pairs with skwq_has_sleeper() in sock_def_write_space(), drawn above */
 }
 
 void rxo_tx_wait_jiffy(struct rxo_tx *tx)
@@ -164,63 +180,76 @@ void rxo_tx_wait_jiffy(struct rxo_tx *tx)
 		mod_timer(&tx->timer, jiffies + 1);
 }
 
-/* Goes behind those who wait for their turn. */
+/* Behind those who wait for their turn. */
 static void tx_wait_for_turn(struct rxo_tx *tx)
 {
 	struct rxo_dev *dev = tx->dev;
 
-	scoped_guard(spinlock_irqsave, &dev->tx_lock) {
-		if (list_empty(&tx->turn))
-			list_add_tail(&tx->turn, &dev->tx_refused);
-	}
+	lockdep_assert_held(&dev->tx_lock);
+	if (tx->is_my_turn)
+		tx_leave_turns(tx);
+	if (list_empty(&tx->turn))
+		list_add_tail(&tx->turn, &dev->tx_refused);
+	if (!timer_pending(&dev->tx_timer))
+		mod_timer(&dev->tx_timer, jiffies + 1);
+}
+
+static bool tx_is_below(const struct rxo_tx *tx, int bytes)
+{
+	return sk_wmem_alloc_get(tx->sock->sk) < bytes;
+}
+
+static void tx_set_blocked(struct rxo_tx *tx)
+{
+	if (!tx->blocked)
+		tx->blocked_jiffies = jiffies;
+	tx->blocked = true;
+}
+
+static bool tx_has_patience(const struct rxo_tx *tx)
+{
+	return !tx->blocked || time_before(jiffies, tx->blocked_jiffies + tx->patience);
+}
+
+/* Whether there is room on the way out, or the lack of it has lasted too long to wait. */
+static bool tx_has_room(struct rxo_tx *tx)
+{
+	int stop_bytes = READ_ONCE(tx->sock->sk->sk_sndbuf);
+
+	if (tx_is_below(tx, stop_bytes))
+		return true;
 	tx_wait_for_packets(tx);
+	if (tx_is_below(tx, stop_bytes / 2))
+		return true;
 	rxo_tx_wait_jiffy(tx);
+	return !tx_has_patience(tx);
 }
 
 static bool tx_has_turn(struct rxo_tx *tx)
 {
-	struct rxo_dev *dev = tx->dev;
-
-	if (list_empty_careful(&dev->tx_refused) && !READ_ONCE(tx->is_my_turn))
+	if (list_empty_careful(&tx->turn))
 		return true;
-
-	guard(spinlock_irqsave)(&dev->tx_lock);
-	if (!tx->is_my_turn && !list_empty(&dev->tx_refused))
-		return false;
-	WRITE_ONCE(tx->is_my_turn, false);
-	list_del_init(&tx->turn);
-	return true;
+	guard(spinlock_irqsave)(&tx->dev->tx_lock);
+	return tx->is_my_turn;
 }
 
 bool rxo_tx_may_send(struct rxo_tx *tx)
 {
-	int max_bytes = READ_ONCE(tx->sock->sk->sk_sndbuf);
-
-	if (!tx_is_below(tx, max_bytes)) {
-		tx_wait_for_packets(tx);
-		if (!tx_is_below(tx, max_bytes / 2))
-			return false;
-	}
-	if (tx_has_turn(tx))
+	if (tx_has_room(tx) && tx_has_turn(tx))
 		return true;
-	tx_wait_for_turn(tx);
+	tx_set_blocked(tx);
 	return false;
 }
 
-void rxo_tx_refused(struct rxo_tx *tx, u32 num)
+void rxo_tx_run_ends(struct rxo_tx *tx)
 {
-	tx->burst_pkts = clamp(num, 1, RXO_TX_BURST_PKTS);
-	tx_wait_for_turn(tx);
-}
-
-void rxo_tx_taken(struct rxo_tx *tx)
-{
-	tx->burst_pkts = min(2 * tx->burst_pkts, RXO_TX_BURST_PKTS);
-	if (list_empty_careful(&tx->dev->tx_refused))
+	if (list_empty_careful(&tx->turn))
 		return;
-	/* These packets are what the others wait for. */
-	tx_wait_for_packets(tx);
-	tx_next_turn(tx->dev, false);
+	guard(spinlock_irqsave)(&tx->dev->tx_lock);
+	if (tx->is_my_turn) {
+		tx_leave_turns(tx);
+		tx_run_first(tx->dev);
+	}
 }
 
 bool rxo_tx_is_idle(const struct rxo_tx *tx)
@@ -228,15 +257,69 @@ bool rxo_tx_is_idle(const struct rxo_tx *tx)
 	return tx_is_below(tx, 1);
 }
 
-void rxo_tx_stop(struct rxo_tx *tx)
+void rxo_tx_begin(struct rxo_tx *tx, struct sk_buff *skb)
+{
+	struct sock *sk = tx->sock->sk;
+
+	this_cpu_write(tx_sending.bytes, sk_wmem_alloc_get(sk));
+	skb_set_owner_w(skb, sk);
+	this_cpu_write(tx_sending.sk, sk);
+}
+
+void rxo_tx_end(struct rxo_tx *tx)
+{
+	struct sock *sk = tx->sock->sk;
+
+	this_cpu_write(tx_sending.sk, NULL);
+	/* Packets of before left meanwhile: who waits for that was not told. */
+	if (sk_wmem_alloc_get(sk) < this_cpu_read(tx_sending.bytes))
+		sk->sk_write_space(sk);
+}
+
+bool rxo_tx_lost(struct rxo_tx *tx)
+{
+	tx_set_blocked(tx);
+	return !tx_has_patience(tx);
+}
+
+void rxo_tx_refused(struct rxo_tx *tx, u32 num)
+{
+	if (num) {
+		tx->blocked = false;
+		tx_set_blocked(tx);
+	}
+	tx->burst_pkts = clamp(num, 1, RXO_TX_BURST_PKTS);
+	scoped_guard(spinlock_irqsave, &tx->dev->tx_lock)
+		tx_wait_for_turn(tx);
+	tx_wait_for_packets(tx);
+}
+
+void rxo_tx_taken(struct rxo_tx *tx)
 {
 	struct rxo_dev *dev = tx->dev;
 
+	tx->blocked = false;
+	tx->burst_pkts = min(2 * tx->burst_pkts, RXO_TX_BURST_PKTS);
+	if (list_empty_careful(&dev->tx_refused))
+		return;
+
+	scoped_guard(spinlock_irqsave, &dev->tx_lock) {
+		tx_leave_turns(tx);
+		if (!tx_run_first(dev))
+			return;
+		tx_wait_for_turn(tx);
+	}
+	/* What was taken is what the others wait for. */
+	tx_wait_for_packets(tx);
+}
+
+void rxo_tx_stop(struct rxo_tx *tx)
+{
 	timer_delete_sync(&tx->timer);
 	remove_wait_queue(&tx->sock->wq.wait, &tx->wait);
 	INIT_LIST_HEAD(&tx->wait.entry);
-	scoped_guard(spinlock_irqsave, &dev->tx_lock) {
-		list_del_init(&tx->turn);
-		tx->is_my_turn = false;
-	}
+	scoped_guard(spinlock_irqsave, &tx->dev->tx_lock)
+		tx_leave_turns(tx);
+	tx->blocked = false;
+	tx->burst_pkts = RXO_TX_BURST_PKTS;
 }

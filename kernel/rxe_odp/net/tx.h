@@ -17,71 +17,84 @@ struct rxo_dev;
 struct sk_buff;
 
 /*
- * What a queue pair may have on its way out, in bytes of struct sk_buff.truesize: of a connection, a
- * run of packets of the largest path MTU; of datagrams, what a UDP socket may have by default, which
- * is also what Linux keeps for a neighbour whose MAC address is being asked for.
+ * How much a queue pair has on its way out when it stops to send, in bytes of struct
+ * sk_buff.truesize; the burst that passes the mark goes out whole. Of datagrams it is what a UDP socket
+ * may have by default, which is also what Linux keeps for a neighbour whose MAC address is being
+ * asked for.
  */
-#define RXO_TX_MAX_BYTES	(512 * 1024)
-#define RXO_TX_MAX_UD_BYTES	(208 * 1024)
+#define RXO_TX_STOP_BYTES	(512 * 1024)
+#define RXO_TX_STOP_UD_BYTES	(208 * 1024)
 
 #define RXO_TX_BURST_PKTS	64U	/* the most that is made at once, with BH off */
 
 /*
- * One direction of a queue pair. @wait belongs to the socket's wait queue, @turn and
- * @is_my_turn to dev->tx_lock, @burst_pkts to the direction's lock; the rest is immutable.
+ * One direction of a queue pair. @wait belongs to the socket's wait queue; @turn and
+ * @is_my_turn to dev->tx_lock; what follows them to the direction's lock. The rest is immutable.
  */
 struct rxo_tx {
 	struct rxo_dev *dev;
 	struct socket *sock;		/* the queue pair's: its packets are charged to it */
 	struct work_struct *work;	/* on system_bh_wq: runs the direction again */
 	const int *cpu;			/* on this CPU */
+	unsigned long patience;		/* jiffies, after which what is refused counts as lost */
 	struct wait_queue_entry wait;	/* for a packet to leave */
-	struct timer_list timer;	/* for the queues of others */
+	struct timer_list timer;	/* one jiffy */
 	struct list_head turn;		/* of dev->tx_refused */
 	bool is_my_turn;
+
+	bool blocked;			/* may_send() said no, or packets were refused */
 	u32 burst_pkts;			/* worth making at once: half of them may be refused */
+	u32 taken_bytes;		/* of the last list of packets */
+	unsigned long blocked_jiffies;	/* since when, while @blocked */
 };
 
 /**
  * rxo_tx_sock - an account for the packets of a queue pair
- * @max_bytes: that may be on their way out, RXO_TX_MAX_*
+ * @stop_bytes: RXO_TX_STOP_*
  *
  * May sleep. A socket that is bound to nothing: what sock_wfree() needs, so that a packet which
  * outlives the queue pair, or this module, gives back what it took all the same. ERR_PTR on
  * failure. Undone by sock_release().
  */
-struct socket *rxo_tx_sock(u32 max_bytes);
+struct socket *rxo_tx_sock(u32 stop_bytes);
 
 void rxo_tx_init(struct rxo_tx *tx, struct rxo_dev *dev, struct socket *sock,
-		 struct work_struct *work, const int *cpu);
+		 struct work_struct *work, const int *cpu, unsigned long patience);
+
+/* Of the device: before its first queue pair, after its last. The latter may sleep. */
+void rxo_tx_dev_init(struct rxo_dev *dev);
+void rxo_tx_dev_exit(struct rxo_dev *dev);
 
 /*
  * Whether packets may be sent now. If not, the direction is run again when they may.
- * Under the direction's lock, as all below.
+ * Under the direction's lock, as all below where nothing else is said.
  */
 bool rxo_tx_may_send(struct rxo_tx *tx);
 
-/* For rxo_net_xmit(), around the handing over of a packet, which is charged. BH off. */
-void rxo_tx_begin(struct rxo_tx *tx, struct sk_buff *skb);
-void rxo_tx_end(void);
-
-/*
- * For rxo_net_xmit(): a queue was full after it took @num packets, and the direction is run again;
- * or all were taken.
- */
-void rxo_tx_refused(struct rxo_tx *tx, u32 num);
-void rxo_tx_taken(struct rxo_tx *tx);
-
-/* Whether the direction waits after a refusal. */
-bool rxo_tx_is_refused(const struct rxo_tx *tx);
-
-/* Whether nothing of the queue pair is in a queue that Linux can tell of. Any context. */
-bool rxo_tx_is_idle(const struct rxo_tx *tx);
+/* The run of the direction ends: a turn that was not used is the next one's. */
+void rxo_tx_run_ends(struct rxo_tx *tx);
 
 /* Have the direction run again at the next jiffy. */
 void rxo_tx_wait_jiffy(struct rxo_tx *tx);
 
+/* Whether nothing of the queue pair is in a queue that Linux can tell of. Any context. */
+bool rxo_tx_is_idle(const struct rxo_tx *tx);
+
 /* Ends the waiting; nobody asks for more. May sleep; the work may still be queued. */
 void rxo_tx_stop(struct rxo_tx *tx);
+
+/*
+ * For rxo_net_xmit(), with BH off.
+ *
+ * begin, end	around the handing over of a packet, which is charged
+ * lost		whether a refused packet counts as lost: it has been so for longer than patience is
+ * refused	a queue was full after it took @num packets: the direction is run again
+ * taken	all were; if others wait, the direction is run again after them
+ */
+void rxo_tx_begin(struct rxo_tx *tx, struct sk_buff *skb);
+void rxo_tx_end(struct rxo_tx *tx);
+bool rxo_tx_lost(struct rxo_tx *tx);
+void rxo_tx_refused(struct rxo_tx *tx, u32 num);
+void rxo_tx_taken(struct rxo_tx *tx);
 
 #endif /* RXO_TX_H */

@@ -306,6 +306,10 @@ int rxo_queue_mmap(struct rxo_ucontext *uctx, struct vm_area_struct *vma)
 
 	vm_flags_set(vma, VM_DONTEXPAND | VM_DONTDUMP);
 	for (off = 0; !err && off < q->buf_bytes; off += PAGE_SIZE) {
+		if (fatal_signal_pending(current)) {
+			err = -EINTR;
+			break;
+		}
 		err = vm_insert_page(vma, vma->vm_start + off,
 				     vmalloc_to_page((void *)q->buf + off));
 		cond_resched();

@@ -27,7 +27,7 @@ static void comp_moved_to(struct rxo_qp *qp, u32 una_psn)
 
 	rxo_window_acked(&sq->window, rxo_psn_sub(una_psn, sq->una_psn), una_psn);
 	sq->una_psn = una_psn;
-	sq->refusals = 0;
+	sq->excused = 0;
 	/* A late answer can overtake a retry that went back too far. */
 	if (rxo_psn_cmp(sq->psn, una_psn) < 0)
 		sq->psn = una_psn;

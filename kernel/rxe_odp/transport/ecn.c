@@ -30,29 +30,43 @@ bool rxo_ecn_may_send(struct rxo_qp *qp, struct rxo_tx *tx)
 	return may_send;
 }
 
-/* A packet is handed to the network. Under a direction's lock. */
-void rxo_ecn_sent(struct rxo_qp *qp, const struct sk_buff *skb)
+/* Whether there is a rate to keep to. Any context. */
+bool rxo_ecn_limits(const struct rxo_qp *qp)
+{
+	return READ_ONCE(qp->dev->ecn) && READ_ONCE(qp->rate.bytes_per_s);
+}
+
+/* A packet of @bytes is made. Under a direction's lock. */
+void rxo_ecn_charge(struct rxo_qp *qp, u32 bytes)
 {
 	if (!READ_ONCE(qp->dev->ecn))
 		return;
 	guard(spinlock)(&qp->rate_lock);
-	rxo_rate_sent(&qp->rate, skb->len, ktime_get_ns());
+	rxo_rate_charge(&qp->rate, bytes, ktime_get_ns());
 }
 
-static void ecn_send_cnp(struct rxo_qp *qp)
+/* Of packets that were made, @bytes were not let out. Likewise. */
+void rxo_ecn_uncharge(struct rxo_qp *qp, u32 bytes)
+{
+	if (!READ_ONCE(qp->dev->ecn))
+		return;
+	guard(spinlock)(&qp->rate_lock);
+	rxo_rate_uncharge(&qp->rate, bytes);
+}
+
+static bool ecn_send_cnp(struct rxo_qp *qp)
 {
 	const u8 opcode = RXO_OPCODE_CNP;
 	u32 bytes = rxo_opcodes[opcode].hdr_bytes;
 	struct sk_buff *skb = rxo_net_alloc(qp->dev, &qp->path, bytes);
 
 	if (!skb)
-		return;
+		return false;
 	memset(skb->data, 0, bytes);
 	rxo_bth_init(rxo_pkt_bth(skb), opcode, false, 0, IB_DEFAULT_PKEY_FULL, qp->dest_qpn,
 		     false, 0);
 	rxo_pkt_bth(skb)->qpn |= cpu_to_be32(RXO_BTH_BECN);
-	if (rxo_net_xmit_one(qp->dev, &qp->path, &qp->rq.tx, skb))
-		rxo_stat_inc(qp->dev, RXO_STAT_CNP_SENT);
+	return rxo_net_xmit_one(qp->dev, &qp->path, &qp->rq.tx, skb);
 }
 
 /* A packet from the peer met congestion. Softirq. */
@@ -67,8 +81,10 @@ void rxo_ecn_rcv_marked(struct rxo_qp *qp)
 	guard(spinlock)(&rq->lock);
 	if (!rxo_resp_takes_requests(qp) || now_ns - rq->cnp_ns < CNP_NS)
 		return;
-	rq->cnp_ns = now_ns;
-	ecn_send_cnp(qp);
+	if (ecn_send_cnp(qp)) {
+		rxo_stat_inc(qp->dev, RXO_STAT_CNP_SENT);
+		rq->cnp_ns = now_ns;
+	}
 }
 
 /* The peer says that packets of ours did. Softirq. */

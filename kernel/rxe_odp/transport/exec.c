@@ -108,13 +108,13 @@ static void exec_send_atomic_ack(struct rxo_qp *qp, u32 psn, u64 old)
 	struct sk_buff *skb = rxo_net_alloc(qp->dev, &qp->path, rxo_opcodes[opcode].hdr_bytes);
 	struct rxo_owed *owed = &qp->rq.owed;
 
+	owed->kind = RXO_OWED_NOTHING;
 	if (!skb)
 		return;		/* as if the network had lost it */
 	rxo_bth_init(rxo_pkt_bth(skb), opcode, false, 0, IB_DEFAULT_PKEY_FULL, qp->dest_qpn,
 		     false, psn);
 	rxo_aeth_init(rxo_pkt_aeth(skb), RXO_AETH_ACK, qp->rq.msn);
 	rxo_pkt_atomic_ack_eth(skb)->orig = cpu_to_be64(old);
-	owed->kind = RXO_OWED_NOTHING;
 	if (!rxo_net_xmit_one(qp->dev, &qp->path, &qp->rq.tx, skb))
 		*owed = (struct rxo_owed) { .kind = RXO_OWED_ATOMIC, .psn = psn };
 }
@@ -195,7 +195,8 @@ static u8 exec_response_opcode(bool first, bool last)
 }
 
 /* The next response: 0 with @list grown, -EAGAIN for a page that went, or an errno. */
-static int exec_read_response(struct rxo_qp *qp, struct rxo_mr *mr, struct sk_buff_head *list)
+static int exec_read_response(struct rxo_qp *qp, struct rxo_mr *mr, struct sk_buff_head *list,
+			      u32 *list_bytes)
 {
 	struct rxo_read *read = &qp->rq.read;
 	u32 bytes = min(qp->mtu_bytes, read->length_bytes - read->offset_bytes);
@@ -224,7 +225,8 @@ static int exec_read_response(struct rxo_qp *qp, struct rxo_mr *mr, struct sk_bu
 		     qp->dest_qpn, false, read->psn);
 	if (rxo_opcodes[opcode].flags & RXO_OP_AETH)
 		rxo_aeth_init(rxo_pkt_aeth(skb), RXO_AETH_ACK, qp->rq.msn);
-	rxo_ecn_sent(qp, skb);
+	rxo_ecn_charge(qp, skb->len);
+	*list_bytes += skb->len;
 	__skb_queue_tail(list, skb);
 
 	read->psn = rxo_psn_add(read->psn, 1);
@@ -295,7 +297,7 @@ int rxo_exec_read(struct rxo_qp *qp, u32 *budget)
 	struct rxo_mr *mr = NULL;
 	struct sk_buff_head list;
 	int err = exec_take_fault_err(&qp->rq);
-	u32 refused_psn;
+	u32 refused_psn, bytes = 0;
 
 	lockdep_assert_held(&qp->rq.lock);
 	if (err)
@@ -312,10 +314,12 @@ int rxo_exec_read(struct rxo_qp *qp, u32 *budget)
 		if (err)
 			return err;
 	}
+	/* What it may wait for from here on is room to send, or another page. */
+	rxo_late_end(qp);
 	__skb_queue_head_init(&list);
 	while (read->active && *budget && skb_queue_len(&list) < qp->rq.tx.burst_pkts &&
 	       rxo_ecn_may_send(qp, &qp->rq.tx)) {
-		err = exec_read_response(qp, mr, &list);
+		err = exec_read_response(qp, mr, &list, &bytes);
 		if (err)
 			break;
 		(*budget)--;
@@ -324,6 +328,7 @@ int rxo_exec_read(struct rxo_qp *qp, u32 *budget)
 		rxo_mr_put(mr);
 	if (!skb_queue_empty(&list) &&
 	    !rxo_net_xmit(qp->dev, &qp->path, &qp->rq.tx, &list, &refused_psn)) {
+		rxo_ecn_uncharge(qp, bytes - qp->rq.tx.taken_bytes);
 		exec_read_refused(qp, refused_psn);
 		return -EAGAIN;
 	}

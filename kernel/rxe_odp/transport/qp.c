@@ -191,14 +191,16 @@ static int qp_offer_queues(struct rxo_qp *qp, struct ib_udata *udata)
 /* Both sides' packets are charged to one socket. */
 static int qp_create_tx(struct rxo_qp *qp)
 {
+	/* Nobody waits for a datagram, and those behind it may go elsewhere. */
+	unsigned long patience = rxo_qp_is_ud(qp) ? HZ / 10 : HZ;
 	struct socket *sock;
 
-	sock = rxo_tx_sock(rxo_qp_is_ud(qp) ? RXO_TX_MAX_UD_BYTES : RXO_TX_MAX_BYTES);
+	sock = rxo_tx_sock(rxo_qp_is_ud(qp) ? RXO_TX_STOP_UD_BYTES : RXO_TX_STOP_BYTES);
 	if (IS_ERR(sock))
 		return PTR_ERR(sock);
 	qp->tx_sock = sock;
-	rxo_tx_init(&qp->sq.tx, qp->dev, sock, &qp->sq.bh_work, &qp->sq.cpu);
-	rxo_tx_init(&qp->rq.tx, qp->dev, sock, &qp->rq.bh_work, &qp->rq.cpu);
+	rxo_tx_init(&qp->sq.tx, qp->dev, sock, &qp->sq.bh_work, &qp->sq.cpu, patience);
+	rxo_tx_init(&qp->rq.tx, qp->dev, sock, &qp->rq.bh_work, &qp->rq.cpu, patience);
 	return 0;
 }
 
@@ -292,6 +294,7 @@ static void qp_reset_sq(struct rxo_qp *qp)
 	sq->cur = 0;
 	sq->rd_atomic = 0;
 	sq->rnr_wait = false;
+	sq->excused = 0;
 	sq->gap_retried = false;
 	qp->sqd_notify = false;
 	spin_unlock_bh(&sq->lock);
@@ -311,6 +314,7 @@ static void qp_reset_rq(struct rxo_qp *qp)
 	rq->have_wqe = false;
 	rq->quiet = false;
 	rq->owed.kind = RXO_OWED_NOTHING;
+	rq->cnp_ns = 0;
 	rxo_late_reset(qp);
 	rq->look_jiffies = 0;
 	rq->established = false;
@@ -358,6 +362,8 @@ void rxo_qp_quiesce(struct rxo_qp *qp)
 
 	qp_reset_sq(qp);
 	qp_reset_rq(qp);
+	scoped_guard(spinlock_bh, &qp->rate_lock)
+		rxo_rate_init(&qp->rate);
 }
 
 /*
@@ -365,7 +371,7 @@ void rxo_qp_quiesce(struct rxo_qp *qp)
  *    its number has a reference already, or does not get one after stage 3.
  * 2. RESET, and quiesce: no engine runs any more, nothing is armed.
  * 3. Give up the first reference and wait for the others: packets that are
- *    being received. Faults gave theirs back in 2.
+ *    being received, and wakes of faults that are just ending.
  * 4. Free. The CQs and the SRQ are still there: ib_core counts their users. Packets that
  *    are still on their way hold the socket, and nothing else.
  *

@@ -116,8 +116,7 @@ struct rxo_sq {
 	int cpu;			/* ran the requester last */
 	struct rxo_tx tx;
 	struct rxo_window window;
-	u8 refusals;			/* RC: ACK timeouts that a full queue of this host excused */
-	unsigned long refused_jiffies;	/* UD, with @refusals: since when it refuses the datagram */
+	u8 excused;			/* ACK timeouts that queues of this host excused */
 	u8 retry_left;
 	u8 rnr_left;
 	bool rnr_wait;			/* the peer said: not before rnr_timer */
@@ -166,6 +165,7 @@ struct rxo_read {
 	u32 offset_bytes;
 	u32 psn;			/* of the next response */
 	u32 first_psn;			/* of the first one */
+	u32 end_psn;			/* behind the last one */
 	u32 ready_bytes;		/* found present up to here; all, once responses leave */
 	bool active;
 	bool duplicate;			/* asked again: the peer may have forgotten it by now */
@@ -391,8 +391,10 @@ int rxo_exec_read(struct rxo_qp *qp, u32 *budget);
 void rxo_exec_resend_atomic(struct rxo_qp *qp, u32 psn);
 
 /* ecn.c */
+bool rxo_ecn_limits(const struct rxo_qp *qp);
 bool rxo_ecn_may_send(struct rxo_qp *qp, struct rxo_tx *tx);
-void rxo_ecn_sent(struct rxo_qp *qp, const struct sk_buff *skb);
+void rxo_ecn_charge(struct rxo_qp *qp, u32 bytes);
+void rxo_ecn_uncharge(struct rxo_qp *qp, u32 bytes);
 void rxo_ecn_rcv_marked(struct rxo_qp *qp);
 void rxo_ecn_rcv_cnp(struct rxo_qp *qp);
 

@@ -18,7 +18,7 @@
 
 static int qp_check_rc_values(const struct ib_qp_attr *attr, int mask)
 {
-	/* May be more than the netdev carries: see packet_let_fragment() in net.c. */
+	/* May be more than the netdev carries: see pkt_let_fragment() in net.c. */
 	if ((mask & IB_QP_PATH_MTU) && (attr->path_mtu < IB_MTU_256 ||
 					attr->path_mtu > IB_MTU_4096))
 		return -EINVAL;

@@ -44,8 +44,8 @@ static inline void rxo_rate_init(struct rxo_rate *r)
 	*r = (struct rxo_rate) { .alpha = RXO_RATE_ALPHA_ONE };
 }
 
-/* @bytes were handed to the network. */
-static inline void rxo_rate_sent(struct rxo_rate *r, u32 bytes, u64 now_ns)
+/* A packet of @bytes is made. */
+static inline void rxo_rate_charge(struct rxo_rate *r, u32 bytes, u64 now_ns)
 {
 	if (r->bytes_per_s) {
 		r->credit_bytes -= bytes;
@@ -56,6 +56,15 @@ static inline void rxo_rate_sent(struct rxo_rate *r, u32 bytes, u64 now_ns)
 		r->seen_bytes = 0;
 	}
 	r->seen_bytes += bytes;
+}
+
+/* Of what was charged last, @bytes were not sent. */
+static inline void rxo_rate_uncharge(struct rxo_rate *r, u32 bytes)
+{
+	if (r->bytes_per_s)
+		r->credit_bytes += bytes;
+	else
+		r->seen_bytes -= bytes < r->seen_bytes ? bytes : r->seen_bytes;
 }
 
 /* What was sent lately; of a time too short to tell, as if it had been 1 ms. */
@@ -73,6 +82,8 @@ static inline bool rxo_rate_cut(struct rxo_rate *r, u64 now_ns)
 		return false;
 	if (!r->bytes_per_s) {
 		r->bytes_per_s = rxo_rate_seen(r, now_ns);
+		if (r->bytes_per_s < RXO_RATE_MIN_BYTES_PER_S)
+			r->bytes_per_s = RXO_RATE_MIN_BYTES_PER_S;
 		r->credit_bytes = 0;
 		r->credit_ns = now_ns;
 		r->alpha = RXO_RATE_ALPHA_ONE;

@@ -12,8 +12,8 @@
 #include "queue/queue.h"
 #include "transport/qp.h"
 
-/* How often a full queue of this host excuses an ACK timeout: see req_silence_is_ours(). */
-#define MAX_REFUSALS	16
+/* How many ACK timeouts queues of this host excuse for each try: see req_silence_is_ours(). */
+#define MAX_EXCUSED	16
 
 #define FIRST	1
 #define LAST	2
@@ -70,10 +70,10 @@ static unsigned long req_ack_jiffies(const struct rxo_qp *qp)
 	return 1 + nsecs_to_jiffies(4096ULL << qp->timeout_ns_shift);
 }
 
-/* By the peer, or by a queue of this host that took none of what was to be sent. */
+/* By the peer, or by queues of this host that take nothing of what is to be sent. */
 static bool req_owed_answer(const struct rxo_sq *sq)
 {
-	return sq->una_psn != sq->psn || rxo_tx_is_refused(&sq->tx);
+	return sq->una_psn != sq->psn || sq->tx.blocked;
 }
 
 /*
@@ -413,44 +413,51 @@ static void req_refused(struct rxo_qp *qp, u32 psn)
 	struct rxo_sq *sq = &qp->sq;
 
 	req_move_back_to(qp, psn);
-	rxo_window_shrink(&sq->window, rxo_psn_sub(psn, sq->una_psn) + 1);
+	/* What others have put there says nothing about this flow. */
+	if (psn != sq->una_psn)
+		rxo_window_shrink(&sq->window, rxo_psn_sub(psn, sq->una_psn) + 1);
 }
 
 /* Makes and sends what is worth making at once. False when nothing more may be sent now. */
 static bool req_send_burst(struct rxo_qp *qp, u32 *budget)
 {
-	u32 burst = min(*budget, qp->sq.tx.burst_pkts), refused_psn;
+	u32 burst = min(*budget, qp->sq.tx.burst_pkts), bytes = 0, refused_psn;
 	struct sk_buff_head list;
 	struct sk_buff *skb;
+	bool taken;
 
 	__skb_queue_head_init(&list);
 	while (skb_queue_len(&list) < burst && rxo_ecn_may_send(qp, &qp->sq.tx)) {
 		skb = req_next_packet(qp);
 		if (!skb)
 			break;
-		rxo_ecn_sent(qp, skb);
+		bytes += skb->len;
+		rxo_ecn_charge(qp, skb->len);
 		__skb_queue_tail(&list, skb);
 	}
 	if (skb_queue_empty(&list))
 		return false;
 	*budget -= skb_queue_len(&list);
-	if (rxo_net_xmit(qp->dev, &qp->path, &qp->sq.tx, &list, &refused_psn))
-		return true;
-	req_refused(qp, refused_psn);
-	return false;
+	taken = rxo_net_xmit(qp->dev, &qp->path, &qp->sq.tx, &list, &refused_psn);
+	if (!taken) {
+		rxo_ecn_uncharge(qp, bytes - qp->sq.tx.taken_bytes);
+		req_refused(qp, refused_psn);
+	}
+	return taken;
 }
 
 /* Whether there is more to do at once. */
 static bool req_run_rc(struct rxo_qp *qp)
 {
 	u32 budget = RXO_BUDGET_PKTS;
+	struct rxo_sq *sq = &qp->sq;
 	bool more = true;
 
-	while (budget && more && req_may_go_on(qp) && rxo_tx_may_send(&qp->sq.tx))
+	while (budget && more && req_may_go_on(qp) && rxo_tx_may_send(&sq->tx))
 		more = req_send_burst(qp, &budget);
-	if (rxo_psn_cmp(qp->sq.psn, qp->sq.sent_psn) > 0)
-		qp->sq.sent_psn = qp->sq.psn;
-	if (budget < RXO_BUDGET_PKTS)
+	if (rxo_psn_cmp(sq->psn, sq->sent_psn) > 0)
+		sq->sent_psn = sq->psn;
+	if (budget < RXO_BUDGET_PKTS || sq->tx.blocked)
 		rxo_req_timer(qp, false);
 	return !budget && more;
 }
@@ -499,6 +506,7 @@ void rxo_req_run(struct rxo_qp *qp)
 	case IB_QPS_RTS:
 	case IB_QPS_SQD:
 		more = rxo_qp_is_ud(qp) ? req_run_ud(qp) : req_run_rc(qp);
+		rxo_tx_run_ends(&qp->sq.tx);
 		if (rxo_qp_state(qp) == IB_QPS_SQD)
 			req_check_drained(qp);
 		break;
@@ -529,7 +537,8 @@ static bool req_is_bound_to_cpu(const struct rxo_qp *qp)
 {
 	const struct rxo_sq *sq = &qp->sq;
 
-	return (!rxo_qp_is_ud(qp) && sq->una_psn != sq->psn) || !rxo_tx_is_idle(&sq->tx);
+	return (!rxo_qp_is_ud(qp) && READ_ONCE(sq->una_psn) != READ_ONCE(sq->psn)) ||
+	       !rxo_tx_is_idle(&sq->tx);
 }
 
 /*
@@ -581,7 +590,7 @@ void rxo_req_queue(struct rxo_qp *qp)
 	int cpu = READ_ONCE(sq->cpu);
 
 	lockdep_assert_irqs_disabled();
-	if (!rxo_qp_is_ud(qp) && READ_ONCE(sq->una_psn) != READ_ONCE(sq->psn) && cpu_online(cpu))
+	if (req_is_bound_to_cpu(qp) && cpu_online(cpu))
 		queue_work_on(cpu, system_bh_wq, &sq->bh_work);
 	else
 		queue_work(system_bh_wq, &sq->bh_work);
@@ -609,24 +618,22 @@ static void req_bh_work(struct work_struct *work)
 
 /*
  * Whether the silence is our own doing: answers wait here for a page of ours, or packets are in
- * queues of this host. A queue that is always full when our turn comes may take packets
- * of the device's other flows: that is no dead path, but a filter that drops this flow alone looks
- * the same, so it excuses only so many timeouts for each try.
+ * queues of this host, or are not let into them, or go at a rate. Such a queue may stand still for
+ * ever, so that excuses only so many timeouts for each try.
  */
 static bool req_silence_is_ours(struct rxo_qp *qp)
 {
 	struct rxo_sq *sq = &qp->sq;
 
-	if (sq->place_wait.pending || !rxo_tx_is_idle(&sq->tx))
+	if (sq->place_wait.pending)
 		return true;
-	if (!rxo_tx_is_refused(&sq->tx) ||
-	    time_before(READ_ONCE(qp->dev->tx_taken_jiffies),
-			jiffies - req_ack_jiffies(qp)))
+	if ((!sq->tx.blocked && rxo_tx_is_idle(&sq->tx) && !rxo_ecn_limits(qp)) ||
+	    sq->excused >= MAX_EXCUSED) {
+		sq->excused = 0;
 		return false;
-	if (sq->refusals++ < MAX_REFUSALS)
-		return true;
-	sq->refusals = 0;
-	return false;
+	}
+	sq->excused++;
+	return true;
 }
 
 /*

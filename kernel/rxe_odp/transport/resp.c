@@ -23,12 +23,12 @@ void rxo_resp_send_ack(struct rxo_qp *qp, u8 syndrome, u32 psn)
 	struct rxo_rq *rq = &qp->rq;
 
 	lockdep_assert_held(&rq->lock);
+	rq->owed.kind = RXO_OWED_NOTHING;
 	if (!skb)
 		return;		/* as if the network had lost it */
 	rxo_bth_init(rxo_pkt_bth(skb), opcode, false, 0, IB_DEFAULT_PKEY_FULL, qp->dest_qpn,
 		     false, psn);
 	rxo_aeth_init(rxo_pkt_aeth(skb), syndrome, rq->msn);
-	rq->owed.kind = RXO_OWED_NOTHING;
 	if (!rxo_net_xmit_one(qp->dev, &qp->path, &rq->tx, skb))
 		rq->owed = (struct rxo_owed) {
 			.kind = RXO_OWED_ACK, .syndrome = syndrome, .psn = psn,
@@ -42,20 +42,35 @@ void rxo_resp_send_rnr(struct rxo_qp *qp, u8 timer, u32 psn)
 	rxo_resp_send_ack(qp, RXO_AETH_RNR | timer, psn);
 }
 
-static void resp_send_owed(struct rxo_qp *qp)
+/* A NAK for a packet that has come again and is first in line: it gets another answer. */
+static bool resp_owed_is_stale(const struct rxo_rq *rq)
 {
-	struct rxo_owed owed = qp->rq.owed;
+	struct sk_buff *skb = skb_peek(&rq->held);
+	u8 type = rq->owed.syndrome & RXO_AETH_TYPE;
 
-	switch (owed.kind) {
-	case RXO_OWED_NOTHING:
-		break;
-	case RXO_OWED_ACK:
-		rxo_resp_send_ack(qp, owed.syndrome, owed.psn);
-		break;
-	case RXO_OWED_ATOMIC:
-		rxo_exec_resend_atomic(qp, owed.psn);
-		break;
+	return rq->owed.kind == RXO_OWED_ACK && skb && rxo_pkt(skb)->psn == rq->owed.psn &&
+	       (type == RXO_AETH_RNR || rq->owed.syndrome == RXO_AETH_NAK_PSN_SEQ);
+}
+
+/* Sends what is owed, if it may. True when nothing is owed any more: then more may be executed. */
+static bool resp_settle(struct rxo_qp *qp)
+{
+	struct rxo_rq *rq = &qp->rq;
+	struct rxo_owed owed = rq->owed;
+
+	if (owed.kind == RXO_OWED_NOTHING)
+		return true;
+	if (resp_owed_is_stale(rq)) {
+		rq->owed.kind = RXO_OWED_NOTHING;
+		return true;
 	}
+	if (!rxo_tx_may_send(&rq->tx))
+		return false;
+	if (owed.kind == RXO_OWED_ACK)
+		rxo_resp_send_ack(qp, owed.syndrome, owed.psn);
+	else
+		rxo_exec_resend_atomic(qp, owed.psn);
+	return rq->owed.kind == RXO_OWED_NOTHING;
 }
 
 /*
@@ -258,6 +273,7 @@ static void resp_open_read(struct rxo_qp *qp, struct sk_buff *skb, bool duplicat
 		.length_bytes = be32_to_cpu(reth->len),
 		.psn = rxo_pkt(skb)->psn,
 		.first_psn = rxo_pkt(skb)->psn,
+		.end_psn = rxo_psn_add(rxo_pkt(skb)->psn, resp_read_psns(qp, reth)),
 		.active = true,
 		.duplicate = duplicate,
 	};
@@ -481,17 +497,19 @@ void rxo_resp_run(struct rxo_qp *qp)
 	u32 budget = RXO_BUDGET_PKTS;
 
 	lockdep_assert_held(&rq->lock);
+	if (rxo_qp_state(qp) == IB_QPS_RESET)
+		return;
 	WRITE_ONCE(rq->cpu, smp_processor_id());
-	resp_send_owed(qp);
-	while (budget && !rq->wait.pending && rxo_resp_takes_requests(qp)) {
+	while (resp_settle(qp) && budget && !rq->wait.pending && rxo_resp_takes_requests(qp)) {
 		if (resp_step(qp, &budget)) {
 			if (rq->wait.pending)
 				rxo_late_begin(qp);
 			break;
 		}
 	}
+	rxo_tx_run_ends(&rq->tx);
 	if (!budget)
-		queue_work(system_bh_wq, &rq->bh_work);	/* here: see rxo_req_kick() */
+		queue_work(system_bh_wq, &rq->bh_work);	/* on this CPU, which answers the flow */
 	if (rxo_qp_state(qp) == IB_QPS_ERR)
 		resp_flush(qp);
 }
@@ -521,6 +539,15 @@ static void resp_look_timeout(struct timer_list *timer)
 	spin_unlock(&qp->rq.lock);
 }
 
+/* A READ asked for again, of which all is still to be sent as part of the one under way. */
+static bool resp_is_being_answered(const struct rxo_rq *rq, const struct rxo_pkt *pkt)
+{
+	const struct rxo_read *read = &rq->read;
+
+	return read->active && (pkt->flags & RXO_OP_READ) &&
+	       rxo_psn_cmp(pkt->psn, read->psn) >= 0 && rxo_psn_cmp(pkt->psn, read->end_psn) < 0;
+}
+
 void rxo_resp_rcv(struct rxo_qp *qp, struct sk_buff *skb)
 {
 	struct rxo_rq *rq = &qp->rq;
@@ -529,7 +556,7 @@ void rxo_resp_rcv(struct rxo_qp *qp, struct sk_buff *skb)
 	spin_lock(&rq->lock);
 	if (!rxo_resp_takes_requests(qp)) {
 		kfree_skb(skb);
-	} else if (rxo_late_rcv(qp, pkt)) {
+	} else if (rxo_late_rcv(qp, pkt) || resp_is_being_answered(rq, pkt)) {
 		kfree_skb(skb);
 	} else if (rxo_wait_hold(&rq->wait, &rq->held, skb)) {
 		/* Datagrams establish no communication. */

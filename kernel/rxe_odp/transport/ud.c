@@ -102,23 +102,6 @@ static struct sk_buff *ud_build(struct rxo_qp *qp, struct rxo_swqe *wqe,
 	return skb;
 }
 
-/*
- * A full queue of this host refused the datagram: it is made again, since a sender that is told of
- * a completion for each would never wait. But nobody waits for it either, and a
- * filter that drops it looks the same: after a second it is as lost as one that the network dropped.
- */
-static bool ud_waits_for_queue(struct rxo_sq *sq)
-{
-	if (!sq->refusals) {
-		sq->refusals = 1;
-		sq->refused_jiffies = jiffies;
-	}
-	if (time_before(jiffies, sq->refused_jiffies + HZ))
-		return true;
-	sq->refusals = 0;
-	return false;
-}
-
 /* Sends and completes the oldest WQE. Nonzero when it has to wait, or failed the QP. */
 int rxo_ud_send(struct rxo_qp *qp, struct rxo_swqe *wqe)
 {
@@ -144,9 +127,7 @@ int rxo_ud_send(struct rxo_qp *qp, struct rxo_swqe *wqe)
 	}
 	taken = rxo_net_xmit_one(qp->dev, dest.path, &qp->sq.tx, skb);
 	ud_dest_put(&dest);
-	if (taken)
-		qp->sq.refusals = 0;
-	else if (ud_waits_for_queue(&qp->sq))
+	if (!taken)
 		return -EBUSY;
 	qp->sq.psn = rxo_psn_add(qp->sq.psn, 1);
 	rxo_swqe_complete(qp, IB_WC_SUCCESS);

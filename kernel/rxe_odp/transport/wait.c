@@ -57,9 +57,10 @@ static bool wait_charge(struct sk_buff *skb)
 bool rxo_wait_hold(struct rxo_wait *wait, struct sk_buff_head *held, struct sk_buff *skb)
 {
 	struct rxo_dev *dev = wait->qp->dev;
+	bool waits = wait->pending || !skb_queue_empty(held);
 
 	lockdep_assert_held(wait->lock);
-	if (skb_queue_len(held) >= RXO_HOLD_PKTS || (wait->pending && !wait_charge(skb))) {
+	if (skb_queue_len(held) >= RXO_HOLD_PKTS || (waits && !wait_charge(skb))) {
 		rxo_stat_inc(dev, RXO_STAT_RCV_DROPPED);
 		kfree_skb(skb);
 		return false;
