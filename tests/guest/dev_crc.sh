@@ -9,8 +9,13 @@ fail() { echo "dev_crc: $*"; exit 1; }
 said() { dmesg | sed -n '/dev_crc: begin/,$p' | grep -oE "$1" | tail -n 1; }
 crypto_used() { cat /sys/module/crc32*/refcnt 2>/dev/null | tr '\n' ' '; }
 begin() { /odp/host/links load && /odp/host/links up; }
-# What failed may have left the modules or the links out.
-trap 'status=$?; rmmod rxe_odp_crc 2>/dev/null; [ $status = 0 ] || { /odp/host/links load; /odp/host/links reset; }' EXIT
+finish()
+{
+	local status=$?
+	rmmod rxe_odp_crc 2>/dev/null
+	[ $status = 0 ] || { /odp/host/links load && /odp/host/links reset; }
+}
+trap finish EXIT
 
 echo "dev_crc: begin" >/dev/kmsg
 /odp/host/links unload || fail "the modules are not removed"

@@ -15,14 +15,14 @@
  * burst each. A direction that was not refused does not wait for anybody: its queue may be
  * another one (multiqueue, classes).
  *
- * A filter that drops a flow looks like a queue that is always full. So a direction's patience ends:
- * from then on what is refused counts as lost, like anything that the network loses, until a
+ * A filter that drops a flow looks like a queue that is always full. So a direction's patience
+ * ends: from then on what is refused counts as lost, like anything that the network loses, until a
  * packet is taken again.
  *
  *	direction (lock held)			sock_wfree() on another CPU
  *	---------------------			---------------------------
  *	on the wait queue			sk_wmem_alloc goes down
- *	smp_mb()				smp_mb() in sock_def_write_space()
+ *	smp_mb()				smp_mb() in sock_wfree()
  *	reads sk_wmem_alloc			looks at the wait queue
  *
  * One of the two sees the other.
@@ -57,6 +57,8 @@ struct socket *rxo_tx_sock(u32 stop_bytes)
 	if (err)
 		return ERR_PTR(err);
 	WRITE_ONCE(sock->sk->sk_sndbuf, stop_bytes);
+	/* sock_wfree() then needs one atomic operation, and no barrier as long as nobody waits. */
+	sock_set_flag(sock->sk, SOCK_RCU_FREE);
 	return sock;
 }
 
@@ -102,7 +104,7 @@ static void tx_dev_timeout(struct timer_list *timer)
 
 	guard(spinlock_irqsave)(&dev->tx_lock);
 	tx = list_first_entry_or_null(&dev->tx_refused, struct rxo_tx, turn);
-	if (tx && tx->is_my_turn && dev->tx_turn_jiffies != jiffies) {
+	if (tx && tx->is_my_turn && time_after(jiffies, dev->tx_turn_jiffies)) {
 		tx_leave_turns(tx);
 		/* In case it only has not come to run. */
 		tx_run(tx);
@@ -171,7 +173,7 @@ static void tx_wait_for_packets(struct rxo_tx *tx)
 	if (list_empty(&tx->wait.entry))
 		__add_wait_queue_entry_tail(head, &tx->wait);
 	spin_unlock_irqrestore(&head->lock, flags);
-	smp_mb();	/* pairs with skwq_has_sleeper() in sock_def_write_space(), drawn above */
+	smp_mb();	/* pairs with the one of sock_def_write_space_wfree(), drawn above */
 }
 
 void rxo_tx_wait_jiffy(struct rxo_tx *tx)

@@ -18,9 +18,9 @@ struct sk_buff;
 
 /*
  * How much a queue pair has on its way out when it stops to send, in bytes of struct
- * sk_buff.truesize; the burst that passes the mark goes out whole. Of datagrams it is what a UDP socket
- * may have by default, which is also what Linux keeps for a neighbour whose MAC address is being
- * asked for.
+ * sk_buff.truesize; the burst that passes the mark goes out whole. Of datagrams it is what a UDP
+ * socket may have by default, which is also what Linux keeps for a neighbour whose MAC address is
+ * being asked for.
  */
 #define RXO_TX_STOP_BYTES	(512 * 1024)
 #define RXO_TX_STOP_UD_BYTES	(208 * 1024)

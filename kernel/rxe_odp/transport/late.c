@@ -3,11 +3,11 @@
  * Pages that come late: what a peer hears while its request waits for them.
  *
  * A fault that is short costs the peer nothing but the wait. One that outlasts a fraction of the
- * acknowledgment timeout is answered with an RNR NAK: the held packets are dropped, because the peer
- * sends all of them again, and the fault goes on. When the peer is back too early, it is told so
- * again, with a timer that grows with the age of the fault. So a page that takes seconds costs a
- * few small packets, not a storm of retransmissions; nor a broken QP, where the peer's rnr_retry is 7
- * (without end): a finite one ends it.
+ * acknowledgment timeout is answered with an RNR NAK: the held packets are dropped, because the
+ * peer sends all of them again, and the fault goes on. When the peer is back too early, it is told
+ * so again, with a timer that grows with the age of the fault. So a page that takes seconds costs
+ * a few small packets, not a storm of retransmissions; nor a broken QP, where the peer's rnr_retry
+ * is 7 (without end): a finite one ends it.
  *
  *	NOT	what is first in line misses		HELD, the timer runs
  *	HELD	it was executed				NOT

@@ -116,6 +116,7 @@ struct rxo_sq {
 	int cpu;			/* ran the requester last */
 	struct rxo_tx tx;
 	struct rxo_window window;
+	u32 asked_psn;			/* the last that asked for an acknowledgment */
 	u8 excused;			/* ACK timeouts that queues of this host excused */
 	u8 retry_left;
 	u8 rnr_left;

@@ -115,6 +115,7 @@ static void qp_store_values(struct rxo_qp *qp, const struct ib_qp_attr *attr, in
 		qp->sq.una_psn = qp->sq.psn;
 		qp->sq.sent_psn = qp->sq.psn;
 		qp->sq.alloc_psn = qp->sq.psn;
+		qp->sq.asked_psn = rxo_psn_sub(qp->sq.psn, 1);
 		rxo_window_init(&qp->sq.window);
 	}
 	if (mask & IB_QP_PKEY_INDEX)

@@ -14,11 +14,11 @@
 #include <linux/types.h>
 
 #define RXO_RATE_ALPHA_ONE		1024U
-#define RXO_RATE_ALPHA_SHIFT		4		/* alpha follows by a 16th of the difference */
+#define RXO_RATE_ALPHA_SHIFT		4		/* alpha follows by a 16th */
 #define RXO_RATE_CUT_NS			1000000ULL	/* at most one fall in this time */
 #define RXO_RATE_RAISE_NS		5000000ULL	/* one rise in this time */
 #define RXO_RATE_FAST_STEPS		5U
-#define RXO_RATE_RAISE_STEPS		64U		/* of one pause; longer ones count as that */
+#define RXO_RATE_RAISE_STEPS		64U		/* of one pause, at most */
 #define RXO_RATE_STEP_BYTES_PER_S	5000000ULL
 #define RXO_RATE_MIN_BYTES_PER_S	250000ULL
 #define RXO_RATE_MAX_BYTES_PER_S	10000000000ULL

@@ -109,6 +109,8 @@ static bool req_move_back_to(struct rxo_qp *qp, u32 psn)
 		return false;
 	sq->cur = nth;
 	sq->psn = psn;
+	if (rxo_psn_cmp(sq->asked_psn, psn) >= 0)
+		sq->asked_psn = rxo_psn_sub(psn, 1);
 	return true;
 }
 
@@ -317,11 +319,12 @@ static struct sk_buff *req_build_data(struct rxo_qp *qp, struct rxo_swqe *wqe)
 						(psn == wqe->last_psn ? LAST : 0)];
 	u32 every = rxo_window_ask_pkts(&qp->sq.window);
 	/*
-	 * For the last that the window lets out, and the last before a page that is late, too: what is
-	 * sent again then gets an answer.
+	 * Also for the last that the window lets out, where it was asked for by none before it;
+	 * and the last before a page that is late: what is sent again then gets an answer.
 	 */
 	bool ask = psn % every == every - 1 ||
-		   rxo_psn_sub(psn, qp->sq.una_psn) + 1 >= qp->sq.window.pkts ||
+		   (rxo_psn_sub(psn, qp->sq.una_psn) + 1 >= qp->sq.window.pkts &&
+		    rxo_psn_cmp(qp->sq.asked_psn, qp->sq.una_psn) < 0) ||
 		   (qp->sq.wait.pending && rxo_psn_add(psn, 1) == qp->sq.wait_psn);
 	struct sk_buff *skb = req_alloc_packet(qp, opcode, bytes);
 	u8 *payload;
@@ -401,6 +404,8 @@ static struct sk_buff *req_next_packet(struct rxo_qp *qp)
 	}
 	if (!skb)
 		return NULL;
+	if (rxo_bth_ack_req(rxo_pkt_bth(skb)))
+		sq->asked_psn = sq->psn;
 	sq->psn = next;
 	if (rxo_psn_cmp(next, wqe->last_psn) > 0)
 		sq->cur++;

@@ -7,8 +7,8 @@
  * one of them needs a page, or a READ is being answered, the list stops there,
  * and grows behind it up to a bound.
  *
- * Every answer that is due leaves in order, or, when a queue of this host is full, as soon as it may:
- * a peer that missed it would send everything again.
+ * Every answer that is due leaves in order, or, when a queue of this host is full, as soon as it
+ * may: a peer that missed it would send everything again.
  */
 
 #include "queue/queue.h"

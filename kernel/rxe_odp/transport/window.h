@@ -22,7 +22,7 @@ struct rxo_window {
 	u32 pkts;		/* from MIN to MAX */
 	u32 fast_pkts;		/* below, it grows by a packet for each that is acknowledged */
 	u32 acked;		/* above, by one for each full window of them: so far */
-	u32 recover_psn;	/* what was sent when it was halved last: losses before are the same */
+	u32 recover_psn;	/* when it was halved last: losses before are the same */
 	bool halved;		/* recover_psn means something */
 };
 
