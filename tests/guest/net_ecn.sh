@@ -86,7 +86,8 @@ modprobe -a sch_netem sch_tbf sch_fq_codel 2>/dev/null
 [ "$(cat /sys/class/infiniband/rxe_odp0/ecn)" = 0 ] || fail "it is on without being asked for"
 
 ecn 1 || fail "no attribute ecn"
-tc qdisc add dev veth0 root netem loss 3% ecn || fail "no netem"
+# With a delay, so that a timer takes the packets out again: two CPUs that do would put them into two backlogs of veth, out of order.
+tc qdisc add dev veth0 root netem delay 1ms limit 10000 loss 3% ecn || fail "no netem"
 write_through
 slows_down netem
 shape_end

@@ -116,7 +116,7 @@ for queue in 'tbf rate 100mbit burst 32k limit 64k' 'tbf rate 200mbit burst 32k 
 done
 [ "$all_refused" -gt 0 ] || fail "no queue was ever full"
 
-# moving SENT: more was sent than that, and then nothing is let out any more, or hardly anything
+# moving SENT: waits until more was sent than that
 moving()
 {
 	until [ "$(counter sent_pkts)" -gt $(($1 + 100)) ]; do
@@ -143,8 +143,12 @@ for queue in 'tbf rate 1mbit burst 10k limit 64k' 'pfifo limit 0' 'netem delay 1
 		was=$(counter sent_pkts)
 		begin $tool -q 8 -D 60 -s 65536
 		moving "$was"
+		refused=$(count send_refused)
 		shape "$queue" || fail "no $queue"
-		sleep 0.3
+		until [ "$(count send_refused)" -gt "$refused" ]; do
+			[ $SECONDS -lt "${TEST_LIMIT_S:-300}" ] || fail "$queue: $tool: nothing is refused"
+			sleep 0.1
+		done
 		kill -9 $client $server
 		wait $client $server
 	done
