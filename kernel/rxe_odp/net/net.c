@@ -171,9 +171,7 @@ static bool pkt_xmit(struct rxo_dev *dev, struct sk_buff *skb, const struct rxo_
 
 	skb_dst_set_noref(skb, dst);
 	ip_packet_bytes = skb->len;
-	rxo_tx_begin(tx, skb);
 	err = pkt_local_out(dev_net(dst->dev), skb);
-	rxo_tx_end(tx);
 	if (err == NET_XMIT_DROP && !rxo_tx_lost(tx)) {
 		rxo_stat_inc(dev, RXO_STAT_SEND_REFUSED);
 		return false;
@@ -194,7 +192,7 @@ bool rxo_net_xmit(struct rxo_dev *dev, struct rxo_path *path, struct rxo_tx *tx,
 	struct dst_entry *dst;
 	struct sk_buff *skb;
 	bool taken = true;
-	u32 psn, num = 0;
+	u32 psn, bytes = 0, num = 0;
 
 	tx->taken_bytes = 0;
 	local_bh_disable();
@@ -205,11 +203,14 @@ bool rxo_net_xmit(struct rxo_dev *dev, struct rxo_path *path, struct rxo_tx *tx,
 		__skb_queue_purge(list);
 		goto out;
 	}
+	rxo_tx_begin(tx);
 	while (taken && (skb = __skb_dequeue(list))) {
 		psn = rxo_bth_psn(rxo_pkt_bth(skb));
+		bytes = rxo_tx_charge(tx, skb, num, skb_queue_empty(list));
 		taken = pkt_xmit(dev, skb, path, tx, dst);
 		num += taken;
 	}
+	rxo_tx_end(tx, taken ? 0 : bytes);
 	dst_release(dst);
 	if (!taken) {
 		*refused_psn = psn;

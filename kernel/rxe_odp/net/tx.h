@@ -16,13 +16,17 @@
 struct rxo_dev;
 struct sk_buff;
 
+/* Of a list of packets one in so many is charged, and the last. */
+#define RXO_TX_CHARGED		8U
+
 /*
  * How much a queue pair has on its way out when it stops to send, in bytes of struct
- * sk_buff.truesize; the burst that passes the mark goes out whole. Of datagrams it is what a UDP
- * socket may have by default, which is also what Linux keeps for a neighbour whose MAC address is
- * being asked for.
+ * sk_buff.truesize that are charged; the burst that passes the mark goes out whole. Of a
+ * connection it is fifteen packets of the largest path MTU one by one, or two full bursts. Of
+ * datagrams, each of which is charged, it is what a UDP socket may have by default, which is also
+ * what Linux keeps for a neighbour whose MAC address is being asked for.
  */
-#define RXO_TX_STOP_BYTES	(512 * 1024)
+#define RXO_TX_STOP_BYTES	(128 * 1024)
 #define RXO_TX_STOP_UD_BYTES	(208 * 1024)
 
 #define RXO_TX_BURST_PKTS	64U	/* the most that is made at once, with BH off */
@@ -86,13 +90,15 @@ void rxo_tx_stop(struct rxo_tx *tx);
 /*
  * For rxo_net_xmit(), with BH off.
  *
- * begin, end	around the handing over of a packet, which is charged
+ * begin, end	around the handing over of a list; of the packet that was refused, what charge returned
+ * charge	the @nth packet of a list
  * lost		whether a refused packet counts as lost: it has been so for longer than patience is
  * refused	a queue was full after it took @num packets: the direction is run again
  * taken	all were; if others wait, the direction is run again after them
  */
-void rxo_tx_begin(struct rxo_tx *tx, struct sk_buff *skb);
-void rxo_tx_end(struct rxo_tx *tx);
+void rxo_tx_begin(struct rxo_tx *tx);
+u32 rxo_tx_charge(struct rxo_tx *tx, struct sk_buff *skb, u32 nth, bool last);
+void rxo_tx_end(struct rxo_tx *tx, u32 refused_bytes);
 bool rxo_tx_lost(struct rxo_tx *tx);
 void rxo_tx_refused(struct rxo_tx *tx, u32 num);
 void rxo_tx_taken(struct rxo_tx *tx);
