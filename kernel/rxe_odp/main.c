@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * The module: its link type, and what the floors are given of those above them.
+ * The module: its link type, and the tables that it gives lower floors.
  *
  * Floors, from the top: verbs.c; transport/; net/, queue/ and memory/; device/ and wire/. A file
  * includes only from its own folder and from floors below it.

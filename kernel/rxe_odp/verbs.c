@@ -123,7 +123,7 @@ static int rxo_query_pkey(struct ib_device *ibdev, u32 port, u16 index, u16 *pke
 	return 0;
 }
 
-/* A domain is an address to compare: nothing to set up. */
+/* A PD is only compared by address: no setup. */
 static int rxo_alloc_pd(struct ib_pd *ibpd, struct ib_udata *udata)
 {
 	return 0;
@@ -143,7 +143,7 @@ static ssize_t parent_show(struct device *device, struct device_attribute *attr,
 }
 static DEVICE_ATTR_RO(parent);
 
-/* Whether connections mark packets, tell of marked ones, and send at a rate: transport/ecn.c. */
+/* Whether connections use ECN and limit their rate on a CNP: transport/ecn.c. */
 static ssize_t ecn_show(struct device *device, struct device_attribute *attr, char *buf)
 {
 	struct rxo_dev *dev = rdma_device_to_drv_device(device, struct rxo_dev, ibdev);

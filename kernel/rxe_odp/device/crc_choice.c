@@ -15,10 +15,10 @@
 
 /* A path MTU over an Ethernet of 1500. */
 #define SAMPLE_BYTES	1024
-/* Packets in a round; the shortest round counts, which nothing interrupted. */
+/* Packets in a round. The shortest round counts: nothing interrupted it. */
 #define ROUND_PACKETS	8
 #define ROUNDS		8
-/* What is this part faster is worth a change. On newer kernels the crypto API calls crc32_le(). */
+/* Another CRC has to be faster by this part. Newer kernels' crypto API calls crc32_le(). */
 #define WORTH_PART	8
 
 enum crc_kind { CRC_LE, CRC_CRYPTO, CRC_TABLES, CRC_KINDS };
@@ -29,11 +29,11 @@ struct crc_candidate {
 	u32 mb_per_s;
 };
 
-/* NULL where there is none, or another one was chosen. */
+/* NULL if the crypto API has none, or was not chosen. */
 static struct crypto_shash *crc_tfm __ro_after_init;
 static u8 crc_sample[SAMPLE_BYTES] __initdata;
 
-/* Older kernels' takes a pointer to bytes. */
+/* crc32_le() of older kernels takes a pointer to bytes. */
 static u32 crc_of_kernel(u32 crc, const void *data, size_t bytes)
 {
 	return crc32_le(crc, data, bytes);
@@ -88,7 +88,7 @@ void rxo_crc_release(void)
 }
 #endif
 
-/* The value that is known of nine bytes; then every length, from some seed, against the tables. */
+/* Checks a known value of nine bytes, then every length with a seed against the tables. */
 static bool __init crc_is_right(rxo_crc_fn *fn)
 {
 	size_t bytes;

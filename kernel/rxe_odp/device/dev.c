@@ -11,7 +11,7 @@
  * ib_core's own index is rdma_rxe's as well (dev.h). Any of four may unregister a
  * device: the user, our netdev notifier, our module's exit, and rdma_rxe's exit,
  * which unregisters every device with its driver_id. ib_core lets one of them do
- * it, makes the others wait for that one, calls rxo_dev_dealloc(), and frees the
+ * it, makes the others wait, calls rxo_dev_dealloc(), and frees the
  * device. Hence:
  *
  * - rxo_dev_enable() puts a device on the list, at a moment when ib_core holds a
@@ -68,7 +68,7 @@ struct net_device *rxo_dev_get_netdev(struct ib_device *ibdev, u32 port)
 {
 	struct rxo_dev *dev = to_rxo_dev(ibdev);
 
-	/* NULL as soon as the netdev leaves, so that nobody takes new references to it. */
+	/* NULL once the netdev is leaving, so that no new reference to it is taken. */
 	if (READ_ONCE(dev->gone))
 		return NULL;
 	dev_hold(dev->netdev);
@@ -118,7 +118,7 @@ static void rdev_update_guid(struct rxo_dev *dev)
 		rdev_set_guid(dev, netdev->dev_addr);
 }
 
-/* A random one for lo and what is no Ethernet, which have no address of their own. */
+/* A random GUID for lo and non-Ethernet netdevs, which have no MAC address. */
 static void rdev_init_guid(struct rxo_dev *dev)
 {
 	u8 mac[ETH_ALEN];
@@ -129,7 +129,7 @@ static void rdev_init_guid(struct rxo_dev *dev)
 		rdev_update_guid(dev);
 }
 
-/* Before anything else: whatever fails later, rxo_dev_dealloc() undoes. */
+/* Comes first: rxo_dev_dealloc() undoes it whatever fails later. */
 static void rdev_init(struct rxo_dev *dev, struct net_device *netdev)
 {
 	struct ib_device *ibdev = &dev->ibdev;
@@ -144,7 +144,7 @@ static void rdev_init(struct rxo_dev *dev, struct net_device *netdev)
 	INIT_LIST_HEAD(&dev->mems);
 	INIT_LIST_HEAD(&dev->list);
 	INIT_WORK(&dev->remove_work, rdev_remove_work);
-	/* Numbers that a peer saw shall not come again soon after a restart. */
+	/* QPNs and keys that a peer has seen should not recur soon after a restart. */
 	dev->next_qpn = get_random_u32_inclusive(RXO_FIRST_QPN, 0xffffff);
 	dev->next_mr = get_random_u32_inclusive(1, 0xffffff);
 	dev->mtu_cap = rdev_mtu_cap(netdev->mtu);
@@ -248,9 +248,9 @@ int rxo_dev_newlink(const char *name, struct net_device *netdev)
 	err = rxo_dev_upper->attach(dev);
 	if (err)
 		goto err_dealloc;
-	/* From its success on the device may be gone at any time. */
+	/* Once registered, the device may be removed at any time. */
 	err = ib_register_device(&dev->ibdev, name, NULL);
-	/* ib_core's word for a name that is taken; the user may think of files. */
+	/* What ib_core returns for a name in use; the user may think of files. */
 	if (err == -ENFILE) {
 		netdev_err(netdev,
 			   "rxe_odp: there is an RDMA device %s already (rdma dev): take another name\n",
@@ -326,7 +326,7 @@ static void rdev_remove_all(void)
 		mutex_unlock(&rxo_devs_lock);
 		if (!dev)
 			break;
-		/* Waits, if somebody else does it. */
+		/* If another thread unregisters it, this waits. */
 		ib_unregister_device(&dev->ibdev);
 		put_device(&dev->ibdev.dev);
 	}

@@ -40,7 +40,7 @@ struct rxo_dev {
 	struct ib_device ibdev;
 	struct net_device *netdev;	/* held from newlink to dealloc */
 	netdevice_tracker netdev_tracker;
-	struct rxo_ns *ns;		/* ns.c's, of the netdev's namespace */
+	struct rxo_ns *ns;		/* net/ns.c's, of the netdev's namespace */
 	struct hlist_node ns_node;	/* in its table */
 	struct xarray qps;		/* QPN to struct rxo_qpn, RCU lookups */
 	struct xarray ahs;		/* ah_num to struct rxo_ah */
@@ -59,12 +59,12 @@ struct rxo_dev {
 	enum ib_mtu mtu_cap;		/* largest path MTU that fits the netdev's; read anywhere */
 	/* the rest is dev.c's */
 	struct list_head list;
-	struct net *net;		/* the netdev's at birth; its end: ns.c */
+	struct net *net;		/* the netdev's at birth; its end: net/ns.c */
 	struct work_struct remove_work;
-	struct work_struct gid_work;	/* gid.c's */
-	atomic_t gid_lost;		/* gid.c's: an address went */
+	struct work_struct gid_work;	/* net/gid.c's */
+	atomic_t gid_lost;		/* net/gid.c's: an address was removed */
 	int port_state;			/* enum ib_port_state, as last reported */
-	bool gone;			/* the netdev leaves */
+	bool gone;			/* the netdev is going away or has moved */
 };
 
 static inline struct rxo_dev *to_rxo_dev(struct ib_device *ibdev)

@@ -2,10 +2,10 @@
 /*
  * Performance management: the port counters of sysfs ("ports/1/counters").
  *
- * ib_core asks for them as a subnet manager would, by a management datagram of
- * its own making. Datagrams of others, from the wire, have a completion with
- * them and are left to the agents that are registered: nobody far away needs our
- * counters, and what they send is not looked at.
+ * ib_core reads them as a subnet manager would, by a management datagram that
+ * it makes itself. Datagrams from the wire come with a completion and are left
+ * to the registered agents: remote hosts do not need our counters, and their
+ * datagrams are not parsed.
  */
 #include <rdma/ib_mad.h>
 #include <rdma/ib_pma.h>

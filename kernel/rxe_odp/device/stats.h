@@ -16,7 +16,7 @@ enum rxo_stat {
 	RXO_STAT_SENT_RNR,
 	RXO_STAT_RCVD_SEQ_ERR,
 	RXO_STAT_ACK_DEFERRED,		/* answers that waited, for a page or behind others */
-	RXO_STAT_COMPLETER_RETRY,	/* times that sending began again, an RNR's not */
+	RXO_STAT_COMPLETER_RETRY,	/* times that sending began again, but for RNR NAKs */
 	RXO_STAT_ACK_TIMEOUT,
 	RXO_STAT_RETRIED_PKTS,
 	RXO_STAT_RETRY_EXCEEDED,
@@ -27,7 +27,7 @@ enum rxo_stat {
 	RXO_STAT_SEND_REFUSED,		/* a full queue of this host; sent later */
 	RXO_STAT_ECN_MARKED,		/* received packets of connections, with "ecn" on */
 	RXO_STAT_CNP_SENT,
-	RXO_STAT_CNP_HANDLED,		/* that lowered a rate */
+	RXO_STAT_CNP_HANDLED,		/* CNPs received that lowered a rate */
 	RXO_STAT_FAULT_HELD_PKTS,	/* packets that waited for a page fault */
 	RXO_STAT_FAULT_RNR,		/* RNR NAKs sent because a fault lasted */
 	RXO_STAT_ODP_FAULTS,		/* asynchronous faults that were asked for */

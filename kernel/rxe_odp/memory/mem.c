@@ -128,7 +128,7 @@ static void mem_add_stats(struct umem_odp_stats *sum, const struct umem_odp_stat
 	sum->worst_fault_ns = max(sum->worst_fault_ns, one->worst_fault_ns);
 }
 
-/* Off the device's list; what it has seen goes on counting. */
+/* Removes it from the device's list; its counts are kept. */
 static void mem_retire_stats(struct rxo_dev *dev, struct rxo_mem *mem)
 {
 	struct umem_odp_stats stats;
@@ -155,8 +155,8 @@ void rxo_mem_sum_stats(struct rxo_dev *dev, struct umem_odp_stats *sum)
 }
 
 /*
- * Who holds a reference now is inside of an access, which ends by itself, or
- * waits for a fault, whom closing the region wakes.
+ * A remaining reference belongs to an access, which ends by itself, or to a
+ * waiter for a fault, which closing the region wakes.
  */
 void rxo_mem_destroy(struct rxo_dev *dev, struct rxo_mem *mem)
 {
@@ -180,8 +180,8 @@ void rxo_mem_destroy(struct rxo_dev *dev, struct rxo_mem *mem)
 }
 
 /*
- * Kernel addresses are as good as whoever gave them, and with an unsafe global
- * rkey that is a peer: only what is mapped memory is touched.
+ * Kernel addresses come unchecked from a kernel user, or with an unsafe global
+ * rkey from a peer: only mapped memory is accessed.
  */
 static bool mem_is_mapped(u64 va, u32 length)
 {
@@ -286,8 +286,8 @@ int rxo_mem_copy_to(struct rxo_mem *mem, u64 va, const void *src, u32 length, u3
 }
 
 /*
- * The processors' own atomics, so that they and the NIC may share a counter. They
- * know nothing of broken memory, so it is read first in the way that does.
+ * Uses the CPU's own atomics, so that CPUs and the NIC may share a counter. Those
+ * cannot recover from poisoned memory: a safe read comes first.
  */
 static int mem_atomic_on_word(void *kaddr, bool cmp_swap, u64 compare, u64 swap_add, u64 *old)
 {

@@ -25,7 +25,7 @@ static int mr_check_access(const struct rxo_mr *mr, const struct rxo_pd *pd, enu
 {
 	if (mr->pd != pd || (mr->access & access) != access)
 		return -EPERM;
-	/* A remote peer always needs a right: none is given to it for nothing. */
+	/* Without any remote right a peer gets no access. */
 	if (type == RXO_RKEY && !(access & REMOTE_RIGHTS))
 		return -EPERM;
 	if (iova < mr->iova || length > mr->length || iova - mr->iova > mr->length - length)

@@ -28,7 +28,7 @@ enum rxo_mr_kind {
  * Immutable after publication in rxo_dev.mrs; rereg_mr exchanges the whole
  * object behind a key. @refs: one for the key, one for each access or waiter
  * under way; deregistration unpublishes, closes the ODP region (which wakes its
- * waiters) and waits for the rest. So nobody may keep a reference across
+ * waiters) and waits for the rest. So no reference may be kept across
  * packets: look the key up again.
  */
 struct rxo_mr {
@@ -44,7 +44,7 @@ struct rxo_mr {
 
 /*
  * The verbs' object. @mem is immutable, and lives as long; @mr is exchanged by
- * rereg_mr, so it is only for whoever has the uobject for writing.
+ * rereg_mr, so reading it takes the uobject, held for writing.
  */
 struct rxo_ibmr {
 	struct ib_mr ibmr;
@@ -57,7 +57,7 @@ static inline struct rxo_ibmr *to_rxo_ibmr(struct ib_mr *ibmr)
 	return container_of(ibmr, struct rxo_ibmr, ibmr);
 }
 
-/* Which of the two keys a caller holds, which is who is asking. */
+/* Which key a request carries: a local or a remote one. */
 enum rxo_key_type { RXO_LKEY, RXO_RKEY };
 
 /**

@@ -65,7 +65,7 @@ err_mem:
 
 struct ib_mr *rxo_get_dma_mr(struct ib_pd *ibpd, int access)
 {
-	/* All of the kernel's memory: never in a domain whose QPs a process fills. */
+	/* It covers all kernel memory: not for a PD of a process. */
 	if (ibpd->uobject)
 		return ERR_PTR(-EPERM);
 	return mr_publish_new(to_rxo_dev(ibpd->device), rxo_mem_create_dma(), to_rxo_pd(ibpd),
@@ -95,7 +95,7 @@ struct ib_mr *rxo_reg_user_mr(struct ib_pd *ibpd, u64 start, u64 length, u64 iov
 {
 	if (dmah)
 		return ERR_PTR(-EOPNOTSUPP);
-	/* The whole address space: an implicit region, which odp_caps do not promise. */
+	/* The whole address space is an implicit region, which odp_caps do not offer. */
 	if ((access & IB_ACCESS_ON_DEMAND) && !start && length == U64_MAX)
 		return ERR_PTR(-EOPNOTSUPP);
 	return mr_register(ibpd, start, length, iova, access);
@@ -157,8 +157,8 @@ int rxo_dereg_mr(struct ib_mr *ib, struct ib_udata *udata)
 	struct rxo_dev *dev = to_rxo_dev(ib->device);
 
 	/*
-	 * Unpublished first: nobody finds it any more. Its memory is destroyed
-	 * when the last who found it before is done:
+	 * Unpublished first: no lookup finds it any more. Its memory is destroyed
+	 * when those that found it before have put their references:
 	 *
 	 *	dereg_mr			QP that waits for a page of it
 	 *	--------			------------------------------
@@ -169,7 +169,7 @@ int rxo_dereg_mr(struct ib_mr *ib, struct ib_udata *udata)
 	 *	waits for the last reference
 	 *	umem_odp_region_destroy()
 	 *
-	 * Nobody keeps a reference across packets, so this ends.
+	 * No reference is kept across packets, so this ends.
 	 */
 	rxo_mr_unpublish(dev, ibmr->mr);
 	rxo_mem_destroy(dev, ibmr->mem);

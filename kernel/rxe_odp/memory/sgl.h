@@ -14,7 +14,7 @@ struct rxo_miss {
 	u64 length_bytes;	/* all that the message will want of this entry */
 };
 
-/* A list and the message's place in it. On the stack of whoever copies. */
+/* A list and the message's place in it. On the copying function's stack. */
 struct rxo_sg {
 	struct rxo_pd *pd;
 	const struct rxe_sge *sge;

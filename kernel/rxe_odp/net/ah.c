@@ -94,7 +94,7 @@ int rxo_create_ah(struct ib_ah *ibah, struct rdma_ah_init_attr *init, struct ib_
 	struct rxo_ah *ah;
 	int err;
 
-	/* A librxe that leaves no room for it describes the address in each WQE: see ud.c. */
+	/* A librxe without room for the number puts the address in each WQE: transport/ud.c. */
 	if (udata && !udata->outlen)
 		udata = NULL;
 	if (udata && udata->outlen < sizeof(resp))

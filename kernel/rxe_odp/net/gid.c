@@ -4,8 +4,8 @@
  *
  * ib_core fills the table when a device is registered, with the addresses of
  * its netdev whatever that is. Later changes it follows for Ethernet netdevs
- * alone. For the others (lo, tun) we do: on any new or lost address the netdev is
- * scanned again; before that, when one was lost, its GIDs are dropped.
+ * alone. For the others (lo, tun) this file does: after each added or removed address
+ * it rescans the netdev; if one was removed, it first drops the netdev's GIDs.
  *
  * ib_core lets no driver drop a single one, so a GID that something holds comes back
  * at another index. A scan goes over all netdevs, so events are taken together.

@@ -11,7 +11,7 @@ void rxo_gid_notify_end(void);
 
 void rxo_gid_init(struct rxo_dev *dev);
 
-/* Has the addresses of dev->netdev looked through, if that is ours to do. Any context. */
+/* Queues a scan of dev->netdev's addresses, if it is no Ethernet netdev. Any context. */
 void rxo_gid_rescan(struct rxo_dev *dev);
 
 #endif /* RXO_GID_H */

@@ -100,7 +100,7 @@ static void pkt_let_fragment(struct iphdr *ip)
 	const struct rxo_bth *bth = (void *)(ip + 1) + sizeof(struct udphdr);
 	const struct rxo_deth *deth = (void *)(bth + 1);
 	u32 flags = rxo_opcodes[bth->opcode].flags;
-	/* What else counts PSNs to the same destination: requests beside responses, datagrams. */
+	/* Tells PSNs to the same QP apart: of requests and responses, and of each source QP. */
 	u32 flow = flags & RXO_OP_DETH ? rxo_deth_sqp(deth) : flags & RXO_OP_READ_RESP;
 
 	ip->id = htons(be32_to_cpu(bth->apsn) + jhash_2words((__force u32)bth->qpn, flow, 0));
@@ -138,7 +138,7 @@ static void pkt_push_ip6(struct sk_buff *skb, const struct rxo_path *path, u32 m
 	ip->hop_limit = path->hop_limit;
 	ip->saddr = path->src.in6.sin6_addr;
 	ip->daddr = path->dst.in6.sin6_addr;
-	/* But here IP chooses the id: what lost a fragment stays with the peer for a minute. */
+	/* IPv6 chooses the id itself: the peer keeps incomplete datagrams for a minute. */
 	skb->ignore_df = skb->len > mtu;
 	skb->priority = rt_tos2priority(path->tclass);
 	memset(IP6CB(skb), 0, sizeof(*IP6CB(skb)));
@@ -150,8 +150,8 @@ static int pkt_local_out(struct net *net, struct sk_buff *skb)
 }
 
 /*
- * False for a packet that a full queue refused. Everything else that did not go out (a filter, a
- * netdev that is down) is as lost as in the network.
+ * False for a packet that a full queue refused. A packet dropped otherwise (by a filter, by a
+ * netdev that is down) counts as lost in the network.
  */
 static bool pkt_xmit(struct rxo_dev *dev, struct sk_buff *skb, const struct rxo_path *path,
 		     struct rxo_tx *tx, struct dst_entry *dst)
@@ -236,7 +236,7 @@ bool rxo_net_xmit_one(struct rxo_dev *dev, struct rxo_path *path, struct rxo_tx 
 	return rxo_net_xmit(dev, path, tx, &list, &refused_psn);
 }
 
-/* An IP header of our kind: no options, no extension headers. The ICRC rests on that. */
+/* An IP header without options or extension headers, which rxo_icrc() relies on. */
 static bool pkt_has_plain_ip(const struct sk_buff *skb)
 {
 	return skb_network_header_len(skb) == pkt_ip_bytes(skb);
@@ -250,7 +250,7 @@ static bool pkt_icrc_is_right(const struct sk_buff *skb)
 	       get_unaligned_le32(skb->data + bth_bytes);
 }
 
-/* Frees what the network keeps with a packet: it may be held for as long as a fault lasts. */
+/* Frees socket, route and netdev: a packet may be held as long as a fault lasts. */
 static void pkt_let_go(struct sk_buff *skb)
 {
 	skb_orphan(skb);
@@ -293,7 +293,7 @@ static int pkt_lower_vlan(struct net_device *lower, struct netdev_nested_priv *p
 
 /*
  * The VLAN of a GID of this netdev, as rdma_read_gid_l2_fields() has it: that of the netdev or of
- * the one right below it. By GID and VLAN the MAD layer finds where to answer.
+ * the one right below it. The MAD layer finds the GID to answer from by it.
  */
 static u16 pkt_vlan_of(struct net_device *netdev)
 {
@@ -327,7 +327,7 @@ int rxo_net_encap_rcv(struct sock *sk, struct sk_buff *skb)
 		return 0;
 	}
 	rxo_stat_add(dev, RXO_STAT_RCVD_BYTES, ip_packet_bytes);
-	/* Only datagrams show it. */
+	/* Shown only in datagrams' completions. */
 	pkt->vlan_id = pkt->flags & RXO_OP_UD ? pkt_vlan_of(netdev) : RXO_NO_VLAN;
 	rxo_net_transport->rcv(dev, skb);
 	return 0;

@@ -59,7 +59,7 @@ int rxo_path_init_once(struct rxo_dev *dev, struct rxo_path *path,
 		       const struct rdma_ah_attr *attr);
 
 /**
- * rxo_path_release - undo rxo_path_init(); nobody may be sending on the path
+ * rxo_path_release - undo rxo_path_init(); no packet is being sent on the path
  * @path: the path. Any context.
  */
 void rxo_path_release(struct rxo_path *path);
@@ -73,7 +73,7 @@ void rxo_path_release(struct rxo_path *path);
  */
 struct dst_entry *rxo_path_route(struct rxo_dev *dev, struct rxo_path *path);
 
-/* Does this received packet come from where the path goes, to where it comes from? */
+/* Whether a received packet's addresses are those of the path, reversed. */
 bool rxo_net_matches(const struct sk_buff *skb, const struct rxo_path *path);
 
 /**

@@ -102,7 +102,7 @@ static bool ns_dev_has_gid(struct rxo_dev *dev, const union ib_gid *gid)
 {
 	const struct ib_gid_attr *attr;
 
-	/* Not before it is registered: it has no table. */
+	/* An unregistered device has no GID table. */
 	if (!ib_device_try_get(&dev->ibdev))
 		return false;
 	attr = rdma_find_gid_by_port(&dev->ibdev, gid, IB_GID_TYPE_ROCE_UDP_ENCAP, 1, NULL);
@@ -113,9 +113,9 @@ static bool ns_dev_has_gid(struct rxo_dev *dev, const union ib_gid *gid)
 }
 
 /*
- * Several ports of a bridge or a bond may have a device. Both of a bridge's show
- * its addresses; of a bond's, the active one's does. Queue pairs are told by
- * their numbers, which begin at random; each device has a QP 1.
+ * Several ports of a bridge or a bond may have a device. All of a bridge's have its
+ * addresses as GIDs; of a bond's, only the active one's. The QPN decides, since QPNs
+ * begin at random; for QP 1, which every device has, the GID does.
  */
 static int ns_below_visit(struct net_device *lower, struct netdev_nested_priv *priv)
 {
@@ -127,7 +127,7 @@ static int ns_below_visit(struct net_device *lower, struct netdev_nested_priv *p
 		return 0;
 	it_is = below->qpn == RXO_GSI_QPN ? ns_dev_has_gid(dev, &below->gid) :
 					    !!xa_load(&dev->qps, below->qpn);
-	/* If it is nobody's, the first one counts what it drops. */
+	/* If none matches, the first device counts the drop. */
 	if (it_is || !below->dev)
 		below->dev = dev;
 	return it_is;
@@ -347,7 +347,7 @@ static void __net_exit ns_exit(struct net *net)
 	struct rxo_dev *dev;
 
 	while ((dev = ns_get_some_dev(ns))) {
-		/* Waits, if somebody else does it. */
+		/* If another thread unregisters it, this waits. */
 		ib_unregister_device(&dev->ibdev);
 		rxo_net_detach(dev);
 		put_device(&dev->ibdev.dev);

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0 */
-/* A network namespace as the NIC sees it: its sockets, and which devices it has. */
+/* The sockets of each network namespace, and the devices that use them. */
 #ifndef RXO_NS_H
 #define RXO_NS_H
 

@@ -135,7 +135,7 @@ static void path_flow4(struct flowi4 *flow, const struct rxo_path *path, int ifi
 	};
 }
 
-/* By the source's netdev, if the tables have a route there: without asking them IP makes one up. */
+/* By the source's netdev, but only if the tables have such a route: else IP invents one. */
 static struct rtable *path_own_route4(struct net *net, const struct rxo_path *path)
 {
 	struct fib_result res;
@@ -148,7 +148,7 @@ static struct rtable *path_own_route4(struct net *net, const struct rxo_path *pa
 	return __ip_route_output_key(net, &flow);
 }
 
-/* Is this how it leaves, whatever else there is? A route may also say that nothing may. */
+/* Whether to use this route at once. Errors other than ENETUNREACH are final too. */
 static bool path_keeps4(const struct rxo_path *path, const struct rtable *rt)
 {
 	if (IS_ERR(rt))
@@ -228,7 +228,7 @@ static struct dst_entry *path_any_route6(struct net *net, const struct rxo_path 
 	struct flowi6 flow;
 	int err;
 
-	/* A device has a link-local GID where IPv6 is switched off, too. */
+	/* A device has a link-local GID even without IPv6. */
 	if (!ipv6_mod_enabled())
 		return ERR_PTR(-EAFNOSUPPORT);
 	path_flow6(&flow, path, path->dst.in6.sin6_scope_id);

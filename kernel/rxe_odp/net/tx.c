@@ -2,19 +2,18 @@
 /*
  * Back-pressure of the local host.
  *
- * Packets are charged to a socket of their queue pair until the last queue of this host has let
- * go of them (skb_set_owner_w(), sock_wfree()): of a burst the last and one in eight, since they
- * leave in order, and the atomic operations of each would cost some hundredths of the speed. A direction that has too much there waits on the
- * socket's wait queue, which sock_wfree() wakes when less than half of it is left
- * (sock_writeable()).
+ * Packets are charged to a socket of their queue pair until the last queue of this host frees
+ * them (skb_set_owner_w(), sock_wfree()). Of a burst only the last and one in eight are charged,
+ * as they leave in order and atomic operations for each would cost some percent of the speed. A
+ * direction that has too much there waits on the socket's wait queue, which sock_wfree() wakes
+ * when less than half of it is left (sock_writeable()).
  *
- * A queue that is shared may be full with what others put there: then it refuses a packet
- * (NET_XMIT_DROP), and the direction waits for its turn in a list of the device. The first there is
- * run when one before it had a burst taken, which then goes behind the others; when a packet
- * leaves of one that waits or had its turn; and, since what others than our queue pairs put into
- * the queue does not tell us when it leaves, at every jiffy. So a short queue is shared in turns, a
- * burst each. A direction that was not refused does not wait for anybody: its queue may be
- * another one (multiqueue, classes).
+ * A queue that is shared may be full of other senders' packets. Then it refuses a packet
+ * (NET_XMIT_DROP), and the direction is added to a list of the device. The first there is run
+ * when a direction with its turn had a burst taken, and then goes to the end of the list; when a
+ * packet of a direction that waits leaves; and at every jiffy, since packets of other senders
+ * leave unnoticed. So a short queue is shared in turns of one burst each. A direction that was
+ * not refused does not wait for the others: its queue may be another one (multiqueue, classes).
  *
  * A filter that drops a flow looks like a queue that is always full. So a direction's patience
  * ends: from then on what is refused counts as lost, like anything that the network loses, until a
@@ -28,8 +27,8 @@
  *
  * One of the two sees the other.
  *
- * The wake function runs under the lock of the wait queue, so that once an entry was removed
- * nobody is in it, and the module may go while packets of it are still on their way.
+ * The wake function runs under the lock of the wait queue: once an entry was removed it is not
+ * running for it, and the module may be unloaded while its packets are still in queues.
  */
 #include <linux/jiffies.h>
 #include <net/sock.h>
@@ -50,15 +49,15 @@ struct socket *rxo_tx_sock(u32 stop_bytes)
 	struct socket *sock;
 	int err;
 
-	/* Of a namespace that never ends: which one means nothing to an account. */
+	/* In init_net, which never ends; an account may be in any namespace. */
 	err = sock_create_kern(&init_net, AF_INET, SOCK_DGRAM, IPPROTO_UDP, &sock);
-	/* The word of the socket layer when it has no memory for an inode. */
+	/* What the socket layer returns without memory for an inode. */
 	if (err == -ENFILE)
 		err = -ENOMEM;
 	if (err)
 		return ERR_PTR(err);
 	WRITE_ONCE(sock->sk->sk_sndbuf, stop_bytes);
-	/* sock_wfree() then needs one atomic operation, and no barrier as long as nobody waits. */
+	/* sock_wfree() then needs one atomic operation, and a barrier only if a sender waits. */
 	sock_set_flag(sock->sk, SOCK_RCU_FREE);
 	return sock;
 }
@@ -73,7 +72,7 @@ static void tx_run(struct rxo_tx *tx)
 		queue_work(system_bh_wq, tx->work);
 }
 
-/* Runs the first that waits for its turn, unless it is about to run anyway. False: nobody waits. */
+/* Runs the first in the list, unless it was told to run already. False: the list is empty. */
 static bool tx_run_first(struct rxo_dev *dev)
 {
 	struct rxo_tx *tx;
@@ -97,7 +96,7 @@ static void tx_leave_turns(struct rxo_tx *tx)
 	tx->is_my_turn = false;
 }
 
-/* The first had its turn a jiffy ago and has not come: it may have nothing to send any more. */
+/* The first did not use its turn within a jiffy: it may have nothing to send. */
 static void tx_dev_timeout(struct timer_list *timer)
 {
 	struct rxo_dev *dev = timer_container_of(dev, timer, tx_timer);
@@ -107,7 +106,7 @@ static void tx_dev_timeout(struct timer_list *timer)
 	tx = list_first_entry_or_null(&dev->tx_refused, struct rxo_tx, turn);
 	if (tx && tx->is_my_turn && time_after(jiffies, dev->tx_turn_jiffies)) {
 		tx_leave_turns(tx);
-		/* In case it only has not come to run. */
+		/* Run it all the same: its run may only be late. */
 		tx_run(tx);
 	}
 	if (tx_run_first(dev))
@@ -118,7 +117,7 @@ static int tx_packet_left(struct wait_queue_entry *wait, unsigned int mode, int 
 {
 	struct rxo_tx *tx = container_of(wait, struct rxo_tx, wait);
 
-	/* A packet that is refused leaves as well, and tells nothing: see rxo_tx_end(). */
+	/* A refused packet is freed too, but that is no room: see rxo_tx_end(). */
 	if (this_cpu_read(tx_sending.sk) == tx->sock->sk)
 		return 0;
 	list_del_init(&wait->entry);
@@ -183,7 +182,7 @@ void rxo_tx_wait_jiffy(struct rxo_tx *tx)
 		mod_timer(&tx->timer, jiffies + 1);
 }
 
-/* Behind those who wait for their turn. */
+/* To the end of the list of turns. */
 static void tx_wait_for_turn(struct rxo_tx *tx)
 {
 	struct rxo_dev *dev = tx->dev;
@@ -283,7 +282,7 @@ void rxo_tx_end(struct rxo_tx *tx, u32 refused_bytes)
 	struct sock *sk = tx->sock->sk;
 
 	this_cpu_write(tx_sending.sk, NULL);
-	/* Packets have left meanwhile: who waits for that was not told. */
+	/* Packets left since rxo_tx_begin(), while wakes were ignored. */
 	if (sk_wmem_alloc_get(sk) < bytes)
 		sk->sk_write_space(sk);
 }
@@ -321,7 +320,7 @@ void rxo_tx_taken(struct rxo_tx *tx)
 			return;
 		tx_wait_for_turn(tx);
 	}
-	/* What was taken is what the others wait for. */
+	/* The others run when these packets leave. */
 	tx_wait_for_packets(tx);
 }
 

@@ -75,7 +75,7 @@ void rxo_tx_dev_exit(struct rxo_dev *dev);
  */
 bool rxo_tx_may_send(struct rxo_tx *tx);
 
-/* The run of the direction ends: a turn that was not used is the next one's. */
+/* The direction's run ends: passes a turn that it did not use on. */
 void rxo_tx_run_ends(struct rxo_tx *tx);
 
 /* Have the direction run again at the next jiffy. */
@@ -84,15 +84,15 @@ void rxo_tx_wait_jiffy(struct rxo_tx *tx);
 /* Whether nothing of the queue pair is in a queue that Linux can tell of. Any context. */
 bool rxo_tx_is_idle(const struct rxo_tx *tx);
 
-/* Ends the waiting; nobody asks for more. May sleep; the work may still be queued. */
+/* Ends all waiting of a direction that is not run any more. May sleep; @work may be queued. */
 void rxo_tx_stop(struct rxo_tx *tx);
 
 /*
  * For rxo_net_xmit(), with BH off.
  *
- * begin, end	around the handing over of a list; of the packet that was refused, what charge returned
+ * begin, end	around the sending of a list; @refused_bytes: what the refused packet was charged
  * charge	the @nth packet of a list
- * lost		whether a refused packet counts as lost: it has been so for longer than patience is
+ * lost		whether a refused packet counts as lost: refusals have outlasted the patience
  * refused	a queue was full after it took @num packets: the direction is run again
  * taken	all were; if others wait, the direction is run again after them
  */

@@ -179,7 +179,7 @@ static void cq_fill_uverbs_wc(struct ib_uverbs_wc *to, const struct ib_wc *wc)
 	};
 }
 
-/* Under cq->lock. Whether it was put in. */
+/* Under cq->lock. False if the CQ is full. */
 static bool cq_append(struct rxo_cq *cq, const struct ib_wc *wc)
 {
 	lockdep_assert_held(&cq->lock);
@@ -244,7 +244,7 @@ int rxo_poll_cq(struct ib_cq *ibcq, int num, struct ib_wc *wc)
 	struct ib_wc *head;
 	int i;
 
-	/* A process polls in its mapping, and the indices of that are not ours to trust. */
+	/* A process polls its mapped ring, whose indices are not to be trusted. */
 	if (cq->user)
 		return -EOPNOTSUPP;
 	spin_lock_irqsave(&cq->lock, flags);

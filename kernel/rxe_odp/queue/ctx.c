@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0
-/* What a process has open: a context, and the rings it may map. */
+/* A process's context, and the rings that it may map. */
 #include <linux/mm.h>
 
 #include "queue/ctx.h"
@@ -9,7 +9,7 @@ int rxo_alloc_ucontext(struct ib_ucontext *ibuc, struct ib_udata *udata)
 {
 	struct rxo_ucontext *uctx = to_rxo_ucontext(ibuc);
 
-	/* Offset 0 stays free: it is what a process maps that never asked for a ring. */
+	/* Offset 0 is no cookie: it is what a process maps by default. */
 	xa_init_flags(&uctx->cookies, XA_FLAGS_ALLOC1);
 	return 0;
 }
@@ -18,7 +18,7 @@ void rxo_dealloc_ucontext(struct ib_ucontext *ibuc)
 {
 	struct rxo_ucontext *uctx = to_rxo_ucontext(ibuc);
 
-	/* The rings are gone, and each took its cookie with it. */
+	/* Each ring that was freed removed its cookie. */
 	WARN_ON_ONCE(!xa_empty(&uctx->cookies));
 	xa_destroy(&uctx->cookies);
 }

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0 */
-/* What a process has open: a context, and the rings it may map. */
+/* A process's context, and the rings that it may map. */
 #ifndef RXO_CTX_H
 #define RXO_CTX_H
 

@@ -276,7 +276,7 @@ int rxo_queue_offer(struct rxo_queue *q, struct rxo_ucontext *uctx, struct mminf
 	return 0;
 }
 
-/* The ring of an offer that is taken hereby, with a reference. */
+/* The ring behind a cookie, with a reference; uses the cookie up. */
 static struct rxo_queue *ring_take_offer(struct rxo_ucontext *uctx, unsigned long cookie,
 					 unsigned long bytes)
 {

@@ -21,8 +21,8 @@ struct rxo_queue;
 struct rxo_srq {
 	struct ib_srq ibsrq;
 	struct rxo_queue *queue;	/* of struct rxe_recv_wqe */
-	spinlock_t lock;		/* see above */
-	spinlock_t post_lock;		/* see above */
+	spinlock_t lock;		/* see the comment of struct rxo_srq */
+	spinlock_t post_lock;		/* likewise */
 	struct mutex mutex;		/* serialises modify */
 	u32 max_wr;
 	u32 max_sge;			/* immutable */

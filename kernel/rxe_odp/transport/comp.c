@@ -4,13 +4,13 @@
  * on retries.
  *
  * sq.una_psn is the oldest PSN without an answer. An acknowledgment covers all
- * SENDs and WRITEs before it, but never a READ or an atomic, which are done
- * when their data has come: an answer from behind one of those says that its
- * data was lost (an implied NAK), and we go back to it, once
- * until something moves.
+ * SENDs and WRITEs before it, but never a READ or an atomic, which complete when
+ * their data arrives. An answer to a later request therefore tells that such data
+ * was lost (an implied NAK), and we send from there again, once until una_psn
+ * advances.
  *
- * Data that cannot be placed because a page of ours is missing is held with
- * all that follows it; the peer is not to blame, so no timer counts meanwhile.
+ * If the data cannot be placed because a local page is missing, it is held with
+ * all answers behind it. The ACK timer does not count then: the delay is ours.
  */
 
 #include "transport/qp.h"
@@ -39,8 +39,8 @@ static void comp_moved_to(struct rxo_qp *qp, u32 una_psn)
 }
 
 /*
- * One try less, from the oldest packet. False when there was none left: the
- * WQE failed and the QP is in error. retry_cnt 7 means seven.
+ * Uses up one retry and sends again from una_psn. False when none was left: the
+ * oldest WQE failed and the QP is in error. retry_cnt 7 means seven retries.
  */
 bool rxo_comp_retry(struct rxo_qp *qp)
 {
@@ -60,12 +60,12 @@ bool rxo_comp_retry(struct rxo_qp *qp)
 }
 
 /*
- * Lost data of a READ or atomic: go back, but only once for all that was on its
- * way then. What is lost a second time is the timer's.
+ * Data of a READ or atomic was lost: send again from una_psn, once for all that was
+ * sent by then. If it is lost again, the ACK timer recovers it.
  */
 static void comp_retry_gap(struct rxo_qp *qp)
 {
-	/* While the peer told us to wait, all is going to be sent again anyway. */
+	/* In an RNR wait: everything is sent again when it ends. */
 	if (qp->sq.gap_retried || qp->sq.rnr_wait)
 		return;
 	qp->sq.gap_retried = true;
@@ -75,8 +75,8 @@ static void comp_retry_gap(struct rxo_qp *qp)
 }
 
 /*
- * Everything before @psn arrived: completes the SENDs and WRITEs there. Returns
- * false when a READ or atomic without its data stands in the way.
+ * The peer has everything before @psn: completes those SENDs and WRITEs. Returns
+ * false at a READ or atomic whose data has not arrived.
  */
 static bool comp_ack_before(struct rxo_qp *qp, u32 psn)
 {
@@ -86,7 +86,7 @@ static bool comp_ack_before(struct rxo_qp *qp, u32 psn)
 		struct rxo_swqe *wqe = rxo_swqe_at(qp, 0);
 
 		if (!sq->copied || !wqe->started)
-			return false;	/* cannot be: psn was checked against sent_psn */
+			return false;	/* impossible: psn was checked against sent_psn */
 		if (comp_wants_data(wqe))
 			return false;
 		if (rxo_psn_cmp(wqe->last_psn, psn) >= 0) {
@@ -121,7 +121,7 @@ static void comp_take_nak(struct rxo_qp *qp, u8 syndrome)
 {
 	switch (syndrome) {
 	case RXO_AETH_NAK_PSN_SEQ:
-		/* For what was behind the packet that got an RNR NAK: it is sent again. */
+		/* The peer NAKs what followed a packet with an RNR NAK: the RNR resends it. */
 		if (qp->sq.rnr_wait)
 			break;
 		rxo_stat_inc(qp->dev, RXO_STAT_RCVD_SEQ_ERR);
@@ -152,7 +152,7 @@ static void comp_take_ack(struct rxo_qp *qp, struct sk_buff *skb)
 			comp_retry_gap(qp);
 		return;
 	case RXO_AETH_RNR:
-		/* A second RNR for the same packet came by duplication or reordering. */
+		/* A second RNR NAK for the same packet: duplicated or reordered. */
 		if (qp->sq.rnr_wait)
 			return;
 		if (comp_ack_before(qp, psn))
@@ -169,7 +169,7 @@ static void comp_take_ack(struct rxo_qp *qp, struct sk_buff *skb)
 	}
 }
 
-/* Data for the oldest WQE at @offset; 0, -EAGAIN while a page is fetched, or why not. */
+/* Places data of the oldest WQE at @offset. 0, -EAGAIN while a page is fetched, or -errno. */
 static int comp_place(struct rxo_qp *qp, struct rxo_swqe *wqe, u32 offset, void *data, u32 bytes,
 		      u32 *done)
 {
@@ -253,7 +253,7 @@ static int comp_take(struct rxo_qp *qp, struct sk_buff *skb)
 	struct rxo_pkt *pkt = rxo_pkt(skb);
 	struct rxo_sq *sq = &qp->sq;
 
-	/* Old, or for what was never sent: forged, or from another life of this QP. */
+	/* A stale PSN, or one not yet sent: forged, or from before the QP was reset. */
 	if (rxo_psn_cmp(pkt->psn, sq->una_psn) < 0 || rxo_psn_cmp(pkt->psn, sq->sent_psn) >= 0)
 		return 0;
 	if (pkt->flags & (RXO_OP_READ_RESP | RXO_OP_ATOMIC_ACK))
@@ -298,7 +298,7 @@ void rxo_comp_rcv(struct rxo_qp *qp, struct sk_buff *skb)
 	spin_unlock(&sq->lock);
 }
 
-/* The page that an answer is to be placed in is there, or will never be. */
+/* The fault on the memory that an answer is placed in has ended; @err if it failed. */
 static void comp_page_came(struct rxo_qp *qp, int err)
 {
 	lockdep_assert_held(&qp->sq.lock);

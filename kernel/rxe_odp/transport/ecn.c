@@ -2,18 +2,18 @@
 /*
  * Congestion that routers and queues mark (ECN), for links that have it switched on (sysfs "ecn").
  *
- * Packets of a connection say that they may be marked. Who gets a marked one tells the sender by a
- * congestion notification packet (CNP; RoCEv2 annex, A17.9.3), and who gets that sends at a rate
- * from then on (rate.h), in both directions of the queue pair.
+ * Packets of a connection are marked as ECN-capable. The receiver of a packet with a congestion
+ * mark sends a congestion notification packet (CNP; RoCEv2 annex, A17.9.3). The QP that receives
+ * the CNP limits its rate from then on (rate.h), for requests and responses together.
  */
 
 #include "transport/qp.h"
 
-/* As usual for NICs: what is marked in this time is told once. */
+/* At most one CNP per QP in this time, as usual for NICs. */
 #define CNP_NS	(50 * NSEC_PER_USEC)
 
 /*
- * rxo_ecn_may_send - whether the queue pair's rate lets a packet out now
+ * rxo_ecn_may_send - whether the queue pair's rate allows a packet now
  *
  * Under the direction's lock. If not, the direction is run again in a jiffy.
  */
@@ -30,13 +30,13 @@ bool rxo_ecn_may_send(struct rxo_qp *qp, struct rxo_tx *tx)
 	return may_send;
 }
 
-/* Whether there is a rate to keep to. Any context. */
+/* Whether the QP's rate is limited now. Any context. */
 bool rxo_ecn_limits(const struct rxo_qp *qp)
 {
 	return READ_ONCE(qp->dev->ecn) && READ_ONCE(qp->rate.bytes_per_s);
 }
 
-/* A packet of @bytes is made. Under a direction's lock. */
+/* Charges a new packet of @bytes. Under a direction's lock. */
 void rxo_ecn_charge(struct rxo_qp *qp, u32 bytes)
 {
 	if (!READ_ONCE(qp->dev->ecn))
@@ -45,7 +45,7 @@ void rxo_ecn_charge(struct rxo_qp *qp, u32 bytes)
 	rxo_rate_charge(&qp->rate, bytes, ktime_get_ns());
 }
 
-/* Of packets that were made, @bytes were not let out. Likewise. */
+/* Takes back @bytes of packets that were not sent. Likewise. */
 void rxo_ecn_uncharge(struct rxo_qp *qp, u32 bytes)
 {
 	if (!READ_ONCE(qp->dev->ecn))
@@ -69,7 +69,7 @@ static bool ecn_send_cnp(struct rxo_qp *qp)
 	return rxo_net_xmit_one(qp->dev, &qp->path, &qp->rq.tx, skb);
 }
 
-/* A packet from the peer met congestion. Softirq. */
+/* A packet from the peer carries a mark. Softirq. */
 void rxo_ecn_rcv_marked(struct rxo_qp *qp)
 {
 	struct rxo_rq *rq = &qp->rq;
@@ -87,7 +87,7 @@ void rxo_ecn_rcv_marked(struct rxo_qp *qp)
 	}
 }
 
-/* The peer says that packets of ours did. Softirq. */
+/* The peer sent a CNP: it got a marked packet. */
 void rxo_ecn_rcv_cnp(struct rxo_qp *qp)
 {
 	if (!READ_ONCE(qp->dev->ecn))

@@ -1,22 +1,22 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
  * Execution of requests that resp.c found to be in order: bytes move between
- * a packet and memory. Nothing here knows what a PSN window or a NAK is.
+ * a packet and memory. PSN order and NAKs are resp.c's.
  *
- * Everything may be run again for the same packet after -EAGAIN: what was
- * placed is counted in the packet, and state of the message changes only when
- * resp.c commits the packet.
+ * After -EAGAIN a function may be called again for the same packet: the packet
+ * counts the bytes placed so far (done_bytes), and the state of the message
+ * changes only when resp.c commits the packet.
  */
 
 #include "transport/qp.h"
 
-/* One READ looks this far ahead before it answers. */
+/* How much of a READ is faulted in ahead. */
 #define READ_AHEAD_BYTES	SZ_2M
 
-/* A SEND does not say how long it is: how much of the buffer a fault asks for. */
+/* A SEND's length is unknown before its end: fault in this much of the buffer. */
 #define SEND_AHEAD_BYTES	SZ_64K
 
-/* The answer of a fault that failed, once. */
+/* Returns the last fault's error and clears it. */
 static int exec_take_fault_err(struct rxo_rq *rq)
 {
 	int err = rq->fault_err;
@@ -52,7 +52,7 @@ static int exec_write_payload(struct rxo_qp *qp, struct sk_buff *skb)
 	return err ?: -EINPROGRESS;
 }
 
-/* Pages of a miss that turned out to be there get a second try, and a third from the work item. */
+/* If the fault finds the pages present: try again here, then once more from the work item. */
 static int exec_twice(struct rxo_qp *qp, struct sk_buff *skb,
 		      int (*step)(struct rxo_qp *qp, struct sk_buff *skb))
 {
@@ -70,7 +70,7 @@ static int exec_twice(struct rxo_qp *qp, struct sk_buff *skb,
 int rxo_exec_write(struct rxo_qp *qp, struct sk_buff *skb)
 {
 	lockdep_assert_held(&qp->rq.lock);
-	/* Without a byte to write the key is not looked at. */
+	/* A WRITE of no bytes does not check its key. */
 	if (!qp->rq.msg.resid_bytes)
 		return 0;
 	return exec_twice(qp, skb, exec_write_payload);
@@ -93,7 +93,7 @@ int rxo_exec_send(struct rxo_qp *qp, struct sk_buff *skb)
 		return err;
 	if (pkt->payload_bytes > rq->wqe.sgl.length_bytes - rq->msg.offset_bytes)
 		return -EMSGSIZE;
-	/* What is left of the buffer is not what is left of the message: ask for this packet. */
+	/* The rest of the buffer may exceed that of the message: fault in only what is needed. */
 	if (!(pkt->flags & RXO_OP_END))
 		sg.length_bytes = min(sg.length_bytes, sg.offset_bytes + SEND_AHEAD_BYTES);
 	else
@@ -157,7 +157,7 @@ static int exec_atomic_once(struct rxo_qp *qp, struct sk_buff *skb)
 	return 0;
 }
 
-/* Executes, remembers and answers. Never executed twice: after 0 the PSN moves on. */
+/* Executes, stores and sends the result. Not run again after 0: the PSN advances. */
 int rxo_exec_atomic(struct rxo_qp *qp, struct sk_buff *skb)
 {
 	lockdep_assert_held(&qp->rq.lock);
@@ -165,9 +165,9 @@ int rxo_exec_atomic(struct rxo_qp *qp, struct sk_buff *skb)
 }
 
 /*
- * A duplicate: the same answer. One that is no longer remembered stays without.
- * The newest is looked at first: an old one may have had the same PSN, 2^24
- * packets ago.
+ * Answers a duplicate with the stored result, or not at all if that is no longer
+ * stored. Newest first: an older entry may have the same PSN from 2^24 packets
+ * ago.
  */
 void rxo_exec_resend_atomic(struct rxo_qp *qp, u32 psn)
 {
@@ -194,7 +194,7 @@ static u8 exec_response_opcode(bool first, bool last)
 		      IB_OPCODE_RC_RDMA_READ_RESPONSE_MIDDLE;
 }
 
-/* The next response: 0 with @list grown, -EAGAIN for a page that went, or an errno. */
+/* Adds the next response to @list: 0, -EAGAIN when a page is missing, or an errno. */
 static int exec_read_response(struct rxo_qp *qp, struct rxo_mr *mr, struct sk_buff_head *list,
 			      u32 *list_bytes)
 {
@@ -236,13 +236,13 @@ static int exec_read_response(struct rxo_qp *qp, struct rxo_mr *mr, struct sk_bu
 }
 
 /*
- * Finds, or asks for, what the responses need. Before the first of them left,
- * that is all of the READ (or its first 2 MiB): a peer that was not answered yet
- * can be told to come back, which some take badly in the middle of an answer.
- * Once found is enough, or reclaim could hold us off for ever; and from then on
- * only what turns out to be missing is asked for.
+ * Finds the pages of the responses present, or faults them in. Before the first
+ * response this covers the READ (at most 2 MiB of it): an RNR NAK is still
+ * possible then, while some peers mishandle one amid responses. What was found
+ * present is not checked again, or reclaim could delay us without end. Later,
+ * only pages that are missing are faulted in.
  *
- * Consumes the reference when it returns nonzero.
+ * Puts the reference to @mr when it returns nonzero.
  */
 static int exec_read_ahead(struct rxo_qp *qp, struct rxo_mr *mr)
 {
@@ -277,7 +277,7 @@ static struct rxo_mr *exec_read_mr(struct rxo_qp *qp)
 			  read->va + read->offset_bytes, read->length_bytes - read->offset_bytes);
 }
 
-/* A queue of this host was full: the READ stands again before the response of @psn. */
+/* A queue of this host refused the response of @psn: continue the READ there. */
 static void exec_read_refused(struct rxo_qp *qp, u32 psn)
 {
 	struct rxo_read *read = &qp->rq.read;
@@ -288,8 +288,8 @@ static void exec_read_refused(struct rxo_qp *qp, u32 psn)
 }
 
 /*
- * Goes on with the READ under way, as far as the budget lets it. -EAGAIN: it
- * waits for a page, for memory, or for room in a queue of this host.
+ * Continues the current READ, up to @budget packets. -EAGAIN while it waits for
+ * a page, for memory, for its rate or for room in a queue of this host.
  */
 int rxo_exec_read(struct rxo_qp *qp, u32 *budget)
 {
@@ -304,7 +304,7 @@ int rxo_exec_read(struct rxo_qp *qp, u32 *budget)
 		return err;
 	if (!rxo_tx_may_send(&qp->rq.tx) || !rxo_ecn_may_send(qp, &qp->rq.tx))
 		return -EAGAIN;
-	/* Without a byte to read the key is not looked at. */
+	/* A READ of no bytes does not check its key. */
 	if (read->length_bytes) {
 		mr = exec_read_mr(qp);
 		if (IS_ERR(mr))
@@ -314,7 +314,7 @@ int rxo_exec_read(struct rxo_qp *qp, u32 *budget)
 		if (err)
 			return err;
 	}
-	/* What it may wait for from here on is room to send, or another page. */
+	/* This wait is over; later ones are for sending or for other pages. */
 	rxo_late_end(qp);
 	__skb_queue_head_init(&list);
 	while (read->active && *budget && skb_queue_len(&list) < qp->rq.tx.burst_pkts &&

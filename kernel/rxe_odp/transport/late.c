@@ -1,13 +1,13 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * Pages that come late: what a peer hears while its request waits for them.
+ * What a peer is told while its request waits for a page fault.
  *
- * A fault that is short costs the peer nothing but the wait. One that outlasts a fraction of the
- * acknowledgment timeout is answered with an RNR NAK: the held packets are dropped, because the
- * peer sends all of them again, and the fault goes on. When the peer is back too early, it is told
- * so again, with a timer that grows with the age of the fault. So a page that takes seconds costs
- * a few small packets, not a storm of retransmissions; nor a broken QP, where the peer's rnr_retry
- * is 7 (without end): a finite one ends it.
+ * A short fault only delays the request. One that lasts longer than a fraction of the
+ * acknowledgment timeout is answered with an RNR NAK. The held packets are then dropped, because
+ * the peer sends all of them again; the fault goes on. A peer that retries before the page is
+ * present gets another RNR NAK, whose timer grows with the age of the fault. So a fault of seconds
+ * costs a few small packets instead of a storm of retransmissions. It does not break the QP if the
+ * peer's rnr_retry is 7 (unlimited); a finite rnr_retry may run out.
  *
  *	NOT	what is first in line misses		HELD, the timer runs
  *	HELD	it was executed				NOT
@@ -28,7 +28,7 @@ void rxo_late_reset(struct rxo_qp *qp)
 /*
  * rxo_late_begin - the packet or the READ that is first in line waits for a page
  *
- * Not for ever, and no longer for many pages than for one. Nobody waits for a datagram.
+ * Starts the timer, once for all pages of the request. Datagrams have no peer to tell.
  */
 void rxo_late_begin(struct rxo_qp *qp)
 {
@@ -43,14 +43,14 @@ void rxo_late_begin(struct rxo_qp *qp)
 	mod_timer(&late->timer, jiffies + 1 + nsecs_to_jiffies(RXO_HOLD_NS(shift)));
 }
 
-/* What was first in line was executed. */
+/* The first packet or READ was executed. */
 void rxo_late_end(struct rxo_qp *qp)
 {
 	if (qp->rq.late.state != RXO_LATE_NOT)
 		rxo_late_reset(qp);
 }
 
-/* What is first in line, by its PSN; false when nothing is. */
+/* Sets @psn to that of the first packet or READ; false if there is none. */
 static bool late_first_in_line(const struct rxo_qp *qp, u32 *psn)
 {
 	const struct rxo_rq *rq = &qp->rq;
@@ -73,9 +73,9 @@ static void late_send_rnr(struct rxo_qp *qp, u32 psn)
 }
 
 /*
- * The fault lasts: nothing is held any longer, everybody is told to come back. A
- * READ that nothing was answered of has not been, and nothing behind it was
- * executed: when it is back it is the expected request again.
+ * The fault takes too long: drop all held packets and tell the peer to come back. A
+ * READ without any response yet counts as not received, since nothing behind it was
+ * executed: the peer's retry of it is the expected request again.
  */
 static void late_tell(struct rxo_qp *qp, u32 psn)
 {
@@ -101,8 +101,8 @@ static void late_timeout(struct timer_list *timer)
 
 	spin_lock(&rq->lock);
 	if (rxo_resp_takes_requests(qp) && rq->late.state == RXO_LATE_HELD &&
-	    !timer_pending(timer)) {	/* or it is another packet's by now */
-		if (!rq->wait.pending)	/* a page came, and the engine is about to go on */
+	    !timer_pending(timer)) {	/* else the timer was restarted for another packet */
+		if (!rq->wait.pending)	/* the page is there, the engine will run soon */
 			mod_timer(timer, jiffies + 1);
 		else if (late_first_in_line(qp, &psn))
 			late_tell(qp, psn);
@@ -111,10 +111,10 @@ static void late_timeout(struct timer_list *timer)
 }
 
 /*
- * While a peer is told to come back: the request that waits is told so again,
- * and so is one before it that owes an answer from memory. Others before it
- * were executed. What comes behind an old READ is told so as well: the peer
- * may have had its answer, and would hear nothing.
+ * A request arrives while the peer has been told to come back. The waiting one
+ * gets another RNR NAK; so do earlier READs and atomics, which answer from memory.
+ * Other earlier ones were executed: ACK. Behind a duplicate READ all get an RNR
+ * NAK: the peer may have the READ's data and would get no answer.
  */
 static void late_rcv_told(struct rxo_qp *qp, const struct rxo_pkt *pkt)
 {
@@ -130,10 +130,10 @@ static void late_rcv_told(struct rxo_qp *qp, const struct rxo_pkt *pkt)
 }
 
 /*
- * rxo_late_rcv - a request has come
+ * rxo_late_rcv - a request has arrived
  *
- * True when it was answered here, and is to be dropped: the peer was told to come back, or is
- * told now, because it asks again for what waits.
+ * Returns true if it was answered here and is to be dropped: the peer was told to come back
+ * before, or is told now because this is a retry of the request that waits.
  */
 bool rxo_late_rcv(struct rxo_qp *qp, const struct rxo_pkt *pkt)
 {

@@ -4,8 +4,8 @@
  * space does; user space rings the doorbell by an empty post_send.
  *
  * A kernel user may post from a completion handler or with interrupts off, so
- * its packets are sent from a softirq, which comes right behind it on the same
- * CPU; a process has its packets sent on its own time.
+ * a softirq on the same CPU sends its packets soon after. A process sends its
+ * packets in its own system call.
  */
 
 #include "net/ah.h"
@@ -118,14 +118,14 @@ out:
 }
 
 /*
- * The doorbell. What one run may not send, the work item does.
+ * User space rings the doorbell. The work item sends what exceeds one run's budget.
  *
- * The work was in the ring before the bell rang. What is refused is taken out of
- * it, or it would be executed when the QP is in RTS, and flushed when it fails:
- * under the lock that is held when RTS is entered, so that the answer is either
- * an error and no work or the reverse. (For one who posts: the refusal of one
- * thread's request takes what another has put into the ring by then.) Where WQEs
- * are left in the shadow ring the QP is about to be emptied (rxo_qp_quiesce()).
+ * The WQEs are in the ring before the doorbell. If the state does not allow sending,
+ * they are removed: else they would be executed in RTS, or flushed in an error. This
+ * is done under sq.lock, which is held when RTS is entered: the caller gets either
+ * an error and no work, or success. (If two threads post, a refusal of one removes
+ * the other's WQEs too.) WQEs in the shadow ring mean that the QP is about to be
+ * emptied by rxo_qp_quiesce().
  */
 static int post_doorbell(struct rxo_qp *qp)
 {
@@ -141,7 +141,7 @@ static int post_doorbell(struct rxo_qp *qp)
 			rxo_queue_drop(sq->queue);
 	}
 	spin_unlock_bh(&sq->lock);
-	/* librxe rings it for receives that were posted in the error state also. */
+	/* librxe also rings it for receives posted in the error state. */
 	if (rxo_qp_state(qp) == IB_QPS_ERR)
 		queue_work(rxo_wq, &qp->rq.work);
 	return err;

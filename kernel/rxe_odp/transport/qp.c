@@ -38,7 +38,7 @@ void rxo_qp_put(struct rxo_qp *qp)
 void rxo_qp_set_state(struct rxo_qp *qp, enum ib_qp_state state)
 {
 	lockdep_assert_held(&qp->state_lock);
-	/* What was set up for the new state is seen by whoever sees the state. */
+	/* A reader that sees the new state also sees the values set up for it. */
 	smp_store_release(&qp->state, state);
 }
 
@@ -170,7 +170,7 @@ static int qp_create_queues(struct rxo_qp *qp, struct ib_qp_init_attr *init)
 	return err;
 }
 
-/* Tell the process where to map its queues. What was offered is withdrawn with the queue. */
+/* Tell the process where to map its queues. Destroying a queue withdraws its offer. */
 static int qp_offer_queues(struct rxo_qp *qp, struct ib_udata *udata)
 {
 	struct rxo_ucontext *uctx;
@@ -191,7 +191,7 @@ static int qp_offer_queues(struct rxo_qp *qp, struct ib_udata *udata)
 /* Both sides' packets are charged to one socket. */
 static int qp_create_tx(struct rxo_qp *qp)
 {
-	/* Nobody waits for a datagram, and those behind it may go elsewhere. */
+	/* A late datagram is of little use, and others may go elsewhere. */
 	unsigned long patience = rxo_qp_is_ud(qp) ? HZ / 10 : HZ;
 	struct socket *sock;
 
@@ -327,12 +327,12 @@ static void qp_reset_rq(struct rxo_qp *qp)
 /*
  * Empties a QP whose state is RESET.
  *
- * 1. Whoever ran an engine when the state changed still holds its lock; after
- *    both were taken once, every run and every kick sees RESET and does
+ * 1. A context that ran an engine when the state changed still holds its lock.
+ *    After taking each lock once, every run and kick sees RESET and does
  *    nothing, so none of what follows is armed again. Likewise kernel posters:
- *    none puts anything into a ring any more.
- * 2. Faults are cancelled or seen through (their done() included, which kicks),
- *    then what waits to send, then work and timers.
+ *    none of them writes to a ring any more.
+ * 2. Faults are cancelled or waited for (including done(), which kicks), then
+ *    waiting senders, then work items and timers are stopped.
  * 3. What is left is data.
  */
 void rxo_qp_quiesce(struct rxo_qp *qp)
@@ -367,13 +367,13 @@ void rxo_qp_quiesce(struct rxo_qp *qp)
 }
 
 /*
- * 1. Unpublish: no packet that comes from now on finds the QP. One that has found
- *    its number has a reference already, or does not get one after stage 3.
+ * 1. Unpublish: no later packet finds the QP. A packet that already looked up its
+ *    struct rxo_qpn has a reference, or cannot get one after stage 3.
  * 2. RESET, and quiesce: no engine runs any more, nothing is armed.
  * 3. Give up the first reference and wait for the others: packets that are
  *    being received, and wakes of faults that are just ending.
- * 4. Free. The CQs and the SRQ are still there: ib_core counts their users. Packets that
- *    are still on their way hold the socket, and nothing else.
+ * 4. Free. The CQs and the SRQ still exist: ib_core counts their users. Packets that
+ *    are still in a queue hold the socket, and nothing else.
  *
  *	destroy_qp				softirq
  *	----------				-------
@@ -389,8 +389,8 @@ void rxo_qp_quiesce(struct rxo_qp *qp)
  *						refcount_inc_not_zero(): 0, drops the packet
  *	struct rxo_qpn is freed after RCU
  *
- * Nothing here waits for a grace period, of which a process with many QPs would
- * wait for one each.
+ * Nothing here waits for an RCU grace period: a process that destroys many QPs
+ * would wait for one per QP.
  */
 int rxo_destroy_qp(struct ib_qp *ibqp, struct ib_udata *udata)
 {

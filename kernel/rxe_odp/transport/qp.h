@@ -4,10 +4,10 @@
  *
  * A QP is two engines that share little. The send side (req.c sends packets,
  * comp.c takes what the peer answers) lives under sq.lock, the receive side
- * (resp.c and exec.c) under rq.lock. Each engine is driven by whatever happens
- * next: a doorbell, a packet, a timer, a page that came, its own work item.
- * Nothing is handed from one to the next but the state under the lock, so it
- * does not matter who runs, nor how many came at once.
+ * (resp.c and exec.c) under rq.lock. An engine runs on a doorbell, a packet, a
+ * timer, the end of a fault, or from its own work item. Each run starts from the
+ * state under the lock alone, so it does not matter which context runs it, nor
+ * how many events came at once.
  *
  * Order of locks: qp->mutex, sq.lock, rq.lock (both are _bh; the engines never
  * hold two, only qp_modify.c does), then state_lock, a CQ's or SRQ's lock, or
@@ -57,8 +57,8 @@ static_assert(RXO_WINDOW_MAX_PKTS + RXO_READ_PKTS < RXO_SHADOW_WQES);
 
 /*
  * How long a request may wait for a page before its peer is told to come back: a quarter of an
- * ACK timeout of 4.096 us << n. A peer's timeout is not known; ours is taken for it, but no more
- * than this n (the code of perftest and of most others: 67 ms).
+ * ACK timeout of 4.096 us << n. The peer's timeout is unknown: we assume our own, at most the n
+ * below, which perftest and most others use (67 ms).
  */
 #define RXO_HOLD_NS(timeout)	((4096ULL << (timeout)) / 4)
 #define RXO_MAX_HOLD_TIMEOUT	14
@@ -72,7 +72,7 @@ static_assert(RXO_WINDOW_MAX_PKTS + RXO_READ_PKTS < RXO_SHADOW_WQES);
 struct rxo_qp;
 
 /*
- * A fault that one direction of a QP waits for. @pending belongs to that
+ * A fault that one direction of a QP waits for. @pending is protected by that
  * direction's lock. While it is set, the wait holds a reference to the QP and
  * one to the MR; both go when the fault thread wakes us or we cancel in time.
  */
@@ -83,7 +83,7 @@ struct rxo_wait {
 	void (*done)(struct rxo_qp *qp, int err);	/* called under the direction's lock */
 	spinlock_t *lock;				/* the direction's */
 	struct work_struct *work;			/* runs the engine again */
-	struct delayed_work later;			/* queues it when memory may be had again */
+	struct delayed_work later;			/* queues @work again, after a jiffy */
 	u64 start_ns;
 	bool pending;
 };
@@ -120,9 +120,9 @@ struct rxo_sq {
 	u8 excused;			/* ACK timeouts that queues of this host excused */
 	u8 retry_left;
 	u8 rnr_left;
-	bool rnr_wait;			/* the peer said: not before rnr_timer */
+	bool rnr_wait;			/* RNR NAK: send nothing before rnr_timer fires */
 	bool gap_retried;		/* went back for lost data, una_psn < gap_psn */
-	u32 gap_psn;			/* what was sent by then */
+	u32 gap_psn;			/* the PSN to send next when it went back */
 	struct timer_list ack_timer;
 	struct timer_list rnr_timer;
 	struct rxo_wait wait;		/* for the memory that a WQE sends from */
@@ -135,7 +135,7 @@ struct rxo_sq {
 
 /* What is first in line on the receive side, when it waits for pages (late.c). */
 enum rxo_late_state {
-	RXO_LATE_NOT,		/* nothing waits, or a datagram, for which nobody does */
+	RXO_LATE_NOT,		/* nothing waits, or only a datagram */
 	RXO_LATE_HELD,		/* since @since_ns; the peer does not know */
 	RXO_LATE_TOLD,		/* the peer was told to come back, the fault still runs */
 	RXO_LATE_TOLD_STALE,	/* the same over a duplicate READ, which the peer may be past */
@@ -207,7 +207,7 @@ struct rxo_rq {
 	struct rxo_late late;
 	bool established;		/* IB_EVENT_COMM_EST was raised */
 	bool last_wqe;			/* IB_EVENT_QP_LAST_WQE_REACHED was raised */
-	int fault_err;			/* how the last fault failed, for the packet at the head */
+	int fault_err;			/* the last fault's error, for the first packet */
 	int cpu;			/* answered last; see rxo_req_kick() */
 	u64 cnp_ns;			/* when the peer was told of congestion last */
 	struct rxo_read read;
@@ -222,8 +222,8 @@ struct rxo_rq {
 };
 
 /*
- * What a QPN leads to. ib_core frees a QP as soon as it is destroyed, and whoever has just looked
- * up its number may be about to take a reference: so the references are here, apart from the QP,
+ * What a QPN leads to. ib_core frees a QP as soon as it is destroyed, while a receiver may have
+ * looked up its number and not yet taken a reference. So the references are apart from the QP,
  * and this is freed after RCU. @refs is one for the number, one for each packet that is being
  * received, one for each fault under way. The rest is immutable.
  */
@@ -294,7 +294,7 @@ static inline struct rxo_pd *rxo_rq_pd(const struct rxo_qp *qp)
 	return qp->srq ? to_rxo_pd(qp->srq->ibsrq.pd) : qp->pd;
 }
 
-/* Another reference, for one who has one. */
+/* Another reference, for a caller that has one. */
 static inline void rxo_qp_hold(struct rxo_qp *qp)
 {
 	refcount_inc(&qp->qpn->refs);

@@ -43,7 +43,7 @@ static int qp_check_values(const struct ib_qp_attr *attr, int mask)
 		return -EOPNOTSUPP;
 	if (mask & IB_QP_ALT_PATH)
 		return -EOPNOTSUPP;
-	/* Without an alternate path, the state that a path is always in. */
+	/* MIGRATED is the only state without an alternate path. */
 	if ((mask & IB_QP_PATH_MIG_STATE) && attr->path_mig_state != IB_MIG_MIGRATED)
 		return -EOPNOTSUPP;
 	if ((mask & IB_QP_ACCESS_FLAGS) &&
@@ -58,7 +58,7 @@ static int qp_check_values(const struct ib_qp_attr *attr, int mask)
 	return qp_check_rc_values(attr, mask);
 }
 
-/* Both engines are locked out. */
+/* Under the locks of both engines. */
 static void qp_store_values(struct rxo_qp *qp, const struct ib_qp_attr *attr, int mask)
 {
 	struct ib_qp_attr *own = &qp->attr;
@@ -145,7 +145,7 @@ static int qp_enter_state(struct rxo_qp *qp, enum ib_qp_state from, enum ib_qp_s
 	int err = 0;
 
 	spin_lock_bh(&qp->state_lock);
-	/* An engine may have failed meanwhile. */
+	/* An engine may have set the error state meanwhile. */
 	if (qp->state != from && to != IB_QPS_RESET && to != IB_QPS_ERR)
 		err = -EINVAL;
 	else

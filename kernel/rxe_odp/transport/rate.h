@@ -6,7 +6,7 @@
  * towards the rate of before in a few steps, then further in even ones. Pure, so that user space
  * can test it; times are in ns.
  *
- * It is asked at jiffies, not at a timer of each packet: what a jiffy may send leaves together.
+ * Checked once a jiffy, without a timer per packet: a jiffy's packets leave together.
  */
 #ifndef RXO_RATE_H
 #define RXO_RATE_H
@@ -67,7 +67,7 @@ static inline void rxo_rate_uncharge(struct rxo_rate *r, u32 bytes)
 		r->seen_bytes -= bytes < r->seen_bytes ? bytes : r->seen_bytes;
 }
 
-/* What was sent lately; of a time too short to tell, as if it had been 1 ms. */
+/* The rate of late; less than 1 ms of sending counts as 1 ms. */
 static inline u64 rxo_rate_seen(const struct rxo_rate *r, u64 now_ns)
 {
 	u64 us = (now_ns - r->seen_ns) / 1000;
@@ -75,7 +75,7 @@ static inline u64 rxo_rate_seen(const struct rxo_rate *r, u64 now_ns)
 	return r->seen_bytes * 1000 / (us < 1000 ? 1000 : us) * 1000;
 }
 
-/* The peer says that packets met congestion. Whether it counted. */
+/* The peer sent a CNP. False if it is ignored: too soon after a cut. */
 static inline bool rxo_rate_cut(struct rxo_rate *r, u64 now_ns)
 {
 	if (r->bytes_per_s && now_ns - r->cut_ns < RXO_RATE_CUT_NS)

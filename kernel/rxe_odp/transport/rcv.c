@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0
-/* From the wire to the QP: who is meant, and which of its two sides. */
+/* From the network to the QP: finds it, and the engine for the packet. */
 
 #include "transport/qp.h"
 

@@ -70,15 +70,15 @@ static unsigned long req_ack_jiffies(const struct rxo_qp *qp)
 	return 1 + nsecs_to_jiffies(4096ULL << qp->timeout_ns_shift);
 }
 
-/* By the peer, or by queues of this host that take nothing of what is to be sent. */
+/* By the peer, or by local queues that do not accept the next packet. */
 static bool req_owed_answer(const struct rxo_sq *sq)
 {
 	return sq->una_psn != sq->psn || sq->tx.blocked;
 }
 
 /*
- * The acknowledgment timer runs while the peer owes us an answer and we did
- * not promise it silence. Restarted by progress, left alone otherwise.
+ * The acknowledgment timer runs while the peer owes us an answer and no RNR NAK
+ * told us to wait. Progress restarts it; otherwise a running one is left alone.
  */
 void rxo_req_timer(struct rxo_qp *qp, bool progress)
 {
@@ -114,7 +114,7 @@ static bool req_move_back_to(struct rxo_qp *qp, u32 psn)
 	return true;
 }
 
-/* Start over at @psn, because the peer has it not or not in time. */
+/* Send again from @psn, which the peer lacks or did not answer. */
 void rxo_req_back_to(struct rxo_qp *qp, u32 psn)
 {
 	u32 num = rxo_psn_sub(qp->sq.psn, psn);
@@ -160,7 +160,7 @@ static bool req_start_wqe(struct rxo_qp *qp, struct rxo_swqe *wqe)
 		req_fail_current(qp, wqe, IB_WC_LOC_LEN_ERR);
 		return false;
 	}
-	/* Old and new must stay apart. */
+	/* Else PSNs in use could not be ordered. */
 	if (rxo_psn_sub(sq->alloc_psn, sq->una_psn) + count >= RXO_PSN_HALF)
 		return false;
 	if ((wqe->send_flags & IB_SEND_FENCE) && sq->rd_atomic)
@@ -319,8 +319,8 @@ static struct sk_buff *req_build_data(struct rxo_qp *qp, struct rxo_swqe *wqe)
 						(psn == wqe->last_psn ? LAST : 0)];
 	u32 every = rxo_window_ask_pkts(&qp->sq.window);
 	/*
-	 * Also for the last that the window lets out, where it was asked for by none before it;
-	 * and the last before a page that is late: what is sent again then gets an answer.
+	 * Ask also with the last packet that the window allows, if no packet in it asked; and with
+	 * the last before one whose page is missing: a retry then ends with a request for an ACK.
 	 */
 	bool ask = psn % every == every - 1 ||
 		   (rxo_psn_sub(psn, qp->sq.una_psn) + 1 >= qp->sq.window.pkts &&
@@ -355,7 +355,7 @@ static struct rxo_swqe *req_current_wqe(struct rxo_qp *qp)
 		wqe = rxo_swqe_at(qp, sq->cur);
 	else
 		wqe = rxo_qp_state(qp) == IB_QPS_RTS ? rxo_swqe_copy_next(qp) : NULL;
-	/* SQD finishes what was started, and begins nothing. */
+	/* In SQD only WQEs that were started go on. */
 	if (!wqe || (!wqe->started && rxo_qp_state(qp) != IB_QPS_RTS))
 		return NULL;
 	if (wqe->status) {
@@ -365,12 +365,12 @@ static struct rxo_swqe *req_current_wqe(struct rxo_qp *qp)
 	return wqe;
 }
 
-/* Whether there may be a packet to send: work that nothing of a peer or of memory holds up. */
+/* Whether there is work that no RNR wait, fault or full window holds up. */
 static bool req_may_go_on(const struct rxo_qp *qp)
 {
 	const struct rxo_sq *sq = &qp->sq;
 
-	/* A fault of the packet at wait_psn holds up none before it that is sent again. */
+	/* A fault at wait_psn does not stop the resending of packets before it. */
 	if (sq->rnr_wait || (sq->wait.pending && sq->psn == sq->wait_psn) ||
 	    rxo_psn_sub(sq->psn, sq->una_psn) >= sq->window.pkts)
 		return false;
@@ -412,18 +412,18 @@ static struct sk_buff *req_next_packet(struct rxo_qp *qp)
 	return skb;
 }
 
-/* A queue of this host was full: the window is what fits, and one more to find out. */
+/* A queue of this host was full: set the window to what it took, plus one packet. */
 static void req_refused(struct rxo_qp *qp, u32 psn)
 {
 	struct rxo_sq *sq = &qp->sq;
 
 	req_move_back_to(qp, psn);
-	/* What others have put there says nothing about this flow. */
+	/* If it took nothing, other flows may have filled it. */
 	if (psn != sq->una_psn)
 		rxo_window_shrink(&sq->window, rxo_psn_sub(psn, sq->una_psn) + 1);
 }
 
-/* Makes and sends what is worth making at once. False when nothing more may be sent now. */
+/* Makes and sends one burst. False when nothing more may be sent now. */
 static bool req_send_burst(struct rxo_qp *qp, u32 *budget)
 {
 	u32 burst = min(*budget, qp->sq.tx.burst_pkts), bytes = 0, refused_psn;
@@ -492,7 +492,7 @@ static void req_check_drained(struct rxo_qp *qp)
 	}
 }
 
-/* In error: nothing waits any longer, answers that were held are dropped, all WQEs complete. */
+/* In error: cancels faults, drops held answers and flushes all WQEs. */
 static void req_give_up(struct rxo_qp *qp)
 {
 	rxo_wait_cancel(&qp->sq.wait);
@@ -565,10 +565,10 @@ void rxo_req_kick(struct rxo_qp *qp)
 }
 
 /*
- * rxo_req_resume - run the requester where it ran before
+ * rxo_req_resume - run the requester on the CPU where it ran before
  *
- * Under sq.lock. For one that waited: the thread that brought the page is on
- * whatever CPU, and the flow had better not move there and stay.
+ * Under sq.lock. For use after a fault: the fault thread may run on any CPU, and
+ * the flow must not move to that one.
  */
 void rxo_req_resume(struct rxo_qp *qp)
 {
@@ -586,8 +586,8 @@ void rxo_req_resume(struct rxo_qp *qp)
 /*
  * rxo_req_queue - let a softirq run the requester
  *
- * Any context, interrupts off. On which CPU: as rxo_req_kick(), from a look at the
- * PSNs without sq.lock. When that is out of date, one packet may overtake another.
+ * Any context, interrupts off. The CPU is chosen as by rxo_req_kick(), but from PSNs
+ * read without sq.lock. If they are out of date, packets may be reordered.
  */
 void rxo_req_queue(struct rxo_qp *qp)
 {
@@ -622,9 +622,9 @@ static void req_bh_work(struct work_struct *work)
 }
 
 /*
- * Whether the silence is our own doing: answers wait here for a page of ours, or packets are in
- * queues of this host, or are not let into them, or go at a rate. Such a queue may stand still for
- * ever, so that excuses only so many timeouts for each try.
+ * Whether this host causes the silence: held answers wait for a local page, packets are in or
+ * wait for local queues, or the QP's rate is limited. Except in the first case a queue may be
+ * stuck, so that only MAX_EXCUSED timeouts per try are excused.
  */
 static bool req_silence_is_ours(struct rxo_qp *qp)
 {
@@ -642,8 +642,8 @@ static bool req_silence_is_ours(struct rxo_qp *qp)
 }
 
 /*
- * The peer is silent. While the packet that would ask for an answer waits for a page, what was
- * sent before it is sent again: that is answered as a duplicate.
+ * The peer has not answered in time. If the packet that asks for an ACK waits for a page, those
+ * before it are sent again, and the peer answers them as duplicates.
  */
 static void req_ack_timeout(struct timer_list *timer)
 {
@@ -680,8 +680,8 @@ static void req_rnr_timeout(struct timer_list *timer)
 }
 
 /*
- * The page that a WQE sends from is there, or will never be. The answer is for
- * the packet that asked: after a retry went back behind it, it is asked again.
+ * The fault on memory that a WQE sends from has ended. An error counts only for
+ * the packet at wait_psn: if a retry went back before it, it will fault again.
  */
 static void req_page_came(struct rxo_qp *qp, int err)
 {

@@ -1,14 +1,14 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * The responder: order, and the answers that order owes.
+ * The responder: executes requests in PSN order and answers them in order.
  *
  * Packets wait in rq.held and are executed one after the other; usually the
  * list is empty and a packet is executed in the softirq that brought it. When
  * one of them needs a page, or a READ is being answered, the list stops there,
  * and grows behind it up to a bound.
  *
- * Every answer that is due leaves in order, or, when a queue of this host is full, as soon as it
- * may: a peer that missed it would send everything again.
+ * Every answer leaves in order; one that a full queue of this host refused is sent as soon as
+ * the queue allows, since a peer that missed it would send everything again.
  */
 
 #include "queue/queue.h"
@@ -42,7 +42,7 @@ void rxo_resp_send_rnr(struct rxo_qp *qp, u8 timer, u32 psn)
 	rxo_resp_send_ack(qp, RXO_AETH_RNR | timer, psn);
 }
 
-/* A NAK for a packet that has come again and is first in line: it gets another answer. */
+/* The owed NAK's packet has arrived again and will get a new answer. */
 static bool resp_owed_is_stale(const struct rxo_rq *rq)
 {
 	struct sk_buff *skb = skb_peek(&rq->held);
@@ -52,7 +52,7 @@ static bool resp_owed_is_stale(const struct rxo_rq *rq)
 	       (type == RXO_AETH_RNR || rq->owed.syndrome == RXO_AETH_NAK_PSN_SEQ);
 }
 
-/* Sends what is owed, if it may. True when nothing is owed any more: then more may be executed. */
+/* Sends the owed answer, if it may. True when none is owed: requests may be executed. */
 static bool resp_settle(struct rxo_qp *qp)
 {
 	struct rxo_rq *rq = &qp->rq;
@@ -74,8 +74,8 @@ static bool resp_settle(struct rxo_qp *qp)
 }
 
 /*
- * Takes the oldest receive WQE for the message, unless it has one. 0, -ENOENT,
- * or -EINVAL for a malformed one (which it has then, to complete in error).
+ * Takes the oldest receive WQE for the message, unless it has one. 0, -ENOENT, or
+ * -EINVAL for a malformed WQE (taken too, to be completed in error).
  */
 int rxo_resp_take_wqe(struct rxo_qp *qp)
 {
@@ -122,10 +122,10 @@ static void resp_recv_failed(struct rxo_qp *qp, enum ib_wc_status status)
 }
 
 /*
- * librxe rings the doorbell for a receive only when it knows that the QP is in
- * error, which it does only if the process itself put it there; and whoever
- * drains such a QP posts one as a marker. So the ring is looked at now and then,
- * the less often the longer nothing was there.
+ * librxe rings the doorbell for a receive only if it knows that the QP is in error,
+ * that is, if the process itself put it there; but a process that drains a failed
+ * QP posts a receive as a marker. So the ring is polled by a timer, less often
+ * the longer it stays empty.
  */
 static void resp_look_again(struct rxo_qp *qp, bool found)
 {
@@ -140,7 +140,7 @@ static void resp_look_again(struct rxo_qp *qp, bool found)
 	mod_timer(&rq->look_timer, jiffies + rq->look_jiffies);
 }
 
-/* In the error state: what was received or posted goes. */
+/* In the error state: drop packets, flush receives. */
 static void resp_flush(struct rxo_qp *qp)
 {
 	struct rxo_rq *rq = &qp->rq;
@@ -170,7 +170,7 @@ static void resp_flush(struct rxo_qp *qp)
 		resp_look_again(qp, found);
 }
 
-/* The request at @psn cannot be done: tell the peer why, and that is the end of the QP. */
+/* The request at @psn cannot be executed: send a NAK, and put the QP in error. */
 static void resp_refuse(struct rxo_qp *qp, u8 nak, u32 psn)
 {
 	static const enum ib_event_type events[] = {
@@ -203,7 +203,7 @@ static void resp_fail(struct rxo_qp *qp, u32 flags, u32 psn, int err)
 	resp_refuse(qp, err == -EINVAL ? RXO_AETH_NAK_INV_REQ : RXO_AETH_NAK_REM_ACC, psn);
 }
 
-/* Whether the packet continues what is open, and the QP lets peers do this. */
+/* Whether the packet fits the open message, and the QP allows the operation. */
 static bool resp_in_sequence(const struct rxo_qp *qp, u32 flags)
 {
 	const u32 kind = flags & (RXO_OP_SEND | RXO_OP_WRITE);
@@ -243,7 +243,7 @@ static bool resp_length_fits(const struct rxo_qp *qp, const struct rxo_pkt *pkt)
 					 bytes < qp->rq.msg.resid_bytes;
 }
 
-/* First packets say where the message goes. Nothing here outlives one that is not committed. */
+/* Sets the message up from its first packet; done again if the packet is retried. */
 static void resp_open_message(struct rxo_qp *qp, struct sk_buff *skb)
 {
 	struct rxo_msg *msg = &qp->rq.msg;
@@ -297,7 +297,7 @@ static void resp_complete_recv(struct rxo_qp *qp, struct sk_buff *skb)
 	rxo_resp_recv_done(qp, &wc, pkt->solicited);
 }
 
-/* The packet was executed: it will not be again. */
+/* The packet was executed: advance past it. */
 static void resp_commit(struct rxo_qp *qp, struct sk_buff *skb)
 {
 	const struct rxo_pkt *pkt = rxo_pkt(skb);
@@ -383,7 +383,7 @@ static int resp_atomic_request(struct rxo_qp *qp, struct sk_buff *skb)
 	return 0;
 }
 
-/* Again what we have already: the answer got lost, or is late. */
+/* A duplicate: its answer was lost, or is late. */
 static void resp_duplicate(struct rxo_qp *qp, struct sk_buff *skb)
 {
 	const struct rxo_pkt *pkt = rxo_pkt(skb);
@@ -391,8 +391,8 @@ static void resp_duplicate(struct rxo_qp *qp, struct sk_buff *skb)
 
 	rxo_stat_inc(qp->dev, RXO_STAT_DUPLICATE_REQUEST);
 	/*
-	 * Never past what was sent again: stock rxe that gets an ACK for the end of a
-	 * message, while it sends the beginning once more, stands still or flushes.
+	 * ACK the duplicate's own PSN, no later one: stock rxe that gets an ACK for the
+	 * end of a message while it resends the beginning hangs or flushes.
 	 */
 	if (pkt->flags & RXO_OP_ATOMIC)
 		rxo_exec_resend_atomic(qp, pkt->psn);
@@ -465,8 +465,8 @@ static int resp_step(struct rxo_qp *qp, u32 *budget)
 		if (err && err != -EAGAIN) {
 			rq->read.active = false;
 			/*
-			 * Whoever asks again may have got it meanwhile and taken the region
-			 * away: that is no offence. If not, it takes the NAK.
+			 * A peer that has the data by now may have lost the right to it: no
+			 * error of this QP. A peer that still waits for it takes the NAK.
 			 */
 			if (rq->read.duplicate)
 				rxo_resp_send_ack(qp, RXO_AETH_NAK_REM_ACC, rq->read.psn);
@@ -514,7 +514,7 @@ void rxo_resp_run(struct rxo_qp *qp)
 		resp_flush(qp);
 }
 
-/* Run for a reason that is not a packet: answers of one flow leave from one CPU. */
+/* Run without a packet: on the CPU that sends this flow's answers. */
 static void resp_kick(struct rxo_qp *qp)
 {
 	struct rxo_rq *rq = &qp->rq;
@@ -539,7 +539,7 @@ static void resp_look_timeout(struct timer_list *timer)
 	spin_unlock(&qp->rq.lock);
 }
 
-/* A READ asked for again, of which all is still to be sent as part of the one under way. */
+/* A duplicate READ whose responses are all still to be sent by the current one. */
 static bool resp_is_being_answered(const struct rxo_rq *rq, const struct rxo_pkt *pkt)
 {
 	const struct rxo_read *read = &rq->read;
@@ -593,7 +593,7 @@ static void resp_page_came(struct rxo_qp *qp, int err)
 	bool was_told = rxo_late_page_came(qp);
 
 	lockdep_assert_held(&rq->lock);
-	/* Whom it was for was sent away: it will ask again, and hear it then. */
+	/* The peer was told to retry: then its request faults and fails again. */
 	if (rxo_fault_is_final(err) && !was_told)
 		rq->fault_err = err;
 	if (err && !rxo_fault_is_final(err))

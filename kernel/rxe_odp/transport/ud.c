@@ -2,8 +2,8 @@
 /*
  * Unreliable datagrams, QP1 among them: one packet a message, no answer.
  *
- * A datagram whose receive buffer is not there waits like any other packet, but
- * only as many as the bound allows; nobody is asked to send again.
+ * A datagram that waits for a page of its receive buffer is held like any other
+ * packet, up to the bound of held packets; its sender is told nothing.
  */
 
 #include <rdma/ib_cache.h>
@@ -22,9 +22,9 @@ struct ud_dest {
 };
 
 /*
- * A librxe older than the numbers of address handles describes the address in the WQE. Nothing
- * of that was checked when a handle was created, so it is here, as there: the GID that it is
- * sent from is one of this device.
+ * A librxe that does not know address handle numbers puts the address into the WQE. It was not
+ * checked at the creation of a handle, so it is checked here as there: the source GID has to be
+ * one of this device.
  */
 static int ud_own_path(struct rxo_dev *dev, const struct rxo_swqe_av *av, struct rxo_path *path)
 {

@@ -2,9 +2,9 @@
 /*
  * Waiting for a page, without a thread that waits.
  *
- * An engine that misses asks umem_odp for the span and returns; whoever held
- * its lock goes on with other work. The fault thread calls wait_page_came(), which takes
- * the lock, tells the engine, and drops the references. The request is made
+ * An engine that misses asks umem_odp for the span and returns; its context
+ * goes on with other work. The fault thread calls wait_page_came(), which takes
+ * the lock, calls done(), and drops the references. The request is made
  * under the lock, so that a wake which comes before the request has returned
  * finds @pending set and waits its turn:
  *
@@ -25,7 +25,7 @@
 
 #include "transport/qp.h"
 
-/* Of all packets that wait for a page. They are nobody's, and a page may never come. */
+/* Of all packets that wait for a page. No socket or cgroup is charged for them. */
 static atomic_long_t held_bytes;
 
 static void wait_uncharge(struct sk_buff *skb)
@@ -99,8 +99,8 @@ static void wait_page_came(struct umem_odp_waiter *waiter, int err)
 	wait->done(wait->qp, err);
 	spin_unlock_bh(wait->lock);
 	/*
-	 * done() may have begun another fault on this very wait: that one has
-	 * references of its own, these are the old ones.
+	 * done() may have begun another fault with this rxo_wait, which has references
+	 * of its own; these are the old ones.
 	 */
 	wait_put_refs(wait, mr);
 }
@@ -126,7 +126,7 @@ void rxo_wait_init(struct rxo_wait *wait, struct rxo_qp *qp, spinlock_t *lock,
 /*
  * rxo_fault_is_final - whether done()'s error says that the memory will never be there
  *
- * What is transient is tried again by running the engine again.
+ * After any other error the caller runs the engine again.
  */
 bool rxo_fault_is_final(int err)
 {
@@ -172,9 +172,9 @@ int rxo_wait_fault(struct rxo_wait *wait, struct rxo_miss *miss, bool write)
 /*
  * rxo_wait_again - let the work item run the engine again
  *
- * For an access that missed although the pages are there: an invalidation has
- * the leaf, perhaps on this very CPU, below the softirq that we are. It must
- * be let through, so nobody spins:
+ * For an access that missed although the pages are there: an invalidation is
+ * closing the leaf, perhaps on this CPU, interrupted by our softirq. It has
+ * to go on first, so nothing spins here:
  *
  *	CPU 0: invalidation			CPU 0: softirq on top of it
  *	-------------------			---------------------------
@@ -205,7 +205,7 @@ int rxo_wait_again(struct rxo_wait *wait, int err)
  *
  * Under the direction's lock. 0, -EAGAIN (the engine will be run again), or
  * the errno of the copy or of a fault that failed for good. While another fault
- * is under way, what is missing is asked for when that one has ended.
+ * is under way, what is missing is asked for after its end.
  */
 int rxo_wait_copy(struct rxo_wait *wait, const struct rxo_sg *sg, void *buf, u32 bytes,
 		  bool to_mem, u32 *done)
@@ -231,9 +231,9 @@ int rxo_wait_copy(struct rxo_wait *wait, const struct rxo_sg *sg, void *buf, u32
 /*
  * rxo_wait_cancel - wait no longer: the direction is in error, and starts no fault any more
  *
- * Under the direction's lock; does not wait. A page may never come, and until
- * then the fault would have a thread, and this a reference to the MR and the QP.
- * A wake that is on its way comes all the same, and finds the engine in error.
+ * Under the direction's lock; does not wait. A page may never come: until then
+ * the fault would keep a thread, and this a reference to the MR and the QP. If
+ * the wake is already on its way, done() is called and finds the QP in error.
  */
 void rxo_wait_cancel(struct rxo_wait *wait)
 {
@@ -241,7 +241,7 @@ void rxo_wait_cancel(struct rxo_wait *wait)
 	if (!wait->pending || !umem_odp_fault_cancel(&wait->waiter))
 		return;
 	wait_clear(wait);
-	/* Not the last of the QP: whoever runs an engine has one, or keeps it from going. */
+	/* Not the QP's last reference: the caller holds one, or keeps the QP alive. */
 	wait_put_refs(wait, wait->mr);
 }
 

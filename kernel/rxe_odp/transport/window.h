@@ -52,7 +52,7 @@ static inline void rxo_window_acked(struct rxo_window *w, u32 num, u32 una_psn)
 	}
 }
 
-/* Down to @pkts: what turned out to fit. */
+/* Shrinks it to the @pkts that fit. */
 static inline void rxo_window_shrink(struct rxo_window *w, u32 pkts)
 {
 	if (pkts < RXO_WINDOW_MIN_PKTS)
@@ -63,7 +63,7 @@ static inline void rxo_window_shrink(struct rxo_window *w, u32 pkts)
 	w->acked = 0;
 }
 
-/* Packets from @una_psn on were lost, of those before @sent_psn: once for each window of them. */
+/* Of the PSNs before @sent_psn, some from @una_psn on were lost: halves it, once a window. */
 static inline void rxo_window_lost(struct rxo_window *w, u32 una_psn, u32 sent_psn)
 {
 	if (w->halved && rxo_psn_cmp(una_psn, w->recover_psn) < 0)

@@ -22,7 +22,7 @@ struct rxo_swqe *rxo_swqe_at(struct rxo_qp *qp, u32 nth)
 struct rxo_swqe *rxo_swqe_copy_next(struct rxo_qp *qp)
 {
 	struct rxo_sq *sq = &qp->sq;
-	/* A datagram is one packet, on whatever path: as long as the port's MTU lets it be. */
+	/* A datagram is one packet; the port's MTU bounds it, on any path. */
 	const struct rxo_swqe_bounds bounds = {
 		.max_sge = sq->max_sge,
 		.max_inline_bytes = sq->max_inline_bytes,
@@ -53,7 +53,7 @@ static const enum ib_wc_opcode wc_opcodes[] = {
 
 /*
  * Completes the oldest WQE: gives its slot back, then its completion (in this
- * order, so that whoever polled it may post). Under sq.lock.
+ * order, so that a process that polled it may post). Under sq.lock.
  */
 void rxo_swqe_complete(struct rxo_qp *qp, enum ib_wc_status status)
 {
@@ -85,7 +85,7 @@ void rxo_swqe_complete(struct rxo_qp *qp, enum ib_wc_status status)
 
 /*
  * In the error state: every WQE, copied or not, completes as flushed. A queue may hold a million,
- * so what is more than a batch is left to the work item. True if there is more.
+ * so the work item flushes what exceeds one batch. True if there is more.
  */
 bool rxo_sq_flush(struct rxo_qp *qp)
 {
