@@ -308,7 +308,8 @@ static void accessors(void **state)
 		if (strchr(row->headers, 't'))
 			assert_ptr_equal(rxo_bth_atomic_eth(bytes), bytes + offset_of(row, 't'));
 		if (strchr(row->headers, 'K'))
-			assert_ptr_equal(rxo_bth_atomic_ack_eth(bytes), bytes + offset_of(row, 'K'));
+			assert_ptr_equal(rxo_bth_atomic_ack_eth(bytes),
+					 bytes + offset_of(row, 'K'));
 		if (strchr(row->headers, 'I'))
 			assert_ptr_equal(rxo_bth_imm(bytes), bytes + offset_of(row, 'I'));
 		if (strchr(row->headers, 'H'))
