@@ -89,6 +89,23 @@ static void rises_again(void **state)
 	assert_int_equal(r.bytes_per_s, 0);
 }
 
+/* Told after a pause, with nothing sent lately. */
+static void never_below_the_least(void **state)
+{
+	struct rxo_rate r;
+	u64 now = 1000 * MS;
+	int i;
+
+	(void)state;
+	rxo_rate_init(&r);
+	rxo_rate_cut(&r, now);
+	for (i = 0; i < 8; i++) {
+		assert_in_range(r.bytes_per_s, RXO_RATE_MIN_BYTES_PER_S,
+				100 * RXO_RATE_MIN_BYTES_PER_S);
+		rxo_rate_may_send(&r, now += RXO_RATE_RAISE_NS);
+	}
+}
+
 /* Whatever happens, and however long nothing does: a rate in its bounds, a credit that is no burst. */
 static void bounds(void **state)
 {
@@ -117,9 +134,9 @@ static void bounds(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(no_rate_at_first), cmocka_unit_test(half_of_what_was_sent),
-		cmocka_unit_test(keeps_to_it),	    cmocka_unit_test(rises_again),
-		cmocka_unit_test(bounds),
+		cmocka_unit_test(no_rate_at_first),	 cmocka_unit_test(half_of_what_was_sent),
+		cmocka_unit_test(keeps_to_it),		 cmocka_unit_test(rises_again),
+		cmocka_unit_test(never_below_the_least), cmocka_unit_test(bounds),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
