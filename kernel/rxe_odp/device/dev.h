@@ -54,6 +54,7 @@ struct rxo_dev {
 	struct list_head tx_refused;	/* of struct rxo_tx, in turn */
 	unsigned long tx_turn_jiffies;	/* when the first of them was given its turn */
 	struct timer_list tx_timer;
+	spinlock_t tx_send_lock;	/* _bh; held to send while tx_refused is not empty */
 	u32 next_qpn, next_ah, next_mr;	/* of the xarrays' cyclic allocation */
 	atomic_t next_srq;
 	enum ib_mtu mtu_cap;		/* largest path MTU that fits the netdev's; read anywhere */

@@ -186,12 +186,16 @@ static bool pkt_xmit(struct rxo_dev *dev, struct sk_buff *skb, const struct rxo_
 	return true;
 }
 
+/*
+ * Newer kernels tell a CPU that its packet was refused only if no other CPU put one into the same
+ * qdisc at that moment. So while a queue of the device is full, its senders go one by one.
+ */
 bool rxo_net_xmit(struct rxo_dev *dev, struct rxo_path *path, struct rxo_tx *tx,
 		  struct sk_buff_head *list, u32 *refused_psn)
 {
 	struct dst_entry *dst;
 	struct sk_buff *skb;
-	bool taken = true;
+	bool taken = true, crowded;
 	u32 psn, bytes = 0, num = 0;
 
 	tx->taken_bytes = 0;
@@ -203,6 +207,9 @@ bool rxo_net_xmit(struct rxo_dev *dev, struct rxo_path *path, struct rxo_tx *tx,
 		__skb_queue_purge(list);
 		goto out;
 	}
+	crowded = !list_empty_careful(&dev->tx_refused);
+	if (crowded)
+		spin_lock(&dev->tx_send_lock);
 	rxo_tx_begin(tx);
 	while (taken && (skb = __skb_dequeue(list))) {
 		psn = rxo_bth_psn(rxo_pkt_bth(skb));
@@ -211,6 +218,8 @@ bool rxo_net_xmit(struct rxo_dev *dev, struct rxo_path *path, struct rxo_tx *tx,
 		num += taken;
 	}
 	rxo_tx_end(tx, taken ? 0 : bytes);
+	if (crowded)
+		spin_unlock(&dev->tx_send_lock);
 	dst_release(dst);
 	if (!taken) {
 		*refused_psn = psn;

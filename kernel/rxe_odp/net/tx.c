@@ -154,6 +154,7 @@ void rxo_tx_init(struct rxo_tx *tx, struct rxo_dev *dev, struct socket *sock,
 void rxo_tx_dev_init(struct rxo_dev *dev)
 {
 	spin_lock_init(&dev->tx_lock);
+	spin_lock_init(&dev->tx_send_lock);
 	INIT_LIST_HEAD(&dev->tx_refused);
 	timer_setup(&dev->tx_timer, tx_dev_timeout, 0);
 }
