@@ -64,18 +64,20 @@ index0=$(index_of rxe_odp0 0000:0000:0000:0000:0000:ffff:0a4d:0001)
 index1=$(in_peer bash -c "$(declare -f index_of); index_of rxe_odp1 0000:0000:0000:0000:0000:ffff:0a4d:0002")
 
 # begin TOOL ARGS...: sets server, client
+on=
+# shellcheck disable=SC2086
 begin()
 {
 	local tool=$1
 	shift
-	in_peer "$tool" -d rxe_odp1 -x "$index1" -F "$@" >/tmp/queue_server 2>&1 &
+	in_peer $on "$tool" -d rxe_odp1 -x "$index1" -F "$@" >/tmp/queue_server 2>&1 &
 	server=$!
 	until [ -n "$(in_peer ss -Hltn 'sport = :18515')" ]; do
 		kill -0 $server 2>/dev/null || fail "$tool $*: the server has ended"
 		[ $SECONDS -lt "${TEST_LIMIT_S:-300}" ] || fail "$tool $*: it does not listen"
 		sleep 0.1
 	done
-	"$tool" -d rxe_odp0 -x "$index0" -F "$@" 10.77.0.2 >/tmp/queue_client 2>&1 &
+	$on "$tool" -d rxe_odp0 -x "$index0" -F "$@" 10.77.0.2 >/tmp/queue_client 2>&1 &
 	client=$!
 }
 
@@ -111,7 +113,10 @@ for queue in 'tbf rate 100mbit burst 32k limit 64k' 'tbf rate 200mbit burst 32k 
 	check "two queue pairs read"
 	num=5
 	[[ $queue == tbf*64k ]] || continue
+	# On one CPU: newer kernels do not tell of a packet that was refused while two of them used the qdisc.
+	on='taskset -c 0'
 	exchange ib_send_bw -c UD -s 2048 -n 1000
+	on=
 	check "datagrams"
 done
 [ "$all_refused" -gt 0 ] || fail "no queue was ever full"

@@ -191,8 +191,8 @@ static int qp_offer_queues(struct rxo_qp *qp, struct ib_udata *udata)
 /* Both sides' packets are charged to one socket. */
 static int qp_create_tx(struct rxo_qp *qp)
 {
-	/* A late datagram is of little use, and others may go elsewhere. */
-	unsigned long patience = rxo_qp_is_ud(qp) ? HZ / 10 : HZ;
+	/* A late datagram is of less use, and others of the queue pair may go elsewhere. */
+	unsigned long patience = rxo_qp_is_ud(qp) ? HZ / 2 : HZ;
 	struct socket *sock;
 
 	sock = rxo_tx_sock(rxo_qp_is_ud(qp) ? RXO_TX_STOP_UD_BYTES : RXO_TX_STOP_BYTES);
