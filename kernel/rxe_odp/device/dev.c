@@ -94,7 +94,7 @@ static void rdev_remove_work(struct work_struct *work)
 	put_device(&dev->ibdev.dev);
 }
 
-/* Readers have no lock: what is written is an aligned word. */
+/* Readers have no lock: what is written is an aligned word of 64 bits. */
 static void rdev_set_guid(struct rxo_dev *dev, const u8 *mac)
 {
 	__be64 guid;

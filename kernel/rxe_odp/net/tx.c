@@ -137,12 +137,14 @@ static void tx_timeout(struct timer_list *timer)
 }
 
 void rxo_tx_init(struct rxo_tx *tx, struct rxo_dev *dev, struct socket *sock,
-		 struct work_struct *work, const int *cpu, unsigned long patience)
+		 struct work_struct *work, const int *cpu, spinlock_t *lock,
+		 unsigned long patience)
 {
 	tx->dev = dev;
 	tx->sock = sock;
 	tx->work = work;
 	tx->cpu = cpu;
+	tx->lock = lock;
 	tx->patience = patience;
 	tx->burst_pkts = RXO_TX_BURST_PKTS;
 	init_waitqueue_func_entry(&tx->wait, tx_packet_left);
@@ -179,6 +181,7 @@ static void tx_wait_for_packets(struct rxo_tx *tx)
 
 void rxo_tx_wait_jiffy(struct rxo_tx *tx)
 {
+	lockdep_assert_held(tx->lock);
 	if (!timer_pending(&tx->timer))
 		mod_timer(&tx->timer, jiffies + 1);
 }
@@ -238,6 +241,7 @@ static bool tx_has_turn(struct rxo_tx *tx)
 
 bool rxo_tx_may_send(struct rxo_tx *tx)
 {
+	lockdep_assert_held(tx->lock);
 	if (tx_has_room(tx) && tx_has_turn(tx))
 		return true;
 	tx_set_blocked(tx);
@@ -246,6 +250,7 @@ bool rxo_tx_may_send(struct rxo_tx *tx)
 
 void rxo_tx_run_ends(struct rxo_tx *tx)
 {
+	lockdep_assert_held(tx->lock);
 	if (list_empty_careful(&tx->turn))
 		return;
 	guard(spinlock_irqsave)(&tx->dev->tx_lock);
@@ -264,6 +269,7 @@ void rxo_tx_begin(struct rxo_tx *tx)
 {
 	struct sock *sk = tx->sock->sk;
 
+	lockdep_assert_held(tx->lock);
 	this_cpu_write(tx_sending.bytes, sk_wmem_alloc_get(sk));
 	this_cpu_write(tx_sending.sk, sk);
 }
@@ -296,6 +302,7 @@ bool rxo_tx_lost(struct rxo_tx *tx)
 
 void rxo_tx_refused(struct rxo_tx *tx, u32 num)
 {
+	lockdep_assert_held(tx->lock);
 	if (num) {
 		tx->blocked = false;
 		tx_set_blocked(tx);
@@ -310,6 +317,7 @@ void rxo_tx_taken(struct rxo_tx *tx)
 {
 	struct rxo_dev *dev = tx->dev;
 
+	lockdep_assert_held(tx->lock);
 	tx->blocked = false;
 	tx->burst_pkts = min(2 * tx->burst_pkts, RXO_TX_BURST_PKTS);
 	if (list_empty_careful(&dev->tx_refused))

@@ -40,6 +40,7 @@ struct rxo_tx {
 	struct socket *sock;		/* the queue pair's: its packets are charged to it */
 	struct work_struct *work;	/* on system_bh_wq: runs the direction again */
 	const int *cpu;			/* on this CPU */
+	spinlock_t *lock;		/* the direction's */
 	unsigned long patience;		/* jiffies, after which what is refused counts as lost */
 	struct wait_queue_entry wait;	/* for a packet to leave */
 	struct timer_list timer;	/* one jiffy */
@@ -63,7 +64,8 @@ struct rxo_tx {
 struct socket *rxo_tx_sock(u32 stop_bytes);
 
 void rxo_tx_init(struct rxo_tx *tx, struct rxo_dev *dev, struct socket *sock,
-		 struct work_struct *work, const int *cpu, unsigned long patience);
+		 struct work_struct *work, const int *cpu, spinlock_t *lock,
+		 unsigned long patience);
 
 /* Of the device: before its first queue pair, after its last. The latter may sleep. */
 void rxo_tx_dev_init(struct rxo_dev *dev);

@@ -199,8 +199,10 @@ static int qp_create_tx(struct rxo_qp *qp)
 	if (IS_ERR(sock))
 		return PTR_ERR(sock);
 	qp->tx_sock = sock;
-	rxo_tx_init(&qp->sq.tx, qp->dev, sock, &qp->sq.bh_work, &qp->sq.cpu, patience);
-	rxo_tx_init(&qp->rq.tx, qp->dev, sock, &qp->rq.bh_work, &qp->rq.cpu, patience);
+	rxo_tx_init(&qp->sq.tx, qp->dev, sock, &qp->sq.bh_work, &qp->sq.cpu, &qp->sq.lock,
+		    patience);
+	rxo_tx_init(&qp->rq.tx, qp->dev, sock, &qp->rq.bh_work, &qp->rq.cpu, &qp->rq.lock,
+		    patience);
 	return 0;
 }
 

@@ -10,9 +10,10 @@
  * how many events came at once.
  *
  * Order of locks: qp->mutex, sq.lock, rq.lock (both are _bh; the engines never
- * hold two, only qp_modify.c does), then state_lock, a CQ's or SRQ's lock, or
- * (through mr.c) a leaf's lock. Packets are sent under sq.lock and rq.lock, and
- * nothing is received inside a send.
+ * hold two, only qp_modify.c does), then state_lock, rate_lock, a CQ's or SRQ's
+ * lock, (through mr.c) a leaf's lock, or what net/tx.c and the network take.
+ * Packets are sent under sq.lock and rq.lock, and nothing is received inside a
+ * send.
  */
 #ifndef RXO_QP_H
 #define RXO_QP_H

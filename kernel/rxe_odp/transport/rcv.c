@@ -3,17 +3,10 @@
 
 #include "transport/qp.h"
 
-static bool rcv_pkey_fits(const struct rxo_pkt *pkt)
-{
-	return (pkt->pkey & 0x7fff) == (IB_DEFAULT_PKEY_FULL & 0x7fff);
-}
-
 static bool rcv_is_for_qp(const struct rxo_qp *qp, const struct sk_buff *skb)
 {
 	const struct rxo_pkt *pkt = rxo_pkt(skb);
 
-	if (!rcv_pkey_fits(pkt))
-		return false;
 	if (rxo_qp_is_ud(qp))
 		return pkt->flags & RXO_OP_UD;
 	/* The path is there and stays as long as packets are taken: from RTR on. */

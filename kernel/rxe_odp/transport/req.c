@@ -546,6 +546,21 @@ static bool req_is_bound_to_cpu(const struct rxo_qp *qp)
 	       !rxo_tx_is_idle(&sq->tx);
 }
 
+/* Runs the requester here, or on the CPU of before: @stays, or while the flow is bound to it. */
+static void req_run_on_cpu(struct rxo_qp *qp, bool stays)
+{
+	struct rxo_sq *sq = &qp->sq;
+
+	lockdep_assert_held(&sq->lock);
+	if (rxo_qp_state(qp) == IB_QPS_RESET)
+		return;
+	if (sq->cpu != smp_processor_id() && cpu_online(sq->cpu) &&
+	    (stays || req_is_bound_to_cpu(qp)))
+		queue_work_on(sq->cpu, system_bh_wq, &sq->bh_work);
+	else
+		rxo_req_run(qp);
+}
+
 /*
  * rxo_req_kick - run the requester, where it may run
  *
@@ -553,15 +568,7 @@ static bool req_is_bound_to_cpu(const struct rxo_qp *qp)
  */
 void rxo_req_kick(struct rxo_qp *qp)
 {
-	struct rxo_sq *sq = &qp->sq;
-
-	lockdep_assert_held(&sq->lock);
-	if (rxo_qp_state(qp) == IB_QPS_RESET)
-		return;
-	if (sq->cpu != smp_processor_id() && cpu_online(sq->cpu) && req_is_bound_to_cpu(qp))
-		queue_work_on(sq->cpu, system_bh_wq, &sq->bh_work);
-	else
-		rxo_req_run(qp);
+	req_run_on_cpu(qp, false);
 }
 
 /*
@@ -572,15 +579,7 @@ void rxo_req_kick(struct rxo_qp *qp)
  */
 void rxo_req_resume(struct rxo_qp *qp)
 {
-	struct rxo_sq *sq = &qp->sq;
-
-	lockdep_assert_held(&sq->lock);
-	if (rxo_qp_state(qp) == IB_QPS_RESET)
-		return;
-	if (sq->cpu != smp_processor_id() && cpu_online(sq->cpu))
-		queue_work_on(sq->cpu, system_bh_wq, &sq->bh_work);
-	else
-		rxo_req_run(qp);
+	req_run_on_cpu(qp, true);
 }
 
 /*
