@@ -54,7 +54,8 @@ struct rxo_dev {
 	struct list_head tx_refused;	/* of struct rxo_tx, in turn */
 	unsigned long tx_turn_jiffies;	/* when the first of them was given its turn */
 	struct timer_list tx_timer;
-	spinlock_t tx_send_lock;	/* _bh; held to send while tx_refused is not empty */
+	unsigned long tx_crowded_until;	/* jiffies: a second after the last refusal; read anywhere */
+	spinlock_t tx_send_lock;	/* _bh; held to send until then */
 	u32 next_qpn, next_ah, next_mr;	/* of the xarrays' cyclic allocation */
 	atomic_t next_srq;
 	enum ib_mtu mtu_cap;		/* largest path MTU that fits the netdev's; read anywhere */

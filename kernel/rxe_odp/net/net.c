@@ -188,7 +188,8 @@ static bool pkt_xmit(struct rxo_dev *dev, struct sk_buff *skb, const struct rxo_
 
 /*
  * Newer kernels tell a CPU that its packet was refused only if no other CPU put one into the same
- * qdisc at that moment. So while a queue of the device is full, its senders go one by one.
+ * qdisc at that moment. So from the first refusal until a second after the last the senders of a
+ * device go one by one.
  */
 bool rxo_net_xmit(struct rxo_dev *dev, struct rxo_path *path, struct rxo_tx *tx,
 		  struct sk_buff_head *list, u32 *refused_psn)
@@ -207,7 +208,7 @@ bool rxo_net_xmit(struct rxo_dev *dev, struct rxo_path *path, struct rxo_tx *tx,
 		__skb_queue_purge(list);
 		goto out;
 	}
-	crowded = !list_empty_careful(&dev->tx_refused);
+	crowded = time_before(jiffies, READ_ONCE(dev->tx_crowded_until));
 	if (crowded)
 		spin_lock(&dev->tx_send_lock);
 	rxo_tx_begin(tx);

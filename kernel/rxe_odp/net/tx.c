@@ -158,6 +158,7 @@ void rxo_tx_dev_init(struct rxo_dev *dev)
 	spin_lock_init(&dev->tx_lock);
 	spin_lock_init(&dev->tx_send_lock);
 	INIT_LIST_HEAD(&dev->tx_refused);
+	dev->tx_crowded_until = jiffies;
 	timer_setup(&dev->tx_timer, tx_dev_timeout, 0);
 }
 
@@ -308,6 +309,7 @@ void rxo_tx_refused(struct rxo_tx *tx, u32 num)
 		tx_set_blocked(tx);
 	}
 	tx->burst_pkts = clamp(num, 1, RXO_TX_BURST_PKTS);
+	WRITE_ONCE(tx->dev->tx_crowded_until, jiffies + HZ);
 	scoped_guard(spinlock_irqsave, &tx->dev->tx_lock)
 		tx_wait_for_turn(tx);
 	tx_wait_for_packets(tx);
