@@ -74,6 +74,17 @@ static inline struct rxo_dev *to_rxo_dev(struct ib_device *ibdev)
 	return container_of(ibdev, struct rxo_dev, ibdev);
 }
 
+/* Any context. */
+static inline void rxo_stat_add(struct rxo_dev *dev, enum rxo_stat stat, u64 n)
+{
+	this_cpu_add(dev->stats->count[stat], n);
+}
+
+static inline void rxo_stat_inc(struct rxo_dev *dev, enum rxo_stat stat)
+{
+	rxo_stat_add(dev, stat, 1);
+}
+
 struct rxo_pd {
 	struct ib_pd ibpd;
 };

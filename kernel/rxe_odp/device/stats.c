@@ -8,11 +8,6 @@
 #include "device/dev.h"
 #include "device/stats.h"
 
-void rxo_stat_add(struct rxo_dev *dev, enum rxo_stat stat, u64 n)
-{
-	this_cpu_add(dev->stats->count[stat], n);
-}
-
 u64 rxo_stat_read(const struct rxo_dev *dev, enum rxo_stat stat)
 {
 	u64 sum = 0;

@@ -51,14 +51,8 @@ struct rdma_hw_stats;
 struct rxo_dev;
 struct sk_buff;
 
-/* Any context. */
-void rxo_stat_add(struct rxo_dev *dev, enum rxo_stat stat, u64 n);
+/* Any context; counted with rxo_stat_add(). */
 u64 rxo_stat_read(const struct rxo_dev *dev, enum rxo_stat stat);
-
-static inline void rxo_stat_inc(struct rxo_dev *dev, enum rxo_stat stat)
-{
-	rxo_stat_add(dev, stat, 1);
-}
 
 /* The verbs. */
 struct rdma_hw_stats *rxo_alloc_hw_port_stats(struct ib_device *ibdev, u32 port);

@@ -197,10 +197,10 @@ bool rxo_net_xmit(struct rxo_dev *dev, struct rxo_path *path, struct rxo_tx *tx,
 	struct dst_entry *dst;
 	struct sk_buff *skb;
 	bool taken = true, crowded;
-	u32 psn, bytes = 0, num = 0;
+	u32 psn, bytes = 0, charged = 0, num = 0;
 
+	lockdep_assert_held(tx->lock);	/* so BH are off */
 	tx->taken_bytes = 0;
-	local_bh_disable();
 	rcu_read_lock();
 	dst = rxo_path_route(dev, path);
 	if (!dst) {
@@ -211,14 +211,15 @@ bool rxo_net_xmit(struct rxo_dev *dev, struct rxo_path *path, struct rxo_tx *tx,
 	crowded = time_before(jiffies, READ_ONCE(dev->tx_crowded_until));
 	if (crowded)
 		spin_lock(&dev->tx_send_lock);
-	rxo_tx_begin(tx);
 	while (taken && (skb = __skb_dequeue(list))) {
 		psn = rxo_bth_psn(rxo_pkt_bth(skb));
-		bytes = rxo_tx_charge(tx, skb, num, skb_queue_empty(list));
+		bytes = rxo_tx_charge(tx, skb, crowded, skb_queue_empty(list));
+		charged += bytes;
 		taken = pkt_xmit(dev, skb, path, tx, dst);
 		num += taken;
 	}
-	rxo_tx_end(tx, taken ? 0 : bytes);
+	if (charged)
+		rxo_tx_end(tx, taken ? 0 : bytes);
 	if (crowded)
 		spin_unlock(&dev->tx_send_lock);
 	dst_release(dst);
@@ -231,7 +232,6 @@ bool rxo_net_xmit(struct rxo_dev *dev, struct rxo_path *path, struct rxo_tx *tx,
 	}
 out:
 	rcu_read_unlock();
-	local_bh_enable();
 	return taken;
 }
 

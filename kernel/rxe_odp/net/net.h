@@ -95,9 +95,8 @@ struct sk_buff *rxo_net_alloc(struct rxo_dev *dev, const struct rxo_path *path, 
  * @list: of skbs from rxo_net_alloc(); consumed, whatever happens: a network may lose packets
  * @refused_psn: set to the PSN of the first packet that was not taken, if there is one
  *
- * Hard interrupts on, BH off or on: a caller that holds a lock which the
- * receive path takes has BH off, as it must. Then nothing is received inside
- * this call, packets to ourselves included: they go through the backlog.
+ * Hard interrupts on, BH off, as that lock asks for: nothing is received inside this call, packets
+ * to ourselves included, which go through the backlog.
  *
  * Returns true when all were sent, or lost; tx->taken_bytes is what was sent, from the BTHs on.
  * False: a queue of this host was full, and the packet of @refused_psn and all behind it are to be

@@ -3,9 +3,9 @@
  * Back-pressure of the local host.
  *
  * Packets are charged to a socket of their queue pair until the last queue of this host frees
- * them (skb_set_owner_w(), sock_wfree()). Of a burst only the last and one in eight are charged,
- * as they leave in order and atomic operations for each would cost some percent of the speed. A
- * direction that has too much there waits on the socket's wait queue, which sock_wfree() wakes
+ * them (skb_set_owner_w(), sock_wfree()). As packets of a connection leave in order and each charge
+ * costs four atomic operations, only one in eight is charged; and the last of each burst, while
+ * what was charged before has not left or packets are being refused. A direction that has too much there waits on the socket's wait queue, which sock_wfree() wakes
  * when less than half of it is left (sock_writeable()).
  *
  * A queue that is shared may be full of other senders' packets. Then it refuses a packet
@@ -44,7 +44,24 @@ struct tx_sending {
 
 static DEFINE_PER_CPU(struct tx_sending, tx_sending);
 
-struct socket *rxo_tx_sock(u32 stop_bytes)
+/* Fifteen packets of the largest path MTU one by one, or two full bursts. */
+const struct rxo_tx_kind rxo_tx_rc = {
+	.stop_bytes	= 128 * 1024,
+	.charge_pkts	= 8,
+	.patience	= HZ,
+};
+
+/*
+ * What a UDP socket may have by default, which is also what Linux keeps for a neighbour whose MAC
+ * address is being asked for. Datagrams go to many places, and a late one is of less use.
+ */
+const struct rxo_tx_kind rxo_tx_ud = {
+	.stop_bytes	= 208 * 1024,
+	.charge_pkts	= 1,
+	.patience	= HZ / 2,
+};
+
+struct socket *rxo_tx_sock(const struct rxo_tx_kind *kind)
 {
 	struct socket *sock;
 	int err;
@@ -56,7 +73,7 @@ struct socket *rxo_tx_sock(u32 stop_bytes)
 		err = -ENOMEM;
 	if (err)
 		return ERR_PTR(err);
-	WRITE_ONCE(sock->sk->sk_sndbuf, stop_bytes);
+	WRITE_ONCE(sock->sk->sk_sndbuf, kind->stop_bytes);
 	/* sock_wfree() then needs one atomic operation, and a barrier only if a sender waits. */
 	sock_set_flag(sock->sk, SOCK_RCU_FREE);
 	return sock;
@@ -138,14 +155,14 @@ static void tx_timeout(struct timer_list *timer)
 
 void rxo_tx_init(struct rxo_tx *tx, struct rxo_dev *dev, struct socket *sock,
 		 struct work_struct *work, const int *cpu, spinlock_t *lock,
-		 unsigned long patience)
+		 const struct rxo_tx_kind *kind)
 {
 	tx->dev = dev;
 	tx->sock = sock;
 	tx->work = work;
 	tx->cpu = cpu;
 	tx->lock = lock;
-	tx->patience = patience;
+	tx->kind = kind;
 	tx->burst_pkts = RXO_TX_BURST_PKTS;
 	init_waitqueue_func_entry(&tx->wait, tx_packet_left);
 	INIT_LIST_HEAD(&tx->wait.entry);
@@ -215,13 +232,13 @@ static void tx_set_blocked(struct rxo_tx *tx)
 
 static bool tx_has_patience(const struct rxo_tx *tx)
 {
-	return !tx->blocked || time_before(jiffies, tx->blocked_jiffies + tx->patience);
+	return !tx->blocked || time_before(jiffies, tx->blocked_jiffies + tx->kind->patience);
 }
 
 /* Whether there is room on the way out, or the lack of it has lasted too long to wait. */
 static bool tx_has_room(struct rxo_tx *tx)
 {
-	int stop_bytes = READ_ONCE(tx->sock->sk->sk_sndbuf);
+	int stop_bytes = tx->kind->stop_bytes;
 
 	if (tx_is_below(tx, stop_bytes))
 		return true;
@@ -249,11 +266,8 @@ bool rxo_tx_may_send(struct rxo_tx *tx)
 	return false;
 }
 
-void rxo_tx_run_ends(struct rxo_tx *tx)
+void rxo_tx_pass_turn(struct rxo_tx *tx)
 {
-	lockdep_assert_held(tx->lock);
-	if (list_empty_careful(&tx->turn))
-		return;
 	guard(spinlock_irqsave)(&tx->dev->tx_lock);
 	if (tx->is_my_turn) {
 		tx_leave_turns(tx);
@@ -266,20 +280,20 @@ bool rxo_tx_is_idle(const struct rxo_tx *tx)
 	return tx_is_below(tx, 1);
 }
 
-void rxo_tx_begin(struct rxo_tx *tx)
+u32 rxo_tx_charge(struct rxo_tx *tx, struct sk_buff *skb, bool crowded, bool last)
 {
 	struct sock *sk = tx->sock->sk;
 
 	lockdep_assert_held(tx->lock);
-	this_cpu_write(tx_sending.bytes, sk_wmem_alloc_get(sk));
-	this_cpu_write(tx_sending.sk, sk);
-}
-
-u32 rxo_tx_charge(struct rxo_tx *tx, struct sk_buff *skb, u32 nth, bool last)
-{
-	if (!last && nth % RXO_TX_CHARGED)
+	if (++tx->uncharged_pkts < tx->kind->charge_pkts &&
+	    !(last && (crowded || !rxo_tx_is_idle(tx))))
 		return 0;
-	skb_set_owner_w(skb, tx->sock->sk);
+	tx->uncharged_pkts = 0;
+	if (!this_cpu_read(tx_sending.sk)) {
+		this_cpu_write(tx_sending.bytes, sk_wmem_alloc_get(sk));
+		this_cpu_write(tx_sending.sk, sk);
+	}
+	skb_set_owner_w(skb, sk);
 	this_cpu_add(tx_sending.bytes, skb->truesize);
 	return skb->truesize;
 }
@@ -315,16 +329,11 @@ void rxo_tx_refused(struct rxo_tx *tx, u32 num)
 	tx_wait_for_packets(tx);
 }
 
-void rxo_tx_taken(struct rxo_tx *tx)
+void rxo_tx_share_turns(struct rxo_tx *tx)
 {
 	struct rxo_dev *dev = tx->dev;
 
 	lockdep_assert_held(tx->lock);
-	tx->blocked = false;
-	tx->burst_pkts = min(2 * tx->burst_pkts, RXO_TX_BURST_PKTS);
-	if (list_empty_careful(&dev->tx_refused))
-		return;
-
 	scoped_guard(spinlock_irqsave, &dev->tx_lock) {
 		tx_leave_turns(tx);
 		if (!tx_run_first(dev))

@@ -13,23 +13,27 @@
 #include <linux/wait.h>
 #include <linux/workqueue.h>
 
-struct rxo_dev;
+#include "device/dev.h"
+
 struct sk_buff;
 
-/* Of a list of packets one in so many is charged, and the last. */
-#define RXO_TX_CHARGED		8U
+#define RXO_TX_BURST_PKTS	64U	/* the most that is made at once, with BH off */
 
 /*
- * How much a queue pair has on its way out when it stops to send, in bytes of struct
- * sk_buff.truesize that are charged; the burst that passes the mark goes out whole. Of a
- * connection it is fifteen packets of the largest path MTU one by one, or two full bursts. Of
- * datagrams, each of which is charged, it is what a UDP socket may have by default, which is also
- * what Linux keeps for a neighbour whose MAC address is being asked for.
+ * What is held against queue pairs of a kind.
+ *
+ * stop_bytes	they stop to send with so much on its way out, in bytes of struct sk_buff.truesize
+ *		that are charged; the burst that passes the mark goes out whole
+ * charge_pkts	one packet in so many is charged while all leave at once
+ * patience	jiffies, after which what is refused counts as lost
  */
-#define RXO_TX_STOP_BYTES	(128 * 1024)
-#define RXO_TX_STOP_UD_BYTES	(208 * 1024)
+struct rxo_tx_kind {
+	u32 stop_bytes;
+	u32 charge_pkts;
+	unsigned long patience;
+};
 
-#define RXO_TX_BURST_PKTS	64U	/* the most that is made at once, with BH off */
+extern const struct rxo_tx_kind rxo_tx_rc, rxo_tx_ud;
 
 /*
  * One direction of a queue pair. @wait belongs to the socket's wait queue; @turn and
@@ -41,7 +45,7 @@ struct rxo_tx {
 	struct work_struct *work;	/* on system_bh_wq: runs the direction again */
 	const int *cpu;			/* on this CPU */
 	spinlock_t *lock;		/* the direction's */
-	unsigned long patience;		/* jiffies, after which what is refused counts as lost */
+	const struct rxo_tx_kind *kind;
 	struct wait_queue_entry wait;	/* for a packet to leave */
 	struct timer_list timer;	/* one jiffy */
 	struct list_head turn;		/* of dev->tx_refused */
@@ -50,22 +54,23 @@ struct rxo_tx {
 	bool blocked;			/* may_send() said no, or packets were refused */
 	u32 burst_pkts;			/* worth making at once: half of them may be refused */
 	u32 taken_bytes;		/* of the last list of packets */
+	u32 uncharged_pkts;		/* since the last that was charged */
 	unsigned long blocked_jiffies;	/* since when, while @blocked */
 };
 
 /**
  * rxo_tx_sock - an account for the packets of a queue pair
- * @stop_bytes: RXO_TX_STOP_*
+ * @kind: of the queue pair
  *
  * May sleep. A socket that is bound to nothing: what sock_wfree() needs, so that a packet which
  * outlives the queue pair, or this module, gives back what it took all the same. ERR_PTR on
  * failure. Undone by sock_release().
  */
-struct socket *rxo_tx_sock(u32 stop_bytes);
+struct socket *rxo_tx_sock(const struct rxo_tx_kind *kind);
 
 void rxo_tx_init(struct rxo_tx *tx, struct rxo_dev *dev, struct socket *sock,
 		 struct work_struct *work, const int *cpu, spinlock_t *lock,
-		 unsigned long patience);
+		 const struct rxo_tx_kind *kind);
 
 /* Of the device: before its first queue pair, after its last. The latter may sleep. */
 void rxo_tx_dev_init(struct rxo_dev *dev);
@@ -77,8 +82,15 @@ void rxo_tx_dev_exit(struct rxo_dev *dev);
  */
 bool rxo_tx_may_send(struct rxo_tx *tx);
 
+void rxo_tx_pass_turn(struct rxo_tx *tx);
+
 /* The direction's run ends: passes a turn that it did not use on. */
-void rxo_tx_run_ends(struct rxo_tx *tx);
+static inline void rxo_tx_run_ends(struct rxo_tx *tx)
+{
+	lockdep_assert_held(tx->lock);
+	if (!list_empty_careful(&tx->turn))
+		rxo_tx_pass_turn(tx);
+}
 
 /* Have the direction run again at the next jiffy. */
 void rxo_tx_wait_jiffy(struct rxo_tx *tx);
@@ -92,17 +104,27 @@ void rxo_tx_stop(struct rxo_tx *tx);
 /*
  * For rxo_net_xmit(), with BH off.
  *
- * begin, end	around the sending of a list; @refused_bytes: what the refused packet was charged
- * charge	the @nth packet of a list
+ * charge	a packet, if it is its turn or others are still there: how many bytes, or 0.
+ *		@crowded: packets are being refused. @last: of a list
+ * end		after a list of which something was charged; @refused_bytes: the refused packet
  * lost		whether a refused packet counts as lost: refusals have outlasted the patience
  * refused	a queue was full after it took @num packets: the direction is run again
- * taken	all were; if others wait, the direction is run again after them
+ * taken	all were; if others wait, the direction is run again after them (share_turns)
  */
-void rxo_tx_begin(struct rxo_tx *tx);
-u32 rxo_tx_charge(struct rxo_tx *tx, struct sk_buff *skb, u32 nth, bool last);
+u32 rxo_tx_charge(struct rxo_tx *tx, struct sk_buff *skb, bool crowded, bool last);
 void rxo_tx_end(struct rxo_tx *tx, u32 refused_bytes);
 bool rxo_tx_lost(struct rxo_tx *tx);
 void rxo_tx_refused(struct rxo_tx *tx, u32 num);
-void rxo_tx_taken(struct rxo_tx *tx);
+void rxo_tx_share_turns(struct rxo_tx *tx);
+
+static inline void rxo_tx_taken(struct rxo_tx *tx)
+{
+	lockdep_assert_held(tx->lock);
+	tx->blocked = false;
+	if (tx->burst_pkts != RXO_TX_BURST_PKTS)
+		tx->burst_pkts = min(2 * tx->burst_pkts, RXO_TX_BURST_PKTS);
+	if (!list_empty_careful(&tx->dev->tx_refused))
+		rxo_tx_share_turns(tx);
+}
 
 #endif /* RXO_TX_H */

@@ -113,7 +113,7 @@ static void comp_take_rnr(struct rxo_qp *qp, u8 timer)
 		sq->rnr_left--;
 	rxo_req_back_to(qp, sq->una_psn);
 	sq->rnr_wait = true;
-	timer_delete(&sq->ack_timer);
+	rxo_req_timer(qp, false);
 	mod_timer(&sq->rnr_timer, jiffies + 1 + usecs_to_jiffies(rxo_rnr_usecs(timer)));
 }
 

@@ -191,18 +191,16 @@ static int qp_offer_queues(struct rxo_qp *qp, struct ib_udata *udata)
 /* Both sides' packets are charged to one socket. */
 static int qp_create_tx(struct rxo_qp *qp)
 {
-	/* A late datagram is of less use, and others of the queue pair may go elsewhere. */
-	unsigned long patience = rxo_qp_is_ud(qp) ? HZ / 2 : HZ;
-	struct socket *sock;
+	const struct rxo_tx_kind *kind = rxo_qp_is_ud(qp) ? &rxo_tx_ud : &rxo_tx_rc;
+	struct socket *sock = rxo_tx_sock(kind);
 
-	sock = rxo_tx_sock(rxo_qp_is_ud(qp) ? RXO_TX_STOP_UD_BYTES : RXO_TX_STOP_BYTES);
 	if (IS_ERR(sock))
 		return PTR_ERR(sock);
 	qp->tx_sock = sock;
 	rxo_tx_init(&qp->sq.tx, qp->dev, sock, &qp->sq.bh_work, &qp->sq.cpu, &qp->sq.lock,
-		    patience);
+		    kind);
 	rxo_tx_init(&qp->rq.tx, qp->dev, sock, &qp->rq.bh_work, &qp->rq.cpu, &qp->rq.lock,
-		    patience);
+		    kind);
 	return 0;
 }
 
@@ -298,6 +296,7 @@ static void qp_reset_sq(struct rxo_qp *qp)
 	sq->rnr_wait = false;
 	sq->excused = 0;
 	sq->gap_retried = false;
+	sq->awaits_ack = false;
 	qp->sqd_notify = false;
 	spin_unlock_bh(&sq->lock);
 }

@@ -124,6 +124,8 @@ struct rxo_sq {
 	bool rnr_wait;			/* RNR NAK: send nothing before rnr_timer fires */
 	bool gap_retried;		/* went back for lost data, una_psn < gap_psn */
 	u32 gap_psn;			/* the PSN to send next when it went back */
+	bool awaits_ack;		/* until ack_deadline, in jiffies; see rxo_req_timer() */
+	unsigned long ack_deadline;
 	struct timer_list ack_timer;
 	struct timer_list rnr_timer;
 	struct rxo_wait wait;		/* for the memory that a WQE sends from */

@@ -77,8 +77,9 @@ static bool req_owed_answer(const struct rxo_sq *sq)
 }
 
 /*
- * The acknowledgment timer runs while the peer owes us an answer and no RNR NAK
- * told us to wait. Progress restarts it; otherwise a running one is left alone.
+ * The peer has until sq.ack_deadline while it owes us an answer and no RNR NAK told us to wait.
+ * Progress moves the deadline, and not the timer: an answer comes long before it as a rule, and
+ * the timer looks at the deadline when it fires.
  */
 void rxo_req_timer(struct rxo_qp *qp, bool progress)
 {
@@ -86,11 +87,15 @@ void rxo_req_timer(struct rxo_qp *qp, bool progress)
 
 	lockdep_assert_held(&sq->lock);
 	if (!req_owed_answer(sq) || sq->rnr_wait || !qp->timeout_ns_shift) {
-		timer_delete(&sq->ack_timer);
+		sq->awaits_ack = false;
 		return;
 	}
-	if (progress || !timer_pending(&sq->ack_timer))
-		mod_timer(&sq->ack_timer, jiffies + req_ack_jiffies(qp));
+	if (progress || !sq->awaits_ack)
+		sq->ack_deadline = jiffies + req_ack_jiffies(qp);
+	sq->awaits_ack = true;
+	if (!timer_pending(&sq->ack_timer) ||
+	    time_before(sq->ack_deadline, sq->ack_timer.expires))
+		mod_timer(&sq->ack_timer, sq->ack_deadline);
 }
 
 /* The next packet is that of @psn. False when no started WQE covers it. */
@@ -428,8 +433,8 @@ static bool req_send_burst(struct rxo_qp *qp, u32 *budget)
 {
 	u32 burst = min(*budget, qp->sq.tx.burst_pkts), bytes = 0, refused_psn;
 	struct sk_buff_head list;
-	struct sk_buff *skb;
-	bool taken;
+	struct sk_buff *skb = NULL;
+	bool taken, more;
 
 	__skb_queue_head_init(&list);
 	while (skb_queue_len(&list) < burst && rxo_ecn_may_send(qp, &qp->sq.tx)) {
@@ -443,12 +448,13 @@ static bool req_send_burst(struct rxo_qp *qp, u32 *budget)
 	if (skb_queue_empty(&list))
 		return false;
 	*budget -= skb_queue_len(&list);
+	more = skb;
 	taken = rxo_net_xmit(qp->dev, &qp->path, &qp->sq.tx, &list, &refused_psn);
 	if (!taken) {
 		rxo_ecn_uncharge(qp, bytes - qp->sq.tx.taken_bytes);
 		req_refused(qp, refused_psn);
 	}
-	return taken;
+	return taken && more;
 }
 
 /* Whether there is more to do at once. */
@@ -644,24 +650,29 @@ static bool req_silence_is_ours(struct rxo_qp *qp)
  * The peer has not answered in time. If the packet that asks for an ACK waits for a page, those
  * before it are sent again, and the peer answers them as duplicates.
  */
+static void req_ack_is_late(struct rxo_qp *qp)
+{
+	lockdep_assert_held(&qp->sq.lock);
+	if (!req_silence_is_ours(qp)) {
+		rxo_stat_inc(qp->dev, RXO_STAT_ACK_TIMEOUT);
+		if (!rxo_comp_retry(qp))
+			return;
+		rxo_req_kick(qp);
+	}
+	rxo_req_timer(qp, true);
+}
+
 static void req_ack_timeout(struct timer_list *timer)
 {
 	struct rxo_qp *qp = timer_container_of(qp, timer, sq.ack_timer);
 	struct rxo_sq *sq = &qp->sq;
 
 	spin_lock(&sq->lock);
-	/* An answer that came while this waited for the lock may have started it again. */
-	if (req_may_send(qp) && req_owed_answer(sq) && !sq->rnr_wait &&
-	    !timer_pending(&sq->ack_timer)) {
-		if (req_silence_is_ours(qp)) {
-			rxo_req_timer(qp, true);
-		} else {
-			rxo_stat_inc(qp->dev, RXO_STAT_ACK_TIMEOUT);
-			if (rxo_comp_retry(qp)) {
-				rxo_req_kick(qp);
-				rxo_req_timer(qp, true);
-			}
-		}
+	if (sq->awaits_ack && req_may_send(qp)) {
+		if (time_before(jiffies, sq->ack_deadline))
+			rxo_req_timer(qp, false);
+		else
+			req_ack_is_late(qp);
 	}
 	spin_unlock(&sq->lock);
 }

@@ -556,7 +556,8 @@ void rxo_resp_rcv(struct rxo_qp *qp, struct sk_buff *skb)
 	spin_lock(&rq->lock);
 	if (!rxo_resp_takes_requests(qp)) {
 		kfree_skb(skb);
-	} else if (rxo_late_rcv(qp, pkt) || resp_is_being_answered(rq, pkt)) {
+	} else if ((rq->late.state != RXO_LATE_NOT && rxo_late_rcv(qp, pkt)) ||
+		   resp_is_being_answered(rq, pkt)) {
 		kfree_skb(skb);
 	} else if (rxo_wait_hold(&rq->wait, &rq->held, skb)) {
 		/* Datagrams establish no communication. */
