@@ -10,6 +10,7 @@
 #include <net/addrconf.h>
 #include <rdma/ib_mad.h>
 #include <rdma/ib_verbs.h>
+#include <rdma/rxe_odp-abi.h>
 #include <rdma/uverbs_ioctl.h>
 
 #include "device/dev.h"
@@ -165,7 +166,15 @@ static ssize_t ecn_store(struct device *device, struct device_attribute *attr, c
 }
 static DEVICE_ATTR_RW(ecn);
 
+/* By this file a provider tells our devices from stock rxe's. */
+static ssize_t user_abi_show(struct device *device, struct device_attribute *attr, char *buf)
+{
+	return sysfs_emit(buf, RXE_ODP_USER_ABI "\n");
+}
+static DEVICE_ATTR_RO(user_abi);
+
 static struct attribute *rxo_attrs[] = {
+	&dev_attr_user_abi.attr,
 	&dev_attr_parent.attr,
 	&dev_attr_ecn.attr,
 	NULL

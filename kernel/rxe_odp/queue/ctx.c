@@ -1,14 +1,48 @@
 // SPDX-License-Identifier: GPL-2.0
-/* A process's context, and the rings that it may map. */
+/* A process's context, what it and the kernel know of each other, and the rings that it may map. */
 #include <linux/mm.h>
+#include <rdma/rxe_odp-abi.h>
+#include <rdma/uverbs_ioctl.h>
 
 #include "queue/ctx.h"
 #include "queue/queue.h"
 
+/* What a provider can rely on, RXE_ODP_CAP_*. */
+#define CTX_CAPS	0
+/* What a context can be asked to be, RXE_ODP_UCTX_*. */
+#define CTX_FLAGS	0
+
+/* A request that stops short of a field leaves that 0; one from a later header may end in zeros. */
+static int ctx_read_request(struct rxe_odp_alloc_ucontext_req *req, struct ib_udata *udata)
+{
+	*req = (struct rxe_odp_alloc_ucontext_req) {};
+	if (ib_copy_from_udata(req, udata, min(sizeof(*req), udata->inlen)))
+		return -EFAULT;
+	if (udata->inlen > sizeof(*req) &&
+	    !ib_is_udata_cleared(udata, sizeof(*req), udata->inlen - sizeof(*req)))
+		return -EOPNOTSUPP;
+	if (req->flags & ~CTX_FLAGS || req->reserved)
+		return -EOPNOTSUPP;
+	return 0;
+}
+
+static int ctx_respond(struct ib_udata *udata)
+{
+	struct rxe_odp_alloc_ucontext_resp resp = { .caps = CTX_CAPS };
+
+	return ib_copy_to_udata(udata, &resp, min(sizeof(resp), udata->outlen));
+}
+
 int rxo_alloc_ucontext(struct ib_ucontext *ibuc, struct ib_udata *udata)
 {
 	struct rxo_ucontext *uctx = to_rxo_ucontext(ibuc);
+	struct rxe_odp_alloc_ucontext_req req;
+	int err;
 
+	err = ctx_read_request(&req, udata) ?: ctx_respond(udata);
+	if (err)
+		return err;
+	uctx->caps = req.caps & CTX_CAPS;
 	/* Offset 0 is no cookie: it is what a process maps by default. */
 	xa_init_flags(&uctx->cookies, XA_FLAGS_ALLOC1);
 	return 0;

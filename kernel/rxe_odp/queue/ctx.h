@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0 */
-/* A process's context, and the rings that it may map. */
+/* A process's context, what it and the kernel know of each other, and the rings that it may map. */
 #ifndef RXO_CTX_H
 #define RXO_CTX_H
 
@@ -8,6 +8,7 @@
 
 struct rxo_ucontext {
 	struct ib_ucontext ibuc;
+	u64 caps;			/* RXE_ODP_CAP_* that both sides have; immutable */
 	struct xarray cookies;		/* mmap offset >> PAGE_SHIFT to struct rxo_queue */
 	u32 next_cookie;
 };
