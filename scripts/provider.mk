@@ -1,0 +1,35 @@
+# SPDX-License-Identifier: GPL-2.0 OR Linux-OpenIB
+# The provider. Run by provider.sh, in a guest tree, with TOP, OUT and ABI set.
+CC ?= gcc
+SRC := $(TOP)/userspace/provider
+CFLAGS := -std=gnu11 -O2 -g -fPIC -fvisibility=hidden -pthread -Wall -Wextra -Wno-unused-parameter -Wshadow -Wstrict-prototypes \
+	  -Wmissing-prototypes -Werror=implicit-function-declaration -D_GNU_SOURCE \
+	  -I$(SRC) -isystem $(OUT)/include -I$(TOP)/include/uapi
+
+objects := $(patsubst $(SRC)/%.c,$(OUT)/obj/%.o,$(wildcard $(SRC)/*.c))
+abi_headers := $(addprefix $(OUT)/include/kernel-abi/,ib_user_verbs.h rdma_user_rxe.h rxe_odp-abi.h)
+
+all: $(OUT)/librxe_odp-rdmav$(ABI).so $(OUT)/librxe_odp.so.1 $(OUT)/librxe_odp.a
+
+$(OUT)/include/kernel-abi/rxe_odp-abi.h: $(TOP)/include/uapi/rdma/rxe_odp-abi.h
+	python3 $(OUT)/make_abi_structs.py $< $@
+
+$(OUT)/include/kernel-abi/%.h: $(OUT)/include/rdma/%.h
+	python3 $(OUT)/make_abi_structs.py $< $@
+
+$(OUT)/obj/%.o: $(SRC)/%.c $(abi_headers)
+	mkdir -p $(@D)
+	$(CC) $(CFLAGS) -MMD -c -o $@ $<
+
+$(OUT)/librxe_odp.so.1.0: $(objects) $(SRC)/provider.map
+	$(CC) -shared -pthread -Wl,--no-undefined -Wl,--version-script,$(SRC)/provider.map -Wl,-soname,librxe_odp.so.1 \
+		-o $@ $(objects) -libverbs
+
+$(OUT)/librxe_odp.so.1 $(OUT)/librxe_odp-rdmav$(ABI).so: $(OUT)/librxe_odp.so.1.0
+	ln -sf $(<F) $@
+
+$(OUT)/librxe_odp.a: $(objects)
+	rm -f $@
+	ar rcs $@ $(objects)
+
+-include $(wildcard $(OUT)/obj/*.d)

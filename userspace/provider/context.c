@@ -1,0 +1,125 @@
+// SPDX-License-Identifier: GPL-2.0 OR Linux-OpenIB
+/* A process's context of a device, and what the device and its port say of themselves. */
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "context.h"
+#include "provider.h"
+
+/* Capabilities of the kernel that this provider makes use of. */
+#define CONTEXT_CAPS 0ULL
+
+static int context_query_device_ex(struct ibv_context *ibctx,
+				   const struct ibv_query_device_ex_input *input,
+				   struct ibv_device_attr_ex *attr, size_t attr_size)
+{
+	struct ib_uverbs_ex_query_device_resp resp;
+	size_t resp_size = sizeof(resp);
+	int err;
+
+	err = ibv_cmd_query_device_any(ibctx, input, attr, attr_size, &resp, &resp_size);
+	if (err)
+		return err;
+	/* The line by which ibv_devinfo shows who drives the device. */
+	snprintf(attr->orig_attr.fw_ver, sizeof(attr->orig_attr.fw_ver), "%s (librxe_odp)",
+		 RXE_ODP_USER_ABI);
+	return 0;
+}
+
+static int context_query_port(struct ibv_context *ibctx, uint8_t port, struct ibv_port_attr *attr)
+{
+	struct ibv_query_port cmd;
+
+	return ibv_cmd_query_port(ibctx, port, attr, &cmd, sizeof(cmd));
+}
+
+static void context_free(struct ibv_context *ibctx)
+{
+	struct rxo_context *ctx = to_rxo_context(ibctx);
+
+	verbs_uninit_context(&ctx->vctx);
+	free(ctx);
+}
+
+static const struct verbs_context_ops context_ops = {
+	.advise_mr = ibv_cmd_advise_mr,
+	.alloc_parent_domain = rxo_alloc_parent_domain,
+	.alloc_pd = rxo_alloc_pd,
+	.alloc_td = rxo_alloc_td,
+	.async_event = rxo_async_event,
+	.attach_mcast = ibv_cmd_attach_mcast,
+	.create_ah = rxo_create_ah,
+	.create_cq = rxo_create_cq,
+	.create_cq_ex = rxo_create_cq_ex,
+	.create_qp = rxo_create_qp,
+	.create_qp_ex = rxo_create_qp_ex,
+	.create_srq = rxo_create_srq,
+	.create_srq_ex = rxo_create_srq_ex,
+	.dealloc_pd = rxo_dealloc_pd,
+	.dealloc_td = rxo_dealloc_td,
+	.dereg_mr = rxo_dereg_mr,
+	.destroy_ah = rxo_destroy_ah,
+	.destroy_cq = rxo_destroy_cq,
+	.destroy_qp = rxo_destroy_qp,
+	.destroy_srq = rxo_destroy_srq,
+	.detach_mcast = ibv_cmd_detach_mcast,
+	.free_context = context_free,
+	.import_mr = rxo_import_mr,
+	.import_pd = rxo_import_pd,
+	.modify_qp = rxo_modify_qp,
+	.modify_srq = rxo_modify_srq,
+	.poll_cq = rxo_poll_cq,
+	.post_recv = rxo_post_recv,
+	.post_send = rxo_post_send,
+	.post_srq_recv = rxo_post_srq_recv,
+	.query_device_ex = context_query_device_ex,
+	.query_port = context_query_port,
+	.query_qp = rxo_query_qp,
+	.query_srq = rxo_query_srq,
+	.reg_dmabuf_mr = rxo_reg_dmabuf_mr,
+	.reg_mr = rxo_reg_mr,
+	.req_notify_cq = ibv_cmd_req_notify_cq,
+	.rereg_mr = rxo_rereg_mr,
+	.resize_cq = rxo_resize_cq,
+	.unimport_mr = rxo_unimport_mr,
+	.unimport_pd = rxo_unimport_pd,
+};
+
+/* A module that is older than the handshake leaves the response alone: it has no capabilities. */
+struct verbs_context *rxo_alloc_context(struct ibv_device *ibdev, int cmd_fd, void *private_data)
+{
+	struct rxo_get_context cmd = { .caps = CONTEXT_CAPS };
+	struct rxo_get_context_resp resp = {};
+	struct rxo_context *ctx;
+
+	ctx = verbs_init_and_alloc_context(ibdev, cmd_fd, ctx, vctx, RDMA_DRIVER_RXE);
+	if (!ctx)
+		return NULL;
+	if (ibv_cmd_get_context(&ctx->vctx, &cmd.ibv_cmd, sizeof(cmd), &resp.ibv_resp,
+				sizeof(resp))) {
+		verbs_uninit_context(&ctx->vctx);
+		free(ctx);
+		return NULL;
+	}
+	ctx->caps = resp.caps & CONTEXT_CAPS;
+	verbs_set_ops(&ctx->vctx, &context_ops);
+	return &ctx->vctx;
+}
+
+/* Another process's context, by its file: the handshake was that process's. */
+struct verbs_context *rxo_import_context(struct ibv_device *ibdev, int cmd_fd)
+{
+	struct rxo_context *ctx;
+
+	ctx = verbs_init_and_alloc_context(ibdev, cmd_fd, ctx, vctx, RDMA_DRIVER_RXE);
+	if (!ctx)
+		return NULL;
+	if (ibv_cmd_query_context(&ctx->vctx.context, NULL)) {
+		verbs_uninit_context(&ctx->vctx);
+		free(ctx);
+		return NULL;
+	}
+	verbs_set_ops(&ctx->vctx, &context_ops);
+	return &ctx->vctx;
+}

@@ -1,0 +1,101 @@
+// SPDX-License-Identifier: GPL-2.0 OR Linux-OpenIB
+/*
+ * Posting: work requests are written into the mapped rings. The kernel is told of sends by a doorbell, one for a list; of
+ * receives it takes notice when it needs one.
+ */
+#include <unistd.h>
+
+#include "provider.h"
+
+/* A post_send of no work requests. */
+static int doorbell_write(struct ibv_qp *ibqp)
+{
+	struct ibv_post_send cmd = {
+		.hdr = {
+			.command = IB_USER_VERBS_CMD_POST_SEND,
+			.in_words = sizeof(cmd) / 4,
+			.out_words = sizeof(struct ib_uverbs_post_send_resp) / 4,
+		},
+		.qp_handle = ibqp->handle,
+		.wqe_size = sizeof(struct ib_uverbs_send_wr),
+	};
+	struct ib_uverbs_post_send_resp resp;
+
+	cmd.response = (uintptr_t)&resp;
+	return write(ibqp->context->cmd_fd, &cmd, sizeof(cmd)) == sizeof(cmd) ? 0 : errno;
+}
+
+int rxo_post_doorbell(struct rxo_qp *qp)
+{
+	struct ibv_send_wr *bad;
+	int err = doorbell_write(&qp->vqp.qp);
+
+	/* The kernel takes no write() from a process that changed its credentials since it opened the device; an ioctl it does. */
+	return err == EACCES ? ibv_cmd_post_send(&qp->vqp.qp, NULL, &bad) : err;
+}
+
+int rxo_post_send(struct ibv_qp *ibqp, struct ibv_send_wr *wr, struct ibv_send_wr **bad)
+{
+	struct rxo_qp *qp = to_rxo_qp(ibqp);
+	struct ibv_send_wr *first = wr;
+	uint32_t room, num = 0;
+	int err = 0, refused;
+
+	rxo_lock(&qp->sq_lock);
+	room = rxo_ring_room(&qp->sq);
+	for (; wr; wr = wr->next) {
+		err = num == room ? ENOMEM :
+				    rxo_swqe_fill(rxo_ring_at(&qp->sq, num), wr, &qp->bounds);
+		if (err) {
+			*bad = wr;
+			break;
+		}
+		num++;
+	}
+	if (num) {
+		rxo_ring_post(&qp->sq, num);
+		refused = rxo_post_doorbell(qp);
+		if (refused) {
+			*bad = first;
+			err = refused;
+		}
+	}
+	rxo_unlock(&qp->sq_lock);
+	return err;
+}
+
+/* A queue pair in error gives receives back; it has to be told of those that come after its error. */
+static void recv_flush(struct rxo_qp *qp)
+{
+	if (qp->vqp.qp.state == IBV_QPS_ERR || atomic_load(&qp->failed))
+		rxo_post_doorbell(qp);
+}
+
+int rxo_post_recv(struct ibv_qp *ibqp, struct ibv_recv_wr *wr, struct ibv_recv_wr **bad)
+{
+	struct rxo_qp *qp = to_rxo_qp(ibqp);
+	uint32_t room, num = 0;
+	int err = 0;
+
+	if (ibqp->srq || ibqp->state == IBV_QPS_RESET) {
+		*bad = wr;
+		return EINVAL;
+	}
+	rxo_lock(&qp->rq_lock);
+	room = rxo_ring_room(&qp->rq);
+	for (; wr; wr = wr->next) {
+		err = num == room ? ENOMEM :
+				    rxo_rwqe_fill(rxo_ring_at(&qp->rq, num), wr, qp->max_recv_sge);
+		if (err) {
+			*bad = wr;
+			break;
+		}
+		num++;
+	}
+	if (num) {
+		rxo_ring_post(&qp->rq, num);
+		recv_flush(qp);
+	}
+	rxo_unlock(&qp->rq_lock);
+	return err;
+}

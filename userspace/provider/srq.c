@@ -1,0 +1,143 @@
+// SPDX-License-Identifier: GPL-2.0 OR Linux-OpenIB
+/* Shared receive queues. */
+#include <stdlib.h>
+
+#include "provider.h"
+
+#define SRQ_COMP_MASK (IBV_SRQ_INIT_ATTR_TYPE | IBV_SRQ_INIT_ATTR_PD)
+
+static int srq_create_kernel(struct ibv_context *ibctx, struct rxo_srq *srq,
+			     struct ibv_srq_init_attr_ex *attr)
+{
+	struct rxo_create_srq_cmd_resp resp = {};
+	struct rxo_create_srq_cmd cmd = {};
+	int err;
+
+	err = ibv_cmd_create_srq_ex(ibctx, &srq->vsrq, attr, &cmd.ibv_cmd, sizeof(cmd),
+				    &resp.ibv_resp, sizeof(resp));
+	if (err)
+		return err;
+	srq->max_sge = attr->attr.max_sge;
+	err = rxo_ring_map(&srq->ring, ibctx, &resp.mi, rxo_rwqe_bytes(srq->max_sge));
+	if (err)
+		ibv_cmd_destroy_srq(&srq->vsrq.srq);
+	return err;
+}
+
+struct ibv_srq *rxo_create_srq_ex(struct ibv_context *ibctx, struct ibv_srq_init_attr_ex *attr)
+{
+	struct rxo_srq *srq;
+	int err;
+
+	if (!check_comp_mask(attr->comp_mask, SRQ_COMP_MASK) ||
+	    ((attr->comp_mask & IBV_SRQ_INIT_ATTR_TYPE) && attr->srq_type != IBV_SRQT_BASIC)) {
+		errno = EOPNOTSUPP;
+		return NULL;
+	}
+	if (!(attr->comp_mask & IBV_SRQ_INIT_ATTR_PD)) {
+		errno = EINVAL;
+		return NULL;
+	}
+	srq = calloc(1, sizeof(*srq));
+	if (!srq)
+		return NULL;
+	err = srq_create_kernel(ibctx, srq, attr);
+	if (err) {
+		free(srq);
+		errno = err;
+		return NULL;
+	}
+	rxo_lock_init(&srq->lock, rxo_pd_single_threaded(to_rxo_pd(attr->pd)));
+	return &srq->vsrq.srq;
+}
+
+struct ibv_srq *rxo_create_srq(struct ibv_pd *ibpd, struct ibv_srq_init_attr *attr)
+{
+	struct ibv_srq_init_attr_ex ex = {
+		.srq_context = attr->srq_context,
+		.attr = attr->attr,
+		.comp_mask = SRQ_COMP_MASK,
+		.srq_type = IBV_SRQT_BASIC,
+		.pd = ibpd,
+	};
+	struct ibv_srq *ibsrq = rxo_create_srq_ex(ibpd->context, &ex);
+
+	if (ibsrq)
+		attr->attr = ex.attr;
+	return ibsrq;
+}
+
+/* As with a CQ's: what was posted has moved, and there is no way back. */
+static int srq_take_new_ring(struct rxo_srq *srq, const struct mminfo *mi)
+{
+	struct rxo_ring ring = {};
+	int err;
+
+	err = rxo_ring_map(&ring, srq->vsrq.srq.context, mi, rxo_rwqe_bytes(srq->max_sge));
+	if (err) {
+		rxo_ring_kill(&srq->ring);
+		return err;
+	}
+	rxo_ring_resume_posting(&ring);
+	rxo_ring_unmap(&srq->ring);
+	srq->ring = ring;
+	return 0;
+}
+
+int rxo_modify_srq(struct ibv_srq *ibsrq, struct ibv_srq_attr *attr, int mask)
+{
+	struct rxo_srq *srq = to_rxo_srq(ibsrq);
+	struct mminfo mi = {};
+	struct rxo_modify_srq_cmd cmd = { .mmap_info_addr = (uintptr_t)&mi };
+	int err;
+
+	rxo_lock(&srq->lock);
+	err = ibv_cmd_modify_srq(ibsrq, attr, mask, &cmd.ibv_cmd, sizeof(cmd));
+	if (!err && (mask & IBV_SRQ_MAX_WR))
+		err = srq_take_new_ring(srq, &mi);
+	rxo_unlock(&srq->lock);
+	return err;
+}
+
+int rxo_query_srq(struct ibv_srq *ibsrq, struct ibv_srq_attr *attr)
+{
+	struct ibv_query_srq cmd;
+
+	return ibv_cmd_query_srq(ibsrq, attr, &cmd, sizeof(cmd));
+}
+
+int rxo_destroy_srq(struct ibv_srq *ibsrq)
+{
+	struct rxo_srq *srq = to_rxo_srq(ibsrq);
+	int err = ibv_cmd_destroy_srq(ibsrq);
+
+	if (err)
+		return err;
+	rxo_ring_unmap(&srq->ring);
+	rxo_lock_destroy(&srq->lock);
+	free(srq);
+	return 0;
+}
+
+int rxo_post_srq_recv(struct ibv_srq *ibsrq, struct ibv_recv_wr *wr, struct ibv_recv_wr **bad)
+{
+	struct rxo_srq *srq = to_rxo_srq(ibsrq);
+	uint32_t room, num = 0;
+	int err = 0;
+
+	rxo_lock(&srq->lock);
+	room = rxo_ring_room(&srq->ring);
+	for (; wr; wr = wr->next) {
+		err = num == room ? ENOMEM :
+				    rxo_rwqe_fill(rxo_ring_at(&srq->ring, num), wr, srq->max_sge);
+		if (err) {
+			*bad = wr;
+			break;
+		}
+		num++;
+	}
+	if (num)
+		rxo_ring_post(&srq->ring, num);
+	rxo_unlock(&srq->lock);
+	return err;
+}

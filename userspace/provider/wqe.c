@@ -1,0 +1,223 @@
+// SPDX-License-Identifier: GPL-2.0 OR Linux-OpenIB
+#include <errno.h>
+#include <string.h>
+
+#include "wqe.h"
+
+enum op_kind {
+	OP_REFUSED,
+	OP_SEND,
+	OP_SEND_INV,
+	OP_RDMA,
+	OP_ATOMIC,
+};
+
+/* What a connection executes; of these a datagram's queue pair has the two kinds of SEND. */
+static const struct {
+	enum op_kind kind;
+	uint64_t ex_flag;
+	bool ud;
+	bool no_inline;
+} send_ops[] = {
+	[IBV_WR_RDMA_WRITE] = { OP_RDMA, IBV_QP_EX_WITH_RDMA_WRITE },
+	[IBV_WR_RDMA_WRITE_WITH_IMM] = { OP_RDMA, IBV_QP_EX_WITH_RDMA_WRITE_WITH_IMM },
+	[IBV_WR_SEND] = { OP_SEND, IBV_QP_EX_WITH_SEND, true },
+	[IBV_WR_SEND_WITH_IMM] = { OP_SEND, IBV_QP_EX_WITH_SEND_WITH_IMM, true },
+	[IBV_WR_RDMA_READ] = { OP_RDMA, IBV_QP_EX_WITH_RDMA_READ, false, true },
+	[IBV_WR_ATOMIC_CMP_AND_SWP] = { OP_ATOMIC, IBV_QP_EX_WITH_ATOMIC_CMP_AND_SWP, false, true },
+	[IBV_WR_ATOMIC_FETCH_AND_ADD] = { OP_ATOMIC, IBV_QP_EX_WITH_ATOMIC_FETCH_AND_ADD, false,
+					  true },
+	[IBV_WR_SEND_WITH_INV] = { OP_SEND_INV, IBV_QP_EX_WITH_SEND_WITH_INV },
+};
+
+#define NUM_SEND_OPS (sizeof(send_ops) / sizeof(send_ops[0]))
+
+static bool op_allowed(unsigned int opcode, bool ud)
+{
+	return opcode < NUM_SEND_OPS && send_ops[opcode].kind != OP_REFUSED &&
+	       (!ud || send_ops[opcode].ud);
+}
+
+uint64_t rxo_send_ops(bool ud)
+{
+	uint64_t flags = 0;
+	unsigned int i;
+
+	for (i = 0; i < NUM_SEND_OPS; i++)
+		if (op_allowed(i, ud))
+			flags |= send_ops[i].ex_flag;
+	return flags;
+}
+
+size_t rxo_swqe_bytes(const struct rxo_wqe_bounds *bounds)
+{
+	size_t sges = bounds->max_sge * sizeof(struct rxe_sge);
+
+	return sizeof(struct rxe_send_wqe) +
+	       (sges > bounds->max_inline_bytes ? sges : bounds->max_inline_bytes);
+}
+
+size_t rxo_rwqe_bytes(uint32_t max_sge)
+{
+	return sizeof(struct rxe_recv_wqe) + max_sge * sizeof(struct rxe_sge);
+}
+
+int rxo_swqe_begin(struct rxe_send_wqe *wqe, uint64_t wr_id, unsigned int opcode,
+		   unsigned int send_flags, bool ud)
+{
+	if (!op_allowed(opcode, ud))
+		return EINVAL;
+	wqe->wr.wr_id = wr_id;
+	wqe->wr.opcode = opcode;
+	wqe->wr.send_flags = send_flags & ~(unsigned int)IBV_SEND_INLINE;
+	wqe->dma.length = 0;
+	wqe->dma.num_sge = 0;
+	return 0;
+}
+
+static void sge_copy(struct rxe_sge *to, const struct ibv_sge *from)
+{
+	to->addr = from->addr;
+	to->length = from->length;
+	to->lkey = from->lkey;
+}
+
+int rxo_swqe_set_sges(struct rxe_send_wqe *wqe, const struct ibv_sge *sges, size_t num,
+		      const struct rxo_wqe_bounds *bounds)
+{
+	uint64_t bytes = 0;
+	size_t i;
+
+	if (num > bounds->max_sge)
+		return EINVAL;
+	for (i = 0; i < num; i++) {
+		sge_copy(&wqe->dma.sge[i], &sges[i]);
+		bytes += sges[i].length;
+	}
+	if (bytes > RXO_MAX_MSG_BYTES)
+		return EINVAL;
+	wqe->dma.num_sge = num;
+	wqe->dma.length = bytes;
+	return 0;
+}
+
+/* Appends to the @at bytes that are there. Nothing is read back from a WQE: it lies in shared memory. */
+static int inline_append(struct rxe_send_wqe *wqe, size_t *at, const void *data, size_t bytes,
+			 const struct rxo_wqe_bounds *bounds)
+{
+	if (bytes > bounds->max_inline_bytes - *at)
+		return EINVAL;
+	if (bytes)
+		memcpy(wqe->dma.inline_data + *at, data, bytes);
+	*at += bytes;
+	return 0;
+}
+
+static int inline_end(struct rxe_send_wqe *wqe, unsigned int opcode, unsigned int send_flags,
+		      size_t bytes)
+{
+	if (send_ops[opcode].no_inline)
+		return EINVAL;
+	wqe->dma.length = bytes;
+	wqe->wr.send_flags = send_flags | IBV_SEND_INLINE;
+	return 0;
+}
+
+int rxo_swqe_set_inline(struct rxe_send_wqe *wqe, unsigned int opcode, unsigned int send_flags,
+			const struct ibv_data_buf *bufs, size_t num,
+			const struct rxo_wqe_bounds *bounds)
+{
+	size_t at = 0, i;
+	int err = 0;
+
+	for (i = 0; !err && i < num; i++)
+		err = inline_append(wqe, &at, bufs[i].addr, bufs[i].length, bounds);
+	return err ? err : inline_end(wqe, opcode, send_flags, at);
+}
+
+void rxo_swqe_set_rdma(struct rxe_send_wqe *wqe, uint64_t remote_addr, uint32_t rkey)
+{
+	wqe->wr.wr.rdma.remote_addr = remote_addr;
+	wqe->wr.wr.rdma.rkey = rkey;
+}
+
+void rxo_swqe_set_atomic(struct rxe_send_wqe *wqe, uint64_t remote_addr, uint32_t rkey,
+			 uint64_t compare_add, uint64_t swap)
+{
+	wqe->wr.wr.atomic.remote_addr = remote_addr;
+	wqe->wr.wr.atomic.rkey = rkey;
+	wqe->wr.wr.atomic.compare_add = compare_add;
+	wqe->wr.wr.atomic.swap = swap;
+}
+
+void rxo_swqe_set_ud(struct rxe_send_wqe *wqe, const struct ibv_ah *ah, uint32_t remote_qpn,
+		     uint32_t remote_qkey)
+{
+	/* An ibv_ah of ours is the first member of its rxo_ah. */
+	wqe->wr.wr.ud.ah_num = ((const struct rxo_ah *)ah)->ah_num;
+	wqe->wr.wr.ud.remote_qpn = remote_qpn;
+	wqe->wr.wr.ud.remote_qkey = remote_qkey;
+}
+
+/* Here the pieces are given as SGEs; their number is not bounded, only the bytes are. */
+static int swqe_set_inline_sges(struct rxe_send_wqe *wqe, const struct ibv_send_wr *wr,
+				const struct rxo_wqe_bounds *bounds)
+{
+	size_t at = 0;
+	int i, err = 0;
+
+	for (i = 0; !err && i < wr->num_sge; i++)
+		err = inline_append(wqe, &at, (void *)(uintptr_t)wr->sg_list[i].addr,
+				    wr->sg_list[i].length, bounds);
+	return err ? err : inline_end(wqe, wr->opcode, wr->send_flags, at);
+}
+
+static void swqe_set_op(struct rxe_send_wqe *wqe, const struct ibv_send_wr *wr)
+{
+	switch (send_ops[wr->opcode].kind) {
+	case OP_RDMA:
+		rxo_swqe_set_rdma(wqe, wr->wr.rdma.remote_addr, wr->wr.rdma.rkey);
+		break;
+	case OP_ATOMIC:
+		rxo_swqe_set_atomic(wqe, wr->wr.atomic.remote_addr, wr->wr.atomic.rkey,
+				    wr->wr.atomic.compare_add, wr->wr.atomic.swap);
+		break;
+	case OP_SEND:
+	case OP_SEND_INV:
+	case OP_REFUSED:
+		break;
+	}
+}
+
+int rxo_swqe_fill(struct rxe_send_wqe *wqe, const struct ibv_send_wr *wr,
+		  const struct rxo_wqe_bounds *bounds)
+{
+	int err = rxo_swqe_begin(wqe, wr->wr_id, wr->opcode, wr->send_flags, bounds->ud);
+
+	if (err)
+		return err;
+	if (wr->num_sge < 0 || (bounds->ud && !wr->wr.ud.ah))
+		return EINVAL;
+	/* One field by either name: immediate data, or the key to invalidate. */
+	wqe->wr.ex.imm_data = wr->imm_data;
+	if (bounds->ud)
+		rxo_swqe_set_ud(wqe, wr->wr.ud.ah, wr->wr.ud.remote_qpn, wr->wr.ud.remote_qkey);
+	else
+		swqe_set_op(wqe, wr);
+	if (wr->send_flags & IBV_SEND_INLINE)
+		return swqe_set_inline_sges(wqe, wr, bounds);
+	return rxo_swqe_set_sges(wqe, wr->sg_list, wr->num_sge, bounds);
+}
+
+int rxo_rwqe_fill(struct rxe_recv_wqe *wqe, const struct ibv_recv_wr *wr, uint32_t max_sge)
+{
+	int i;
+
+	if (wr->num_sge < 0 || (uint32_t)wr->num_sge > max_sge)
+		return EINVAL;
+	wqe->wr_id = wr->wr_id;
+	wqe->dma.num_sge = wr->num_sge;
+	for (i = 0; i < wr->num_sge; i++)
+		sge_copy(&wqe->dma.sge[i], &wr->sg_list[i]);
+	return 0;
+}
