@@ -7,6 +7,10 @@
 #
 # RDMA_ODP_PATTERN, an extended regular expression over "guest.KERNEL.NAME", chooses programs. A line
 # "rdma-odp: timeout N" in a program's source gives it N seconds instead of 120.
+#
+# Programs that speak verbs run twice, the second time, as NAME.provider, through userspace/provider instead of librxe: those in C
+# but for umem_* and vm_*, which know no verbs, and for those that say "rdma-odp: librxe alone" with the reason; and those
+# in shell that say "rdma-odp: both providers".
 . "$(dirname "$0")/lib.sh"
 
 verb=${1:?} kernel=${2:?}
@@ -15,12 +19,27 @@ session=$SRC/build/$kernel/session
 # Where the CPU is emulated, or KASAN and lockdep watch, everything takes longer.
 slow() { [ "$kernel" = uml ] || ! "$SRC/scripts/kvm.sh" "$("$SRC/scripts/tree.sh" "$kernel")"; }
 
+through_provider()
+{
+	local f
+	for f in "$SRC"/tests/guest/*.c; do
+		case $(basename "$f") in
+		umem_* | vm_*) ;;
+		*) grep -q 'rdma-odp: librxe alone' "$f" || echo "$f" ;;
+		esac
+	done
+	for f in "$SRC"/tests/guest/*.sh; do
+		! grep -q 'rdma-odp: both providers' "$f" || echo "$f"
+	done
+}
+
 names()
 {
 	local f
 	for f in "$SRC"/tests/guest/*.c "$SRC"/tests/guest/*.sh; do
 		[ ! -e "$f" ] || { f=$(basename "$f"); echo "${f%.*}"; }
 	done
+	through_provider | sed 's|.*/||; s|\.[^.]*$|.provider|'
 	[ "$kernel" != uml ] || for f in "$SRC"/kernel/*/kunit/Kbuild; do
 		[ ! -e "$f" ] || echo "kunit_$(basename "$(dirname "$(dirname "$f")")")"
 	done
@@ -29,14 +48,14 @@ names()
 limit()
 {
 	local n
-	n=$(cat "$SRC/tests/guest/$1".{c,sh} 2>/dev/null | grep -aoE 'rdma-odp: timeout [0-9]+' | head -n 1 | grep -oE '[0-9]+$' || :)
+	n=$(cat "$SRC/tests/guest/${1%.provider}".{c,sh} 2>/dev/null | grep -aoE 'rdma-odp: timeout [0-9]+' | head -n 1 | grep -oE '[0-9]+$' || :)
 	# What is asked to take longer is given that time.
 	echo $((${n:-120} * factor + ${STORM_S:-0} + 4 * ${FUZZ_S:-0} + ${TEST_LONG:-0} * 600))
 }
 
 prepare()
 {
-	local name
+	local name source
 	factor=1
 	! slow || factor=5
 	rm -rf "$session"
@@ -49,10 +68,11 @@ prepare()
 			printf '#!/bin/sh\nexec /odp/host/kunit %s_kunit\n' "${name#kunit_}" >"$session/programs/$name"
 			;;
 		*)
-			if [ -e "$SRC/tests/guest/$name.c" ]; then
-				cp "$SRC/build/$kernel/tests/$name" "$session/programs/"
+			source=$SRC/tests/guest/${name%.provider}
+			if [ -e "$source.c" ]; then
+				cp "$SRC/build/$kernel/tests/${name%.provider}" "$session/programs/$name"
 			else
-				cp "$SRC/tests/guest/$name.sh" "$session/programs/$name"
+				cp "$source.sh" "$session/programs/$name"
 			fi
 			;;
 		esac
@@ -60,6 +80,8 @@ prepare()
 		echo "$name $(limit "$name")" >>"$session/todo"
 	done < <(names)
 	[ ! -d "$SRC/tests/guest/data" ] || cp -r "$SRC/tests/guest/data" "$session/"
+	mkdir "$session/provider"
+	cp -P "$SRC/build/$kernel/provider"/librxe_odp* "$session/provider/"
 }
 
 # Tells progress, on the terminal or file that ./run test gives us past ctest.
@@ -156,6 +178,7 @@ run()
 	fi
 	"$SRC/scripts/modules.sh" "$kernel"
 	"$SRC/scripts/programs.sh" "$kernel" tests/guest tests
+	"$SRC/scripts/provider.sh" "$kernel"
 	prepare
 	while [ -n "$(left)" ]; do
 		boots=$((boots + 1))

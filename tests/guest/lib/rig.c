@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0 OR Linux-OpenIB
 #include "rig.h"
 
+#include <dlfcn.h>
 #include <fcntl.h>
 #include <sched.h>
 #include <unistd.h>
@@ -47,6 +48,25 @@ void netns_leave(int saved)
 	close(saved);
 }
 
+/*
+ * Who drives it is the library that polls its CQs: ours where RDMA_ODP_PROVIDER says so and the device is ours, else librxe. Not
+ * by an assertion, since child processes come here as well.
+ */
+static bool driven_as_wanted(struct ibv_context *ctx, const char *name)
+{
+	bool ours = getenv("RDMA_ODP_PROVIDER") && !strncmp(name, "rxe_odp", 7);
+	const char *want = ours ? "/librxe_odp-" : "/librxe-";
+	Dl_info info = { 0 };
+
+	if (!dladdr((void *)ctx->ops.poll_cq, &info) || !info.dli_fname ||
+	    !strstr(info.dli_fname, want)) {
+		printf("%s is driven by %s, and not by %s\n", name,
+		       info.dli_fname ? info.dli_fname : "something unknown", want + 1);
+		return false;
+	}
+	return true;
+}
+
 struct ibv_context *rig_context(const char *name)
 {
 	struct ibv_device **list = ibv_get_device_list(NULL);
@@ -58,6 +78,11 @@ struct ibv_context *rig_context(const char *name)
 			ctx = ibv_open_device(list[i]);
 	if (list)
 		ibv_free_device_list(list);
+	if (ctx && !driven_as_wanted(ctx, name)) {
+		ibv_close_device(ctx);
+		errno = ENODEV;
+		return NULL;
+	}
 	return ctx;
 }
 
