@@ -12,6 +12,7 @@ function(add_unit_test source)
 		${CMAKE_SOURCE_DIR}/tests/unit
 		${CMAKE_SOURCE_DIR}/kernel/umem_odp
 		${CMAKE_SOURCE_DIR}/kernel/rxe_odp
+		${CMAKE_SOURCE_DIR}/userspace
 		${CMAKE_SOURCE_DIR}/include
 		${CMAKE_SOURCE_DIR}/include/uapi)
 	target_compile_definitions(${target} PRIVATE _GNU_SOURCE)

@@ -22,9 +22,14 @@ const char *rig_peer_name(void)
 	return name;
 }
 
+static bool name_is_stock(const char *name)
+{
+	return !strncmp(name, "rxe", 3) && strncmp(name, "rxe_odp", 7);
+}
+
 bool rig_is_stock(void)
 {
-	return !strncmp(rig_device_name(), "rxe", 3) && strncmp(rig_device_name(), "rxe_odp", 7);
+	return name_is_stock(rig_device_name());
 }
 
 int netns_enter_peer(void)
@@ -49,12 +54,12 @@ void netns_leave(int saved)
 }
 
 /*
- * Who drives it is the library that polls its CQs: ours where RDMA_ODP_PROVIDER says so and the device is ours, else librxe. Not
- * by an assertion, since child processes come here as well.
+ * Who drives it is the library that polls its CQs: ours where RDMA_ODP_PROVIDER says so and the device is ours (mixed.c makes one of
+ * stock rxe, mixed0), else librxe. Not by an assertion, since child processes come here as well.
  */
 static bool driven_as_wanted(struct ibv_context *ctx, const char *name)
 {
-	bool ours = getenv("RDMA_ODP_PROVIDER") && !strncmp(name, "rxe_odp", 7);
+	bool ours = getenv("RDMA_ODP_PROVIDER") && !name_is_stock(name) && strcmp(name, "mixed0");
 	const char *want = ours ? "/librxe_odp-" : "/librxe-";
 	Dl_info info = { 0 };
 
