@@ -9,7 +9,7 @@
 # "rdma-odp: timeout N" in a program's source gives it N seconds instead of 120.
 #
 # Programs that speak verbs run twice, the second time, as NAME.provider, through userspace/provider instead of librxe: those in C
-# but for umem_* and vm_*, which know no verbs, and for those that say "rdma-odp: librxe alone" with the reason; and those
+# but for umem_* and vm_*, which know no verbs, for provider_*, which see to it themselves, and for those that say "rdma-odp: librxe alone" with the reason; and those
 # in shell that say "rdma-odp: both providers".
 . "$(dirname "$0")/lib.sh"
 
@@ -24,7 +24,7 @@ through_provider()
 	local f
 	for f in "$SRC"/tests/guest/*.c; do
 		case $(basename "$f") in
-		umem_* | vm_*) ;;
+		umem_* | vm_* | provider_*) ;;
 		*) grep -q 'rdma-odp: librxe alone' "$f" || echo "$f" ;;
 		esac
 	done
@@ -81,7 +81,7 @@ prepare()
 	done < <(names)
 	[ ! -d "$SRC/tests/guest/data" ] || cp -r "$SRC/tests/guest/data" "$session/"
 	mkdir "$session/provider"
-	cp -P "$SRC/build/$kernel/provider"/librxe_odp* "$session/provider/"
+	cp -RP "$SRC/build/$kernel/provider"/{librxe_odp*,abi,asan,tsan} "$SRC/userspace/install.sh" "$session/provider/"
 }
 
 # Tells progress, on the terminal or file that ./run test gives us past ctest.

@@ -24,6 +24,9 @@ $(OUT)/parts/%.o: $(TOP)/$(SRC)/%.c
 	mkdir -p $(@D)
 	$(CC) $(CFLAGS) -MMD -c -o $@ $<
 
+# One program is to see races of its own with those of the provider.
+$(OUT)/provider_threads: CFLAGS += -fsanitize=thread
+
 .SECONDEXPANSION:
 $(OUT)/%: $(TOP)/$(SRC)/%.c $$(call parts,$$*) $(OUT)/lib/libguest.a
 	$(CC) $(CFLAGS) -MMD -MF $(OUT)/lib/$*.prog.d -MT $@ -o $@ $(filter %.c %.o %.a,$^) $(LIBS)

@@ -9,7 +9,12 @@ CFLAGS := -std=gnu11 -O2 -g -fPIC -fvisibility=hidden -pthread -Wall -Wextra -Wn
 objects := $(patsubst $(SRC)/%.c,$(OUT)/obj/%.o,$(wildcard $(SRC)/*.c))
 abi_headers := $(addprefix $(OUT)/include/kernel-abi/,ib_user_verbs.h rdma_user_rxe.h rxe_odp-abi.h)
 
-all: $(OUT)/librxe_odp-rdmav$(ABI).so $(OUT)/librxe_odp.so.1 $(OUT)/librxe_odp.a
+# For tests, the same under ASan with UBSan, and under TSan.
+asan := -O1 -fno-omit-frame-pointer -fsanitize=address,undefined -fno-sanitize-recover=all
+tsan := -O1 -fno-omit-frame-pointer -fsanitize=thread
+
+all: $(OUT)/librxe_odp-rdmav$(ABI).so $(OUT)/librxe_odp.so.1 $(OUT)/librxe_odp.a \
+	$(OUT)/asan/librxe_odp-rdmav$(ABI).so $(OUT)/tsan/librxe_odp-rdmav$(ABI).so
 
 $(OUT)/include/kernel-abi/rxe_odp-abi.h: $(TOP)/include/uapi/rdma/rxe_odp-abi.h
 	python3 $(OUT)/make_abi_structs.py $< $@
@@ -21,9 +26,15 @@ $(OUT)/obj/%.o: $(SRC)/%.c $(abi_headers)
 	mkdir -p $(@D)
 	$(CC) $(CFLAGS) -MMD -c -o $@ $<
 
+# libibverbs keeps pointers into it for ever: nobody who opened it may unload it.
 $(OUT)/librxe_odp.so.1.0: $(objects) $(SRC)/provider.map
 	$(CC) -shared -pthread -Wl,--no-undefined -Wl,--version-script,$(SRC)/provider.map -Wl,-soname,librxe_odp.so.1 \
+		-Wl,-z,nodelete \
 		-o $@ $(objects) -libverbs
+
+$(OUT)/%san/librxe_odp-rdmav$(ABI).so: $(objects)
+	mkdir -p $(@D)
+	$(CC) $(CFLAGS) $($(*)san) -shared -Wl,--version-script,$(SRC)/provider.map -o $@ $(wildcard $(SRC)/*.c) -libverbs
 
 $(OUT)/librxe_odp.so.1 $(OUT)/librxe_odp-rdmav$(ABI).so: $(OUT)/librxe_odp.so.1.0
 	ln -sf $(<F) $@

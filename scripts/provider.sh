@@ -22,7 +22,7 @@ private_abi()
 	abi=$(sed -n 's/^set(IBVERBS_PABI_VERSION "\([0-9]*\)").*/\1/p' "$source/CMakeLists.txt")
 	lib=$(find "$tree/root/usr/lib" -name libibverbs.so.1 | head -n 1)
 	theirs=$(grep -aoE 'IBVERBS_PRIVATE_[0-9]+' "$lib" | sort -u | sed 's/.*_//')
-	[ -n "$abi" ] && [ "$abi" = "$theirs" ] ||
+	[[ -n $abi && $abi = "$theirs" ]] ||
 		die "the source of rdma-core has the private ABI '$abi', the libibverbs of the tree '$theirs'; remove $tree, so that it is made anew"
 	echo "$abi"
 }
@@ -30,7 +30,7 @@ private_abi()
 # A provider sees them under the names that they have while rdma-core is built.
 copy_headers()
 {
-	local source=$1 abi=$2 to=$out/include dir
+	local source=$1 abi=$2 to=$out/include
 	rm -rf "$to"
 	mkdir -p "$to/infiniband" "$to/rdma" "$to/ccan" "$to/util" "$to/kernel-abi"
 	cp "$source"/libibverbs/*.h "$to/infiniband/"

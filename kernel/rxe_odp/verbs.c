@@ -213,6 +213,7 @@ const struct ib_device_ops rxo_dev_ops = {
 	.dealloc_ucontext	= rxo_dealloc_ucontext,
 	.disassociate_ucontext	= rxo_disassociate_ucontext,
 	.mmap			= rxo_mmap,
+	.query_ucontext		= rxo_query_ucontext,
 
 	.alloc_pd		= rxo_alloc_pd,
 	.dealloc_pd		= rxo_dealloc_pd,

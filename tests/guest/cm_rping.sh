@@ -2,6 +2,8 @@
 # SPDX-License-Identifier: GPL-2.0 OR Linux-OpenIB
 # RDMA-CM over QP1: rping between the two namespaces, IPv4 and IPv6, with its data checked, and perftest that connects
 # through it, pinned and on demand.
+#
+# rdma-odp: both providers
 set -u
 
 fail() { echo "cm_rping: $*"; cat /tmp/cm_server /tmp/cm_client 2>/dev/null; exit 1; }
@@ -25,6 +27,7 @@ client()
 	wait $server || fail "$*: the server failed"
 }
 
+[ -z "${RDMA_ODP_PROVIDER:-}" ] || ibv_devinfo -d rxe_odp0 | grep -qF "($RDMA_ODP_PROVIDER)" || fail "not driven by $RDMA_ODP_PROVIDER"
 serve rping -s -a 10.77.0.2 -C 20 -S 4000 -V
 client rping -c -a 10.77.0.2 -C 20 -S 4000 -V
 serve rping -s -a fd77::2 -C 20 -S 4000 -V

@@ -3,6 +3,7 @@
 # rdma-core's own tests, those for what rxe_odp has: no failure, and no skip that data/pyverbs-skips does not explain.
 #
 # rdma-odp: timeout 300
+# rdma-odp: both providers
 set -u
 modules=(odp qp mr cq device atomic addr pd)
 list=$(dirname "$0")/../data/pyverbs-skips
@@ -20,6 +21,10 @@ mkdir "$dir" && cp -r /usr/share/doc/rdma-core/tests "$dir/" && gunzip "$dir"/te
 # Two tests want one of 2 MiB each, on both sides.
 [ -z "$hugepages" ] || echo $((hugepages + 8)) >/proc/sys/vm/nr_hugepages
 cd "$dir" || exit 1
+if [ -n "${RDMA_ODP_PROVIDER:-}" ] && ! ibv_devinfo -d rxe_odp0 | grep -qF "($RDMA_ODP_PROVIDER)"; then
+	echo "rxe_odp0 is not driven by $RDMA_ODP_PROVIDER"
+	exit 1
+fi
 python3 tests/run_tests.py --dev rxe_odp0 -v "${modules[@]/#/tests.test_}" >out 2>&1
 status=$?
 
@@ -30,7 +35,11 @@ skips()
 		/\.\.\. skipped / { print name }' out | sort
 }
 
-explained() { awk -v k="$RDMA_ODP_KERNEL" '!/^#/ && ($1 == "all" || $1 == k) { print $2 }' "$1" | sort; }
+explained()
+{
+	awk -v k="$RDMA_ODP_KERNEL" -v p="${RDMA_ODP_PROVIDER:-librxe}" '!/^#/ && ($1 == "all" || $1 == k || $1 == p) { print $2 }' "$1" |
+		sort
+}
 
 new=$(comm -23 <(skips) <(explained "$OLDPWD/$list"))
 ran=$(sed -n 's/^Ran \([0-9]*\) tests.*/\1/p' out)

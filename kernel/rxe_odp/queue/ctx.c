@@ -48,6 +48,12 @@ int rxo_alloc_ucontext(struct ib_ucontext *ibuc, struct ib_udata *udata)
 	return 0;
 }
 
+/* Another process has been given this context's file: what it needs beyond what ib_core tells it, nothing yet. */
+int rxo_query_ucontext(struct ib_ucontext *ibuc, struct uverbs_attr_bundle *attrs)
+{
+	return 0;
+}
+
 void rxo_dealloc_ucontext(struct ib_ucontext *ibuc)
 {
 	struct rxo_ucontext *uctx = to_rxo_ucontext(ibuc);

@@ -20,6 +20,7 @@ static inline struct rxo_ucontext *to_rxo_ucontext(struct ib_ucontext *ibuc)
 
 /* The verbs. */
 int rxo_alloc_ucontext(struct ib_ucontext *ibuc, struct ib_udata *udata);
+int rxo_query_ucontext(struct ib_ucontext *ibuc, struct uverbs_attr_bundle *attrs);
 void rxo_dealloc_ucontext(struct ib_ucontext *ibuc);
 int rxo_mmap(struct ib_ucontext *ibuc, struct vm_area_struct *vma);
 void rxo_disassociate_ucontext(struct ib_ucontext *ibuc);

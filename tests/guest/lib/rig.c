@@ -53,6 +53,18 @@ void netns_leave(int saved)
 	close(saved);
 }
 
+void rig_use_provider(const char *variant)
+{
+	char path[512], *dir = getcwd(NULL, 0);
+
+	assert_non_null(dir);
+	snprintf(path, sizeof(path), "%s/provider/%s%slibrxe_odp", dir, variant ? variant : "",
+		 variant ? "/" : "");
+	setenv("IBV_DRIVERS", path, 1);
+	setenv("RDMA_ODP_PROVIDER", "librxe_odp", 1);
+	free(dir);
+}
+
 /*
  * Who drives it is the library that polls its CQs: ours where RDMA_ODP_PROVIDER says so and the device is ours (mixed.c makes one of
  * stock rxe, mixed0), else librxe. Not by an assertion, since child processes come here as well.

@@ -30,6 +30,9 @@ void rig_close(struct rig *rig);
 const char *rig_device_name(void);
 const char *rig_peer_name(void);
 
+/* Before any device is looked for: ours are driven by the provider, built as it is for users (NULL), or for "asan", "tsan". */
+void rig_use_provider(const char *variant);
+
 /* Another context of the device (or NULL), in the namespace of the calling thread. */
 struct ibv_context *rig_context(const char *name);
 

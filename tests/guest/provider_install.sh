@@ -1,0 +1,100 @@
+#!/bin/bash
+# SPDX-License-Identifier: GPL-2.0 OR Linux-OpenIB
+# Installing the provider puts it before librxe for devices of rxe_odp and changes nothing for those of stock rxe; removing it leaves
+# everything as it was. Which of the two drives a device depends neither on the order of files in a directory, nor on which package
+# came first; a user's IBV_DRIVERS decides otherwise. A provider for another libibverbs is refused with one sentence.
+set -u
+here=$(cd "$(dirname "$0")/.." && pwd) || exit 1
+provider=$here/provider install=$here/provider/install.sh
+conf=/etc/libibverbs.d
+
+fail() { echo "provider_install: $*"; exit 1; }
+
+cleanup()
+{
+	"$install" remove >/dev/null 2>&1
+	rm -rf /tmp/provider_install
+	if grep -q '^rdma_rxe ' /proc/modules; then
+		rdma link delete stock0 2>/dev/null
+		rmmod rdma_rxe
+		/odp/host/links reset
+	fi
+}
+trap cleanup EXIT
+
+# driver DEV: who drives it, as a program sees it.
+driver() { ibv_devinfo -d "$1" | sed -n 's/.*fw_ver:[[:space:]]*//p' | grep -oF '(librxe_odp)' || echo librxe; }
+
+is() { [ "$(driver rxe_odp0)" = "$1" ] || fail "$2: driven by $(driver rxe_odp0), not $1"; }
+
+# All that it might touch.
+state()
+{
+	find /etc/libibverbs.d /usr/lib/*/libibverbs /usr/lib/*/librxe_odp* /usr/share/librxe_odp /var/lib/dpkg/diversions \
+		! -type d -exec md5sum {} + 2>/dev/null | sort -k 2
+}
+
+works()
+{
+	local server
+	ibv_rc_pingpong -d rxe_odp0 -g 1 -n 20 >/dev/null 2>&1 &
+	server=$!
+	until ss -Hltn 'sport = :18515' | grep -q .; do
+		kill -0 $server 2>/dev/null || return 1
+		sleep 0.1
+	done
+	ibv_rc_pingpong -d rxe_odp0 -g 1 -n 20 127.0.0.1 >/dev/null && wait $server
+}
+
+mkdir -p /tmp/provider_install
+before=$(state)
+is librxe "before"
+
+"$install" install "$provider" || fail "cannot install"
+is '(librxe_odp)' "installed"
+[ "$("$install" show | grep '^rxe_odp0: ')" = 'rxe_odp0: librxe_odp' ] || fail "install.sh show: $("$install" show)"
+works || fail "no ping-pong through the installed provider"
+# Again, as an upgrade does.
+"$install" install "$provider" || fail "cannot install twice"
+is '(librxe_odp)' "installed twice"
+
+# ibverbs-providers is unpacked after it: dpkg puts its file where the diversion says, which libibverbs does not read.
+[ "$(dpkg-divert --truename $conf/rxe.driver)" = /usr/share/librxe_odp/rxe.driver.distrib ] || fail "rxe.driver is not diverted"
+cmp -s <(echo 'driver rxe') /usr/share/librxe_odp/rxe.driver.distrib || fail "the diverted file is not librxe's"
+
+IBV_DRIVERS=rxe is librxe "IBV_DRIVERS=rxe"
+IBV_DRIVERS=rxe:rxe_odp is librxe "IBV_DRIVERS=rxe:rxe_odp"
+IBV_DRIVERS=rxe_odp:rxe is '(librxe_odp)' "IBV_DRIVERS=rxe_odp:rxe"
+
+# Stock rxe's devices stay librxe's, and look the same with and without it.
+if modinfo rdma_rxe >/dev/null 2>&1; then
+	{ /odp/host/links down && modprobe rdma_rxe; } || fail "no rdma_rxe"
+	{ ip link add stock0 type dummy && ip link set stock0 up && rdma link add stock0 type rxe netdev stock0; } || fail "no link of rxe"
+	with=$(ibv_devinfo -v -d stock0)
+	[ "$(driver stock0)" = librxe ] || fail "the provider takes a device of stock rxe"
+	"$install" remove || fail "cannot remove"
+	[ "$(ibv_devinfo -v -d stock0)" = "$with" ] || fail "a device of stock rxe looks another with the provider"
+	rdma link delete stock0
+	ip link delete stock0
+	{ rmmod rdma_rxe && /odp/host/links reset; } || fail "the links are not as they were"
+else
+	"$install" remove || fail "cannot remove"
+fi
+is librxe "removed"
+[ "$(state)" = "$before" ] || { diff <(echo "$before") <(state); fail "removing it left something behind, or took something"; }
+
+# The other order: it comes first, librxe's file later.
+mv $conf/rxe.driver /tmp/provider_install/
+"$install" install "$provider" || fail "cannot install where librxe is not"
+is '(librxe_odp)' "installed first"
+mv /tmp/provider_install/rxe.driver "$(dpkg-divert --truename $conf/rxe.driver)"
+is '(librxe_odp)' "librxe after it"
+"$install" remove || fail "cannot remove"
+is librxe "removed again"
+[ "$(state)" = "$before" ] || { diff <(echo "$before") <(state); fail "the second time something was left behind, or taken"; }
+
+cp -r "$provider" /tmp/provider_install/other && echo 99 >/tmp/provider_install/other/abi
+said=$("$install" install /tmp/provider_install/other 2>&1) && fail "a provider of another private ABI was installed"
+[[ $(wc -l <<<"$said") = 1 && $said == *'private ABI 99'* ]] || fail "another private ABI: $said"
+is librxe "after a refusal"
+exit 0

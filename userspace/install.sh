@@ -1,0 +1,90 @@
+#!/bin/bash
+# SPDX-License-Identifier: GPL-2.0 OR Linux-OpenIB
+# install.sh install [DIR]   installs the provider that lies in DIR (default: build/stable/provider), for devices of rxe_odp
+# install.sh remove          removes it; librxe drives them again
+# install.sh show            tells who drives each device of this machine
+#
+# Two files, and a third that says which of them is asked first. Drivers are listed in /etc/libibverbs.d, and libibverbs reads what
+# is there in the order in which the directory has it, which is none; so librxe's own file is diverted to another directory, and the
+# one in its place names both drivers. What it says holds whether a libibverbs loads the first line first or, as today's do, the last.
+# ROOT=DIR does all that in a tree below DIR, as a package build or a container image wants it.
+set -euo pipefail
+
+root=${ROOT:-}
+here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd -P)
+conf=/etc/libibverbs.d/rxe.driver
+diverted=/usr/share/librxe_odp/rxe.driver.distrib
+
+die() { printf 'install.sh: %s\n' "$*" >&2; exit 1; }
+
+usage() { sed -n '3,5s/^# //p' "${BASH_SOURCE[0]}"; exit 2; }
+
+# The directory of libibverbs, and the number of its private ABI, which a provider has to share.
+find_libibverbs()
+{
+	local lib
+	lib=$(find "$root"/usr/lib "$root"/usr/lib64 "$root"/lib -name libibverbs.so.1 2>/dev/null | head -n 1)
+	[ -n "$lib" ] || die "there is no libibverbs.so.1 below $root/usr/lib; install libibverbs1 and ibverbs-providers first"
+	libdir=$(dirname "$lib")
+	abi=$(grep -aoE 'IBVERBS_PRIVATE_[0-9]+' "$lib" | sort -u | sed 's/.*_//')
+	libdir=${libdir#"$root"}
+}
+
+divert() { dpkg-divert ${root:+--root "$root"} --local --quiet --rename --divert "$diverted" "$@"; }
+
+is_diverted() { [ "$(dpkg-divert ${root:+--root "$root"} --truename "$conf")" = "$diverted" ]; }
+
+install_provider()
+{
+	local from=${1:-$here/../build/stable/provider} theirs lib
+	theirs=$(cat "$from/abi" 2>/dev/null) || die "no provider lies in $from; build one (scripts/provider.sh KERNEL) or name its directory"
+	find_libibverbs
+	[ "$theirs" = "$abi" ] ||
+		die "that provider is for libibverbs' private ABI $theirs, and the libibverbs here has $abi; build one against the rdma-core that is installed here"
+	command -v dpkg-divert >/dev/null || die "there is no dpkg-divert here; list the drivers yourself, as userspace/README.md says"
+
+	lib=$(basename "$(readlink -f "$from/librxe_odp.so.1")")
+	install -D -m 644 "$from/$lib" "$root$libdir/$lib"
+	ln -sfn "$lib" "$root$libdir/librxe_odp.so.1"
+	mkdir -p "$root$libdir/libibverbs" "$root$(dirname "$diverted")"
+	ln -sfn "../$lib" "$root$libdir/libibverbs/librxe_odp-rdmav$abi.so"
+	is_diverted || divert --add "$conf"
+	mkdir -p "$root$(dirname "$conf")"
+	printf '%s\n' '# librxe_odp: devices of rxe_odp are its, all others of this kind librxe'\''s.' \
+		'driver rxe_odp' 'driver rxe' 'driver rxe_odp' >"$root$conf.new"
+	mv "$root$conf.new" "$root$conf"
+	[ -n "$root" ] || ldconfig
+}
+
+remove_provider()
+{
+	find_libibverbs
+	if is_diverted; then
+		rm -f "$root$conf"
+		divert --remove "$conf"
+	fi
+	rm -f "$root$libdir"/libibverbs/librxe_odp-rdmav*.so "$root$libdir"/librxe_odp.so.1*
+	rmdir "$root$(dirname "$diverted")" 2>/dev/null || :
+	[ -n "$root" ] || ldconfig
+}
+
+# A device that librxe_odp drives says so in the place of its firmware's version.
+show()
+{
+	local dev who
+	for dev in /sys/class/infiniband/*; do
+		[ -e "$dev" ] || { echo "there is no RDMA device here"; return; }
+		dev=$(basename "$dev")
+		who='another provider (no device of rxe_odp)'
+		[ ! -e "/sys/class/infiniband/$dev/user_abi" ] || who=librxe
+		! ibv_devinfo -d "$dev" | grep -qF '(librxe_odp)' || who=librxe_odp
+		echo "$dev: $who"
+	done
+}
+
+case ${1:-} in
+install) install_provider "${2:-}" ;;
+remove) remove_provider ;;
+show) show ;;
+*) usage ;;
+esac
