@@ -67,6 +67,35 @@ static void poll(struct rxo_ring *ring)
 	CHECK(ring->index <= ring->mask);
 }
 
+#define MODEL 64
+
+/* The completions of others, as a list. */
+static uint32_t list_others(const struct rxo_ring *ring, uint32_t qp_num, struct ib_uverbs_wc *list)
+{
+	uint32_t num = rxo_ring_filled(ring), n = 0, i;
+
+	for (i = 0; i < num && i < MODEL; i++) {
+		memcpy(&list[n], rxo_ring_at(ring, i), sizeof(*list));
+		n += list[n].qp_num != qp_num;
+	}
+	return n;
+}
+
+/* The one's completions go, and the others' stay as they were. */
+static void forget(struct rxo_ring *ring, uint32_t qp_num)
+{
+	struct ib_uverbs_wc before[MODEL], after[MODEL];
+	uint32_t filled = rxo_ring_filled(ring), n;
+
+	n = list_others(ring, qp_num, before);
+	rxo_cqe_forget(ring, qp_num);
+	if (filled > MODEL)
+		return;
+	CHECK(rxo_ring_filled(ring) == n);
+	CHECK(list_others(ring, qp_num, after) == n);
+	CHECK(!memcmp(before, after, n * sizeof(*before)));
+}
+
 static void post(struct rxo_ring *ring, const struct rxo_wqe_bounds *bounds, struct bytes *in)
 {
 	static uint8_t data[256];
@@ -144,6 +173,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 		CHECK(sizeof(*buf) + (((size_t)ring.mask + 1) << ring.elem_shift) <= bytes);
 		while (in.left) {
 			scribble(&ring, &in);
+			forget(&ring, take_word(&in) % 4);
 			poll(&ring);
 			scribble(&ring, &in);
 			post(&ring, &bounds, &in);

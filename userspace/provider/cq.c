@@ -154,6 +154,13 @@ int rxo_poll_cq(struct ibv_cq *ibcq, int num, struct ibv_wc *wc)
 	return i;
 }
 
+void rxo_cq_forget(struct rxo_cq *cq, uint32_t qp_num)
+{
+	rxo_lock(&cq->lock);
+	rxo_cqe_forget(&cq->ring, qp_num);
+	rxo_unlock(&cq->lock);
+}
+
 int rxo_destroy_cq(struct ibv_cq *ibcq)
 {
 	struct rxo_cq *cq = to_rxo_cq(ibcq);

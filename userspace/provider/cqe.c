@@ -48,3 +48,22 @@ void rxo_cqe_parse(struct ibv_wc *to, const struct ib_uverbs_wc *from)
 		.dlid_path_bits = wc.dlid_path_bits,
 	};
 }
+
+void rxo_cqe_forget(struct rxo_ring *ring, uint32_t qp_num)
+{
+	uint32_t filled = rxo_ring_filled(ring), kept = 0, i;
+
+	/* From the newest on: what stays moves towards it, into entries that were looked at before. */
+	for (i = filled; i--;) {
+		const struct ib_uverbs_wc *from = rxo_ring_at(ring, i);
+		struct ib_uverbs_wc *to = rxo_ring_at(ring, filled - 1 - kept);
+
+		if (from->qp_num == qp_num)
+			continue;
+		if (to != from)
+			memcpy(to, from, sizeof(*to));
+		kept++;
+	}
+	if (kept != filled)
+		rxo_ring_take(ring, filled - kept);
+}

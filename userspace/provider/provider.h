@@ -163,7 +163,8 @@ void rxo_unimport_mr(struct ibv_mr *ibmr);
 struct ibv_ah *rxo_create_ah(struct ibv_pd *ibpd, struct ibv_ah_attr *attr);
 int rxo_destroy_ah(struct ibv_ah *ibah);
 
-/* cq.c, cq_ex.c */
+/* cq.c, cq_ex.c. A queue pair's completions go with it, and with its RESET: rxo_cq_forget(), once the kernel adds none. */
+void rxo_cq_forget(struct rxo_cq *cq, uint32_t qp_num);
 struct ibv_cq *rxo_create_cq(struct ibv_context *ibctx, int cqe, struct ibv_comp_channel *channel,
 			     int comp_vector);
 struct ibv_cq_ex *rxo_create_cq_ex(struct ibv_context *ibctx, struct ibv_cq_init_attr_ex *attr);

@@ -119,14 +119,26 @@ struct ibv_qp *rxo_create_qp(struct ibv_pd *ibpd, struct ibv_qp_init_attr *attr)
 	return ibqp;
 }
 
+/* After the kernel has ended the queue pair's work; what it left in the CQs would be taken for that of the next. */
+static void qp_forget_completions(struct rxo_qp *qp)
+{
+	struct ibv_qp *ibqp = &qp->vqp.qp;
+
+	rxo_cq_forget(to_rxo_cq(ibqp->send_cq), ibqp->qp_num);
+	if (ibqp->recv_cq != ibqp->send_cq)
+		rxo_cq_forget(to_rxo_cq(ibqp->recv_cq), ibqp->qp_num);
+}
+
 int rxo_modify_qp(struct ibv_qp *ibqp, struct ibv_qp_attr *attr, int mask)
 {
 	struct rxo_qp *qp = to_rxo_qp(ibqp);
 	struct ibv_modify_qp cmd = {};
 	int err = ibv_cmd_modify_qp(ibqp, attr, mask, &cmd, sizeof(cmd));
 
-	if (!err && (mask & IBV_QP_STATE) && attr->qp_state == IBV_QPS_RESET)
+	if (!err && (mask & IBV_QP_STATE) && attr->qp_state == IBV_QPS_RESET) {
+		qp_forget_completions(qp);
 		atomic_store(&qp->failed, false);
+	}
 	return err;
 }
 
@@ -145,6 +157,7 @@ int rxo_destroy_qp(struct ibv_qp *ibqp)
 
 	if (err)
 		return err;
+	qp_forget_completions(qp);
 	if (qp->parent)
 		rxo_pd_leave(qp->parent);
 	rxo_ring_unmap(&qp->sq);
