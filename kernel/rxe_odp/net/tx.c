@@ -275,19 +275,11 @@ void rxo_tx_pass_turn(struct rxo_tx *tx)
 	}
 }
 
-bool rxo_tx_is_idle(const struct rxo_tx *tx)
-{
-	return tx_is_below(tx, 1);
-}
-
-u32 rxo_tx_charge(struct rxo_tx *tx, struct sk_buff *skb, bool crowded, bool last)
+u32 rxo_tx_charge_now(struct rxo_tx *tx, struct sk_buff *skb)
 {
 	struct sock *sk = tx->sock->sk;
 
 	lockdep_assert_held(tx->lock);
-	if (++tx->uncharged_pkts < tx->kind->charge_pkts &&
-	    !(last && (crowded || !rxo_tx_is_idle(tx))))
-		return 0;
 	tx->uncharged_pkts = 0;
 	if (!this_cpu_read(tx_sending.sk)) {
 		this_cpu_write(tx_sending.bytes, sk_wmem_alloc_get(sk));

@@ -12,6 +12,7 @@
 #include <linux/timer.h>
 #include <linux/wait.h>
 #include <linux/workqueue.h>
+#include <net/sock.h>
 
 #include "device/dev.h"
 
@@ -96,7 +97,10 @@ static inline void rxo_tx_run_ends(struct rxo_tx *tx)
 void rxo_tx_wait_jiffy(struct rxo_tx *tx);
 
 /* Whether nothing of the queue pair is in a queue that Linux can tell of. Any context. */
-bool rxo_tx_is_idle(const struct rxo_tx *tx);
+static inline bool rxo_tx_is_idle(const struct rxo_tx *tx)
+{
+	return !sk_wmem_alloc_get(tx->sock->sk);
+}
 
 /* Ends all waiting of a direction that is not run any more. May sleep; @work may be queued. */
 void rxo_tx_stop(struct rxo_tx *tx);
@@ -111,11 +115,19 @@ void rxo_tx_stop(struct rxo_tx *tx);
  * refused	a queue was full after it took @num packets: the direction is run again
  * taken	all were; if others wait, the direction is run again after them (share_turns)
  */
-u32 rxo_tx_charge(struct rxo_tx *tx, struct sk_buff *skb, bool crowded, bool last);
+u32 rxo_tx_charge_now(struct rxo_tx *tx, struct sk_buff *skb);
 void rxo_tx_end(struct rxo_tx *tx, u32 refused_bytes);
 bool rxo_tx_lost(struct rxo_tx *tx);
 void rxo_tx_refused(struct rxo_tx *tx, u32 num);
 void rxo_tx_share_turns(struct rxo_tx *tx);
+
+static inline u32 rxo_tx_charge(struct rxo_tx *tx, struct sk_buff *skb, bool crowded, bool last)
+{
+	if (++tx->uncharged_pkts < tx->kind->charge_pkts &&
+	    !(last && (crowded || !rxo_tx_is_idle(tx))))
+		return 0;
+	return rxo_tx_charge_now(tx, skb);
+}
 
 static inline void rxo_tx_taken(struct rxo_tx *tx)
 {

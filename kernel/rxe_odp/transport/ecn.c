@@ -12,17 +12,10 @@
 /* At most one CNP per QP in this time, as usual for NICs. */
 #define CNP_NS	(50 * NSEC_PER_USEC)
 
-/*
- * rxo_ecn_may_send - whether the queue pair's rate allows a packet now
- *
- * Under the direction's lock. If not, the direction is run again in a jiffy.
- */
-bool rxo_ecn_may_send(struct rxo_qp *qp, struct rxo_tx *tx)
+bool rxo_ecn_rate_allows(struct rxo_qp *qp, struct rxo_tx *tx)
 {
 	bool may_send;
 
-	if (!READ_ONCE(qp->dev->ecn))
-		return true;
 	scoped_guard(spinlock, &qp->rate_lock)
 		may_send = rxo_rate_may_send(&qp->rate, ktime_get_ns());
 	if (!may_send)
@@ -36,11 +29,8 @@ bool rxo_ecn_limits(const struct rxo_qp *qp)
 	return READ_ONCE(qp->dev->ecn) && READ_ONCE(qp->rate.bytes_per_s);
 }
 
-/* Charges a new packet of @bytes. Under a direction's lock. */
-void rxo_ecn_charge(struct rxo_qp *qp, u32 bytes)
+void rxo_ecn_charge_rate(struct rxo_qp *qp, u32 bytes)
 {
-	if (!READ_ONCE(qp->dev->ecn))
-		return;
 	guard(spinlock)(&qp->rate_lock);
 	rxo_rate_charge(&qp->rate, bytes, ktime_get_ns());
 }

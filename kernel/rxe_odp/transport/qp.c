@@ -27,14 +27,6 @@ struct rxo_qp *rxo_qp_get(struct rxo_dev *dev, u32 qp_num)
 	return qpn->qp;
 }
 
-void rxo_qp_put(struct rxo_qp *qp)
-{
-	struct rxo_qpn *qpn = qp->qpn;
-
-	if (refcount_dec_and_test(&qpn->refs))
-		complete(&qpn->unused);
-}
-
 void rxo_qp_set_state(struct rxo_qp *qp, enum ib_qp_state state)
 {
 	lockdep_assert_held(&qp->state_lock);

@@ -303,12 +303,19 @@ static inline void rxo_qp_hold(struct rxo_qp *qp)
 	refcount_inc(&qp->qpn->refs);
 }
 
+static inline void rxo_qp_put(struct rxo_qp *qp)
+{
+	struct rxo_qpn *qpn = qp->qpn;
+
+	if (refcount_dec_and_test(&qpn->refs))
+		complete(&qpn->unused);
+}
+
 /* qp.c: the object and its life */
 int rxo_create_qp(struct ib_qp *ibqp, struct ib_qp_init_attr *init, struct ib_udata *udata);
 int rxo_destroy_qp(struct ib_qp *ibqp, struct ib_udata *udata);
 /* A reference, or NULL. Softirq. */
 struct rxo_qp *rxo_qp_get(struct rxo_dev *dev, u32 qpn);
-void rxo_qp_put(struct rxo_qp *qp);
 /* To the error state from inside an engine: any lock of the QP may be held; both engines flush. */
 void rxo_qp_set_error(struct rxo_qp *qp);
 /* A datagram could not be sent: to SQE, where receiving goes on. Any lock of the QP may be held. */
@@ -396,11 +403,27 @@ void rxo_exec_resend_atomic(struct rxo_qp *qp, u32 psn);
 
 /* ecn.c */
 bool rxo_ecn_limits(const struct rxo_qp *qp);
-bool rxo_ecn_may_send(struct rxo_qp *qp, struct rxo_tx *tx);
-void rxo_ecn_charge(struct rxo_qp *qp, u32 bytes);
+bool rxo_ecn_rate_allows(struct rxo_qp *qp, struct rxo_tx *tx);
+void rxo_ecn_charge_rate(struct rxo_qp *qp, u32 bytes);
 void rxo_ecn_uncharge(struct rxo_qp *qp, u32 bytes);
 void rxo_ecn_rcv_marked(struct rxo_qp *qp);
 void rxo_ecn_rcv_cnp(struct rxo_qp *qp);
+
+/*
+ * Whether the queue pair's rate, if its device limits any, allows a packet now. Under the
+ * direction's lock. If not, the direction is run again in a jiffy.
+ */
+static inline bool rxo_ecn_may_send(struct rxo_qp *qp, struct rxo_tx *tx)
+{
+	return !READ_ONCE(qp->dev->ecn) || rxo_ecn_rate_allows(qp, tx);
+}
+
+/* Charges a new packet of @bytes. Under a direction's lock. */
+static inline void rxo_ecn_charge(struct rxo_qp *qp, u32 bytes)
+{
+	if (READ_ONCE(qp->dev->ecn))
+		rxo_ecn_charge_rate(qp, bytes);
+}
 
 /* ud.c */
 int rxo_ud_send(struct rxo_qp *qp, struct rxo_swqe *wqe);
