@@ -208,6 +208,23 @@ int umem_odp_copy_to(struct umem_odp_region *r, u64 va, const void *buf, size_t 
 		     size_t *done);
 
 /**
+ * enum umem_odp_refusal - why a fault was refused for good
+ * @UMEM_ODP_REFUSAL_NONE: it was not, or not because of the mapping
+ * @UMEM_ODP_REFUSAL_NOT_MAPPED: nothing is mapped there
+ * @UMEM_ODP_REFUSAL_PERMISSION: the mapping cannot be read, or not be written
+ * @UMEM_ODP_REFUSAL_SPECIAL: a mapping, or a page, that the kernel must not touch
+ * @UMEM_ODP_REFUSAL_NO_PAGE: whoever provides the pages of the mapping has none there: it lies
+ *	behind the end of a file, or a userfaultfd refuses the kernel
+ */
+enum umem_odp_refusal {
+	UMEM_ODP_REFUSAL_NONE,
+	UMEM_ODP_REFUSAL_NOT_MAPPED,
+	UMEM_ODP_REFUSAL_PERMISSION,
+	UMEM_ODP_REFUSAL_SPECIAL,
+	UMEM_ODP_REFUSAL_NO_PAGE,
+};
+
+/**
  * struct umem_odp_waiter - somebody who waits for a fault
  * @wake: called exactly once for each umem_odp_fault_async() that answered -EINPROGRESS, unless
  *	umem_odp_fault_cancel() answered true. Process context, no lock held, BH on. The waiter is
@@ -216,6 +233,7 @@ int umem_odp_copy_to(struct umem_odp_region *r, u64 va, const void *buf, size_t 
  *	@err is 0 when at least the page of the first byte was put in (it may have been taken again
  *	since: begin the access, and ask again on a miss), or an error as listed on top.
  * @fault_ns: how long the fault took, from the asking to the waking; set before wake()
+ * @refusal: with -EFAULT, why; set before wake()
  *
  * The caller embeds it, sets @wake, and leaves it alone from -EINPROGRESS until wake() or a
  * successful cancel.
@@ -223,6 +241,7 @@ int umem_odp_copy_to(struct umem_odp_region *r, u64 va, const void *buf, size_t 
 struct umem_odp_waiter {
 	void (*wake)(struct umem_odp_waiter *w, int err);
 	u64 fault_ns;
+	enum umem_odp_refusal refusal;
 	/* private: */
 	struct umem_odp_region *region;
 	struct umem_odp_pass *pass;	/* that it leads */

@@ -17,6 +17,7 @@
 
 static const struct rxo_dev_upper dev_upper = {
 	.verbs		= &rxo_dev_ops,
+	.uapi		= rxo_dev_uapi,
 	.attach		= rxo_net_attach,
 	.detach		= rxo_net_detach,
 	.enabled	= rxo_gid_rescan,

@@ -184,6 +184,13 @@ static const struct attribute_group rxo_attr_group = {
 	.attrs = rxo_attrs,
 };
 
+/* Methods that uverbs has beside the verbs: each on the floor of the object that it is about. */
+const struct uapi_definition rxo_dev_uapi[] = {
+	UAPI_DEF_CHAIN(rxo_mr_uapi),
+	UAPI_DEF_CHAIN(rxo_qp_uapi),
+	{},
+};
+
 COMPAT_DEFINE_REG_USER_MR(rxo_reg_user_mr)
 COMPAT_DEFINE_RESIZE_USER_CQ(rxo_resize_user_cq)
 

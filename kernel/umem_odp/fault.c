@@ -35,6 +35,7 @@ int umem_odp_fault_async(struct umem_odp_region *r, u64 va, u64 len_bytes, bool 
 	w->va = va;
 	w->len_bytes = min(len_bytes, r->last - va + 1);
 	w->write = write;
+	w->refusal = UMEM_ODP_REFUSAL_NONE;
 	return umem_odp_queue_add(w);
 }
 EXPORT_SYMBOL_GPL(umem_odp_fault_async);

@@ -46,22 +46,27 @@ static bool lookup_is_secret(const struct vm_area_struct *vma)
 	return vma->vm_file && file_inode(vma->vm_file)->i_sb->s_magic == SECRETMEM_MAGIC;
 }
 
-static bool lookup_may_touch(const struct vm_area_struct *vma, bool write)
+static enum umem_odp_refusal lookup_refusal(const struct vm_area_struct *vma, bool write)
 {
-	if (vma->vm_flags & (VM_IO | VM_PFNMAP) || !(vma->vm_flags & VM_READ) ||
-	    lookup_is_secret(vma))
-		return false;
-	return !write || (vma->vm_flags & VM_WRITE && !(vma->vm_flags & VM_SHADOW_STACK));
+	if (!vma)
+		return UMEM_ODP_REFUSAL_NOT_MAPPED;
+	if (vma->vm_flags & (VM_IO | VM_PFNMAP) || lookup_is_secret(vma) ||
+	    (write && vma->vm_flags & VM_SHADOW_STACK))
+		return UMEM_ODP_REFUSAL_SPECIAL;
+	if (!(vma->vm_flags & VM_READ) || (write && !(vma->vm_flags & VM_WRITE)))
+		return UMEM_ODP_REFUSAL_PERMISSION;
+	return UMEM_ODP_REFUSAL_NONE;
 }
 
-static struct vm_area_struct *lookup_vma(const struct umem_odp_pass *pass)
+static struct vm_area_struct *lookup_vma(struct umem_odp_pass *pass)
 {
 	struct mm_struct *mm = pass->mirror->mm;
 	struct vm_area_struct *vma;
 
 	mmap_assert_locked(mm);
 	vma = vma_lookup(mm, pass->next);
-	return vma && lookup_may_touch(vma, pass->write) ? vma : NULL;
+	pass->refusal = lookup_refusal(vma, pass->write);
+	return pass->refusal ? NULL : vma;
 }
 
 /* Does a fault for writing ask a file system, which may take its time? */
@@ -254,7 +259,10 @@ static int lookup_locked(struct umem_odp_pass *pass, struct lookup *how)
 		how->whole_leaf = true;
 		return 1;
 	}
-	return lookup_is_refused(pass->pfns[0]) ? -EFAULT : 0;
+	if (!lookup_is_refused(pass->pfns[0]))
+		return 0;
+	pass->refusal = UMEM_ODP_REFUSAL_SPECIAL;
+	return -EFAULT;
 }
 
 static void lookup_open_window(struct umem_odp_pass *pass, const struct lookup *how)
@@ -313,6 +321,8 @@ static int lookup_fault_waiting(struct umem_odp_pass *pass, struct vm_area_struc
 		*locked = false;
 		return fatal_signal_pending(current) ? -EINTR : 0;
 	}
+	if (ret & (VM_FAULT_SIGBUS | VM_FAULT_SIGSEGV))
+		pass->refusal = UMEM_ODP_REFUSAL_NO_PAGE;
 	return ret & VM_FAULT_ERROR ? vm_fault_to_errno(ret, FOLL_HWPOISON) : 0;
 }
 

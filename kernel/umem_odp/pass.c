@@ -168,6 +168,7 @@ int umem_odp_pass_run(struct umem_odp_pass *pass)
 	int err;
 
 	pass->retries = 0;
+	pass->refusal = UMEM_ODP_REFUSAL_NONE;
 	if (!mmget_not_zero(mm))
 		return -EOWNERDEAD;
 	memcg = get_mem_cgroup_from_mm(mm);

@@ -5,6 +5,7 @@
 
 #include <linux/list.h>
 #include <linux/sched.h>
+#include <umem_odp/umem_odp.h>
 
 #include "chunk.h"
 #include "entries.h"
@@ -36,6 +37,7 @@ struct umem_odp_waiter;
  * @leaf: pinned
  * @window: what it has looked up; its node by chunk->lock
  * @file_system: the page at @next is written through a file system
+ * @refusal: why it is refused, if it is
  * @retries: how often it had to look again
  * @nr: how many pages from the window's start on it has looked up
  * @pfns: what it found, then the entries made of it
@@ -61,6 +63,7 @@ struct umem_odp_pass {
 	struct umem_odp_leaf *leaf;
 	struct umem_odp_window window;
 	bool file_system;
+	enum umem_odp_refusal refusal;
 	unsigned int retries;
 	unsigned int nr;
 	unsigned long pfns[UMEM_ODP_LEAF_PAGES];

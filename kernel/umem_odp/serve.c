@@ -279,12 +279,15 @@ static bool pass_end(struct umem_odp_pass *pass, int err, struct list_head *fail
 void umem_odp_queue_run(struct umem_odp_pass *pass)
 {
 	struct umem_odp_queue *q = &pass->mirror->queue;
+	struct umem_odp_waiter *w;
 	LIST_HEAD(failed);
 	int err;
 
 	err = umem_odp_pass_run(pass);
 	while (!pass_end(pass, err, &failed))
 		cond_resched();
+	list_for_each_entry(w, &failed, node)
+		w->refusal = pass->refusal;
 	umem_odp_queue_wake(q, &pass->served, 0);
 	umem_odp_queue_wake(q, &failed, err);
 }

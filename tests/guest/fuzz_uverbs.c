@@ -13,13 +13,14 @@
 #include <rdma/ib_user_verbs.h>
 #include <rdma/rdma_user_ioctl_cmds.h>
 #include <rdma/rdma_user_rxe.h>
+#include <rdma/rxe_odp-abi.h>
 #include <sys/ioctl.h>
 #include <sys/mman.h>
 #include <unistd.h>
 
 #define KEEP	   16
 #define HANDLES	   4
-#define SHAPES	   14
+#define SHAPES	   16
 #define PATIENCE_S 30
 
 /* What lives, of each kind; one is destroyed to make room. */
@@ -337,6 +338,10 @@ struct attr_shape {
 #define OUT(id, len)	  { UVERBS_ATTR_##id, ATTR_OUT, len, 0 }
 #define DRIVER_OUT	  { UVERBS_ATTR_UHW_OUT, ATTR_DRIVER_OUT, sizeof(driver_answer), 0 }
 #define CALL(of, which) #which, UVERBS_OBJECT_##of, UVERBS_METHOD_##which
+/* Of our own. */
+#define OUR_HANDLE(id, of)  { RXE_ODP_ATTR_##id, ATTR_HANDLE, 0, UVERBS_OBJECT_##of }
+#define OUR_OUT(id, len)    { RXE_ODP_ATTR_##id, ATTR_OUT, len, 0 }
+#define OUR_CALL(of, which) #which, UVERBS_OBJECT_##of, RXE_ODP_METHOD_##which
 /* clang-format on */
 
 /* Ioctls as they should be. */
@@ -412,6 +417,14 @@ static const struct ioctl_shape {
 	  { HANDLE(DESTROY_SRQ_HANDLE, SRQ), OUT(DESTROY_SRQ_RESP, 4) },
 	  2 },
 	{ CALL(CQ, CQ_DESTROY), 0, { HANDLE(DESTROY_CQ_HANDLE, CQ), OUT(DESTROY_CQ_RESP, 8) }, 2 },
+	{ OUR_CALL(MR, MR_STATS),
+	  0,
+	  { OUR_HANDLE(MR_STATS_HANDLE, MR), OUR_OUT(MR_STATS_RESP, 112) },
+	  2 },
+	{ OUR_CALL(QP, QP_ACCESS_ERROR),
+	  0,
+	  { OUR_HANDLE(QP_ACCESS_ERROR_HANDLE, QP), OUR_OUT(QP_ACCESS_ERROR_RESP, 96) },
+	  2 },
 	{ CALL(MR, MR_DESTROY), 0, { HANDLE(DESTROY_MR_HANDLE, MR) }, 1 },
 	{ CALL(PD, PD_DESTROY), 0, { HANDLE(DESTROY_PD_HANDLE, PD) }, 1 },
 };
@@ -533,12 +546,12 @@ static void random_call(struct rnd *r, struct ioctl_call *call)
 
 	rnd_fill(r, call, sizeof(*call));
 	call->hdr.object_id = rnd_below(r, 24);
-	call->hdr.method_id = rnd_below(r, 12);
+	call->hdr.method_id = rnd_below(r, 12) | (rnd_one_in(r, 4) ? 0x1000 : 0);
 	call->hdr.num_attrs = rnd_below(r, 9);
 	call->hdr.reserved1 = 0;
 	call->hdr.reserved2 = 0;
 	for (i = 0; i < call->hdr.num_attrs; i++) {
-		call->attrs[i].attr_id = rnd_below(r, 16);
+		call->attrs[i].attr_id = rnd_below(r, 16) | (rnd_one_in(r, 4) ? 0x1000 : 0);
 		call->attrs[i].len = rnd_below(r, 64);
 		call->attrs[i].flags = rnd_below(r, 2);
 		call->attrs[i].attr_data.reserved = 0;

@@ -1,26 +1,36 @@
 /* SPDX-License-Identifier: ((GPL-2.0 WITH Linux-syscall-note) OR Linux-OpenIB) */
 /*
- * What rxe_odp's user ABI has beyond that of rxe (<rdma/rdma_user_rxe.h>), which it has whole. Text: docs/user-abi.md.
+ * What rxe_odp's user ABI has beyond that of rxe (<rdma/rdma_user_rxe.h>), which it has whole.
+ * Text: docs/user-abi.md.
  *
- * A device of ours has the sysfs attribute "user_abi", which reads RXE_ODP_USER_ABI and a newline; stock rxe has none. That name
- * changes if old and new cannot work together at all. All else is told by capability bits, which both sides give when a context is
- * opened: a feature is in force if both have its bit.
+ * A device of ours has the sysfs attribute "user_abi", which reads RXE_ODP_USER_ABI and a newline;
+ * stock rxe has none. That name changes if old and new cannot work together at all. All else is
+ * told by capability bits, which both sides give when a context is opened: a feature is in force if
+ * both have its bit.
  *
- * Structures grow at their end. The kernel takes any length: what a shorter one does not have is 0, and what a longer one has beyond
- * what the kernel knows must be 0. What it fills is cut to what the caller has room for; the caller zeroes what it gives.
+ * Structures grow at their end. The kernel takes any length: what a shorter one does not have is 0,
+ * and what a longer one has beyond what the kernel knows must be 0. What it fills is cut to what
+ * the caller has room for; the caller zeroes what it gives.
  */
 #ifndef RXE_ODP_ABI_USER_H
 #define RXE_ODP_ABI_USER_H
 
 #include <linux/types.h>
+#include <rdma/ib_user_ioctl_cmds.h>
 
 #define RXE_ODP_USER_ABI	"rxe_odp 1"
 
+#define RXE_ODP_CAP_MR_STATS		(1ULL << 0)	/* RXE_ODP_METHOD_MR_STATS */
+#define RXE_ODP_CAP_QP_ACCESS_ERROR	(1ULL << 1)	/* RXE_ODP_METHOD_QP_ACCESS_ERROR */
+
 /*
- * The driver's part of opening a context. Without it (stock librxe gives none) a context is as rxe's.
+ * The driver's part of opening a context. Without it (stock librxe gives none) a context is as
+ * rxe's.
  *
- * @caps: RXE_ODP_CAP_*: request: that the provider knows (bits unknown to the kernel are ignored); response: that the kernel has
- * @flags: RXE_ODP_UCTX_*: what the context is to be like; EOPNOTSUPP for one that the kernel does not know
+ * @caps: RXE_ODP_CAP_*: request: that the provider knows (bits unknown to the kernel are
+ *	ignored); response: that the kernel has
+ * @flags: RXE_ODP_UCTX_*: what the context is to be like; EOPNOTSUPP for one that the kernel
+ *	does not know
  */
 struct rxe_odp_alloc_ucontext_req {
 	__aligned_u64 caps;
@@ -30,6 +40,103 @@ struct rxe_odp_alloc_ucontext_req {
 
 struct rxe_odp_alloc_ucontext_resp {
 	__aligned_u64 caps;
+};
+
+/* Methods of UVERBS_OBJECT_MR. */
+enum rxe_odp_mr_methods {
+	RXE_ODP_METHOD_MR_STATS = (1U << UVERBS_ID_NS_SHIFT),
+};
+
+enum rxe_odp_mr_stats_attrs {
+	RXE_ODP_ATTR_MR_STATS_HANDLE = (1U << UVERBS_ID_NS_SHIFT),
+	RXE_ODP_ATTR_MR_STATS_RESP,	/* struct rxe_odp_mr_stats */
+};
+
+enum rxe_odp_mr_kind {
+	RXE_ODP_MR_PINNED = 1,
+	RXE_ODP_MR_ON_DEMAND,
+};
+
+/*
+ * What a region has seen, as "rdma statistic show mr" has it. Of a pinned one, which is there
+ * always, only the first two and resident_pages are filled.
+ */
+struct rxe_odp_mr_stats {
+	__u32 kind;			/* enum rxe_odp_mr_kind */
+	__u32 key;			/* lkey and rkey */
+	__aligned_u64 faults;		/* that found something missing */
+	__aligned_u64 fault_pages;	/* that they brought in */
+	__aligned_u64 joined_faults;	/* that waited for another at work on the same pages */
+	__aligned_u64 retries;		/* rounds that were lost to a change of the mapping */
+	__aligned_u64 failed_faults;
+	__aligned_u64 invalidations;	/* that took pages, or the right to write to them */
+	__aligned_u64 invalidated_pages;
+	__aligned_u64 downgrades;	/* pages that lost the right to be written */
+	__aligned_u64 resident_pages;	/* now */
+	__aligned_u64 table_bytes;	/* kernel memory now */
+	__aligned_u64 worst_fault_ns;
+	__aligned_u64 last_fault_ns;
+	__aligned_u64 avg_fault_ns;	/* moving, over about the last eight */
+};
+
+/* Methods of UVERBS_OBJECT_QP. */
+enum rxe_odp_qp_methods {
+	RXE_ODP_METHOD_QP_ACCESS_ERROR = (1U << UVERBS_ID_NS_SHIFT),
+};
+
+enum rxe_odp_qp_access_error_attrs {
+	RXE_ODP_ATTR_QP_ACCESS_ERROR_HANDLE = (1U << UVERBS_ID_NS_SHIFT),
+	RXE_ODP_ATTR_QP_ACCESS_ERROR_RESP,	/* struct rxe_odp_access_error */
+};
+
+/* Whose access was refused, to what. */
+enum rxe_odp_error_side {
+	RXE_ODP_SIDE_SEND = 1,		/* ours, to memory that a send request names */
+	RXE_ODP_SIDE_RECEIVE,		/* ours, to memory that a receive request names */
+	RXE_ODP_SIDE_REQUEST,		/* the peer's, to memory here */
+	RXE_ODP_SIDE_PEER,		/* ours, to memory at the peer, who does not say why */
+};
+
+enum rxe_odp_error_reason {
+	RXE_ODP_REASON_UNKNOWN,
+	RXE_ODP_REASON_NO_KEY,		/* no region of the process has the key */
+	RXE_ODP_REASON_OTHER_PD,	/* one in another protection domain has */
+	RXE_ODP_REASON_REGION_ACCESS,	/* the region was registered without the right */
+	RXE_ODP_REASON_RANGE,		/* not all of it lies in the region */
+	RXE_ODP_REASON_QP_ACCESS,	/* the queue pair does not let its peer do this */
+	RXE_ODP_REASON_ALIGNMENT,	/* of an atomic */
+	RXE_ODP_REASON_NOT_MAPPED,	/* nothing is mapped at fault_address */
+	RXE_ODP_REASON_MAP_ACCESS,	/* the mapping there has not the permission */
+	RXE_ODP_REASON_MAP_SPECIAL,	/* a mapping of a device, secret memory, a shadow stack */
+	RXE_ODP_REASON_NO_PAGE,		/* behind the end of a file, or no page is provided there */
+	RXE_ODP_REASON_POISONED,	/* the memory is broken */
+	RXE_ODP_REASON_OWNER_GONE,	/* the process whose memory it was has ended */
+	RXE_ODP_REASON_DEREGISTERED,	/* while the access waited for a page */
+};
+
+/*
+ * The last access to memory that a queue pair reported as an error. Addresses are those that
+ * requests name. What is said of a region is said only if it belongs to the protection domain that
+ * asked; else it is 0.
+ */
+struct rxe_odp_access_error {
+	__aligned_u64 count;		/* of errors so far; 0: none, and the rest is 0 */
+	__aligned_u64 wr_id;		/* of SEND, RECEIVE, PEER */
+	__aligned_u64 address;		/* first byte that was asked for */
+	__aligned_u64 length;
+	__aligned_u64 fault_address;	/* first byte that could not be had */
+	__aligned_u64 region_address;
+	__aligned_u64 region_length;
+	__u32 region_access;		/* IBV_ACCESS_* */
+	__u32 region_key;
+	__u32 key;			/* that was used */
+	__u32 access;			/* IBV_ACCESS_* that was wanted; 0 to read for a send */
+	__u32 side;			/* enum rxe_odp_error_side */
+	__u32 reason;			/* enum rxe_odp_error_reason */
+	__u32 error;			/* errno */
+	__u32 psn;
+	__u32 opcode;			/* of SEND, PEER: IBV_WR_*; else the packet's */
+	__u32 reserved;
 };
 
 #endif /* RXE_ODP_ABI_USER_H */

@@ -159,6 +159,7 @@ static void rdev_init(struct rxo_dev *dev, struct net_device *netdev)
 	ibdev->uverbs_cmd_mask |= BIT_ULL(IB_USER_VERBS_CMD_POST_SEND) |
 				  BIT_ULL(IB_USER_VERBS_CMD_REQ_NOTIFY_CQ);
 	ib_set_device_ops(ibdev, rxo_dev_upper->verbs);
+	ibdev->driver_def = rxo_dev_upper->uapi;
 }
 
 /*

@@ -104,6 +104,7 @@ static inline struct rxo_pd *to_rxo_pd(struct ib_pd *ibpd)
  */
 struct rxo_dev_upper {
 	const struct ib_device_ops *verbs;
+	const struct uapi_definition *uapi;	/* methods beside the verbs */
 	int (*attach)(struct rxo_dev *dev);
 	void (*detach)(struct rxo_dev *dev);
 	void (*enabled)(struct rxo_dev *dev);

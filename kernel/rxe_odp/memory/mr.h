@@ -10,8 +10,10 @@
 
 #include <linux/refcount.h>
 #include <rdma/ib_verbs.h>
+#include <rdma/uverbs_ioctl.h>
 #include <umem_odp/umem_odp.h>
 
+struct rxe_odp_access_error;
 struct rxo_dev;
 struct rxo_mem;
 struct rxo_pd;
@@ -127,6 +129,21 @@ struct ib_mr *rxo_reg_user_mr(struct ib_pd *pd, u64 start, u64 length, u64 iova,
 struct ib_mr *rxo_rereg_user_mr(struct ib_mr *ibmr, int flags, u64 start, u64 length, u64 iova,
 				int access, struct ib_pd *pd, struct ib_udata *udata);
 int rxo_dereg_mr(struct ib_mr *ibmr, struct ib_udata *udata);
+
+/* Methods of our own (mr_methods.c) */
+extern const struct uapi_definition rxo_mr_uapi[];
+
+/**
+ * rxo_mr_explain - say in words why an access was refused
+ * @pd: the protection domain that asked
+ * @err: what rxo_mr_get(), an access or a fault has answered
+ * @refusal: of the fault
+ * @error: the key is set; the reason and the region are filled
+ *
+ * Any context up to softirq. Looks the key up again: what is said is true of now.
+ */
+void rxo_mr_explain(struct rxo_pd *pd, int err, enum umem_odp_refusal refusal,
+		    struct rxe_odp_access_error *error);
 
 /* restrack.c */
 int rxo_fill_res_mr_entry(struct sk_buff *msg, struct ib_mr *ibmr);

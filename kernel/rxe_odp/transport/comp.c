@@ -131,6 +131,7 @@ static void comp_take_nak(struct rxo_qp *qp, u8 syndrome)
 		rxo_req_fail(qp, IB_WC_REM_INV_REQ_ERR);
 		break;
 	case RXO_AETH_NAK_REM_ACC:
+		rxo_access_error_peer(qp);
 		rxo_req_fail(qp, IB_WC_REM_ACCESS_ERR);
 		break;
 	case RXO_AETH_NAK_REM_OP:
@@ -178,7 +179,12 @@ static int comp_place(struct rxo_qp *qp, struct rxo_swqe *wqe, u32 offset, void 
 		.offset_bytes = offset, .length_bytes = wqe->length_bytes,
 	};
 
-	return rxo_wait_copy(&qp->sq.place_wait, &sg, data, bytes, true, done);
+	int err;
+
+	err = rxo_wait_copy(&qp->sq.place_wait, &sg, data, bytes, true, done);
+	if (err && err != -EAGAIN)
+		rxo_access_error_send(qp, wqe, &qp->sq.place_wait, offset + *done, err);
+	return err;
 }
 
 static int comp_take_read(struct rxo_qp *qp, struct rxo_swqe *wqe, struct sk_buff *skb)
@@ -302,8 +308,11 @@ void rxo_comp_rcv(struct rxo_qp *qp, struct sk_buff *skb)
 static void comp_page_came(struct rxo_qp *qp, int err)
 {
 	lockdep_assert_held(&qp->sq.lock);
-	if (rxo_fault_is_final(err) && comp_takes_answers(qp))
+	if (rxo_fault_is_final(err) && comp_takes_answers(qp)) {
+		if (qp->sq.copied)
+			rxo_access_error_send(qp, rxo_swqe_at(qp, 0), &qp->sq.place_wait, 0, err);
 		rxo_req_fail(qp, IB_WC_LOC_PROT_ERR);
+	}
 	if (err && !rxo_fault_is_final(err)) {
 		rxo_wait_again(&qp->sq.place_wait, err);
 		return;

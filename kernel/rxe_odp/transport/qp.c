@@ -210,6 +210,7 @@ static void qp_init(struct rxo_qp *qp, struct ib_qp_init_attr *init, bool user)
 	spin_lock_init(&qp->state_lock);
 	spin_lock_init(&qp->rate_lock);
 	rxo_rate_init(&qp->rate);
+	rxo_access_error_init(qp);
 	qp->mtu_bytes = ib_mtu_enum_to_int(IB_MTU_4096);
 	if (init->qp_type == IB_QPT_GSI)
 		qp->qkey = GSI_QKEY;

@@ -29,6 +29,8 @@
 #include <rdma/ib_mad.h>
 #include <rdma/ib_verbs.h>
 #include <rdma/rdma_user_rxe.h>
+#include <rdma/rxe_odp-abi.h>
+#include <rdma/uverbs_ioctl.h>
 #include <umem_odp/umem_odp.h>
 
 #include "device/dev.h"
@@ -86,6 +88,9 @@ struct rxo_wait {
 	struct work_struct *work;			/* runs the engine again */
 	struct delayed_work later;			/* queues @work again, after a jiffy */
 	u64 start_ns;
+	u64 iova;			/* of the first byte that is waited for */
+	u32 key;			/* of its region */
+	int failed;			/* the last fault's error, if final: access_error.c */
 	bool pending;
 };
 
@@ -237,6 +242,12 @@ struct rxo_qpn {
 	struct rcu_head rcu;
 };
 
+/* The last that was reported. */
+struct rxo_access_error {
+	spinlock_t lock;		/* protects last; _bh, innermost */
+	struct rxe_odp_access_error last;
+};
+
 struct rxo_qp {
 	struct ib_qp ibqp;
 	struct rxo_dev *dev;
@@ -271,6 +282,7 @@ struct rxo_qp {
 
 	spinlock_t rate_lock;		/* protects rate; _bh, innermost */
 	struct rxo_rate rate;
+	struct rxo_access_error access_error;
 	struct socket *tx_sock;		/* what both sides' packets are charged to */
 	struct rxo_sq sq;
 	struct rxo_rq rq;
@@ -332,6 +344,17 @@ void rxo_qp_set_state(struct rxo_qp *qp, enum ib_qp_state state);
 int rxo_modify_qp(struct ib_qp *ibqp, struct ib_qp_attr *attr, int mask, struct ib_udata *udata);
 int rxo_query_qp(struct ib_qp *ibqp, struct ib_qp_attr *attr, int mask,
 		 struct ib_qp_init_attr *init);
+
+/* qp_methods.c: methods of our own */
+extern const struct uapi_definition rxo_qp_uapi[];
+
+/* access_error.c: the last access that was refused, for people to read */
+void rxo_access_error_init(struct rxo_qp *qp);
+void rxo_access_error_send(struct rxo_qp *qp, const struct rxo_swqe *wqe, struct rxo_wait *wait,
+			   u32 offset, int err);			/* under sq.lock */
+void rxo_access_error_peer(struct rxo_qp *qp);			/* under sq.lock */
+void rxo_access_error_receive(struct rxo_qp *qp, int err);	/* under rq.lock */
+void rxo_access_error_read(struct rxo_qp *qp, struct rxe_odp_access_error *error);
 
 /* wait.c: waiting for a page */
 void rxo_wait_init(struct rxo_wait *wait, struct rxo_qp *qp, spinlock_t *lock,

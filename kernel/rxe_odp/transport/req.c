@@ -287,6 +287,8 @@ int rxo_req_payload(struct rxo_qp *qp, struct rxo_swqe *wqe, u32 offset, void *t
 		return 0;
 	}
 	err = rxo_wait_copy(&qp->sq.wait, &sg, to, bytes, false, &done);
+	if (err && err != -EAGAIN)
+		rxo_access_error_send(qp, wqe, &qp->sq.wait, offset + done, err);
 	if (!waited && qp->sq.wait.pending)
 		qp->sq.wait_psn = qp->sq.psn;
 	return err;
@@ -699,8 +701,10 @@ static void req_page_came(struct rxo_qp *qp, int err)
 
 	lockdep_assert_held(&sq->lock);
 	if (rxo_fault_is_final(err) && req_may_send(qp) && sq->cur < sq->copied &&
-	    sq->psn == sq->wait_psn)
+	    sq->psn == sq->wait_psn) {
+		rxo_access_error_send(qp, rxo_swqe_at(qp, sq->cur), &sq->wait, 0, err);
 		req_fail_current(qp, rxo_swqe_at(qp, sq->cur), IB_WC_LOC_PROT_ERR);
+	}
 	if (err && !rxo_fault_is_final(err))
 		rxo_wait_again(&sq->wait, err);
 	else

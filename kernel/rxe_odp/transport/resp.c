@@ -189,6 +189,9 @@ static void resp_refuse(struct rxo_qp *qp, u8 nak, u32 psn)
 /* What an errno of the execution means to the two sides (IBTA 9.9.3). */
 static void resp_fail(struct rxo_qp *qp, u32 flags, u32 psn, int err)
 {
+	/* Nothing of these concerns memory: a message that is too long, a malformed receive WQE. */
+	if (!(flags & RXO_OP_SEND) || (err != -EMSGSIZE && err != -EINVAL))
+		rxo_access_error_receive(qp, err);
 	if (flags & RXO_OP_SEND) {
 		if (err == -EMSGSIZE) {
 			resp_recv_failed(qp, IB_WC_LOC_LEN_ERR);
@@ -203,7 +206,7 @@ static void resp_fail(struct rxo_qp *qp, u32 flags, u32 psn, int err)
 	resp_refuse(qp, err == -EINVAL ? RXO_AETH_NAK_INV_REQ : RXO_AETH_NAK_REM_ACC, psn);
 }
 
-/* Whether the packet fits the open message, and the QP allows the operation. */
+/* Whether the packet fits the open message, and what was agreed on. */
 static bool resp_in_sequence(const struct rxo_qp *qp, u32 flags)
 {
 	const u32 kind = flags & (RXO_OP_SEND | RXO_OP_WRITE);
@@ -216,12 +219,17 @@ static bool resp_in_sequence(const struct rxo_qp *qp, u32 flags)
 	}
 	if (flags & RXO_OP_IETH)
 		return false;	/* nothing of ours can be invalidated remotely */
+	return qp->max_dest_rd_atomic || !(flags & (RXO_OP_READ | RXO_OP_ATOMIC));
+}
+
+static bool resp_is_allowed(const struct rxo_qp *qp, u32 flags)
+{
 	if (flags & RXO_OP_WRITE)
 		return qp->access & IB_ACCESS_REMOTE_WRITE;
 	if (flags & RXO_OP_READ)
-		return qp->max_dest_rd_atomic && (qp->access & IB_ACCESS_REMOTE_READ);
+		return qp->access & IB_ACCESS_REMOTE_READ;
 	if (flags & RXO_OP_ATOMIC)
-		return qp->max_dest_rd_atomic && (qp->access & IB_ACCESS_REMOTE_ATOMIC);
+		return qp->access & IB_ACCESS_REMOTE_ATOMIC;
 	return true;
 }
 
@@ -434,6 +442,11 @@ static int resp_request(struct rxo_qp *qp, struct sk_buff *skb)
 		resp_refuse(qp, RXO_AETH_NAK_INV_REQ, pkt->psn);
 		return 0;
 	}
+	if (!resp_is_allowed(qp, pkt->flags)) {
+		rxo_access_error_receive(qp, -EACCES);
+		resp_refuse(qp, RXO_AETH_NAK_INV_REQ, pkt->psn);
+		return 0;
+	}
 	if (pkt->flags & RXO_OP_READ)
 		return resp_read_request(qp, skb);
 	if (pkt->flags & RXO_OP_ATOMIC)
@@ -463,7 +476,6 @@ static int resp_step(struct rxo_qp *qp, u32 *budget)
 	if (rq->read.active) {
 		err = rxo_exec_read(qp, budget);
 		if (err && err != -EAGAIN) {
-			rq->read.active = false;
 			/*
 			 * A peer that has the data by now may have lost the right to it: no
 			 * error of this QP. A peer that still waits for it takes the NAK.
@@ -472,6 +484,7 @@ static int resp_step(struct rxo_qp *qp, u32 *budget)
 				rxo_resp_send_ack(qp, RXO_AETH_NAK_REM_ACC, rq->read.psn);
 			else
 				resp_fail(qp, RXO_OP_READ, rq->read.psn, err);
+			rq->read.active = false;
 			err = 0;
 		}
 		if (!rq->read.active || rq->read.psn != rq->read.first_psn)

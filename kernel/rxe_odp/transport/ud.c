@@ -211,6 +211,8 @@ int rxo_ud_exec(struct rxo_qp *qp, struct sk_buff *skb)
 		ud_complete_recv(qp, skb);
 		return 0;
 	}
+	if (err != -EINVAL)
+		rxo_access_error_receive(qp, err);
 	if (rq->have_wqe) {
 		wc.status = err == -EINVAL ? IB_WC_LOC_QP_OP_ERR : IB_WC_LOC_PROT_ERR;
 		rxo_resp_recv_done(qp, &wc, true);

@@ -88,6 +88,16 @@ static void wait_put_refs(struct rxo_wait *wait, struct rxo_mr *mr)
 	rxo_qp_put(qp);
 }
 
+/*
+ * rxo_fault_is_final - whether done()'s error says that the memory will never be there
+ *
+ * After any other error the caller runs the engine again.
+ */
+bool rxo_fault_is_final(int err)
+{
+	return err && err != -EAGAIN && err != -ENOMEM && err != -EBUSY;
+}
+
 static void wait_page_came(struct umem_odp_waiter *waiter, int err)
 {
 	struct rxo_wait *wait = container_of(waiter, struct rxo_wait, waiter);
@@ -96,6 +106,8 @@ static void wait_page_came(struct umem_odp_waiter *waiter, int err)
 	spin_lock_bh(wait->lock);
 	mr = wait->mr;
 	wait_clear(wait);
+	if (rxo_fault_is_final(err))
+		wait->failed = err;
 	wait->done(wait->qp, err);
 	spin_unlock_bh(wait->lock);
 	/*
@@ -124,16 +136,6 @@ void rxo_wait_init(struct rxo_wait *wait, struct rxo_qp *qp, spinlock_t *lock,
 }
 
 /*
- * rxo_fault_is_final - whether done()'s error says that the memory will never be there
- *
- * After any other error the caller runs the engine again.
- */
-bool rxo_fault_is_final(int err)
-{
-	return err && err != -EAGAIN && err != -ENOMEM && err != -EBUSY;
-}
-
-/*
  * rxo_wait_fault - ask for the pages of a miss
  * @wait: of this direction, not pending
  * @miss: its reference to the region is taken over
@@ -153,6 +155,9 @@ int rxo_wait_fault(struct rxo_wait *wait, struct rxo_miss *miss, bool write)
 	}
 	wait->waiter.wake = wait_page_came;
 	wait->mr = miss->mr;
+	wait->iova = miss->iova;
+	wait->key = miss->mr->key;
+	wait->failed = 0;
 	wait->start_ns = ktime_get_ns();
 	WRITE_ONCE(wait->pending, true);
 	rxo_qp_hold(wait->qp);
@@ -164,7 +169,9 @@ int rxo_wait_fault(struct rxo_wait *wait, struct rxo_miss *miss, bool write)
 	}
 	wait_clear(wait);
 	wait_put_refs(wait, miss->mr);
-	if (err && !rxo_fault_is_final(err))
+	if (rxo_fault_is_final(err))
+		wait->failed = err;
+	else if (err)
 		err = rxo_wait_again(wait, err);
 	return err;
 }

@@ -1,0 +1,94 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * Why an access was refused: from an errno to what a person wants to know.
+ *
+ * Accesses answer with an errno and nothing else, so that they cost nothing more. Who reports an
+ * error has time: the key is looked up again here.
+ */
+#include <rdma/ib_verbs.h>
+#include <rdma/rxe_odp-abi.h>
+
+#include "device/dev.h"
+#include "memory/mr.h"
+
+/* A reference, whatever the region's domain and rights; or NULL. */
+static struct rxo_mr *explain_find(struct rxo_pd *pd, u32 key)
+{
+	struct rxo_dev *dev = to_rxo_dev(pd->ibpd.device);
+	struct rxo_mr *mr;
+
+	guard(rcu)();
+	mr = xa_load(&dev->mrs, key >> 8);
+	return mr && mr->key == key && refcount_inc_not_zero(&mr->refs) ? mr : NULL;
+}
+
+/* Both domains live: one has a region that is held, the other a user that asks. */
+static bool explain_same_owner(const struct rxo_pd *a, const struct rxo_pd *b)
+{
+	const struct ib_uobject *one = a->ibpd.uobject, *other = b->ibpd.uobject;
+
+	return one && other && one->context == other->context;
+}
+
+static u32 explain_right(const struct rxo_mr *mr, struct rxo_pd *pd)
+{
+	if (mr->pd == pd)
+		return RXE_ODP_REASON_REGION_ACCESS;
+	/* Whether another process has the key is not for this one to know. */
+	return explain_same_owner(mr->pd, pd) ? RXE_ODP_REASON_OTHER_PD : RXE_ODP_REASON_NO_KEY;
+}
+
+static u32 explain_mapping(enum umem_odp_refusal refusal)
+{
+	static const u8 reasons[] = {
+		[UMEM_ODP_REFUSAL_NONE]		= RXE_ODP_REASON_UNKNOWN,
+		[UMEM_ODP_REFUSAL_NOT_MAPPED]	= RXE_ODP_REASON_NOT_MAPPED,
+		[UMEM_ODP_REFUSAL_PERMISSION]	= RXE_ODP_REASON_MAP_ACCESS,
+		[UMEM_ODP_REFUSAL_SPECIAL]	= RXE_ODP_REASON_MAP_SPECIAL,
+		[UMEM_ODP_REFUSAL_NO_PAGE]	= RXE_ODP_REASON_NO_PAGE,
+	};
+
+	return reasons[refusal];
+}
+
+static u32 explain_errno(const struct rxo_mr *mr, struct rxo_pd *pd, int err,
+			 enum umem_odp_refusal refusal)
+{
+	switch (err) {
+	case -ENOENT:
+		return RXE_ODP_REASON_NO_KEY;
+	case -EPERM:
+		return mr ? explain_right(mr, pd) : RXE_ODP_REASON_NO_KEY;
+	case -ERANGE:
+		return RXE_ODP_REASON_RANGE;
+	case -EINVAL:
+		return RXE_ODP_REASON_ALIGNMENT;
+	case -EFAULT:
+		return explain_mapping(refusal);
+	case -EHWPOISON:
+		return RXE_ODP_REASON_POISONED;
+	case -EOWNERDEAD:
+		return RXE_ODP_REASON_OWNER_GONE;
+	case -ESHUTDOWN:
+		return RXE_ODP_REASON_DEREGISTERED;
+	default:
+		return RXE_ODP_REASON_UNKNOWN;
+	}
+}
+
+void rxo_mr_explain(struct rxo_pd *pd, int err, enum umem_odp_refusal refusal,
+		    struct rxe_odp_access_error *error)
+{
+	struct rxo_mr *mr = explain_find(pd, error->key);
+
+	error->reason = explain_errno(mr, pd, err, refusal);
+	if (!mr)
+		return;
+	if (mr->pd == pd) {
+		error->region_address = mr->iova;
+		error->region_length = mr->length;
+		error->region_access = mr->access;
+		error->region_key = mr->key;
+	}
+	rxo_mr_put(mr);
+}

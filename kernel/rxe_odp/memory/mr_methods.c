@@ -1,0 +1,65 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * What a process can ask of its regions beside the verbs (docs/user-abi.md). uverbs has checked
+ * handles and the least length of attributes; the rest is hostile.
+ */
+#include <rdma/ib_verbs.h>
+#include <rdma/rxe_odp-abi.h>
+#include <rdma/uverbs_ioctl.h>
+
+#include "memory/mem.h"
+#include "memory/mr.h"
+
+#define UVERBS_MODULE_NAME rxo_mr
+#include <rdma/uverbs_named_ioctl.h>
+
+static void method_fill_odp(struct rxe_odp_mr_stats *to, const struct umem_odp_region *region)
+{
+	struct umem_odp_stats from;
+
+	umem_odp_region_stats(region, &from);
+	to->kind = RXE_ODP_MR_ON_DEMAND;
+	to->faults = from.faults;
+	to->fault_pages = from.fault_pages;
+	to->joined_faults = from.joined_faults;
+	to->retries = from.retries;
+	to->failed_faults = from.failed_faults;
+	to->invalidations = from.invalidations;
+	to->invalidated_pages = from.invalidated_pages;
+	to->downgrades = from.downgrades;
+	to->resident_pages = from.resident_pages;
+	to->table_bytes = from.table_bytes;
+	to->worst_fault_ns = from.worst_fault_ns;
+	to->last_fault_ns = from.last_fault_ns;
+	to->avg_fault_ns = from.avg_fault_ns;
+}
+
+static int UVERBS_HANDLER(RXE_ODP_METHOD_MR_STATS)(struct uverbs_attr_bundle *attrs)
+{
+	struct ib_mr *ibmr = uverbs_attr_get_obj(attrs, RXE_ODP_ATTR_MR_STATS_HANDLE);
+	struct rxo_mem *mem = to_rxo_ibmr(ibmr)->mem;
+	struct rxe_odp_mr_stats stats = { .key = ibmr->lkey };
+
+	if (mem->kind == RXO_MR_ODP) {
+		method_fill_odp(&stats, mem->region);
+	} else {
+		stats.kind = RXE_ODP_MR_PINNED;
+		stats.resident_pages = (offset_in_page(mem->va) + mem->length_bytes - 1) /
+				       PAGE_SIZE + 1;
+	}
+	return uverbs_copy_to_struct_or_zero(attrs, RXE_ODP_ATTR_MR_STATS_RESP, &stats,
+					     sizeof(stats));
+}
+
+DECLARE_UVERBS_NAMED_METHOD(RXE_ODP_METHOD_MR_STATS,
+			    UVERBS_ATTR_IDR(RXE_ODP_ATTR_MR_STATS_HANDLE, UVERBS_OBJECT_MR,
+					    UVERBS_ACCESS_READ, UA_MANDATORY),
+			    UVERBS_ATTR_PTR_OUT(RXE_ODP_ATTR_MR_STATS_RESP,
+						UVERBS_ATTR_MIN_SIZE(sizeof(u64)), UA_MANDATORY));
+
+ADD_UVERBS_METHODS(mr_methods, UVERBS_OBJECT_MR, &UVERBS_METHOD(RXE_ODP_METHOD_MR_STATS));
+
+const struct uapi_definition rxo_mr_uapi[] = {
+	UAPI_DEF_CHAIN_OBJ_TREE(UVERBS_OBJECT_MR, &mr_methods),
+	{},
+};

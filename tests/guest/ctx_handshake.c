@@ -1,0 +1,160 @@
+// SPDX-License-Identifier: GPL-2.0 OR Linux-OpenIB
+/*
+ * What a provider and the kernel tell one another when a context is opened: of any length, and nothing is as well. What the kernel
+ * does not know it ignores as a capability and refuses as a wish.
+ */
+#include "method.h"
+
+#include <fcntl.h>
+#include <sys/mman.h>
+#include <unistd.h>
+
+#define LONGEST 300
+#define CANARY	0xee
+
+static char dev_path[300];
+
+static int open_device(void)
+{
+	int fd;
+
+	if (!*dev_path) {
+		struct ibv_context *ctx = rig_context(rig_device_name());
+
+		assert_non_null(ctx);
+		snprintf(dev_path, sizeof(dev_path), "/dev/infiniband/%s", ctx->device->dev_name);
+		assert_zero(ibv_close_device(ctx));
+	}
+	fd = open(dev_path, O_RDWR | O_CLOEXEC);
+	assert_true(fd >= 0);
+	return fd;
+}
+
+/* A new context: 0 or an errno. */
+static int get_context(const void *req, uint16_t req_bytes, void *resp, uint16_t resp_bytes)
+{
+	struct method m = method_of(UVERBS_OBJECT_DEVICE, UVERBS_METHOD_GET_CONTEXT);
+	uint32_t vectors = 0;
+	uint64_t support = 0;
+	int fd = open_device(), err;
+
+	method_out(&m, UVERBS_ATTR_GET_CONTEXT_NUM_COMP_VECTORS, &vectors, sizeof(vectors));
+	method_out(&m, UVERBS_ATTR_GET_CONTEXT_CORE_SUPPORT, &support, sizeof(support));
+	if (req)
+		method_in(&m, UVERBS_ATTR_UHW_IN, req, req_bytes);
+	if (resp)
+		method_out(&m, UVERBS_ATTR_UHW_OUT, resp, resp_bytes);
+	err = method_call(fd, &m);
+	if (!err)
+		assert_true(vectors > 0);
+	close(fd);
+	return err;
+}
+
+static void told_by_a_file(void **state)
+{
+	char path[200], text[40] = "";
+	FILE *f;
+
+	(void)state;
+	snprintf(path, sizeof(path), "/sys/class/infiniband/%s/user_abi", rig_device_name());
+	f = fopen(path, "r");
+	assert_non_null(f);
+	assert_non_null(fgets(text, sizeof(text), f));
+	fclose(f);
+	assert_string_equal(text, RXE_ODP_USER_ABI "\n");
+}
+
+static uint64_t kernel_caps(void)
+{
+	struct rxe_odp_alloc_ucontext_req req = { 0 };
+	struct rxe_odp_alloc_ucontext_resp resp = { 0 };
+
+	assert_int_equal(get_context(&req, sizeof(req), &resp, sizeof(resp)), 0);
+	return resp.caps;
+}
+
+static void capabilities(void **state)
+{
+	struct rxe_odp_alloc_ucontext_req all = { .caps = ~0ULL };
+	uint64_t caps = kernel_caps();
+
+	(void)state;
+	assert_int_equal(caps & RXE_ODP_CAP_MR_STATS, RXE_ODP_CAP_MR_STATS);
+	assert_int_equal(caps & RXE_ODP_CAP_QP_ACCESS_ERROR, RXE_ODP_CAP_QP_ACCESS_ERROR);
+	/* What it does not know it does not mind. */
+	assert_int_equal(get_context(&all, sizeof(all), NULL, 0), 0);
+	/* As stock librxe opens it. */
+	assert_int_equal(get_context(NULL, 0, NULL, 0), 0);
+}
+
+static void any_request_length(void **state)
+{
+	uint8_t req[LONGEST];
+	size_t bytes, at;
+
+	(void)state;
+	for (bytes = 0; bytes <= LONGEST; bytes++) {
+		memset(req, 0, sizeof(req));
+		memset(req, 0xff, bytes < 8 ? bytes : 8);
+		assert_int_equal(get_context(req, bytes, NULL, 0), 0);
+		if (bytes <= sizeof(struct rxe_odp_alloc_ucontext_req))
+			continue;
+		at = sizeof(struct rxe_odp_alloc_ucontext_req) +
+		     bytes % (bytes - sizeof(struct rxe_odp_alloc_ucontext_req));
+		req[at] = 1;
+		assert_int_equal(get_context(req, bytes, NULL, 0), EOPNOTSUPP);
+	}
+}
+
+static void any_response_length(void **state)
+{
+	uint64_t caps = kernel_caps();
+	uint8_t resp[LONGEST];
+	size_t bytes, at;
+
+	(void)state;
+	for (bytes = 0; bytes < LONGEST; bytes++) {
+		size_t known = bytes < sizeof(caps) ? bytes : sizeof(caps);
+
+		memset(resp, CANARY, sizeof(resp));
+		assert_int_equal(get_context(NULL, 0, resp, bytes), 0);
+		assert_memory_equal(resp, &caps, known);
+		for (at = bytes; at < LONGEST; at++)
+			assert_int_equal(resp[at], CANARY);
+	}
+}
+
+static void unknown_wishes(void **state)
+{
+	struct rxe_odp_alloc_ucontext_req req = { .flags = 1U << 31 };
+
+	(void)state;
+	assert_int_equal(get_context(&req, sizeof(req), NULL, 0), EOPNOTSUPP);
+	req = (struct rxe_odp_alloc_ucontext_req){ .reserved = 1 };
+	assert_int_equal(get_context(&req, sizeof(req), NULL, 0), EOPNOTSUPP);
+	/* Half of a field. */
+	req = (struct rxe_odp_alloc_ucontext_req){ .flags = 1U << 15 };
+	assert_int_equal(get_context(&req, offsetof(struct rxe_odp_alloc_ucontext_req, flags) + 2,
+				     NULL, 0),
+			 EOPNOTSUPP);
+}
+
+static void bad_pointers(void **state)
+{
+	uint8_t *hole =
+		mmap(NULL, 2 * 4096, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+
+	(void)state;
+	assert_ptr_not_equal(hole, MAP_FAILED);
+	munmap(hole + 4096, 4096);
+	assert_int_equal(get_context(hole + 4096, 16, NULL, 0), EFAULT);
+	assert_int_equal(get_context(hole + 4096 - 8, 16, NULL, 0), EFAULT);
+	assert_int_equal(get_context(hole + 4096 - 16, 24, NULL, 0), EOPNOTSUPP);
+	assert_int_equal(get_context(NULL, 0, hole + 4096, 8), EFAULT);
+	assert_int_equal(get_context(NULL, 0, hole + 4096 - 4, 8), EFAULT);
+	munmap(hole, 4096);
+}
+
+TEST_MAIN(TEST(told_by_a_file), TEST(capabilities), TEST(any_request_length),
+	  TEST(any_response_length), TEST(unknown_wishes), TEST(bad_pointers))

@@ -1,0 +1,68 @@
+// SPDX-License-Identifier: GPL-2.0 OR Linux-OpenIB
+#include "method.h"
+
+#include <rdma/ib_user_ioctl_verbs.h>
+#include <sys/ioctl.h>
+
+struct method method_of(uint16_t object, uint16_t method)
+{
+	return (struct method){
+		.hdr = { .object_id = object, .method_id = method, .driver_id = RDMA_DRIVER_RXE }
+	};
+}
+
+static struct ib_uverbs_attr *add(struct method *m, uint16_t id, uint16_t bytes, uint64_t data)
+{
+	struct ib_uverbs_attr *attr = &m->attrs[m->hdr.num_attrs++];
+
+	assert_true(m->hdr.num_attrs <= METHOD_ATTRS);
+	*attr = (struct ib_uverbs_attr){
+		.attr_id = id, .len = bytes, .flags = UVERBS_ATTR_F_MANDATORY, .data = data
+	};
+	return attr;
+}
+
+void method_in(struct method *m, uint16_t id, const void *data, uint16_t bytes)
+{
+	struct ib_uverbs_attr *attr = add(m, id, bytes, (uintptr_t)data);
+
+	if (bytes > sizeof(attr->data))
+		return;
+	attr->data = 0;
+	if (bytes)
+		memcpy(&attr->data, data, bytes);
+}
+
+void method_out(struct method *m, uint16_t id, void *data, uint16_t bytes)
+{
+	add(m, id, bytes, (uintptr_t)data);
+}
+
+void method_handle(struct method *m, uint16_t id, uint32_t handle)
+{
+	add(m, id, 0, handle);
+}
+
+int method_call(int fd, struct method *m)
+{
+	m->hdr.length = sizeof(m->hdr) + m->hdr.num_attrs * sizeof(m->attrs[0]);
+	return ioctl(fd, RDMA_VERBS_IOCTL, &m->hdr) ? errno : 0;
+}
+
+int mr_stats(const struct ibv_mr *mr, struct rxe_odp_mr_stats *stats, size_t bytes)
+{
+	struct method m = method_of(UVERBS_OBJECT_MR, RXE_ODP_METHOD_MR_STATS);
+
+	method_handle(&m, RXE_ODP_ATTR_MR_STATS_HANDLE, mr->handle);
+	method_out(&m, RXE_ODP_ATTR_MR_STATS_RESP, stats, bytes);
+	return method_call(mr->context->cmd_fd, &m);
+}
+
+int qp_access_error(const struct ibv_qp *qp, struct rxe_odp_access_error *error, size_t bytes)
+{
+	struct method m = method_of(UVERBS_OBJECT_QP, RXE_ODP_METHOD_QP_ACCESS_ERROR);
+
+	method_handle(&m, RXE_ODP_ATTR_QP_ACCESS_ERROR_HANDLE, qp->handle);
+	method_out(&m, RXE_ODP_ATTR_QP_ACCESS_ERROR_RESP, error, bytes);
+	return method_call(qp->context->cmd_fd, &m);
+}

@@ -1,0 +1,30 @@
+/* SPDX-License-Identifier: GPL-2.0 OR Linux-OpenIB */
+/* Methods of our own, called by the ioctl itself: stock librxe knows none of them. */
+#ifndef TESTS_GUEST_METHOD_H
+#define TESTS_GUEST_METHOD_H
+
+#include "rig.h"
+
+#include <rdma/rdma_user_ioctl_cmds.h>
+#include <rdma/rxe_odp-abi.h>
+
+#define METHOD_ATTRS 8
+
+struct method {
+	struct ib_uverbs_ioctl_hdr hdr;
+	struct ib_uverbs_attr attrs[METHOD_ATTRS];
+};
+
+struct method method_of(uint16_t object, uint16_t method);
+/* What is no longer than eight bytes goes inside of the attribute. */
+void method_in(struct method *m, uint16_t id, const void *data, uint16_t bytes);
+void method_out(struct method *m, uint16_t id, void *data, uint16_t bytes);
+void method_handle(struct method *m, uint16_t id, uint32_t handle);
+/* 0 or an errno. */
+int method_call(int fd, struct method *m);
+
+/* Each: 0 or an errno; bytes is how long the caller's structure is. */
+int mr_stats(const struct ibv_mr *mr, struct rxe_odp_mr_stats *stats, size_t bytes);
+int qp_access_error(const struct ibv_qp *qp, struct rxe_odp_access_error *error, size_t bytes);
+
+#endif
