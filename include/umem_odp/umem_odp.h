@@ -356,6 +356,26 @@ struct umem_odp_stats {
  */
 void umem_odp_region_stats(const struct umem_odp_region *r, struct umem_odp_stats *stats);
 
+/* What umem_odp_region_residency() says of a page. */
+#define UMEM_ODP_PAGE_PRESENT	BIT(0)	/* an access for reading finds it */
+#define UMEM_ODP_PAGE_WRITABLE	BIT(1)	/* one for writing does */
+#define UMEM_ODP_PAGE_HUGE	BIT(2)	/* with the rest of its 2 MiB, by one entry */
+
+/**
+ * umem_odp_region_residency() - tell which pages of a region are in the table
+ * @r: the region
+ * @va: an address in the first page, inside of the region
+ * @pages: filled, a byte of UMEM_ODP_PAGE_* bits for each page
+ * @nr: how many pages; the last touches the region
+ *
+ * Each page is right by itself, at some moment of the call: together they are no snapshot. Looks at
+ * the table alone, takes the lock of one leaf at a time, shared, for 512 pages at most, and neither
+ * waits for the mm nor allocates.
+ *
+ * Context: Process context, may sleep.
+ */
+void umem_odp_region_residency(const struct umem_odp_region *r, u64 va, u8 *pages, unsigned int nr);
+
 /**
  * umem_odp_region_counters() - read what costs nothing to know
  * @r: the region

@@ -225,3 +225,24 @@ unsigned int umem_odp_entries_count(const struct umem_odp_entries *e, unsigned i
 		nr += e->pages[i] & UMEM_ODP_ENTRY_VALID;
 	return nr;
 }
+
+/**
+ * umem_odp_entries_bits() - tell what may be done with pages
+ * @e: the entries
+ * @first: index of the first page in the leaf
+ * @last: index of the last
+ * @bits: for each of them set to UMEM_ODP_ENTRY_VALID and UMEM_ODP_ENTRY_WRITE, as it has them
+ */
+void umem_odp_entries_bits(const struct umem_odp_entries *e, unsigned int first, unsigned int last,
+			   u8 *bits)
+{
+	unsigned long entry;
+	unsigned int i;
+
+	for (i = first; i <= last; i++) {
+		entry = e->huge;
+		if (!entry && e->pages)
+			entry = e->pages[i];
+		*bits++ = entry & UMEM_ODP_ENTRY_BITS;
+	}
+}

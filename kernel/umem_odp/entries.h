@@ -48,5 +48,7 @@ unsigned int umem_odp_entries_downgrade(struct umem_odp_entries *e, unsigned int
 					unsigned int last, struct umem_odp_page_set *lost);
 unsigned int umem_odp_entries_count(const struct umem_odp_entries *e, unsigned int first,
 				    unsigned int last);
+void umem_odp_entries_bits(const struct umem_odp_entries *e, unsigned int first, unsigned int last,
+			   u8 *bits);
 
 #endif

@@ -36,6 +36,8 @@
  */
 #include <linux/slab.h>
 
+#include <umem_odp/umem_odp.h>
+
 #include "chunk.h"
 #include "leaf.h"
 #include "mem_cache.h"
@@ -244,4 +246,34 @@ unsigned int umem_odp_leaf_count(struct umem_odp_chunk *chunk, u64 start, u64 la
 				    umem_odp_leaf_page(last));
 	read_unlock_bh(&leaf->lock);
 	return nr;
+}
+
+static_assert(UMEM_ODP_PAGE_PRESENT == UMEM_ODP_ENTRY_VALID);
+static_assert(UMEM_ODP_PAGE_WRITABLE == UMEM_ODP_ENTRY_WRITE);
+
+/**
+ * umem_odp_leaf_residency() - tell which pages are resident
+ * @chunk: the chunk
+ * @start: first address
+ * @last: last address, in the same leaf
+ * @pages: for each page of the span set to UMEM_ODP_PAGE_* bits
+ *
+ * Context: In an RCU read-side critical section.
+ */
+void umem_odp_leaf_residency(struct umem_odp_chunk *chunk, u64 start, u64 last, u8 *pages)
+{
+	unsigned int first = umem_odp_leaf_page(start), end = umem_odp_leaf_page(last) + 1;
+	struct umem_odp_leaf *leaf;
+	unsigned int i;
+
+	leaf = rcu_dereference(chunk->leaves[umem_odp_leaf_index(start)]);
+	if (!leaf || !READ_ONCE(leaf->entries.resident)) {
+		memset(pages, 0, end - first);
+		return;
+	}
+	read_lock_bh(&leaf->lock);
+	umem_odp_entries_bits(&leaf->entries, first, end - 1, pages);
+	for (i = 0; leaf->entries.huge && i < end - first; i++)
+		pages[i] |= UMEM_ODP_PAGE_HUGE;
+	read_unlock_bh(&leaf->lock);
 }

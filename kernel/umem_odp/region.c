@@ -168,6 +168,36 @@ void umem_odp_region_stats(const struct umem_odp_region *r, struct umem_odp_stat
 }
 EXPORT_SYMBOL_GPL(umem_odp_region_stats);
 
+/* Fills @pages for [@at, @last], which lies in one leaf. */
+static void region_leaf_residency(const struct umem_odp_region *r, u64 at, u64 last, u8 *pages)
+{
+	struct umem_odp_chunk *chunk;
+
+	guard(rcu)();
+	chunk = xa_load(&r->mirror->chunks, at >> UMEM_ODP_CHUNK_SHIFT);
+	if (chunk)
+		umem_odp_leaf_residency(chunk, at, last, pages);
+	else
+		memset(pages, 0, ((last - at) >> PAGE_SHIFT) + 1);
+}
+
+void umem_odp_region_residency(const struct umem_odp_region *r, u64 va, u8 *pages, unsigned int nr)
+{
+	u64 at = va & PAGE_MASK, end = at + ((u64)nr << PAGE_SHIFT), last;
+	unsigned int i;
+
+	might_sleep();
+	for (; at < end; at = last + 1) {
+		last = min(at | (UMEM_ODP_LEAF_BYTES - 1), end - 1);
+		region_leaf_residency(r, at, last, pages + ((at - (va & PAGE_MASK)) >> PAGE_SHIFT));
+		cond_resched();
+	}
+	/* An entry says what the mm allows, whichever region it was put in for. */
+	for (i = 0; !(r->flags & UMEM_ODP_WRITE) && i < nr; i++)
+		pages[i] &= ~UMEM_ODP_PAGE_WRITABLE;
+}
+EXPORT_SYMBOL_GPL(umem_odp_region_residency);
+
 u64 umem_odp_region_fault_ns(const struct umem_odp_region *r)
 {
 	return READ_ONCE(r->avg_fault_ns);

@@ -20,7 +20,7 @@
 
 #define KEEP	   16
 #define HANDLES	   4
-#define SHAPES	   16
+#define SHAPES	   17
 #define PATIENCE_S 30
 
 /* What lives, of each kind; one is destroyed to make room. */
@@ -40,6 +40,7 @@ struct zoo {
 	struct ibv_context *wild;
 	uint32_t handles[UVERBS_OBJECT_MR + 1][HANDLES];
 	unsigned long ioctls[SHAPES];
+	uint64_t mr_at; /* where the last region was to be */
 };
 
 #define MEMORY (4 * MIB)
@@ -341,6 +342,7 @@ struct attr_shape {
 /* Of our own. */
 #define OUR_HANDLE(id, of)  { RXE_ODP_ATTR_##id, ATTR_HANDLE, 0, UVERBS_OBJECT_##of }
 #define OUR_OUT(id, len)    { RXE_ODP_ATTR_##id, ATTR_OUT, len, 0 }
+#define OUR_IN(id, len)	    { RXE_ODP_ATTR_##id, ATTR_IN, len, 0 }
 #define OUR_CALL(of, which) #which, UVERBS_OBJECT_##of, RXE_ODP_METHOD_##which
 /* clang-format on */
 
@@ -421,6 +423,11 @@ static const struct ioctl_shape {
 	  0,
 	  { OUR_HANDLE(MR_STATS_HANDLE, MR), OUR_OUT(MR_STATS_RESP, 112) },
 	  2 },
+	{ OUR_CALL(MR, MR_RESIDENCY),
+	  0,
+	  { OUR_HANDLE(MR_RESIDENCY_HANDLE, MR), OUR_IN(MR_RESIDENCY_REQ, 24),
+	    OUR_OUT(MR_RESIDENCY_RESP_PAGES, 8) },
+	  3 },
 	{ OUR_CALL(QP, QP_ACCESS_ERROR),
 	  0,
 	  { OUR_HANDLE(QP_ACCESS_ERROR_HANDLE, QP), OUR_OUT(QP_ACCESS_ERROR_RESP, 96) },
@@ -443,6 +450,7 @@ static void remember_handle(struct zoo *z, uint16_t object, uint32_t handle)
 }
 
 union ioctl_input {
+	struct rxe_odp_mr_residency residency;
 	struct ib_uverbs_reg_mr mr;
 	struct ib_uverbs_qp_cap cap;
 };
@@ -456,9 +464,13 @@ static void fill_input(struct zoo *z, const struct ioctl_shape *shape, union ioc
 		input->cap = (struct ib_uverbs_qp_cap){ some_count(r), some_count(r),
 							rnd_below(r, 8), rnd_below(r, 8),
 							rnd_below(r, 500) };
+	else if (shape->object == UVERBS_OBJECT_MR)
+		input->residency = (struct rxe_odp_mr_residency){ rnd_one_in(r, 2) ? at : z->mr_at,
+								  rnd_below(r, 65536),
+								  (uintptr_t)answer };
 	else
 		input->mr = (struct ib_uverbs_reg_mr){
-			.start = at,
+			.start = z->mr_at = at,
 			.hca_va = at,
 			.length = rnd_below(r, 65536),
 			.pd_handle = some_handle(z, UVERBS_OBJECT_PD),

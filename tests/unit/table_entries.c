@@ -83,10 +83,16 @@ static void compare(const struct umem_odp_entries *e, const struct model *m, uin
 {
 	unsigned int i, first = unit_random(rnd) % PAGES;
 	unsigned int last = first + unit_random(rnd) % (PAGES - first);
+	u8 bits[PAGES];
 
 	assert_int_equal(e->resident, count_valid(m));
 	assert_int_equal(umem_odp_entries_count(e, first, last), count_valid_in(m, first, last));
 	assert_int_equal(!!e->huge, m->huge);
+	umem_odp_entries_bits(e, first, last, bits);
+	for (i = first; i <= last; i++) {
+		assert_int_equal(!!(bits[i - first] & UMEM_ODP_ENTRY_VALID), may(m, i, false));
+		assert_int_equal(!!(bits[i - first] & UMEM_ODP_ENTRY_WRITE), may(m, i, true));
+	}
 	for (i = 0; i < PAGES; i++) {
 		compare_look(e, m, i * PAGE_SIZE, 1, false);
 		compare_look(e, m, i * PAGE_SIZE, 1, true);

@@ -22,6 +22,7 @@
 
 #define RXE_ODP_CAP_MR_STATS		(1ULL << 0)	/* RXE_ODP_METHOD_MR_STATS */
 #define RXE_ODP_CAP_QP_ACCESS_ERROR	(1ULL << 1)	/* RXE_ODP_METHOD_QP_ACCESS_ERROR */
+#define RXE_ODP_CAP_MR_RESIDENCY	(1ULL << 2)	/* RXE_ODP_METHOD_MR_RESIDENCY */
 
 /*
  * The driver's part of opening a context. Without it (stock librxe gives none) a context is as
@@ -45,6 +46,7 @@ struct rxe_odp_alloc_ucontext_resp {
 /* Methods of UVERBS_OBJECT_MR. */
 enum rxe_odp_mr_methods {
 	RXE_ODP_METHOD_MR_STATS = (1U << UVERBS_ID_NS_SHIFT),
+	RXE_ODP_METHOD_MR_RESIDENCY,
 };
 
 enum rxe_odp_mr_stats_attrs {
@@ -78,6 +80,30 @@ struct rxe_odp_mr_stats {
 	__aligned_u64 last_fault_ns;
 	__aligned_u64 avg_fault_ns;	/* moving, over about the last eight */
 };
+
+enum rxe_odp_mr_residency_attrs {
+	RXE_ODP_ATTR_MR_RESIDENCY_HANDLE = (1U << UVERBS_ID_NS_SHIFT),
+	RXE_ODP_ATTR_MR_RESIDENCY_REQ,		/* struct rxe_odp_mr_residency */
+	RXE_ODP_ATTR_MR_RESIDENCY_RESP_PAGES,	/* __u64: how many were filled */
+};
+
+/*
+ * Which pages the NIC finds without a fault, as mincore() has it for the CPU: a byte for each page
+ * that the span touches, RXE_ODP_PAGE_*. Fewer are filled where a signal is pending: begin again
+ * behind them. EFAULT for a span that is not in the region, E2BIG for one of more than
+ * RXE_ODP_RESIDENCY_MAX_PAGES. Of a pinned region all are there.
+ */
+struct rxe_odp_mr_residency {
+	__aligned_u64 address;		/* as requests name it */
+	__aligned_u64 length;
+	__aligned_u64 pages;		/* pointer to the bytes */
+};
+
+#define RXE_ODP_RESIDENCY_MAX_PAGES	(1ULL << 28)
+
+#define RXE_ODP_PAGE_PRESENT	(1 << 0)	/* to be read */
+#define RXE_ODP_PAGE_WRITABLE	(1 << 1)	/* to be written */
+#define RXE_ODP_PAGE_HUGE	(1 << 2)	/* by one entry for its 2 MiB */
 
 /* Methods of UVERBS_OBJECT_QP. */
 enum rxe_odp_qp_methods {

@@ -3,6 +3,8 @@
  * What a process can ask of its regions beside the verbs (docs/user-abi.md). uverbs has checked
  * handles and the least length of attributes; the rest is hostile.
  */
+#include <linux/sched/signal.h>
+#include <linux/slab.h>
 #include <rdma/ib_verbs.h>
 #include <rdma/rxe_odp-abi.h>
 #include <rdma/uverbs_ioctl.h>
@@ -57,7 +59,72 @@ DECLARE_UVERBS_NAMED_METHOD(RXE_ODP_METHOD_MR_STATS,
 			    UVERBS_ATTR_PTR_OUT(RXE_ODP_ATTR_MR_STATS_RESP,
 						UVERBS_ATTR_MIN_SIZE(sizeof(u64)), UA_MANDATORY));
 
-ADD_UVERBS_METHODS(mr_methods, UVERBS_OBJECT_MR, &UVERBS_METHOD(RXE_ODP_METHOD_MR_STATS));
+static_assert(RXE_ODP_PAGE_PRESENT == UMEM_ODP_PAGE_PRESENT);
+static_assert(RXE_ODP_PAGE_WRITABLE == UMEM_ODP_PAGE_WRITABLE);
+static_assert(RXE_ODP_PAGE_HUGE == UMEM_ODP_PAGE_HUGE);
+
+static void method_residency(const struct rxo_mem *mem, u64 va, u8 *pages, unsigned int nr)
+{
+	if (mem->kind == RXO_MR_ODP)
+		umem_odp_region_residency(mem->region, va, pages, nr);
+	else
+		memset(pages, RXE_ODP_PAGE_PRESENT | (mem->writable ? RXE_ODP_PAGE_WRITABLE : 0),
+		       nr);
+}
+
+/* In steps, which a signal ends; *@done counts pages. @va is in the first of them. */
+static int method_write_residency(const struct rxo_mem *mem, u64 va, u64 nr, u8 __user *to,
+				  u64 *done)
+{
+	u8 *pages __free(kfree) = kmalloc(PAGE_SIZE, GFP_KERNEL);
+	unsigned int step;
+
+	if (!pages)
+		return -ENOMEM;
+	do {
+		step = min_t(u64, nr - *done, PAGE_SIZE);
+		method_residency(mem, va + (*done << PAGE_SHIFT), pages, step);
+		if (copy_to_user(to + *done, pages, step))
+			return -EFAULT;
+		*done += step;
+	} while (*done < nr && !signal_pending(current));
+	return 0;
+}
+
+static int UVERBS_HANDLER(RXE_ODP_METHOD_MR_RESIDENCY)(struct uverbs_attr_bundle *attrs)
+{
+	struct ib_mr *ibmr = uverbs_attr_get_obj(attrs, RXE_ODP_ATTR_MR_RESIDENCY_HANDLE);
+	const struct rxo_mem *mem = to_rxo_ibmr(ibmr)->mem;
+	struct rxe_odp_mr_residency req;
+	u64 va, nr, done = 0;
+	int err;
+
+	err = uverbs_copy_from_or_zero(&req, attrs, RXE_ODP_ATTR_MR_RESIDENCY_REQ);
+	if (err)
+		return err;
+	if (req.address < ibmr->iova || req.length > ibmr->length ||
+	    req.address - ibmr->iova > ibmr->length - req.length)
+		return -EFAULT;
+	va = mem->va + (req.address - ibmr->iova);
+	nr = req.length ? ((va + req.length - 1) >> PAGE_SHIFT) - (va >> PAGE_SHIFT) + 1 : 0;
+	if (nr > RXE_ODP_RESIDENCY_MAX_PAGES)
+		return -E2BIG;
+	err = method_write_residency(mem, va, nr, u64_to_user_ptr(req.pages), &done);
+	return err ?: uverbs_copy_to(attrs, RXE_ODP_ATTR_MR_RESIDENCY_RESP_PAGES, &done,
+				     sizeof(done));
+}
+
+DECLARE_UVERBS_NAMED_METHOD(RXE_ODP_METHOD_MR_RESIDENCY,
+			    UVERBS_ATTR_IDR(RXE_ODP_ATTR_MR_RESIDENCY_HANDLE, UVERBS_OBJECT_MR,
+					    UVERBS_ACCESS_READ, UA_MANDATORY),
+			    UVERBS_ATTR_PTR_IN(RXE_ODP_ATTR_MR_RESIDENCY_REQ,
+					       UVERBS_ATTR_STRUCT(struct rxe_odp_mr_residency,
+								  pages), UA_MANDATORY),
+			    UVERBS_ATTR_PTR_OUT(RXE_ODP_ATTR_MR_RESIDENCY_RESP_PAGES,
+						UVERBS_ATTR_TYPE(u64), UA_MANDATORY));
+
+ADD_UVERBS_METHODS(mr_methods, UVERBS_OBJECT_MR, &UVERBS_METHOD(RXE_ODP_METHOD_MR_STATS),
+		   &UVERBS_METHOD(RXE_ODP_METHOD_MR_RESIDENCY));
 
 const struct uapi_definition rxo_mr_uapi[] = {
 	UAPI_DEF_CHAIN_OBJ_TREE(UVERBS_OBJECT_MR, &mr_methods),

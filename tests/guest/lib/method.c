@@ -66,3 +66,15 @@ int qp_access_error(const struct ibv_qp *qp, struct rxe_odp_access_error *error,
 	method_out(&m, RXE_ODP_ATTR_QP_ACCESS_ERROR_RESP, error, bytes);
 	return method_call(qp->context->cmd_fd, &m);
 }
+
+int mr_residency(const struct ibv_mr *mr, const void *address, uint64_t length, uint8_t *pages,
+		 uint64_t *nr)
+{
+	struct method m = method_of(UVERBS_OBJECT_MR, RXE_ODP_METHOD_MR_RESIDENCY);
+	struct rxe_odp_mr_residency req = { (uintptr_t)address, length, (uintptr_t)pages };
+
+	method_handle(&m, RXE_ODP_ATTR_MR_RESIDENCY_HANDLE, mr->handle);
+	method_in(&m, RXE_ODP_ATTR_MR_RESIDENCY_REQ, &req, sizeof(req));
+	method_out(&m, RXE_ODP_ATTR_MR_RESIDENCY_RESP_PAGES, nr, sizeof(*nr));
+	return method_call(mr->context->cmd_fd, &m);
+}

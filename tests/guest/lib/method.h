@@ -26,5 +26,8 @@ int method_call(int fd, struct method *m);
 /* Each: 0 or an errno; bytes is how long the caller's structure is. */
 int mr_stats(const struct ibv_mr *mr, struct rxe_odp_mr_stats *stats, size_t bytes);
 int qp_access_error(const struct ibv_qp *qp, struct rxe_odp_access_error *error, size_t bytes);
+/* Of [address, address + length): *nr pages are filled. */
+int mr_residency(const struct ibv_mr *mr, const void *address, uint64_t length, uint8_t *pages,
+		 uint64_t *nr);
 
 #endif
