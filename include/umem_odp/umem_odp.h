@@ -255,6 +255,8 @@ struct umem_odp_waiter {
 	unsigned long due;		/* when a slow one is tried again, in jiffies */
 	u8 tries;
 	bool write;
+	bool prefetch;			/* nobody needs the page now */
+	bool stopped;			/* it is not to wait any more */
 	bool leads;
 	bool waiting;			/* not claimed */
 };
@@ -311,12 +313,84 @@ bool umem_odp_fault_cancel(struct umem_odp_waiter *w);
 int umem_odp_fault(struct umem_odp_region *r, u64 va, u64 len_bytes, bool write);
 
 /**
+ * enum umem_odp_prefetch_mode - what is prefetched
+ * @UMEM_ODP_PREFETCH_READ: pages are made present, to be read
+ * @UMEM_ODP_PREFETCH_WRITE: the same, to be written; they count as written by that
+ * @UMEM_ODP_PREFETCH_LOOK: what the process has mapped now is put in, to be read; nothing is
+ *	brought in or waited for
+ */
+enum umem_odp_prefetch_mode {
+	UMEM_ODP_PREFETCH_READ,
+	UMEM_ODP_PREFETCH_WRITE,
+	UMEM_ODP_PREFETCH_LOOK,
+};
+
+/**
+ * umem_odp_prefetch() - make pages present before they are needed, and wait for that
+ * @r: the region
+ * @va: user address of the first byte
+ * @len_bytes: how many bytes, not 0
+ * @mode: how
+ *
+ * Ends with the first page that cannot be had. What LOOK does not find is no error.
+ *
+ * Context: Process context, no lock held. Ends with a fatal signal; may last for ever without one,
+ * but for LOOK.
+ * Return: 0, or an error as listed on top. No promise that a page is still there.
+ */
+int umem_odp_prefetch(struct umem_odp_region *r, u64 va, u64 len_bytes,
+		      enum umem_odp_prefetch_mode mode);
+
+/**
+ * struct umem_odp_prefetch - a span that is being made present
+ * @done: called exactly once if umem_odp_prefetch_async() answered -EINPROGRESS, as wake() of a
+ *	waiter is: process context, no lock held, to be left soon. @err is 0 or an error as listed
+ *	on top, -ECANCELED after umem_odp_prefetch_cancel(). The struct is the caller's again.
+ * @at: how far it has come: the pages before that were there
+ */
+struct umem_odp_prefetch {
+	void (*done)(struct umem_odp_prefetch *p, int err);
+	u64 at;
+	/* private: */
+	u64 end;
+	struct umem_odp_waiter waiter;
+};
+
+/**
+ * umem_odp_prefetch_async() - make pages present before they are needed
+ * @r: the region
+ * @va: user address of the first byte
+ * @len_bytes: how many bytes, not 0
+ * @write: to be written
+ * @p: with done() set
+ *
+ * The fault threads of the address space do it, piece by piece. It ends with the first page that
+ * cannot be had, and with the region. Fewer threads may wait for such pages than for faults.
+ *
+ * Context: Process context, no lock held.
+ * Return: 0 if all pages are there already; -EINPROGRESS; -EFAULT; -ESHUTDOWN.
+ */
+int umem_odp_prefetch_async(struct umem_odp_region *r, u64 va, u64 len_bytes, bool write,
+			    struct umem_odp_prefetch *p);
+
+/**
+ * umem_odp_prefetch_cancel() - end a prefetch
+ * @p: one for which umem_odp_prefetch_async() answered -EINPROGRESS; the struct is still there
+ *
+ * Context: Process context. Waits for nothing. Not after the region's end.
+ * Return: true if done() was not called and will not be. False if it has been called, or is about
+ * to be, without waiting for any page.
+ */
+bool umem_odp_prefetch_cancel(struct umem_odp_prefetch *p);
+
+/**
  * struct umem_odp_stats - what a region has seen
  * @faults: faults that were asked for and not found present
  * @fault_pages: pages that faults put in
  * @joined_faults: faults that found another at work on their pages, and waited for that
  * @retries: rounds of a fault that were lost to an invalidation or to a page that did not stay
  * @failed_faults: faults that ended with an error
+ * @prefetched_pages: pages that prefetches put in
  * @invalidations: invalidations that took entries of the region, or the right to write from them;
  *	one that spans several GiB counts once for each
  * @invalidated_pages: entries that they dropped
@@ -334,6 +408,7 @@ struct umem_odp_stats {
 	u64 joined_faults;
 	u64 retries;
 	u64 failed_faults;
+	u64 prefetched_pages;
 	u64 invalidations;
 	u64 invalidated_pages;
 	u64 downgrades;

@@ -16,6 +16,7 @@
 #include "device/dev.h"
 #include "device/stats.h"
 #include "memory/mr.h"
+#include "memory/prefetch.h"
 #include "net/ah.h"
 #include "queue/cq.h"
 #include "queue/ctx.h"
@@ -124,7 +125,7 @@ static int rxo_query_pkey(struct ib_device *ibdev, u32 port, u16 index, u16 *pke
 	return 0;
 }
 
-/* A PD is only compared by address: no setup. */
+/* A PD is compared by address, and counts what goes on in its regions: it comes zeroed. */
 static int rxo_alloc_pd(struct ib_pd *ibpd, struct ib_udata *udata)
 {
 	return 0;
@@ -132,6 +133,7 @@ static int rxo_alloc_pd(struct ib_pd *ibpd, struct ib_udata *udata)
 
 static int rxo_dealloc_pd(struct ib_pd *ibpd, struct ib_udata *udata)
 {
+	rxo_prefetch_drain(to_rxo_pd(ibpd));
 	return 0;
 }
 
@@ -253,6 +255,7 @@ const struct ib_device_ops rxo_dev_ops = {
 	.get_dma_mr		= rxo_get_dma_mr,
 	.reg_user_mr		= compat_reg_user_mr(rxo_reg_user_mr),
 	.rereg_user_mr		= rxo_rereg_user_mr,
+	.advise_mr		= rxo_advise_mr,
 	.dereg_mr		= rxo_dereg_mr,
 
 	INIT_RDMA_OBJ_SIZE(ib_ah, rxo_ibah, ibah),

@@ -227,6 +227,25 @@ unsigned int umem_odp_entries_count(const struct umem_odp_entries *e, unsigned i
 }
 
 /**
+ * umem_odp_entries_missing() - find a page that is not there
+ * @e: the entries
+ * @first: index of the first page in the leaf
+ * @end: behind the last
+ * @write: to be written
+ *
+ * Return: the first of [@first, @end) that an access would miss, or @end.
+ */
+unsigned int umem_odp_entries_missing(const struct umem_odp_entries *e, unsigned int first,
+				      unsigned int end, bool write)
+{
+	if (may(e->huge, write))
+		return end;
+	while (first < end && e->pages && may(e->pages[first], write))
+		first++;
+	return first;
+}
+
+/**
  * umem_odp_entries_bits() - tell what may be done with pages
  * @e: the entries
  * @first: index of the first page in the leaf

@@ -48,6 +48,8 @@ unsigned int umem_odp_entries_downgrade(struct umem_odp_entries *e, unsigned int
 					unsigned int last, struct umem_odp_page_set *lost);
 unsigned int umem_odp_entries_count(const struct umem_odp_entries *e, unsigned int first,
 				    unsigned int last);
+unsigned int umem_odp_entries_missing(const struct umem_odp_entries *e, unsigned int first,
+				      unsigned int end, bool write);
 void umem_odp_entries_bits(const struct umem_odp_entries *e, unsigned int first, unsigned int last,
 			   u8 *bits);
 

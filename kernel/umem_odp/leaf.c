@@ -248,6 +248,31 @@ unsigned int umem_odp_leaf_count(struct umem_odp_chunk *chunk, u64 start, u64 la
 	return nr;
 }
 
+/**
+ * umem_odp_leaf_missing() - find a page that is not resident
+ * @chunk: the chunk
+ * @start: the first page
+ * @end: behind the last page, in the same leaf
+ * @write: to be written
+ *
+ * Context: In an RCU read-side critical section.
+ * Return: the first page that is missing, or @end.
+ */
+u64 umem_odp_leaf_missing(struct umem_odp_chunk *chunk, u64 start, u64 end, bool write)
+{
+	unsigned int first = umem_odp_leaf_page(start), found;
+	struct umem_odp_leaf *leaf;
+
+	leaf = rcu_dereference(chunk->leaves[umem_odp_leaf_index(start)]);
+	if (!leaf || !READ_ONCE(leaf->entries.resident))
+		return start;
+	read_lock_bh(&leaf->lock);
+	found = umem_odp_entries_missing(&leaf->entries, first,
+					 first + ((end - start) >> PAGE_SHIFT), write);
+	read_unlock_bh(&leaf->lock);
+	return start + ((u64)(found - first) << PAGE_SHIFT);
+}
+
 static_assert(UMEM_ODP_PAGE_PRESENT == UMEM_ODP_ENTRY_VALID);
 static_assert(UMEM_ODP_PAGE_WRITABLE == UMEM_ODP_ENTRY_WRITE);
 

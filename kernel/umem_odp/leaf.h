@@ -62,6 +62,7 @@ void umem_odp_leaf_put(struct umem_odp_chunk *chunk, struct umem_odp_leaf *leaf)
 int umem_odp_leaf_alloc_pages(struct umem_odp_chunk *chunk, struct umem_odp_leaf *leaf);
 void umem_odp_leaf_remove_if_empty(struct umem_odp_chunk *chunk, struct umem_odp_leaf *leaf);
 unsigned int umem_odp_leaf_count(struct umem_odp_chunk *chunk, u64 start, u64 last);
+u64 umem_odp_leaf_missing(struct umem_odp_chunk *chunk, u64 start, u64 end, bool write);
 void umem_odp_leaf_residency(struct umem_odp_chunk *chunk, u64 start, u64 last, u8 *pages);
 
 #endif

@@ -58,6 +58,17 @@ static enum umem_odp_refusal lookup_refusal(const struct vm_area_struct *vma, bo
 	return UMEM_ODP_REFUSAL_NONE;
 }
 
+/* Where the mapping of pass->next ends, or the hole that it lies in; for what only looks. */
+static u64 lookup_mapping_end(const struct umem_odp_pass *pass)
+{
+	struct vm_area_struct *vma = find_vma(pass->mirror->mm, pass->next);
+
+	if (!vma)
+		return pass->wanted_end;
+	return min_t(u64, pass->wanted_end,
+		     vma->vm_start <= pass->next ? vma->vm_end : vma->vm_start);
+}
+
 static struct vm_area_struct *lookup_vma(struct umem_odp_pass *pass)
 {
 	struct mm_struct *mm = pass->mirror->mm;
@@ -66,6 +77,8 @@ static struct vm_area_struct *lookup_vma(struct umem_odp_pass *pass)
 	mmap_assert_locked(mm);
 	vma = vma_lookup(mm, pass->next);
 	pass->refusal = lookup_refusal(vma, pass->write);
+	if (pass->refusal && pass->look_only)
+		pass->looked_end = lookup_mapping_end(pass);
 	return pass->refusal ? NULL : vma;
 }
 
@@ -245,6 +258,7 @@ static int lookup_locked(struct umem_odp_pass *pass, struct lookup *how)
 	if (pass->file_system)
 		pass->nr = min(pass->nr, UMEM_ODP_PASS_ASKS);
 
+	pass->looked_end = pass->next + ((u64)pass->nr << PAGE_SHIFT);
 	err = lookup_pages(pass, 0);
 	if (err)
 		return err;
@@ -259,7 +273,8 @@ static int lookup_locked(struct umem_odp_pass *pass, struct lookup *how)
 		how->whole_leaf = true;
 		return 1;
 	}
-	if (!lookup_is_refused(pass->pfns[0]))
+	/* What only looks passes by what it may not have. */
+	if (!lookup_is_refused(pass->pfns[0]) || pass->look_only)
 		return 0;
 	pass->refusal = UMEM_ODP_REFUSAL_SPECIAL;
 	return -EFAULT;
@@ -288,7 +303,7 @@ static void lookup_open_window(struct umem_odp_pass *pass, const struct lookup *
  */
 int umem_odp_pass_look_up(struct umem_odp_pass *pass, unsigned int pages_max)
 {
-	struct lookup how = { .pages_max = pages_max, .bring_in = true };
+	struct lookup how = { .pages_max = pages_max, .bring_in = !pass->look_only };
 	struct mm_struct *mm = pass->mirror->mm;
 	int err;
 

@@ -88,6 +88,8 @@ static int pass_round(struct umem_odp_pass *pass, struct patience *p)
 	}
 	if (err)
 		return err == -EAGAIN ? pass_lost_round(p) : err;
+	if (pass->look_only)
+		return 0;
 	return pass_is_enough(pass, p) ? 0 : pass_wait_for_page(pass, p);
 }
 

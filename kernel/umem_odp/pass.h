@@ -28,6 +28,7 @@ struct umem_odp_waiter;
  * @next: the first page that is not there yet
  * @end: where the window ends
  * @write: for writing; immutable while the pass is listed
+ * @prefetch: it was begun by a prefetch; immutable while the pass is listed
  * @blocked: it waits for the page at @next
  * @stopped: it has been signalled to end
  * @wanted_end: @end while the pass does not wait, for which it is only @next's end; immutable while
@@ -38,6 +39,8 @@ struct umem_odp_waiter;
  * @window: what it has looked up; its node by chunk->lock
  * @file_system: the page at @next is written through a file system
  * @refusal: why it is refused, if it is
+ * @look_only: it brings nothing in, and waits for nothing: such a pass is listed nowhere
+ * @looked_end: a pass that only looks has looked up to here
  * @retries: how often it had to look again
  * @nr: how many pages from the window's start on it has looked up
  * @pfns: what it found, then the entries made of it
@@ -54,6 +57,7 @@ struct umem_odp_pass {
 	u64 next;
 	u64 end;
 	bool write;
+	bool prefetch;
 	bool blocked;
 	bool stopped;
 	u64 wanted_end;
@@ -64,6 +68,8 @@ struct umem_odp_pass {
 	struct umem_odp_window window;
 	bool file_system;
 	enum umem_odp_refusal refusal;
+	bool look_only;
+	u64 looked_end;
 	unsigned int retries;
 	unsigned int nr;
 	unsigned long pfns[UMEM_ODP_LEAF_PAGES];

@@ -154,6 +154,8 @@ static void queue_measure_fault(struct umem_odp_region *r, struct umem_odp_waite
 
 	lockdep_assert_held(&r->mirror->queue.lock);
 	w->fault_ns = ns;
+	if (w->prefetch)
+		return;
 	r->last_fault_ns = ns;
 	r->worst_fault_ns = max(r->worst_fault_ns, ns);
 	WRITE_ONCE(r->avg_fault_ns, avg ? avg - avg / 8 + ns / 8 : ns);
@@ -176,7 +178,7 @@ void umem_odp_queue_wake(struct umem_odp_queue *q, struct list_head *claimed, in
 
 		scoped_guard(spinlock_bh, &q->lock)
 			queue_measure_fault(r, w);
-		if (err)
+		if (err && !w->prefetch)
 			umem_odp_count(&r->counters.failed_faults, 1);
 		trace_umem_odp_wake(umem_odp_queue_mirror(q)->mm, w->va, err, w->fault_ns);
 		w->wake(w, err);
@@ -186,12 +188,18 @@ void umem_odp_queue_wake(struct umem_odp_queue *q, struct list_head *claimed, in
 	INIT_LIST_HEAD(claimed);
 }
 
+static void queue_count_fault(const struct umem_odp_waiter *w, atomic64_t *counter)
+{
+	if (!w->prefetch)
+		umem_odp_count(counter, 1);
+}
+
 /**
  * umem_odp_queue_add() - let a waiter wait
  * @w: the waiter, with region, span and mode set
  *
  * Context: Any context up to softirq.
- * Return: -EINPROGRESS, or -ESHUTDOWN.
+ * Return: -EINPROGRESS, -ESHUTDOWN, or -ECANCELED if it was stopped.
  */
 int umem_odp_queue_add(struct umem_odp_waiter *w)
 {
@@ -205,16 +213,18 @@ int umem_odp_queue_add(struct umem_odp_waiter *w)
 	guard(spinlock_bh)(&q->lock);
 	if (r->closed)
 		return -ESHUTDOWN;
+	if (w->stopped)
+		return -ECANCELED;
 	r->busy++;
 	w->waiting = true;
-	umem_odp_count(&r->counters.faults, 1);
+	queue_count_fault(w, &r->counters.faults);
 	if (!umem_odp_waiters_add(q, w)) {
-		umem_odp_count(&r->counters.joined_faults, 1);
+		queue_count_fault(w, &r->counters.joined_faults);
 		return -EINPROGRESS;
 	}
 	pass = umem_odp_queue_find_pass(q, w);
 	if (pass) {
-		umem_odp_count(&r->counters.joined_faults, 1);
+		queue_count_fault(w, &r->counters.joined_faults);
 		list_add_tail(&w->node, &pass->inside);
 		return -EINPROGRESS;
 	}
@@ -232,6 +242,18 @@ static void queue_stop_unwanted(struct umem_odp_queue *q)
 		umem_odp_queue_stop_if_unwanted(pass);
 }
 
+static bool queue_cancel_locked(struct umem_odp_queue *q, struct umem_odp_waiter *w)
+{
+	lockdep_assert_held(&q->lock);
+	if (!w->waiting)
+		return false;
+	w->waiting = false;
+	umem_odp_waiters_remove(q, w);
+	queue_stop_unwanted(q);
+	queue_put_busy(w->region);
+	return true;
+}
+
 /**
  * umem_odp_queue_cancel() - let a waiter wait no longer
  * @w: the waiter
@@ -244,13 +266,23 @@ bool umem_odp_queue_cancel(struct umem_odp_waiter *w)
 	struct umem_odp_queue *q = &w->region->mirror->queue;
 
 	guard(spinlock_bh)(&q->lock);
-	if (!w->waiting)
-		return false;
-	w->waiting = false;
-	umem_odp_waiters_remove(q, w);
-	queue_stop_unwanted(q);
-	queue_put_busy(w->region);
-	return true;
+	return queue_cancel_locked(q, w);
+}
+
+/**
+ * umem_odp_queue_stop() - let a waiter wait no longer, nor again
+ * @w: the waiter, which its wake() may be about to add again
+ *
+ * Context: Any context up to softirq.
+ * Return: true if it had not been claimed.
+ */
+bool umem_odp_queue_stop(struct umem_odp_waiter *w)
+{
+	struct umem_odp_queue *q = &w->region->mirror->queue;
+
+	guard(spinlock_bh)(&q->lock);
+	w->stopped = true;
+	return queue_cancel_locked(q, w);
 }
 
 /**

@@ -73,6 +73,7 @@ void umem_odp_queue_destroy(struct umem_odp_queue *q);
 
 int umem_odp_queue_add(struct umem_odp_waiter *w);
 bool umem_odp_queue_cancel(struct umem_odp_waiter *w);
+bool umem_odp_queue_stop(struct umem_odp_waiter *w);
 void umem_odp_queue_close(struct umem_odp_region *r);
 bool umem_odp_queue_is_idle(struct umem_odp_region *r);
 void umem_odp_queue_no_thread(struct umem_odp_queue *q, int err);

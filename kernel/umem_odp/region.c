@@ -147,6 +147,7 @@ void umem_odp_region_counters(const struct umem_odp_region *r, struct umem_odp_s
 		.joined_faults = atomic64_read(&c->joined_faults),
 		.retries = atomic64_read(&c->retries),
 		.failed_faults = atomic64_read(&c->failed_faults),
+		.prefetched_pages = atomic64_read(&c->prefetched_pages),
 		.invalidations = READ_ONCE(r->invalidations),
 		.invalidated_pages = READ_ONCE(r->invalidated_pages),
 		.downgrades = READ_ONCE(r->downgrades),

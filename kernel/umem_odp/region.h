@@ -21,6 +21,7 @@ struct umem_odp_counters {
 	atomic64_t joined_faults;
 	atomic64_t retries;
 	atomic64_t failed_faults;
+	atomic64_t prefetched_pages;
 };
 
 /**

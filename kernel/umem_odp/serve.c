@@ -14,6 +14,8 @@
 
 /* So many passes of one mm may wait for pages, and so many for file systems. */
 #define MM_BLOCKED_MAX	7
+/* Of these so many that were begun by prefetches: a fault always finds one. */
+#define MM_BLOCKED_PREFETCH_MAX	3
 
 static bool pass_covers(const struct umem_odp_pass *pass, const struct umem_odp_waiter *w)
 {
@@ -70,6 +72,7 @@ static void pass_begin(struct umem_odp_queue *q, struct umem_odp_pass *pass,
 	/* One that is being closed has been taken from the passes already, see close. */
 	pass->region = leader->region->closed ? NULL : leader->region;
 	pass->write = leader->write;
+	pass->prefetch = leader->prefetch;
 	pass->next = umem_odp_waiter_page(leader);
 	pass->end = min_t(u64, end, (leader->va | (UMEM_ODP_LEAF_BYTES - 1)) + 1);
 	pass->wanted_end = pass->end;
@@ -145,6 +148,14 @@ static bool queue_serve_some(struct umem_odp_pass *pass, u64 start, u64 end)
 	return true;
 }
 
+static void serve_count(struct umem_odp_pass *pass, unsigned int put_in)
+{
+	struct umem_odp_counters *c = &pass->region->counters;
+
+	lockdep_assert_held(&pass->mirror->queue.lock);
+	umem_odp_count(pass->prefetch ? &c->prefetched_pages : &c->fault_pages, put_in);
+}
+
 /**
  * umem_odp_queue_serve() - claim those who wait for pages that are there now
  * @pass: the pass that saw it
@@ -160,7 +171,7 @@ void umem_odp_queue_serve(struct umem_odp_pass *pass, u64 start, u64 end, unsign
 		if (start <= pass->next && pass->next < end)
 			pass->next = end;
 		if (pass->region)
-			umem_odp_count(&pass->region->counters.fault_pages, put_in);
+			serve_count(pass, put_in);
 	}
 	while (!queue_serve_some(pass, start, end))
 		cond_resched();
@@ -175,6 +186,15 @@ void umem_odp_queue_serve(struct umem_odp_pass *pass, u64 start, u64 end, unsign
 void umem_odp_queue_wake_served(struct umem_odp_pass *pass)
 {
 	umem_odp_queue_wake(&pass->mirror->queue, &pass->served, 0);
+}
+
+/* A fault that joined a prefetch waits as a fault does. */
+static unsigned int pass_blocked_max(const struct umem_odp_pass *pass)
+{
+	lockdep_assert_held(&pass->mirror->queue.lock);
+	if (pass->prefetch && (!pass->leader || list_empty(&pass->leader->followers)))
+		return MM_BLOCKED_PREFETCH_MAX;
+	return MM_BLOCKED_MAX;
 }
 
 /**
@@ -196,7 +216,7 @@ bool umem_odp_queue_block(struct umem_odp_pass *pass, enum umem_odp_wait wait)
 	if (pass->stopped ||
 	    !(pass->leader || (pass->region && wait == UMEM_ODP_WAIT_FILE_SYSTEM)))
 		return false;
-	if (q->nr_blocked[wait] == MM_BLOCKED_MAX || !umem_odp_user_block(q->user, wait))
+	if (q->nr_blocked[wait] >= pass_blocked_max(pass) || !umem_odp_user_block(q->user, wait))
 		return false;
 	q->nr_blocked[wait]++;
 	pass->blocked = true;

@@ -171,8 +171,8 @@ static void of_a_pinned_region(void **state)
 static void huge_entries(void **state)
 {
 	struct conn conn = CONN;
-	uint8_t got[1024];
-	struct buf from, to;
+	struct buf from, to = { .bytes = 4 * MIB };
+	uint8_t got[1024], *map;
 	struct pair pair;
 	uint64_t nr;
 	size_t i;
@@ -183,8 +183,12 @@ static void huge_entries(void **state)
 	pair_open(&pair, &conn);
 	rig_need_odp(&pair.rig, 0, 0);
 	buf_make(&from, pair.rig.pd, MEM_ANON, PAGE, 0, ACCESS_ALL);
-	buf_make(&to, pair.rig.pd, MEM_HUGE, 4 * MIB, 0, ACCESS_ALL | IBV_ACCESS_ON_DEMAND);
+	map = mmap(NULL, 6 * MIB, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	assert_ptr_not_equal(map, MAP_FAILED);
+	to.data = (uint8_t *)(((uintptr_t)map + 2 * MIB - 1) & ~(2 * MIB - 1));
+	assert_zero(madvise(to.data, to.bytes, MADV_HUGEPAGE));
 	memset(to.data, 1, to.bytes);
+	buf_reg(&to, pair.rig.pd, ACCESS_ALL | IBV_ACCESS_ON_DEMAND);
 	pair_move(&pair, OP_WRITE, &from, 0, &to, 2 * MIB + 7 * PAGE, 1);
 	assert_int_equal(mr_residency(to.mr, to.data, to.bytes, got, &nr), 0);
 	assert_int_equal(nr, 1024);
@@ -195,8 +199,9 @@ static void huge_entries(void **state)
 	assert_zero(madvise(to.data + 2 * MIB, PAGE, MADV_DONTNEED));
 	assert_int_equal(mr_residency(to.mr, to.data + 2 * MIB, PAGE, got, &nr), 0);
 	assert_int_equal(got[0], 0);
+	buf_dereg(&to);
+	munmap(map, 6 * MIB);
 	buf_free(&from);
-	buf_free(&to);
 	pair_close(&pair);
 }
 

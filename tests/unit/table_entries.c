@@ -88,6 +88,9 @@ static void compare(const struct umem_odp_entries *e, const struct model *m, uin
 	assert_int_equal(e->resident, count_valid(m));
 	assert_int_equal(umem_odp_entries_count(e, first, last), count_valid_in(m, first, last));
 	assert_int_equal(!!e->huge, m->huge);
+	for (i = first; i <= last && may(m, i, first & 1); i++)
+		;
+	assert_int_equal(umem_odp_entries_missing(e, first, last + 1, first & 1), i);
 	umem_odp_entries_bits(e, first, last, bits);
 	for (i = first; i <= last; i++) {
 		assert_int_equal(!!(bits[i - first] & UMEM_ODP_ENTRY_VALID), may(m, i, false));

@@ -23,6 +23,7 @@
 #define RXE_ODP_CAP_MR_STATS		(1ULL << 0)	/* RXE_ODP_METHOD_MR_STATS */
 #define RXE_ODP_CAP_QP_ACCESS_ERROR	(1ULL << 1)	/* RXE_ODP_METHOD_QP_ACCESS_ERROR */
 #define RXE_ODP_CAP_MR_RESIDENCY	(1ULL << 2)	/* RXE_ODP_METHOD_MR_RESIDENCY */
+#define RXE_ODP_CAP_ADVISE_MR		(1ULL << 3)	/* UVERBS_METHOD_ADVISE_MR */
 
 /*
  * The driver's part of opening a context. Without it (stock librxe gives none) a context is as
@@ -79,6 +80,7 @@ struct rxe_odp_mr_stats {
 	__aligned_u64 worst_fault_ns;
 	__aligned_u64 last_fault_ns;
 	__aligned_u64 avg_fault_ns;	/* moving, over about the last eight */
+	__aligned_u64 prefetched_pages;	/* that prefetches brought in */
 };
 
 enum rxe_odp_mr_residency_attrs {

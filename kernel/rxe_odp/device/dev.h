@@ -87,6 +87,7 @@ static inline void rxo_stat_inc(struct rxo_dev *dev, enum rxo_stat stat)
 
 struct rxo_pd {
 	struct ib_pd ibpd;
+	atomic_t prefetches;		/* memory/prefetch.c's: under way */
 };
 
 static inline struct rxo_pd *to_rxo_pd(struct ib_pd *ibpd)

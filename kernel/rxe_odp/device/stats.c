@@ -62,6 +62,7 @@ static const struct rdma_stat_desc descs[] = {
 	ODP_STAT(joined_faults),
 	ODP_STAT(retries),
 	ODP_STAT(failed_faults),
+	ODP_STAT(prefetched_pages),
 	ODP_STAT(invalidations),
 	ODP_STAT(invalidated_pages),
 	ODP_STAT(downgrades),

@@ -120,6 +120,7 @@ static void mem_add_stats(struct umem_odp_stats *sum, const struct umem_odp_stat
 	sum->joined_faults += one->joined_faults;
 	sum->retries += one->retries;
 	sum->failed_faults += one->failed_faults;
+	sum->prefetched_pages += one->prefetched_pages;
 	sum->invalidations += one->invalidations;
 	sum->invalidated_pages += one->invalidated_pages;
 	sum->downgrades += one->downgrades;

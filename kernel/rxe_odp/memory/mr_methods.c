@@ -34,6 +34,7 @@ static void method_fill_odp(struct rxe_odp_mr_stats *to, const struct umem_odp_r
 	to->worst_fault_ns = from.worst_fault_ns;
 	to->last_fault_ns = from.last_fault_ns;
 	to->avg_fault_ns = from.avg_fault_ns;
+	to->prefetched_pages = from.prefetched_pages;
 }
 
 static int UVERBS_HANDLER(RXE_ODP_METHOD_MR_STATS)(struct uverbs_attr_bundle *attrs)

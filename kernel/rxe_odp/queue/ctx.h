@@ -3,20 +3,7 @@
 #ifndef RXO_CTX_H
 #define RXO_CTX_H
 
-#include <linux/xarray.h>
-#include <rdma/ib_verbs.h>
-
-struct rxo_ucontext {
-	struct ib_ucontext ibuc;
-	u64 caps;			/* RXE_ODP_CAP_* that both sides have; immutable */
-	struct xarray cookies;		/* mmap offset >> PAGE_SHIFT to struct rxo_queue */
-	u32 next_cookie;
-};
-
-static inline struct rxo_ucontext *to_rxo_ucontext(struct ib_ucontext *ibuc)
-{
-	return container_of(ibuc, struct rxo_ucontext, ibuc);
-}
+#include "device/ctx.h"
 
 /* The verbs. */
 int rxo_alloc_ucontext(struct ib_ucontext *ibuc, struct ib_udata *udata);

@@ -78,3 +78,16 @@ int mr_residency(const struct ibv_mr *mr, const void *address, uint64_t length, 
 	method_out(&m, RXE_ODP_ATTR_MR_RESIDENCY_RESP_PAGES, nr, sizeof(*nr));
 	return method_call(mr->context->cmd_fd, &m);
 }
+
+int mr_advise(const struct ibv_pd *pd, unsigned int advice, uint32_t flags,
+	      const struct ibv_sge *list, size_t num)
+{
+	struct method m = method_of(UVERBS_OBJECT_MR, UVERBS_METHOD_ADVISE_MR);
+	uint64_t value = advice;
+
+	method_handle(&m, UVERBS_ATTR_ADVISE_MR_PD_HANDLE, pd->handle);
+	method_in(&m, UVERBS_ATTR_ADVISE_MR_ADVICE, &value, sizeof(value));
+	method_in(&m, UVERBS_ATTR_ADVISE_MR_FLAGS, &flags, sizeof(flags));
+	method_in(&m, UVERBS_ATTR_ADVISE_MR_SGE_LIST, list, num * sizeof(*list));
+	return method_call(pd->context->cmd_fd, &m);
+}

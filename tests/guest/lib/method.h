@@ -29,5 +29,8 @@ int qp_access_error(const struct ibv_qp *qp, struct rxe_odp_access_error *error,
 /* Of [address, address + length): *nr pages are filled. */
 int mr_residency(const struct ibv_mr *mr, const void *address, uint64_t length, uint8_t *pages,
 		 uint64_t *nr);
+/* ibv_advise_mr(), which stock librxe has only from rdma-core 59 on. */
+int mr_advise(const struct ibv_pd *pd, unsigned int advice, uint32_t flags,
+	      const struct ibv_sge *list, size_t num);
 
 #endif
