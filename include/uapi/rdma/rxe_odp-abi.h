@@ -44,6 +44,20 @@ struct rxe_odp_alloc_ucontext_resp {
 	__aligned_u64 caps;
 };
 
+/*
+ * The promise: a word in the header of every send queue, pad_3[RXE_ODP_PROMISE_PAD] of struct
+ * rxe_queue_buf, beside the consumer index. The kernel writes it and never reads it. As long as it
+ * is not 0 somebody in the kernel is going to look at the queue, and who has posted need not ring:
+ *
+ *	write the WQEs; producer_index = new (release); full memory barrier; if (!promise) ring
+ *
+ * Who always rings loses nothing. With RXE_ODP_CAP_PROMISE the kernel keeps it.
+ */
+#define RXE_ODP_CAP_PROMISE	(1ULL << 8)
+#define RXE_ODP_PROMISE_PAD	0
+#define RXE_ODP_PROMISE_ENGINE	1U	/* the requester runs, or is held up and will run */
+#define RXE_ODP_PROMISE_POLLER	2U	/* the context's polling thread is awake */
+
 /* Methods of UVERBS_OBJECT_MR. */
 enum rxe_odp_mr_methods {
 	RXE_ODP_METHOD_MR_STATS = (1U << UVERBS_ID_NS_SHIFT),

@@ -9,7 +9,8 @@
 
 /* What a provider can rely on, RXE_ODP_CAP_*. */
 #define CTX_CAPS	(RXE_ODP_CAP_MR_STATS | RXE_ODP_CAP_QP_ACCESS_ERROR | \
-			 RXE_ODP_CAP_MR_RESIDENCY | RXE_ODP_CAP_ADVISE_MR)
+			 RXE_ODP_CAP_MR_RESIDENCY | RXE_ODP_CAP_ADVISE_MR | \
+			 RXE_ODP_CAP_PROMISE)
 /* What a context can be asked to be, RXE_ODP_UCTX_*. */
 #define CTX_FLAGS	0
 

@@ -18,6 +18,7 @@
 #include <linux/sched/signal.h>
 #include <linux/slab.h>
 #include <linux/vmalloc.h>
+#include <rdma/rxe_odp-abi.h>
 
 #include "device/dev.h"
 #include "queue/ctx.h"
@@ -133,6 +134,11 @@ void rxo_queue_drop(struct rxo_queue *q)
 	q->index = rxo_ring_add(q->index, rxo_queue_count(q), q->mask);
 	/* As in rxo_queue_advance(). */
 	smp_store_release(&q->buf->consumer_index, q->index);
+}
+
+void rxo_queue_promise(struct rxo_queue *q, u32 promise)
+{
+	WRITE_ONCE(q->buf->pad_3[RXE_ODP_PROMISE_PAD], promise);
 }
 
 u32 rxo_queue_produced(const struct rxo_queue *q)

@@ -52,11 +52,13 @@ void rxo_queue_destroy(struct rxo_queue *q);
  * at		the nth behind our index; hostile bytes
  * advance	consume one, and tell the poster
  * drop		consume all there are, likewise
+ * promise	tell the process who is going to look at a send queue again, RXE_ODP_PROMISE_*
  */
 u32 rxo_queue_count(const struct rxo_queue *q);
 void *rxo_queue_at(const struct rxo_queue *q, u32 nth);
 void rxo_queue_advance(struct rxo_queue *q);
 void rxo_queue_drop(struct rxo_queue *q);
+void rxo_queue_promise(struct rxo_queue *q, u32 promise);
 
 /*
  * A completion queue (we produce, user or kernel polls). Likewise.

@@ -282,6 +282,7 @@ static void qp_reset_sq(struct rxo_qp *qp)
 
 	spin_lock_bh(&sq->lock);
 	__skb_queue_purge(&sq->held);
+	rxo_promise_withdraw(qp);
 	rxo_queue_drop(sq->queue);
 	sq->copied = 0;
 	sq->cur = 0;

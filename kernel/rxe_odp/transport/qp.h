@@ -112,6 +112,8 @@ struct rxo_sq {
 	u32 max_inline_bytes;
 	u32 max_wr;
 
+	u32 promise;			/* as in the ring's header; promise.c */
+	bool ran_dry;			/* when it looked last, all that is posted was taken */
 	u32 copied;
 	u32 cur;
 	u32 una_psn;
@@ -370,9 +372,15 @@ void rxo_wait_stop(struct rxo_wait *wait);
 
 /* wqe.c: send WQEs, copied once */
 struct rxo_swqe *rxo_swqe_at(struct rxo_qp *qp, u32 nth);
+bool rxo_swqe_posted(struct rxo_qp *qp);
 struct rxo_swqe *rxo_swqe_copy_next(struct rxo_qp *qp);
 void rxo_swqe_complete(struct rxo_qp *qp, enum ib_wc_status status);
 bool rxo_sq_flush(struct rxo_qp *qp);			/* under sq.lock */
+
+/* promise.c: posts that need no doorbell; all under sq.lock */
+void rxo_promise_run(struct rxo_qp *qp);
+bool rxo_promise_run_ends(struct rxo_qp *qp);
+void rxo_promise_withdraw(struct rxo_qp *qp);
 
 /* post.c: kernel users, and the doorbell of user space */
 int rxo_post_send(struct ib_qp *ibqp, const struct ib_send_wr *wr, const struct ib_send_wr **bad);

@@ -373,7 +373,7 @@ static struct rxo_swqe *req_current_wqe(struct rxo_qp *qp)
 }
 
 /* Whether there is work that no RNR wait, fault or full window holds up. */
-static bool req_may_go_on(const struct rxo_qp *qp)
+static bool req_may_go_on(struct rxo_qp *qp)
 {
 	const struct rxo_sq *sq = &qp->sq;
 
@@ -381,7 +381,7 @@ static bool req_may_go_on(const struct rxo_qp *qp)
 	if (sq->rnr_wait || (sq->wait.pending && sq->psn == sq->wait_psn) ||
 	    rxo_psn_sub(sq->psn, sq->una_psn) >= sq->window.pkts)
 		return false;
-	return sq->cur < sq->copied || sq->copied < rxo_queue_count(sq->queue);
+	return sq->cur < sq->copied || rxo_swqe_posted(qp);
 }
 
 /* The next packet of an RC QP; NULL when nothing may be sent now. */
@@ -515,6 +515,7 @@ void rxo_req_run(struct rxo_qp *qp)
 
 	lockdep_assert_held(&qp->sq.lock);
 	WRITE_ONCE(qp->sq.cpu, smp_processor_id());
+	rxo_promise_run(qp);
 	switch (rxo_qp_state(qp)) {
 	case IB_QPS_RTS:
 	case IB_QPS_SQD:
@@ -530,7 +531,7 @@ void rxo_req_run(struct rxo_qp *qp)
 	default:
 		break;
 	}
-	if (more)
+	if (rxo_promise_run_ends(qp) || more)
 		queue_work(system_bh_wq, &qp->sq.bh_work);
 }
 
@@ -563,10 +564,12 @@ static void req_run_on_cpu(struct rxo_qp *qp, bool stays)
 	if (rxo_qp_state(qp) == IB_QPS_RESET)
 		return;
 	if (sq->cpu != smp_processor_id() && cpu_online(sq->cpu) &&
-	    (stays || req_is_bound_to_cpu(qp)))
+	    (stays || req_is_bound_to_cpu(qp))) {
+		rxo_promise_run(qp);
 		queue_work_on(sq->cpu, system_bh_wq, &sq->bh_work);
-	else
+	} else {
 		rxo_req_run(qp);
+	}
 }
 
 /*

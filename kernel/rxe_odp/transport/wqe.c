@@ -15,6 +15,16 @@ struct rxo_swqe *rxo_swqe_at(struct rxo_qp *qp, u32 nth)
 	return sq->shadow + (size_t)at * sq->swqe_bytes;
 }
 
+/* Whether more is posted than was taken. If not, the requester has run dry. Under sq.lock. */
+bool rxo_swqe_posted(struct rxo_qp *qp)
+{
+	struct rxo_sq *sq = &qp->sq;
+
+	lockdep_assert_held(&sq->lock);
+	sq->ran_dry = sq->copied >= rxo_queue_count(sq->queue);
+	return !sq->ran_dry;
+}
+
 /*
  * Takes the next WQE that was posted into the shadow ring. NULL when there is
  * none, or no room before one completes. Under sq.lock.
@@ -32,7 +42,7 @@ struct rxo_swqe *rxo_swqe_copy_next(struct rxo_qp *qp)
 	struct rxo_swqe *wqe;
 
 	lockdep_assert_held(&sq->lock);
-	if (sq->copied > sq->shadow_mask || sq->copied >= rxo_queue_count(sq->queue))
+	if (sq->copied > sq->shadow_mask || !rxo_swqe_posted(qp))
 		return NULL;
 	wqe = rxo_swqe_at(qp, sq->copied);
 	wqe->status = rxo_swqe_parse(wqe, rxo_queue_at(sq->queue, sq->copied), &bounds);

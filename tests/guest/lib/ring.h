@@ -10,6 +10,7 @@
 #define RING_MASK_AT	 4
 #define RING_PRODUCER_AT 128
 #define RING_CONSUMER_AT 256
+#define RING_PROMISE_AT	 260 /* of a send queue: <rdma/rxe_odp-abi.h> */
 #define RING_DATA_AT	 384
 
 struct ring {

@@ -1,0 +1,172 @@
+// SPDX-License-Identifier: GPL-2.0 OR Linux-OpenIB
+/*
+ * A post without a doorbell, where the send queue promises that the kernel looks at it by itself: the promise is there
+ * whenever the queue is held up, is kept whatever ends that, and is not there when a doorbell would be answered.
+ */
+#include "doorbell.h"
+#include "pair.h"
+
+#define POSTS 40U
+
+static void post_sends(struct end *end, const struct buf *buf, unsigned int num)
+{
+	while (num--) {
+		struct ibv_sge sge = buf_sge(buf, 0, 8);
+		struct ibv_send_wr wr = wr_make(IBV_WR_SEND, &sge, 1);
+
+		end_post(end, &wr);
+	}
+}
+
+static void post_recvs(struct end *end, const struct buf *buf, unsigned int num)
+{
+	while (num--) {
+		struct ibv_sge sge = buf_sge(buf, 0, buf->bytes);
+
+		end_post_recv(end, 0, &sge, 1);
+	}
+}
+
+static void await(struct pair *pair, unsigned int num, enum ibv_wc_status status)
+{
+	while (num--) {
+		cq_expect(pair->a.scq, status);
+		if (status == IBV_WC_SUCCESS)
+			cq_success(pair->b.rcq);
+	}
+}
+
+/* The peer has no receive: told so, the requester waits, and tries again by a timer. */
+static void hold_up(struct pair *pair, const struct buf *buf, struct doorbell **bell)
+{
+	double end = seconds() + BOUND_S;
+
+	*bell = doorbell_begin(pair->a.qp);
+	post_sends(&pair->a, buf, 1);
+	while (!doorbell_promise(*bell) && seconds() < end)
+		;
+	assert_int_equal(doorbell_promise(*bell), RXE_ODP_PROMISE_ENGINE);
+}
+
+static void setup(struct pair *pair, struct buf *buf, enum ibv_qp_type type)
+{
+	struct conn conn = CONN;
+
+	conn.type = type;
+	conn.min_rnr_timer = 14; /* 1.28 ms */
+	pair_open(pair, &conn);
+	buf_make(buf, pair->rig.pd, MEM_ANON, 4096, 0, ACCESS_ALL);
+	memset(buf->data, 1, buf->bytes);
+}
+
+static void done(struct pair *pair, struct buf *buf)
+{
+	doorbells_end();
+	buf_free(buf);
+	pair_close(pair);
+}
+
+static void held_up_by_rnr(void **state)
+{
+	struct doorbell *bell;
+	struct pair pair;
+	struct buf buf;
+
+	setup(&pair, &buf, IBV_QPT_RC);
+	hold_up(&pair, &buf, &bell);
+	post_sends(&pair.a, &buf, POSTS);
+	assert_int_equal(bell->left_out, POSTS);
+	assert_int_equal(bell->rung, 1);
+	post_recvs(&pair.b, &buf, POSTS + 1);
+	await(&pair, POSTS + 1, IBV_WC_SUCCESS);
+	done(&pair, &buf);
+}
+
+static void drained_and_ready_again(void **state)
+{
+	struct doorbell *bell;
+	struct pair pair;
+	struct buf buf;
+
+	setup(&pair, &buf, IBV_QPT_RC);
+	post_recvs(&pair.b, &buf, POSTS);
+	assert_zero(end_set_state(&pair.a, IBV_QPS_SQD));
+	bell = doorbell_begin(pair.a.qp);
+	post_sends(&pair.a, &buf, POSTS);
+	assert_int_equal(bell->rung, 1);
+	assert_int_equal(bell->left_out, POSTS - 1);
+	cq_assert_empty(pair.a.scq);
+	assert_zero(end_set_state(&pair.a, IBV_QPS_RTS));
+	await(&pair, POSTS, IBV_WC_SUCCESS);
+	done(&pair, &buf);
+}
+
+static void failed_meanwhile(void **state)
+{
+	struct doorbell *bell;
+	struct pair pair;
+	struct buf buf;
+
+	setup(&pair, &buf, IBV_QPT_RC);
+	hold_up(&pair, &buf, &bell);
+	post_sends(&pair.a, &buf, POSTS);
+	assert_int_equal(bell->left_out, POSTS);
+	assert_zero(end_set_state(&pair.a, IBV_QPS_ERR));
+	await(&pair, POSTS + 1, IBV_WC_WR_FLUSH_ERR);
+	/* In error what is posted is flushed. */
+	post_sends(&pair.a, &buf, POSTS);
+	await(&pair, POSTS, IBV_WC_WR_FLUSH_ERR);
+	done(&pair, &buf);
+}
+
+/* A request that may not be posted is refused, and never executed. */
+static void refused_after_reset(void **state)
+{
+	struct doorbell *bell;
+	struct pair pair;
+	struct buf buf;
+
+	setup(&pair, &buf, IBV_QPT_RC);
+	hold_up(&pair, &buf, &bell);
+	post_sends(&pair.a, &buf, POSTS);
+	assert_zero(end_set_state(&pair.a, IBV_QPS_RESET));
+	assert_int_equal(doorbell_promise(bell), 0);
+	ring_doorbell(pair.a.qp);
+	pair_reconnect(&pair);
+	assert_int_equal(doorbell_promise(bell), 0);
+	pair_assert_works(&pair);
+	cq_assert_empty(pair.a.scq);
+	done(&pair, &buf);
+}
+
+/* The word is the kernel's to write. A process that makes a promise to itself waits for itself. */
+static void promised_by_the_process(void **state)
+{
+	struct pair pair, other;
+	volatile uint32_t *word;
+	struct doorbell *bell;
+	struct buf buf;
+	int i;
+
+	setup(&pair, &buf, IBV_QPT_RC);
+	pair_open(&other, &pair.conn);
+	post_recvs(&pair.b, &buf, 33);
+	bell = doorbell_begin(pair.a.qp);
+	post_sends(&pair.a, &buf, 1);
+	await(&pair, 1, IBV_WC_SUCCESS);
+	word = (volatile uint32_t *)(bell->ring->addr + RING_PROMISE_AT);
+	for (i = 0; i < 32; i++) {
+		*word = 1U << i;
+		post_sends(&pair.a, &buf, 1);
+		pair_assert_works(&other);
+		cq_assert_empty(pair.a.scq);
+		*word = 0;
+		ring_doorbell(pair.a.qp);
+		await(&pair, 1, IBV_WC_SUCCESS);
+	}
+	pair_close(&other);
+	done(&pair, &buf);
+}
+
+TEST_MAIN(TEST(held_up_by_rnr), TEST(drained_and_ready_again), TEST(failed_meanwhile),
+	  TEST(refused_after_reset), TEST(promised_by_the_process))
