@@ -75,7 +75,6 @@ static void held_up_by_rnr(void **state)
 	setup(&pair, &buf, IBV_QPT_RC);
 	hold_up(&pair, &buf, &bell);
 	post_sends(&pair.a, &buf, POSTS);
-	assert_int_equal(bell->left_out, POSTS);
 	assert_int_equal(bell->rung, 1);
 	post_recvs(&pair.b, &buf, POSTS + 1);
 	await(&pair, POSTS + 1, IBV_WC_SUCCESS);
@@ -94,7 +93,6 @@ static void drained_and_ready_again(void **state)
 	bell = doorbell_begin(pair.a.qp);
 	post_sends(&pair.a, &buf, POSTS);
 	assert_int_equal(bell->rung, 1);
-	assert_int_equal(bell->left_out, POSTS - 1);
 	cq_assert_empty(pair.a.scq);
 	assert_zero(end_set_state(&pair.a, IBV_QPS_RTS));
 	await(&pair, POSTS, IBV_WC_SUCCESS);
@@ -110,7 +108,7 @@ static void failed_meanwhile(void **state)
 	setup(&pair, &buf, IBV_QPT_RC);
 	hold_up(&pair, &buf, &bell);
 	post_sends(&pair.a, &buf, POSTS);
-	assert_int_equal(bell->left_out, POSTS);
+	assert_int_equal(bell->rung, 1);
 	assert_zero(end_set_state(&pair.a, IBV_QPS_ERR));
 	await(&pair, POSTS + 1, IBV_WC_WR_FLUSH_ERR);
 	/* In error what is posted is flushed. */

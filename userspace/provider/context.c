@@ -8,7 +8,7 @@
 #include "provider.h"
 
 /* Capabilities of the kernel that this provider makes use of. */
-#define CONTEXT_CAPS 0ULL
+#define CONTEXT_CAPS RXE_ODP_CAP_PROMISE
 
 static int context_query_device_ex(struct ibv_context *ibctx,
 				   const struct ibv_query_device_ex_input *input,

@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: GPL-2.0 OR Linux-OpenIB
 /*
- * Posting: work requests are written into the mapped rings. The kernel is told of sends by a doorbell, one for a list; of
- * receives it takes notice when it needs one.
+ * Posting: work requests are written into the mapped rings. The kernel is told of sends by a doorbell, one for a list, and by
+ * none where it promises to look at the queue anyhow; of receives it takes notice when it needs one.
  */
+#include <stdatomic.h>
 #include <unistd.h>
 
 #include "provider.h"
@@ -34,6 +35,17 @@ int rxo_post_doorbell(struct rxo_qp *qp)
 	return err == EACCES ? ibv_cmd_post_send(&qp->vqp.qp, NULL, &bad) : err;
 }
 
+int rxo_post_sent(struct rxo_qp *qp)
+{
+	if (to_rxo_context(qp->vqp.qp.context)->caps & RXE_ODP_CAP_PROMISE) {
+		/* Pairs with the kernel's in transport/promise.c: the post, then the look. */
+		atomic_thread_fence(memory_order_seq_cst);
+		if (rxo_ring_promise(&qp->sq))
+			return 0;
+	}
+	return rxo_post_doorbell(qp);
+}
+
 int rxo_post_send(struct ibv_qp *ibqp, struct ibv_send_wr *wr, struct ibv_send_wr **bad)
 {
 	struct rxo_qp *qp = to_rxo_qp(ibqp);
@@ -54,7 +66,7 @@ int rxo_post_send(struct ibv_qp *ibqp, struct ibv_send_wr *wr, struct ibv_send_w
 	}
 	if (num) {
 		rxo_ring_post(&qp->sq, num);
-		refused = rxo_post_doorbell(qp);
+		refused = rxo_post_sent(qp);
 		if (refused) {
 			*bad = first;
 			err = refused;

@@ -194,6 +194,7 @@ void rxo_async_event(struct ibv_context *ibctx, struct ibv_async_event *event);
 int rxo_post_send(struct ibv_qp *ibqp, struct ibv_send_wr *wr, struct ibv_send_wr **bad);
 int rxo_post_recv(struct ibv_qp *ibqp, struct ibv_recv_wr *wr, struct ibv_recv_wr **bad);
 int rxo_post_doorbell(struct rxo_qp *qp);
+int rxo_post_sent(struct rxo_qp *qp); /* under sq_lock: rings, if need be */
 
 /* wr.c: ibv_wr_*() */
 void rxo_wr_init(struct ibv_qp_ex *qp, uint64_t send_ops);

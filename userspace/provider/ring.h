@@ -19,6 +19,7 @@
 #include <stddef.h>
 #include <stdint.h>
 #include <rdma/rdma_user_rxe.h>
+#include <rdma/rxe_odp-abi.h>
 
 #define RXO_RING_MAX_ELEM_SHIFT 16
 
@@ -72,6 +73,12 @@ static inline void rxo_ring_post(struct rxo_ring *ring, uint32_t num)
 	ring->index = (ring->index + num) & ring->mask;
 	/* Pairs with the acquire in the kernel's rxo_queue_count(): it sees the entries with the index. */
 	__atomic_store_n(&ring->buf->producer_index, ring->index, __ATOMIC_RELEASE);
+}
+
+/* A send queue: not 0 if the kernel is going to look at it, RXE_ODP_PROMISE_*. Behind a full barrier after the post. */
+static inline uint32_t rxo_ring_promise(const struct rxo_ring *ring)
+{
+	return __atomic_load_n(&ring->buf->pad_3[RXE_ODP_PROMISE_PAD], __ATOMIC_RELAXED);
 }
 
 /* A completion queue: how many entries may be read. Likewise. */

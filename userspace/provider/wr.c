@@ -20,7 +20,7 @@ static int wr_complete(struct ibv_qp_ex *ibqp)
 
 	if (!err && qp->batch.num) {
 		rxo_ring_post(&qp->sq, qp->batch.num);
-		err = rxo_post_doorbell(qp);
+		err = rxo_post_sent(qp);
 	}
 	rxo_unlock(&qp->sq_lock);
 	return err;

@@ -13,7 +13,7 @@
 struct doorbell {
 	struct ring *ring;  /* the send queue's */
 	unsigned long rung; /* in all, by any thread */
-	unsigned long left_out;
+	unsigned long left_out; /* by this; our provider leaves them out itself */
 };
 
 /*
