@@ -30,6 +30,7 @@ files()
 #   LINE_SPACING, LONG_LINE_COMMENT (clang-format's job), and what names a helper that only the kernel has:
 #   OPEN_ENDED_LINE, SPLIT_STRING (clang-format's lines), MACRO_WITH_FLOW_CONTROL, COMPLEX_MACRO, MACRO_ARG_REUSE (cmocka's manner),
 #   PREFER_KERNEL_TYPES, PREFER_DEFINED_ATTRIBUTE_MACRO, EMBEDDED_FUNCTION_NAME, NAKED_SSCANF, ENOSYS, BIT_MACRO, VOLATILE, CAMELCASE
+#   USE_NEGATIVE_ERRNO (in userspace/ alone) verbs return errnos as they are
 checkpatch()
 {
 	local linux=$1 files=() command rc=0
@@ -40,13 +41,13 @@ checkpatch()
 	mapfile -t files < <(files kernel/compat | grep -E '\.[ch]$')
 	[ ${#files[@]} -eq 0 ] ||
 		"${command[@]}" --ignore FILE_PATH_CHANGES,SPDX_LICENSE_TAG,COMPLEX_MACRO,MACRO_ARG_REUSE -f "${files[@]}" || rc=1
-	mapfile -t files < <(files tests userspace examples benchmarks | grep -E '\.[ch]$' | grep -v '_packets\.h$')
-	[ ${#files[@]} -eq 0 ] ||
-		"${command[@]}" --ignore \
-			FILE_PATH_CHANGES,SPDX_LICENSE_TAG,LINE_SPACING,LONG_LINE_COMMENT,PREFER_KERNEL_TYPES \
-			--ignore PREFER_DEFINED_ATTRIBUTE_MACRO,EMBEDDED_FUNCTION_NAME,NAKED_SSCANF,ENOSYS,BIT_MACRO,VOLATILE,CAMELCASE \
-			--ignore OPEN_ENDED_LINE,SPLIT_STRING,MACRO_WITH_FLOW_CONTROL,COMPLEX_MACRO,MACRO_ARG_REUSE \
-			-f "${files[@]}" || rc=1
+	command+=(--ignore "FILE_PATH_CHANGES,SPDX_LICENSE_TAG,LINE_SPACING,LONG_LINE_COMMENT,PREFER_KERNEL_TYPES"
+		--ignore "PREFER_DEFINED_ATTRIBUTE_MACRO,EMBEDDED_FUNCTION_NAME,NAKED_SSCANF,ENOSYS,BIT_MACRO,VOLATILE,CAMELCASE"
+		--ignore "OPEN_ENDED_LINE,SPLIT_STRING,MACRO_WITH_FLOW_CONTROL,COMPLEX_MACRO,MACRO_ARG_REUSE")
+	mapfile -t files < <(files tests examples benchmarks | grep -E '\.[ch]$' | grep -v '_packets\.h$')
+	[ ${#files[@]} -eq 0 ] || "${command[@]}" -f "${files[@]}" || rc=1
+	mapfile -t files < <(files userspace | grep -E '\.[ch]$')
+	[ ${#files[@]} -eq 0 ] || "${command[@]}" --ignore USE_NEGATIVE_ERRNO -f "${files[@]}" || rc=1
 	return "$rc"
 }
 
@@ -128,7 +129,7 @@ clang_format()
 shell()
 {
 	local s
-	mapfile -t s < <(files run .ci scripts tests benchmarks kernel | while read -r f; do
+	mapfile -t s < <(files run .ci scripts tests benchmarks kernel userspace | while read -r f; do
 		case $f in
 		*.sh) echo "$f" ;;
 		*.c | *.h | *.md | *.py) ;;

@@ -6,9 +6,10 @@
 # rdma-odp: both providers
 set -u
 modules=(odp qp mr cq device atomic addr pd)
-# librxe breaks off in some of these.
+# All but flow, rss_traffic and tag_matching, of which no device of ours has anything. A test that is skipped leaves objects to
+# Python, which closes a device before what was made on it; with librxe, where more is skipped, that ends in a crash.
 [ -z "${RDMA_ODP_PROVIDER:-}" ] ||
-	modules+=(cq_events cqex flow fork parent_domain qpex rdmacm relaxed_ordering rss_traffic shared_pd srq tag_matching)
+	modules+=(cq_events cqex fork parent_domain qpex rdmacm relaxed_ordering shared_pd srq)
 list=$(dirname "$0")/../data/pyverbs-skips
 dir=/tmp/pyverbs
 hugepages=$(cat /proc/sys/vm/nr_hugepages 2>/dev/null)
@@ -24,6 +25,9 @@ mkdir "$dir" && cp -r /usr/share/doc/rdma-core/tests "$dir/" && gunzip "$dir"/te
 # Two tests want one of 2 MiB each, on both sides.
 [ -z "$hugepages" ] || echo $((hugepages + 8)) >/proc/sys/vm/nr_hugepages
 cd "$dir" || exit 1
+# Its connections ask for the rights of FLUSH, whatever is tested.
+sed -i '/e.IBV_ACCESS_REMOTE_ATOMIC | \\$/{n; d}' tests/test_qpex.py
+sed -i 's/^\( *e\)\.IBV_ACCESS_FLUSH_PERSISTENT$/\1.IBV_ACCESS_REMOTE_ATOMIC/' tests/test_qpex.py
 if [ -n "${RDMA_ODP_PROVIDER:-}" ] && ! ibv_devinfo -d rxe_odp0 | grep -qF "($RDMA_ODP_PROVIDER)"; then
 	echo "rxe_odp0 is not driven by $RDMA_ODP_PROVIDER"
 	exit 1

@@ -4,6 +4,8 @@
 
 #include "wqe.h"
 
+#define ARRAY_SIZE(a) (sizeof(a) / sizeof((a)[0]))
+
 enum op_kind {
 	OP_REFUSED,
 	OP_SEND,
@@ -30,11 +32,9 @@ static const struct {
 	[IBV_WR_SEND_WITH_INV] = { OP_SEND_INV, IBV_QP_EX_WITH_SEND_WITH_INV },
 };
 
-#define NUM_SEND_OPS (sizeof(send_ops) / sizeof(send_ops[0]))
-
 static bool op_allowed(unsigned int opcode, bool ud)
 {
-	return opcode < NUM_SEND_OPS && send_ops[opcode].kind != OP_REFUSED &&
+	return opcode < ARRAY_SIZE(send_ops) && send_ops[opcode].kind != OP_REFUSED &&
 	       (!ud || send_ops[opcode].ud);
 }
 
@@ -43,7 +43,7 @@ uint64_t rxo_send_ops(bool ud)
 	uint64_t flags = 0;
 	unsigned int i;
 
-	for (i = 0; i < NUM_SEND_OPS; i++)
+	for (i = 0; i < ARRAY_SIZE(send_ops); i++)
 		if (op_allowed(i, ud))
 			flags |= send_ops[i].ex_flag;
 	return flags;

@@ -50,7 +50,7 @@ int rxo_alloc_ucontext(struct ib_ucontext *ibuc, struct ib_udata *udata)
 	return 0;
 }
 
-/* Another process has been given this context's file: what it needs beyond what ib_core tells it, nothing yet. */
+/* Another process was given the context's file. It needs nothing beyond what ib_core tells it. */
 int rxo_query_ucontext(struct ib_ucontext *ibuc, struct uverbs_attr_bundle *attrs)
 {
 	return 0;
