@@ -39,8 +39,16 @@ $(OUT)/%san/librxe_odp-rdmav$(ABI).so: $(objects)
 $(OUT)/librxe_odp.so.1 $(OUT)/librxe_odp-rdmav$(ABI).so: $(OUT)/librxe_odp.so.1.0
 	ln -sf $(<F) $@
 
-$(OUT)/librxe_odp.a: $(objects)
+# In the libibverbs.a of a release, what is private to its libraries has the release's prefix.
+$(OUT)/static-names: $(objects)
+	nm $$($(CC) -print-file-name=libibverbs.a) 2>/dev/null | \
+		sed -n 's/.* T \(rdmacore[0-9]*_[0-9]*_\)\(.*\)/\2 \1\2/p' >$@
+	test -s $@
+
+$(OUT)/librxe_odp.a: $(OUT)/static-names
 	rm -f $@
-	ar rcs $@ $(objects)
+	ld -r -o $(OUT)/obj/static.o $(objects)
+	objcopy --redefine-syms=$< $(OUT)/obj/static.o
+	ar rcs $@ $(OUT)/obj/static.o
 
 -include $(wildcard $(OUT)/obj/*.d)

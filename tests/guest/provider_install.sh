@@ -2,16 +2,18 @@
 # SPDX-License-Identifier: GPL-2.0 OR Linux-OpenIB
 # Installing the provider puts it before librxe for devices of rxe_odp and changes nothing for those of stock rxe; removing it leaves
 # everything as it was. Which of the two drives a device depends neither on the order of files in a directory, nor on which package
-# came first; a user's IBV_DRIVERS decides otherwise. A provider for another libibverbs is refused with one sentence.
+# came first; a user's IBV_DRIVERS decides otherwise. A provider for another libibverbs is refused with one sentence, as is a module
+# with another user ABI, which librxe drives.
 set -u
 here=$(cd "$(dirname "$0")/.." && pwd) || exit 1
 provider=$here/provider install=$here/provider/install.sh
-conf=/etc/libibverbs.d
+conf=/etc/libibverbs.d abi=/sys/class/infiniband/rxe_odp0/user_abi
 
 fail() { echo "provider_install: $*"; exit 1; }
 
 cleanup()
 {
+	umount "$abi" 2>/dev/null
 	"$install" remove >/dev/null 2>&1
 	rm -rf /tmp/provider_install
 	if grep -q '^rdma_rxe ' /proc/modules; then
@@ -57,6 +59,17 @@ works || fail "no ping-pong through the installed provider"
 # Again, as an upgrade does.
 "$install" install "$provider" || fail "cannot install twice"
 is '(librxe_odp)' "installed twice"
+
+# A module with an ABI of another number: librxe drives it, and one sentence says why. One without any, from before there were
+# numbers, is known by its firmware string.
+echo rxe_odp 2 >/tmp/provider_install/user_abi
+mount --bind /tmp/provider_install/user_abi "$abi" || fail "cannot bind over $abi"
+is librxe "a module with user ABI 2"
+said=$(ibv_devinfo -d rxe_odp0 2>&1 >/dev/null)
+[[ $(wc -l <<<"$said") = 1 && $said == 'librxe_odp: rxe_odp0 has the user ABI "rxe_odp 2"'* ]] || fail "user ABI 2: $said"
+: >/tmp/provider_install/user_abi
+is '(librxe_odp)' "a module without a user ABI"
+umount "$abi"
 
 # ibverbs-providers is unpacked after it: dpkg puts its file where the diversion says, which libibverbs does not read.
 [ "$(dpkg-divert --truename $conf/rxe.driver)" = /usr/share/librxe_odp/rxe.driver.distrib ] || fail "rxe.driver is not diverted"

@@ -27,7 +27,7 @@ struct rxo_context {
 };
 
 struct rxo_lock {
-	pthread_spinlock_t spin;
+	pthread_mutex_t mutex;
 	bool unneeded; /* one thread at a time, as the program promised */
 };
 
@@ -121,13 +121,13 @@ void rxo_lock_destroy(struct rxo_lock *lock);
 static inline void rxo_lock(struct rxo_lock *lock)
 {
 	if (!lock->unneeded)
-		pthread_spin_lock(&lock->spin);
+		pthread_mutex_lock(&lock->mutex);
 }
 
 static inline void rxo_unlock(struct rxo_lock *lock)
 {
 	if (!lock->unneeded)
-		pthread_spin_unlock(&lock->spin);
+		pthread_mutex_unlock(&lock->mutex);
 }
 
 /* map.c: 0 or an errno. A ring whose unmapping was asked for is dead. */

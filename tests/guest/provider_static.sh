@@ -1,0 +1,52 @@
+#!/bin/bash
+# SPDX-License-Identifier: GPL-2.0 OR Linux-OpenIB
+# A program that is linked statically, libibverbs, the provider and all, finds a device of rxe_odp driven by the provider.
+set -u
+dir=/tmp/provider_static
+trap 'rm -rf $dir' EXIT
+fail() { echo "provider_static: $*"; cat $dir/out 2>/dev/null; exit 1; }
+
+mkdir $dir
+cat >$dir/main.c <<'TEXT'
+#include <stdio.h>
+#include <string.h>
+#include <infiniband/verbs.h>
+
+extern const struct verbs_device_ops verbs_provider_rxe_odp;
+
+static int use(struct ibv_context *ctx)
+{
+	struct ibv_qp_init_attr attr = { .qp_type = IBV_QPT_RC,
+		.cap = { .max_send_wr = 4, .max_recv_wr = 4, .max_send_sge = 1, .max_recv_sge = 1 } };
+	static char data[4096];
+	struct ibv_pd *pd = ibv_alloc_pd(ctx);
+	struct ibv_cq *cq = ibv_create_cq(ctx, 8, NULL, NULL, 0);
+	struct ibv_mr *mr = pd ? ibv_reg_mr(pd, data, sizeof(data), IBV_ACCESS_LOCAL_WRITE) : NULL;
+	struct ibv_device_attr dev;
+	struct ibv_qp *qp;
+
+	attr.send_cq = attr.recv_cq = cq;
+	qp = cq ? ibv_create_qp(pd, &attr) : NULL;
+	if (!mr || !qp || ibv_query_device(ctx, &dev))
+		return 1;
+	puts(dev.fw_ver);
+	return ibv_destroy_qp(qp) || ibv_destroy_cq(cq) || ibv_dereg_mr(mr) || ibv_dealloc_pd(pd);
+}
+
+int main(void)
+{
+	struct ibv_device **list = ibv_get_device_list(NULL);
+	int i;
+
+	for (i = 0; list && list[i]; i++)
+		if (!strcmp(ibv_get_device_name(list[i]), "rxe_odp0"))
+			return use(ibv_open_device(list[i]));
+	return 1;
+}
+TEXT
+gcc -static -DRDMA_STATIC_PROVIDERS=rxe_odp -o $dir/main $dir/main.c "$(dirname "$0")/../provider/librxe_odp.a" \
+	-libverbs -lnl-route-3 -lnl-3 -lpthread >$dir/out 2>&1 || fail "it does not link"
+[[ $(readelf -l $dir/main) != *INTERP* ]] || fail "it is not static"
+$dir/main >$dir/out 2>&1 || fail "status $?"
+grep -qF '(librxe_odp)' $dir/out || fail "another provider drives it"
+exit 0
