@@ -321,6 +321,14 @@ static void refused_at_creation(void **state)
 	refuse_qp(&pair, IBV_QPT_UC, IBV_QP_EX_WITH_SEND);
 	assert_null(ibv_create_cq_ex(pair.rig.ctx, &cq_attr));
 	assert_int_equal(errno, EOPNOTSUPP);
+	cq_attr.wc_flags = IBV_WC_STANDARD_FLAGS;
+	cq_attr.comp_mask = IBV_CQ_INIT_ATTR_MASK_FLAGS;
+	for (cq_attr.flags = IBV_CREATE_CQ_ATTR_IGNORE_OVERRUN; cq_attr.flags;
+	     cq_attr.flags <<= 1) {
+		errno = 0;
+		assert_null(ibv_create_cq_ex(pair.rig.ctx, &cq_attr));
+		assert_int_equal(errno, EOPNOTSUPP);
+	}
 	assert_null(ibv_alloc_mw(pair.rig.pd, IBV_MW_TYPE_1));
 	assert_int_equal(errno, EOPNOTSUPP);
 	pair_close(&pair);

@@ -225,9 +225,15 @@ static void a_datagram_needs_an_address(void **state)
 	struct rxo_wqe_bounds bounds = { .max_sge = 1, .ud = true };
 	struct rxe_send_wqe *wqe = malloc(rxo_swqe_bytes(&bounds));
 	struct ibv_send_wr wr = { .opcode = IBV_WR_SEND };
+	struct rxo_swqe_bounds kernel = { .max_sge = 1, .ud = true };
+	struct rxo_swqe parsed;
 
 	(void)state;
 	assert_int_equal(rxo_swqe_fill(wqe, &wr, &bounds), EINVAL);
+	/* Begun by ibv_wr_send(), and no address set: whatever stood there before, it completes with an error. */
+	memset(wqe, 1, rxo_swqe_bytes(&bounds));
+	assert_int_equal(rxo_swqe_begin(wqe, 1, IBV_WR_SEND, 0, true), 0);
+	assert_int_equal(rxo_swqe_parse(&parsed, wqe, &kernel), IB_WC_LOC_QP_OP_ERR);
 	free(wqe);
 }
 

@@ -13,13 +13,22 @@ struct ibv_ah *rxo_create_ah(struct ibv_pd *ibpd, struct ibv_ah_attr *attr)
 	if (!ah)
 		return NULL;
 	err = ibv_cmd_create_ah(ibpd, &ah->ibah, attr, &resp.ibv_resp, sizeof(resp));
-	if (err) {
-		free(ah);
-		errno = err;
-		return NULL;
+	if (err)
+		goto err_free;
+	/* 0 is none: a work request with it would have to carry the address itself. */
+	if (!resp.ah_num) {
+		err = EIO;
+		goto err_destroy;
 	}
 	ah->ah_num = resp.ah_num;
 	return &ah->ibah;
+
+err_destroy:
+	ibv_cmd_destroy_ah(&ah->ibah);
+err_free:
+	free(ah);
+	errno = err;
+	return NULL;
 }
 
 int rxo_destroy_ah(struct ibv_ah *ibah)

@@ -8,6 +8,8 @@
 /* The fields that completions have. There is no clock. */
 #define CQ_WC_FLAGS  IBV_WC_STANDARD_FLAGS
 #define CQ_COMP_MASK (IBV_CQ_INIT_ATTR_MASK_FLAGS | IBV_CQ_INIT_ATTR_MASK_PD)
+/* The second is the kernel's to refuse. */
+#define CQ_FLAGS (IBV_CREATE_CQ_ATTR_SINGLE_THREADED | IBV_CREATE_CQ_ATTR_IGNORE_OVERRUN)
 
 /*
  * @attr->flags: that one thread at a time polls is between us and the program. What else may be asked there is for the
@@ -36,6 +38,9 @@ static int cq_check_attr(const struct ibv_cq_init_attr_ex *attr)
 {
 	if (!check_comp_mask(attr->comp_mask, CQ_COMP_MASK) ||
 	    !check_comp_mask(attr->wc_flags, CQ_WC_FLAGS))
+		return EOPNOTSUPP;
+	if (attr->comp_mask & IBV_CQ_INIT_ATTR_MASK_FLAGS &&
+	    !check_comp_mask(attr->flags, CQ_FLAGS))
 		return EOPNOTSUPP;
 	if (attr->comp_mask & IBV_CQ_INIT_ATTR_MASK_PD &&
 	    !(attr->parent_domain && to_rxo_pd(attr->parent_domain)->domain))

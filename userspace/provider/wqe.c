@@ -72,6 +72,11 @@ int rxo_swqe_begin(struct rxe_send_wqe *wqe, uint64_t wr_id, unsigned int opcode
 	wqe->wr.send_flags = send_flags & ~(unsigned int)IBV_SEND_INLINE;
 	wqe->dma.length = 0;
 	wqe->dma.num_sge = 0;
+	if (ud) {
+		/* A datagram that is never told where to goes nowhere: neither a handle nor a port. */
+		wqe->wr.wr.ud.ah_num = 0;
+		wqe->wr.wr.ud.av.port_num = 0;
+	}
 	return 0;
 }
 
