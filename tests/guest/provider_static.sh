@@ -10,9 +10,9 @@ mkdir $dir
 cat >$dir/main.c <<'TEXT'
 #include <stdio.h>
 #include <string.h>
-#include <infiniband/verbs.h>
 
 extern const struct verbs_device_ops verbs_provider_rxe_odp;
+#include <infiniband/verbs.h>
 
 static int use(struct ibv_context *ctx)
 {
