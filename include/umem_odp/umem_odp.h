@@ -88,6 +88,21 @@ struct umem_odp_region *umem_odp_region_create(struct mm_struct *mm, u64 start, 
 					       u32 flags);
 
 /**
+ * umem_odp_check_mapped() - is a range mapped with the permission that faults would need
+ * @mm: the address space, of a caller that keeps it alive
+ * @start: first user address
+ * @length_bytes: length, not 0
+ * @write: to be written
+ *
+ * A region asks for none of this: it is for users who want a registration to be refused where one
+ * that pins would be. It is true of that moment.
+ *
+ * Context: Process context, may sleep, takes mmap_lock for reading.
+ * Return: 0; -EFAULT, as a fault would; -EINTR for a fatal signal.
+ */
+int umem_odp_check_mapped(struct mm_struct *mm, u64 start, u64 length_bytes, bool write);
+
+/**
  * umem_odp_region_close() - first stage of the release: let nothing new in
  * @r: the region
  *

@@ -168,6 +168,29 @@ static ssize_t ecn_store(struct device *device, struct device_attribute *attr, c
 }
 static DEVICE_ATTR_RW(ecn);
 
+/* What a registration is that does not ask to be on demand; a context may say otherwise. */
+static ssize_t register_show(struct device *device, struct device_attribute *attr, char *buf)
+{
+	struct rxo_dev *dev = rdma_device_to_drv_device(device, struct rxo_dev, ibdev);
+
+	return sysfs_emit(buf, "%s\n", READ_ONCE(dev->register_on_demand) ? "on-demand" : "pinned");
+}
+
+static ssize_t register_store(struct device *device, struct device_attribute *attr, const char *buf,
+			      size_t bytes)
+{
+	struct rxo_dev *dev = rdma_device_to_drv_device(device, struct rxo_dev, ibdev);
+
+	if (sysfs_streq(buf, "on-demand"))
+		WRITE_ONCE(dev->register_on_demand, true);
+	else if (sysfs_streq(buf, "pinned"))
+		WRITE_ONCE(dev->register_on_demand, false);
+	else
+		return -EINVAL;
+	return bytes;
+}
+static DEVICE_ATTR_RW(register);
+
 /* By this file a provider tells our devices from stock rxe's. */
 static ssize_t user_abi_show(struct device *device, struct device_attribute *attr, char *buf)
 {
@@ -177,6 +200,7 @@ static DEVICE_ATTR_RO(user_abi);
 
 static struct attribute *rxo_attrs[] = {
 	&dev_attr_user_abi.attr,
+	&dev_attr_register.attr,
 	&dev_attr_parent.attr,
 	&dev_attr_ecn.attr,
 	NULL

@@ -21,6 +21,7 @@
  * A page that was asked for and is not there, without an error, is none: another thread may be
  * bringing it in (a swap-in from zram), or somebody has taken it again.
  */
+#include <linux/export.h>
 #include <linux/fs.h>
 #include <linux/hmm.h>
 #include <linux/hugetlb_inline.h>
@@ -393,3 +394,26 @@ int umem_odp_pass_wait(struct umem_odp_pass *pass)
 		mmap_read_unlock(mm);
 	return err;
 }
+
+int umem_odp_check_mapped(struct mm_struct *mm, u64 start, u64 length_bytes, bool write)
+{
+	u64 at = start, last = start + length_bytes - 1;
+	struct vm_area_struct *vma;
+	int err = 0;
+
+	if (mmap_read_lock_killable(mm))
+		return -EINTR;
+	while (!err && at <= last) {
+		vma = vma_lookup(mm, at);
+		if (lookup_refusal(vma, write))
+			err = -EFAULT;
+		else if (fatal_signal_pending(current))
+			err = -EINTR;
+		else
+			at = vma->vm_end;
+		cond_resched();
+	}
+	mmap_read_unlock(mm);
+	return err;
+}
+EXPORT_SYMBOL_GPL(umem_odp_check_mapped);

@@ -7,6 +7,7 @@
  *
  * rdma-odp: timeout 120
  */
+#include "method.h"
 #include "pair.h"
 
 #include <fcntl.h>
@@ -41,6 +42,9 @@ static void traffic(int tell)
 	sge = buf_sge(&from, 0, 64);
 	wr = wr_rdma(IBV_WR_RDMA_WRITE, &sge, 1, &never, 0);
 	end_post(&c, &wr);
+	/* And one that is prefetched, where our methods are known. */
+	sge = (struct ibv_sge){ (uintptr_t)never.data, PAGE, never.mr->lkey };
+	mr_advise(pair.b.rig->pd, IBV_ADVISE_MR_ADVICE_PREFETCH, 0, &sge, 1);
 	for (i = 0;; i++) {
 		buf_forget(i & 1 ? &to : &from);
 		sge = buf_sge(&from, 0, from.bytes);

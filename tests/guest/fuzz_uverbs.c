@@ -40,7 +40,7 @@ struct zoo {
 	struct ibv_context *wild;
 	uint32_t handles[UVERBS_OBJECT_MR + 1][HANDLES];
 	unsigned long ioctls[SHAPES];
-	uint64_t mr_at; /* where the last region was to be */
+	uint64_t mr_at; /* where the last region that they made is */
 };
 
 #define MEMORY (4 * MIB)
@@ -465,12 +465,12 @@ static void fill_input(struct zoo *z, const struct ioctl_shape *shape, union ioc
 							rnd_below(r, 8), rnd_below(r, 8),
 							rnd_below(r, 500) };
 	else if (shape->object == UVERBS_OBJECT_MR)
-		input->residency = (struct rxe_odp_mr_residency){ rnd_one_in(r, 2) ? at : z->mr_at,
-								  rnd_below(r, 65536),
+		input->residency = (struct rxe_odp_mr_residency){ rnd_one_in(r, 4) ? at : z->mr_at,
+								  rnd_below(r, 64),
 								  (uintptr_t)answer };
 	else
 		input->mr = (struct ib_uverbs_reg_mr){
-			.start = z->mr_at = at,
+			.start = at,
 			.hca_va = at,
 			.length = rnd_below(r, 65536),
 			.pd_handle = some_handle(z, UVERBS_OBJECT_PD),
@@ -616,6 +616,8 @@ static bool ioctl_command(struct zoo *z)
 		return false;
 	z->ioctls[which]++;
 	memcpy(&handle, answer, sizeof(handle));
+	if (shape->makes == UVERBS_OBJECT_MR)
+		z->mr_at = input.mr.start;
 	if (shape->makes)
 		remember_handle(z, shape->makes, handle);
 	else if (shape->attrs[0].kind == ATTR_NEW)

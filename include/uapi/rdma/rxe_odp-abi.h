@@ -24,6 +24,14 @@
 #define RXE_ODP_CAP_QP_ACCESS_ERROR	(1ULL << 1)	/* RXE_ODP_METHOD_QP_ACCESS_ERROR */
 #define RXE_ODP_CAP_MR_RESIDENCY	(1ULL << 2)	/* RXE_ODP_METHOD_MR_RESIDENCY */
 #define RXE_ODP_CAP_ADVISE_MR		(1ULL << 3)	/* UVERBS_METHOD_ADVISE_MR */
+#define RXE_ODP_CAP_REGISTER		(1ULL << 4)	/* RXE_ODP_UCTX_REGISTER_* */
+
+/*
+ * What the context's registrations of memory are that do not ask for IBV_ACCESS_ON_DEMAND: as the
+ * device's sysfs attribute "register" says, or one of these. EINVAL for both.
+ */
+#define RXE_ODP_UCTX_REGISTER_ON_DEMAND	(1U << 0)
+#define RXE_ODP_UCTX_REGISTER_PINNED	(1U << 1)
 
 /*
  * The driver's part of opening a context. Without it (stock librxe gives none) a context is as

@@ -7,9 +7,17 @@
 #include <linux/xarray.h>
 #include <rdma/ib_verbs.h>
 
+/* What a registration is that does not say that it is to be on demand. */
+enum rxo_register {
+	RXO_REGISTER_AS_DEVICE,		/* as the device's attribute "register" says */
+	RXO_REGISTER_PINNED,
+	RXO_REGISTER_ON_DEMAND,
+};
+
 struct rxo_ucontext {
 	struct ib_ucontext ibuc;
 	u64 caps;			/* RXE_ODP_CAP_* that both sides have; immutable */
+	enum rxo_register plain;	/* registrations; immutable */
 	struct xarray cookies;		/* mmap offset >> PAGE_SHIFT to struct rxo_queue */
 	u32 next_cookie;
 	atomic_t prefetches;		/* memory/prefetch.c's: under way */

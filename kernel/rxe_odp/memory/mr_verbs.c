@@ -4,6 +4,7 @@
 #include <linux/slab.h>
 #include <rdma/ib_verbs.h>
 
+#include "device/ctx.h"
 #include "device/dev.h"
 #include "memory/mem.h"
 #include "memory/mr.h"
@@ -72,6 +73,35 @@ struct ib_mr *rxo_get_dma_mr(struct ib_pd *ibpd, int access)
 			      access, 0,			      U64_MAX);
 }
 
+/* Whether a registration is on demand: it says so, or else the context, or the device. */
+static bool mr_is_on_demand(const struct ib_pd *ibpd, int access)
+{
+	const struct rxo_ucontext *uctx;
+
+	if (access & IB_ACCESS_ON_DEMAND)
+		return true;
+	if (!ibpd->uobject)
+		return false;
+	uctx = to_rxo_ucontext(ibpd->uobject->context);
+	if (uctx->plain == RXO_REGISTER_AS_DEVICE)
+		return READ_ONCE(to_rxo_dev(ibpd->device)->register_on_demand);
+	return uctx->plain == RXO_REGISTER_ON_DEMAND;
+}
+
+/* Who did not ask for it learns here, as with pinned memory, of what cannot be touched. */
+static struct rxo_mem *mr_create_odp(struct rxo_dev *dev, u64 start, u64 length, int access)
+{
+	bool writable = ib_access_writable(access);
+	int err;
+
+	if (!(access & IB_ACCESS_ON_DEMAND)) {
+		err = umem_odp_check_mapped(current->mm, start, length, writable);
+		if (err)
+			return ERR_PTR(err);
+	}
+	return rxo_mem_create_odp(dev, start, length, writable);
+}
+
 static struct ib_mr *mr_register(struct ib_pd *ibpd, u64 start, u64 length, u64 iova, int access)
 {
 	struct rxo_dev *dev = to_rxo_dev(ibpd->device);
@@ -83,8 +113,8 @@ static struct ib_mr *mr_register(struct ib_pd *ibpd, u64 start, u64 length, u64 
 	if (!current->mm || !length || start + length < start || iova + length - 1 < iova)
 		return ERR_PTR(-EINVAL);
 
-	if (access & IB_ACCESS_ON_DEMAND)
-		mem = rxo_mem_create_odp(dev, start, length, ib_access_writable(access));
+	if (mr_is_on_demand(ibpd, access))
+		mem = mr_create_odp(dev, start, length, access);
 	else
 		mem = rxo_mem_create_pinned(dev, start, length, access);
 	return mr_publish_new(dev, mem, to_rxo_pd(ibpd), access, iova, length);
@@ -135,8 +165,10 @@ struct ib_mr *rxo_rereg_user_mr(struct ib_mr *ib, int flags, u64 start, u64 leng
 		access = ibmr->mr->access;
 
 	if (!(flags & IB_MR_REREG_TRANS)) {
-		bool was_odp = mem->kind == RXO_MR_ODP, odp = access & IB_ACCESS_ON_DEMAND;
+		bool was_odp = mem->kind == RXO_MR_ODP, odp = was_odp;
 
+		if (flags & IB_MR_REREG_ACCESS)
+			odp = mr_is_on_demand(pd, access);
 		if (odp == was_odp && (mem->writable || !ib_access_writable(access))) {
 			err = mr_replace_rights(ibmr, to_rxo_pd(pd), access);
 			return err ? ERR_PTR(err) : NULL;

@@ -10,9 +10,9 @@
 /* What a provider can rely on, RXE_ODP_CAP_*. */
 #define CTX_CAPS	(RXE_ODP_CAP_MR_STATS | RXE_ODP_CAP_QP_ACCESS_ERROR | \
 			 RXE_ODP_CAP_MR_RESIDENCY | RXE_ODP_CAP_ADVISE_MR | \
-			 RXE_ODP_CAP_PROMISE)
+			 RXE_ODP_CAP_REGISTER | RXE_ODP_CAP_PROMISE)
 /* What a context can be asked to be, RXE_ODP_UCTX_*. */
-#define CTX_FLAGS	0
+#define CTX_FLAGS	(RXE_ODP_UCTX_REGISTER_ON_DEMAND | RXE_ODP_UCTX_REGISTER_PINNED)
 
 /* A request that stops short of a field leaves that 0; one from a later header may end in zeros. */
 static int ctx_read_request(struct rxe_odp_alloc_ucontext_req *req, struct ib_udata *udata)
@@ -25,7 +25,15 @@ static int ctx_read_request(struct rxe_odp_alloc_ucontext_req *req, struct ib_ud
 		return -EOPNOTSUPP;
 	if (req->flags & ~CTX_FLAGS || req->reserved)
 		return -EOPNOTSUPP;
-	return 0;
+	/* A region is either. */
+	return (req->flags & CTX_FLAGS) == CTX_FLAGS ? -EINVAL : 0;
+}
+
+static enum rxo_register ctx_plain(u32 flags)
+{
+	if (flags & RXE_ODP_UCTX_REGISTER_ON_DEMAND)
+		return RXO_REGISTER_ON_DEMAND;
+	return flags & RXE_ODP_UCTX_REGISTER_PINNED ? RXO_REGISTER_PINNED : RXO_REGISTER_AS_DEVICE;
 }
 
 static int ctx_respond(struct ib_udata *udata)
@@ -45,6 +53,7 @@ int rxo_alloc_ucontext(struct ib_ucontext *ibuc, struct ib_udata *udata)
 	if (err)
 		return err;
 	uctx->caps = req.caps & CTX_CAPS;
+	uctx->plain = ctx_plain(req.flags);
 	/* Offset 0 is no cookie: it is what a process maps by default. */
 	xa_init_flags(&uctx->cookies, XA_FLAGS_ALLOC1);
 	return 0;

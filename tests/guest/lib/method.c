@@ -1,8 +1,11 @@
 // SPDX-License-Identifier: GPL-2.0 OR Linux-OpenIB
 #include "method.h"
 
+#include <fcntl.h>
 #include <rdma/ib_user_ioctl_verbs.h>
+#include <rdma/ib_user_verbs.h>
 #include <sys/ioctl.h>
+#include <unistd.h>
 
 struct method method_of(uint16_t object, uint16_t method)
 {
@@ -49,13 +52,23 @@ int method_call(int fd, struct method *m)
 	return ioctl(fd, RDMA_VERBS_IOCTL, &m->hdr) ? errno : 0;
 }
 
-int mr_stats(const struct ibv_mr *mr, struct rxe_odp_mr_stats *stats, size_t bytes)
+static int stats_call(int fd, uint32_t handle, struct rxe_odp_mr_stats *stats, size_t bytes)
 {
 	struct method m = method_of(UVERBS_OBJECT_MR, RXE_ODP_METHOD_MR_STATS);
 
-	method_handle(&m, RXE_ODP_ATTR_MR_STATS_HANDLE, mr->handle);
+	method_handle(&m, RXE_ODP_ATTR_MR_STATS_HANDLE, handle);
 	method_out(&m, RXE_ODP_ATTR_MR_STATS_RESP, stats, bytes);
-	return method_call(mr->context->cmd_fd, &m);
+	return method_call(fd, &m);
+}
+
+int mr_stats(const struct ibv_mr *mr, struct rxe_odp_mr_stats *stats, size_t bytes)
+{
+	return stats_call(mr->context->cmd_fd, mr->handle, stats, bytes);
+}
+
+int raw_mr_stats(int fd, uint32_t handle, struct rxe_odp_mr_stats *stats)
+{
+	return stats_call(fd, handle, stats, sizeof(*stats));
 }
 
 int qp_access_error(const struct ibv_qp *qp, struct rxe_odp_access_error *error, size_t bytes)
@@ -90,4 +103,75 @@ int mr_advise(const struct ibv_pd *pd, unsigned int advice, uint32_t flags,
 	method_in(&m, UVERBS_ATTR_ADVISE_MR_FLAGS, &flags, sizeof(flags));
 	method_in(&m, UVERBS_ATTR_ADVISE_MR_SGE_LIST, list, num * sizeof(*list));
 	return method_call(pd->context->cmd_fd, &m);
+}
+
+static int open_device(const char *device)
+{
+	char path[300];
+	struct ibv_context *ctx = rig_context(device);
+
+	assert_non_null(ctx);
+	snprintf(path, sizeof(path), "/dev/infiniband/%s", ctx->device->dev_name);
+	assert_zero(ibv_close_device(ctx));
+	return open(path, O_RDWR | O_CLOEXEC);
+}
+
+int raw_open(const char *device, const struct rxe_odp_alloc_ucontext_req *req, uint16_t req_bytes,
+	     struct rxe_odp_alloc_ucontext_resp *resp, uint16_t resp_bytes)
+{
+	struct method m = method_of(UVERBS_OBJECT_DEVICE, UVERBS_METHOD_GET_CONTEXT);
+	uint32_t vectors = 0;
+	uint64_t support = 0;
+	int fd = open_device(device), err;
+
+	assert_true(fd >= 0);
+	method_out(&m, UVERBS_ATTR_GET_CONTEXT_NUM_COMP_VECTORS, &vectors, sizeof(vectors));
+	method_out(&m, UVERBS_ATTR_GET_CONTEXT_CORE_SUPPORT, &support, sizeof(support));
+	if (req)
+		method_in(&m, UVERBS_ATTR_UHW_IN, req, req_bytes);
+	if (resp)
+		method_out(&m, UVERBS_ATTR_UHW_OUT, resp, resp_bytes);
+	err = method_call(fd, &m);
+	if (!err) {
+		assert_true(vectors > 0);
+		return fd;
+	}
+	close(fd);
+	return -err;
+}
+
+static int raw_command(int fd, uint64_t command, const void *in, uint16_t in_bytes, void *out,
+		       uint16_t out_bytes)
+{
+	struct method m = method_of(UVERBS_OBJECT_DEVICE, UVERBS_METHOD_INVOKE_WRITE);
+
+	method_in(&m, UVERBS_ATTR_WRITE_CMD, &command, sizeof(command));
+	method_in(&m, UVERBS_ATTR_CORE_IN, in, in_bytes);
+	method_out(&m, UVERBS_ATTR_CORE_OUT, out, out_bytes);
+	return method_call(fd, &m);
+}
+
+int raw_alloc_pd(int fd, uint32_t *handle)
+{
+	struct ib_uverbs_alloc_pd cmd = { 0 };
+	struct ib_uverbs_alloc_pd_resp resp = { 0 };
+	int err =
+		raw_command(fd, IB_USER_VERBS_CMD_ALLOC_PD, &cmd, sizeof(cmd), &resp, sizeof(resp));
+
+	*handle = resp.pd_handle;
+	return err;
+}
+
+int raw_reg_mr(int fd, uint32_t pd, const void *addr, size_t bytes, int access, uint32_t *handle)
+{
+	struct ib_uverbs_reg_mr cmd = { .start = (uintptr_t)addr,
+					.length = bytes,
+					.hca_va = (uintptr_t)addr,
+					.pd_handle = pd,
+					.access_flags = access };
+	struct ib_uverbs_reg_mr_resp resp = { 0 };
+	int err = raw_command(fd, IB_USER_VERBS_CMD_REG_MR, &cmd, sizeof(cmd), &resp, sizeof(resp));
+
+	*handle = resp.mr_handle;
+	return err;
 }

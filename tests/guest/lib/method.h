@@ -33,4 +33,14 @@ int mr_residency(const struct ibv_mr *mr, const void *address, uint64_t length, 
 int mr_advise(const struct ibv_pd *pd, unsigned int advice, uint32_t flags,
 	      const struct ibv_sge *list, size_t num);
 
+/*
+ * A context of our own, opened and used without the library: the file, or -errno. The driver's part of the call may be NULL.
+ */
+int raw_open(const char *device, const struct rxe_odp_alloc_ucontext_req *req, uint16_t req_bytes,
+	     struct rxe_odp_alloc_ucontext_resp *resp, uint16_t resp_bytes);
+/* 0 or an errno; *handle is the domain's, the region's. */
+int raw_alloc_pd(int fd, uint32_t *handle);
+int raw_reg_mr(int fd, uint32_t pd, const void *addr, size_t bytes, int access, uint32_t *handle);
+int raw_mr_stats(int fd, uint32_t handle, struct rxe_odp_mr_stats *stats);
+
 #endif
