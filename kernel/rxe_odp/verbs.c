@@ -213,6 +213,7 @@ static const struct attribute_group rxo_attr_group = {
 /* Methods that uverbs has beside the verbs: each on the floor of the object that it is about. */
 const struct uapi_definition rxo_dev_uapi[] = {
 	UAPI_DEF_CHAIN(rxo_mr_uapi),
+	UAPI_DEF_CHAIN(rxo_prefetch_uapi),
 	UAPI_DEF_CHAIN(rxo_qp_uapi),
 	{},
 };

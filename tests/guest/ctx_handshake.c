@@ -49,7 +49,8 @@ static void capabilities(void **state)
 {
 	struct rxe_odp_alloc_ucontext_req all = { .caps = ~0ULL };
 	uint64_t known = RXE_ODP_CAP_MR_STATS | RXE_ODP_CAP_QP_ACCESS_ERROR |
-			 RXE_ODP_CAP_MR_RESIDENCY | RXE_ODP_CAP_ADVISE_MR | RXE_ODP_CAP_REGISTER;
+			 RXE_ODP_CAP_MR_RESIDENCY | RXE_ODP_CAP_ADVISE_MR | RXE_ODP_CAP_REGISTER |
+			 RXE_ODP_CAP_PREFETCH;
 
 	(void)state;
 	assert_int_equal(kernel_caps() & known, known);

@@ -25,6 +25,7 @@
 #define RXE_ODP_CAP_MR_RESIDENCY	(1ULL << 2)	/* RXE_ODP_METHOD_MR_RESIDENCY */
 #define RXE_ODP_CAP_ADVISE_MR		(1ULL << 3)	/* UVERBS_METHOD_ADVISE_MR */
 #define RXE_ODP_CAP_REGISTER		(1ULL << 4)	/* RXE_ODP_UCTX_REGISTER_* */
+#define RXE_ODP_CAP_PREFETCH		(1ULL << 5)	/* RXE_ODP_OBJECT_PREFETCH */
 
 /*
  * What the context's registrations of memory are that do not ask for IBV_ACCESS_ON_DEMAND: as the
@@ -186,6 +187,62 @@ struct rxe_odp_access_error {
 	__u32 error;			/* errno */
 	__u32 psn;
 	__u32 opcode;			/* of SEND, PEER: IBV_WR_*; else the packet's */
+	__u32 reserved;
+};
+
+/*
+ * A prefetch as an object: begun with its creation, asked how far it is, signalled by an eventfd
+ * when it has ended, and cancelled by its destruction.
+ */
+enum rxe_odp_objects {
+	RXE_ODP_OBJECT_PREFETCH = (1U << UVERBS_ID_NS_SHIFT),
+};
+
+enum rxe_odp_prefetch_methods {
+	RXE_ODP_METHOD_PREFETCH_START = (1U << UVERBS_ID_NS_SHIFT),
+	RXE_ODP_METHOD_PREFETCH_QUERY,
+	RXE_ODP_METHOD_PREFETCH_DESTROY,
+};
+
+enum rxe_odp_prefetch_start_attrs {
+	RXE_ODP_ATTR_PREFETCH_START_HANDLE = (1U << UVERBS_ID_NS_SHIFT),
+	RXE_ODP_ATTR_PREFETCH_START_PD_HANDLE,
+	RXE_ODP_ATTR_PREFETCH_START_REQ,	/* struct rxe_odp_prefetch */
+	RXE_ODP_ATTR_PREFETCH_START_SPANS,	/* array of struct rxe_odp_span, not empty */
+};
+
+enum rxe_odp_prefetch_query_attrs {
+	RXE_ODP_ATTR_PREFETCH_QUERY_HANDLE = (1U << UVERBS_ID_NS_SHIFT),
+	RXE_ODP_ATTR_PREFETCH_QUERY_RESP,	/* struct rxe_odp_prefetch_result */
+	RXE_ODP_ATTR_PREFETCH_QUERY_RESP_SPANS,	/* array of __u32: an errno each, or 0; optional */
+};
+
+enum rxe_odp_prefetch_destroy_attrs {
+	RXE_ODP_ATTR_PREFETCH_DESTROY_HANDLE = (1U << UVERBS_ID_NS_SHIFT),
+};
+
+struct rxe_odp_prefetch {
+	__aligned_u64 user_data;	/* comes back in the result */
+	__u32 advice;			/* IBV_ADVISE_MR_ADVICE_PREFETCH* */
+	__s32 eventfd;			/* 1 is added when all spans have ended; -1: none */
+};
+
+struct rxe_odp_span {
+	__aligned_u64 address;		/* as requests name it */
+	__aligned_u64 length;
+	__u32 key;
+	__u32 reserved;			/* 0 */
+};
+
+/*
+ * Of spans that have not ended the errno is EINPROGRESS. Else it is ENOENT, EPERM, EINVAL or EFAULT
+ * as ibv_advise_mr() has them, or EHWPOISON, EOWNERDEAD, ENOMEM, EBUSY.
+ */
+struct rxe_odp_prefetch_result {
+	__aligned_u64 user_data;
+	__u32 num_spans;
+	__u32 ended_spans;		/* all: the prefetch has ended */
+	__u32 failed_spans;		/* of these */
 	__u32 reserved;
 };
 

@@ -1,13 +1,13 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * Prefetches of on-demand regions: ibv_advise_mr().
+ * Prefetches of on-demand regions.
  *
- * One that is waited for runs in its caller. One that is not is a struct rxo_prefetch, which goes
- * through its spans by itself: umem_odp's threads bring pages in and call back, so nobody waits on
- * a workqueue of the device, for however long a page takes.
+ * One that is waited for runs in its caller. Others go through their spans by themselves: umem_odp's
+ * threads bring pages in and call back, so nobody waits on a workqueue of the device, for however
+ * long a page takes.
  *
- * It keeps keys and no regions: between two spans it has a reference to none, and looks the next
- * one up. So a deregistration finds at most one that waits, and wakes it:
+ * A prefetch keeps keys and no regions: between two spans it has a reference to none, and looks the
+ * next one up. So a deregistration finds at most one that waits, and wakes it:
  *
  *	dereg_mr				prefetch in its region
  *	--------				----------------------
@@ -20,7 +20,11 @@
  * The protection domain, and with it the context, outlive it: when the domain is deallocated all
  * its regions have gone. So a prefetch that is left waits for no page, finds no region, and ends;
  * rxo_prefetch_drain() waits for that.
+ *
+ * Cancelling takes the lock under which a span is begun and its end is noted: it either finds the
+ * wait and takes it back, or the end of that span sees that it is cancelled.
  */
+#include <linux/eventfd.h>
 #include <linux/slab.h>
 #include <linux/wait_bit.h>
 
@@ -29,30 +33,12 @@
 #include "memory/mem.h"
 #include "memory/prefetch.h"
 
-struct prefetch_span {
-	u64 iova;
-	u32 length_bytes;
-	u32 lkey;
-};
-
-/* Belongs to whoever runs it, one after the other; the first five are immutable. */
-struct rxo_prefetch {
-	struct rxo_pd *pd;
-	struct rxo_ucontext *uctx;	/* NULL for a kernel user */
-	bool write;
-	u32 num_spans;
-	struct prefetch_span *spans;
-	u32 at;				/* the present one */
-	struct rxo_mr *mr;		/* of the present one */
-	struct umem_odp_prefetch step;
-};
-
 /*
  * What a span names, with a reference. -ENOENT: no such key. -EPERM: another domain, or not to be
  * written. -EINVAL: not on demand. -EFAULT: not all of it lies in the region.
  */
-static struct rxo_mr *prefetch_mr_get(struct rxo_pd *pd, const struct prefetch_span *span,
-				      bool write)
+static struct rxo_mr *prefetch_mr_get(struct rxo_pd *pd, const struct rxo_span *span,
+				      enum umem_odp_prefetch_mode mode)
 {
 	struct rxo_mr *mr;
 	int err = 0;
@@ -64,7 +50,7 @@ static struct rxo_mr *prefetch_mr_get(struct rxo_pd *pd, const struct prefetch_s
 		return mr;
 	if (mr->mem->kind != RXO_MR_ODP)
 		err = -EINVAL;
-	else if (write && !mr->mem->writable)
+	else if (mode == UMEM_ODP_PREFETCH_WRITE && !mr->mem->writable)
 		err = -EPERM;
 	if (!err)
 		return mr;
@@ -72,13 +58,45 @@ static struct rxo_mr *prefetch_mr_get(struct rxo_pd *pd, const struct prefetch_s
 	return ERR_PTR(err);
 }
 
-static u64 prefetch_va(const struct rxo_mr *mr, const struct prefetch_span *span)
+static u64 prefetch_va(const struct rxo_mr *mr, const struct rxo_span *span)
 {
 	return mr->mem->va + (span->iova - mr->iova);
 }
 
-static void prefetch_free(struct rxo_prefetch *p)
+/* What a deregistration ended has no key any more. */
+static int prefetch_errno(int err)
 {
+	return err == -ESHUTDOWN ? -ENOENT : err;
+}
+
+struct rxo_prefetch *rxo_prefetch_alloc(struct rxo_pd *pd, enum umem_odp_prefetch_mode mode,
+					u32 num_spans)
+{
+	struct rxo_prefetch *p = kzalloc_obj(*p, GFP_KERNEL_ACCOUNT);
+
+	if (!p)
+		return ERR_PTR(-ENOMEM);
+	p->spans = kvcalloc(num_spans, sizeof(*p->spans), GFP_KERNEL_ACCOUNT);
+	if (!p->spans) {
+		kfree(p);
+		return ERR_PTR(-ENOMEM);
+	}
+	refcount_set(&p->refs, 1);
+	mutex_init(&p->lock);
+	p->pd = pd;
+	p->mode = mode;
+	p->num_spans = num_spans;
+	if (pd->ibpd.uobject)
+		p->uctx = to_rxo_ucontext(pd->ibpd.uobject->context);
+	return p;
+}
+
+void rxo_prefetch_put(struct rxo_prefetch *p)
+{
+	if (!refcount_dec_and_test(&p->refs))
+		return;
+	if (p->eventfd)
+		eventfd_ctx_put(p->eventfd);
 	kvfree(p->spans);
 	kfree(p);
 }
@@ -87,97 +105,114 @@ static void prefetch_end(struct rxo_prefetch *p)
 {
 	struct rxo_pd *pd = p->pd;
 
+	if (p->eventfd && !p->cancelled)
+		eventfd_signal(p->eventfd);
 	if (p->uctx)
 		atomic_dec(&p->uctx->prefetches);
-	prefetch_free(p);
-	/* The last use of the domain: what is woken by is only its address. */
+	rxo_prefetch_put(p);
+	/* The last use of the domain: of what is woken by only the address counts. */
 	if (atomic_dec_and_test(&pd->prefetches))
 		wake_up_var(&pd->prefetches);
 }
 
-static int prefetch_begin_span(struct rxo_prefetch *p, const struct prefetch_span *span)
+/* Sets p->mr if it answers -EINPROGRESS. */
+static int prefetch_begin_span(struct rxo_prefetch *p, const struct rxo_span *span)
 {
+	struct rxo_mr *mr;
+	u64 va;
 	int err;
 
+	lockdep_assert_held(&p->lock);
+	mr = prefetch_mr_get(p->pd, span, p->mode);
+	if (IS_ERR(mr))
+		return PTR_ERR(mr);
+	va = prefetch_va(mr, span);
 	if (!span->length_bytes)
-		return 0;
-	p->mr = prefetch_mr_get(p->pd, span, p->write);
-	if (IS_ERR(p->mr))
-		return PTR_ERR(p->mr);
-	err = umem_odp_prefetch_async(p->mr->mem->region, prefetch_va(p->mr, span),
-				      span->length_bytes, p->write, &p->step);
-	if (err != -EINPROGRESS)
-		rxo_mr_put(p->mr);
+		err = 0;
+	else if (p->mode == UMEM_ODP_PREFETCH_LOOK)
+		err = umem_odp_prefetch(mr->mem->region, va, span->length_bytes, p->mode);
+	else
+		err = umem_odp_prefetch_async(mr->mem->region, va, span->length_bytes,
+					      p->mode == UMEM_ODP_PREFETCH_WRITE, &p->step);
+	if (err == -EINPROGRESS)
+		p->mr = mr;
+	else
+		rxo_mr_put(mr);
 	return err;
 }
 
-/* Not touched any more once a span is under way. A span that cannot be had is left out. */
+static void prefetch_note(struct rxo_prefetch *p, int err)
+{
+	lockdep_assert_held(&p->lock);
+	p->spans[p->at++].err = prefetch_errno(err);
+}
+
+/* Goes on until there is something to wait for. Whoever waits at the lock may be the next to run. */
 static void prefetch_run(struct rxo_prefetch *p)
 {
-	while (p->at < p->num_spans) {
-		if (prefetch_begin_span(p, &p->spans[p->at]) == -EINPROGRESS)
-			return;
-		p->at++;
+	bool ended;
+	int err;
+
+	refcount_inc(&p->refs);
+	mutex_lock(&p->lock);
+	while (p->at < p->num_spans && !p->cancelled) {
+		err = prefetch_begin_span(p, &p->spans[p->at]);
+		if (err == -EINPROGRESS)
+			break;
+		prefetch_note(p, err);
 	}
-	prefetch_end(p);
+	ended = !p->mr;
+	mutex_unlock(&p->lock);
+	if (ended)
+		prefetch_end(p);
+	rxo_prefetch_put(p);
 }
 
 static void prefetch_span_done(struct umem_odp_prefetch *step, int err)
 {
 	struct rxo_prefetch *p = container_of(step, struct rxo_prefetch, step);
+	struct rxo_mr *mr;
 
-	rxo_mr_put(p->mr);
-	p->at++;
+	scoped_guard(mutex, &p->lock) {
+		mr = p->mr;
+		p->mr = NULL;
+		prefetch_note(p, err);
+	}
+	rxo_mr_put(mr);
 	prefetch_run(p);
 }
 
-/* All spans are good now. Later, when their turn comes, they may not be. */
-static int prefetch_check(struct rxo_pd *pd, const struct prefetch_span *spans, u32 num, bool write)
+int rxo_prefetch_start(struct rxo_prefetch *p)
 {
-	struct rxo_mr *mr;
 	u32 i;
 
-	for (i = 0; i < num; i++) {
-		mr = prefetch_mr_get(pd, &spans[i], write);
-		if (IS_ERR(mr))
-			return PTR_ERR(mr);
-		rxo_mr_put(mr);
-	}
-	return 0;
-}
-
-static struct rxo_ucontext *prefetch_context(const struct rxo_pd *pd)
-{
-	return pd->ibpd.uobject ? to_rxo_ucontext(pd->ibpd.uobject->context) : NULL;
-}
-
-/* Takes over @spans if it returns 0. */
-static int prefetch_start(struct rxo_pd *pd, struct prefetch_span *spans, u32 num, bool write)
-{
-	struct rxo_ucontext *uctx = prefetch_context(pd);
-	struct rxo_prefetch *p;
-	int err;
-
-	err = prefetch_check(pd, spans, num, write);
-	if (err)
-		return err;
-	p = kzalloc_obj(*p, GFP_KERNEL_ACCOUNT);
-	if (!p)
-		return -ENOMEM;
-	if (uctx && atomic_inc_return(&uctx->prefetches) > RXO_PREFETCHES_MAX) {
-		atomic_dec(&uctx->prefetches);
-		kfree(p);
+	if (p->uctx && atomic_inc_return(&p->uctx->prefetches) > RXO_PREFETCHES_MAX) {
+		atomic_dec(&p->uctx->prefetches);
 		return -EAGAIN;
 	}
-	atomic_inc(&pd->prefetches);
-	p->pd = pd;
-	p->uctx = uctx;
-	p->write = write;
-	p->num_spans = num;
-	p->spans = spans;
+	for (i = 0; i < p->num_spans; i++)
+		p->spans[i].err = -EINPROGRESS;
 	p->step.done = prefetch_span_done;
+	atomic_inc(&p->pd->prefetches);
+	refcount_inc(&p->refs);
 	prefetch_run(p);
 	return 0;
+}
+
+void rxo_prefetch_cancel(struct rxo_prefetch *p)
+{
+	struct rxo_mr *mr = NULL;
+
+	scoped_guard(mutex, &p->lock) {
+		p->cancelled = true;
+		/* The reference keeps the region, in whose queue the wait stands. */
+		if (p->mr && umem_odp_prefetch_cancel(&p->step))
+			swap(mr, p->mr);
+	}
+	if (!mr)
+		return;
+	rxo_mr_put(mr);
+	prefetch_end(p);
 }
 
 void rxo_prefetch_drain(struct rxo_pd *pd)
@@ -185,28 +220,42 @@ void rxo_prefetch_drain(struct rxo_pd *pd)
 	wait_var_event(&pd->prefetches, !atomic_read(&pd->prefetches));
 }
 
-/* Ends at the first span that cannot be had. */
-static int prefetch_now(struct rxo_pd *pd, const struct prefetch_span *spans, u32 num,
-			enum umem_odp_prefetch_mode mode)
+/* All spans are good now. Later, when their turn comes, they may not be. */
+static int prefetch_check(const struct rxo_prefetch *p)
+{
+	struct rxo_mr *mr;
+	u32 i;
+
+	for (i = 0; i < p->num_spans; i++) {
+		mr = prefetch_mr_get(p->pd, &p->spans[i], p->mode);
+		if (IS_ERR(mr))
+			return PTR_ERR(mr);
+		rxo_mr_put(mr);
+	}
+	return 0;
+}
+
+/* In the caller, up to the first span that cannot be had. */
+static int prefetch_now(const struct rxo_prefetch *p)
 {
 	int err = 0;
 	u32 i;
 
-	for (i = 0; !err && i < num; i++) {
-		struct rxo_mr *mr = prefetch_mr_get(pd, &spans[i], mode == UMEM_ODP_PREFETCH_WRITE);
+	for (i = 0; !err && i < p->num_spans; i++) {
+		const struct rxo_span *span = &p->spans[i];
+		struct rxo_mr *mr = prefetch_mr_get(p->pd, span, p->mode);
 
 		if (IS_ERR(mr))
 			return PTR_ERR(mr);
-		if (spans[i].length_bytes)
-			err = umem_odp_prefetch(mr->mem->region, prefetch_va(mr, &spans[i]),
-						spans[i].length_bytes, mode);
+		if (span->length_bytes)
+			err = umem_odp_prefetch(mr->mem->region, prefetch_va(mr, span),
+						span->length_bytes, p->mode);
 		rxo_mr_put(mr);
 	}
-	/* It was deregistered meanwhile. */
-	return err == -ESHUTDOWN ? -ENOENT : err;
+	return prefetch_errno(err);
 }
 
-static int prefetch_mode(enum ib_uverbs_advise_mr_advice advice)
+int rxo_prefetch_mode(u32 advice)
 {
 	switch (advice) {
 	case IB_UVERBS_ADVISE_MR_ADVICE_PREFETCH:
@@ -220,25 +269,12 @@ static int prefetch_mode(enum ib_uverbs_advise_mr_advice advice)
 	}
 }
 
-static struct prefetch_span *prefetch_spans(const struct ib_sge *sg_list, u32 num)
-{
-	struct prefetch_span *spans = kvmalloc_array(num, sizeof(*spans), GFP_KERNEL_ACCOUNT);
-	u32 i;
-
-	for (i = 0; spans && i < num; i++)
-		spans[i] = (struct prefetch_span) {
-			.iova = sg_list[i].addr,
-			.length_bytes = sg_list[i].length,
-			.lkey = sg_list[i].lkey,
-		};
-	return spans;
-}
-
 int rxo_advise_mr(struct ib_pd *ibpd, enum ib_uverbs_advise_mr_advice advice, u32 flags,
 		  struct ib_sge *sg_list, u32 num_sge, struct uverbs_attr_bundle *attrs)
 {
-	struct prefetch_span *spans;
-	int mode = prefetch_mode(advice), err;
+	int mode = rxo_prefetch_mode(advice), err;
+	struct rxo_prefetch *p;
+	u32 i;
 
 	if (mode < 0)
 		return mode;
@@ -246,18 +282,19 @@ int rxo_advise_mr(struct ib_pd *ibpd, enum ib_uverbs_advise_mr_advice advice, u3
 		return -EINVAL;
 	if (!num_sge)
 		return 0;
-	spans = prefetch_spans(sg_list, num_sge);
-	if (!spans)
-		return -ENOMEM;
-	/* To look never waits. */
-	if (flags & IB_UVERBS_ADVISE_MR_FLAG_FLUSH || mode == UMEM_ODP_PREFETCH_LOOK) {
-		err = prefetch_now(to_rxo_pd(ibpd), spans, num_sge, mode);
-	} else {
-		err = prefetch_start(to_rxo_pd(ibpd), spans, num_sge,
-				     mode == UMEM_ODP_PREFETCH_WRITE);
-		if (!err)
-			return 0;
+	p = rxo_prefetch_alloc(to_rxo_pd(ibpd), mode, num_sge);
+	if (IS_ERR(p))
+		return PTR_ERR(p);
+	for (i = 0; i < num_sge; i++) {
+		p->spans[i].iova = sg_list[i].addr;
+		p->spans[i].length_bytes = sg_list[i].length;
+		p->spans[i].lkey = sg_list[i].lkey;
 	}
-	kvfree(spans);
+	/* To look never waits. */
+	if (flags & IB_UVERBS_ADVISE_MR_FLAG_FLUSH || mode == UMEM_ODP_PREFETCH_LOOK)
+		err = prefetch_now(p);
+	else
+		err = prefetch_check(p) ?: rxo_prefetch_start(p);
+	rxo_prefetch_put(p);
 	return err;
 }
