@@ -364,6 +364,55 @@ static void deregistered_while_it_waits(void **state)
 	end(&s);
 }
 
+/* In a child: memory of its own under the parent's context. Tells the handle, and waits until it is to go. */
+static void register_and_wait(const struct scene *s, int tell, int wait)
+{
+	uint32_t handle;
+	char c;
+
+	if (raw_reg_mr(s->pair.rig.ctx->cmd_fd, s->pd->handle, s->map, TARGET,
+		       ACCESS_ALL | IBV_ACCESS_ON_DEMAND, &handle) ||
+	    write(tell, &handle, sizeof(handle)) != sizeof(handle) || read(wait, &c, 1) != 0)
+		_exit(1);
+	_exit(0);
+}
+
+static void owner_gone(void **state)
+{
+	struct rxe_odp_access_error error;
+	struct rxe_odp_mr_stats stats;
+	int told[2], wait[2], status;
+	uint32_t handle;
+	struct scene s;
+	pid_t child;
+
+	(void)state;
+	begin(&s, ACCESS_ALL & ~IBV_ACCESS_LOCAL_WRITE);
+	assert_zero(pipe2(told, O_CLOEXEC));
+	assert_zero(pipe2(wait, O_CLOEXEC));
+	child = fork();
+	if (!child) {
+		close(wait[1]);
+		register_and_wait(&s, told[1], wait[0]);
+	}
+	assert_int_equal(read(told[0], &handle, sizeof(handle)), sizeof(handle));
+	close(wait[1]);
+	assert_int_equal(waitpid(child, &status, 0), child);
+	assert_int_equal(status, 0);
+	assert_int_equal(raw_mr_stats(s.pair.rig.ctx->cmd_fd, handle, &stats), 0);
+	target(&s, ACCESS_ALL);
+	s.wr.wr.rdma.rkey = stats.key;
+	error = refused(&s, IBV_WC_REM_ACCESS_ERR, RXE_ODP_REASON_OWNER_GONE);
+	assert_int_equal(error.error, EOWNERDEAD);
+	assert_int_equal(error.region_key, stats.key);
+	assert_int_equal(error.fault_address, (uintptr_t)s.map + AT);
+	close(told[0]);
+	close(told[1]);
+	close(wait[0]);
+	assert_int_equal(raw_dereg_mr(s.pair.rig.ctx->cmd_fd, handle), 0);
+	end(&s);
+}
+
 /* In a list: its second entry is bad. */
 static void of_a_list(struct scene *s, struct ibv_sge list[2])
 {
@@ -492,5 +541,5 @@ static void lengths_and_handles(void **state)
 TEST_MAIN(TEST(no_key), TEST(other_pd), TEST(key_of_another), TEST(right_of_the_region),
 	  TEST(out_of_range), TEST(right_of_the_queue_pair), TEST(alignment),
 	  TEST(memory_of_the_target), TEST(memory_of_the_target_of_a_read),
-	  TEST(deregistered_while_it_waits), TEST(list_of_a_send), TEST(list_of_a_receive),
-	  TEST(counts), TEST(lengths_and_handles))
+	  TEST(deregistered_while_it_waits), TEST(owner_gone), TEST(list_of_a_send),
+	  TEST(list_of_a_receive), TEST(counts), TEST(lengths_and_handles))

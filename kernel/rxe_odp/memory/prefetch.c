@@ -2,9 +2,9 @@
 /*
  * Prefetches of on-demand regions.
  *
- * One that is waited for runs in its caller. Others go through their spans by themselves: umem_odp's
- * threads bring pages in and call back, so nobody waits on a workqueue of the device, for however
- * long a page takes.
+ * One that is waited for runs in its caller. Others go through their spans by themselves:
+ * umem_odp's threads bring pages in and call back, so nobody waits on a workqueue of the device,
+ * for however long a page takes.
  *
  * A prefetch keeps keys and no regions: between two spans it has a reference to none, and looks the
  * next one up. So a deregistration finds at most one that waits, and wakes it:
@@ -147,7 +147,7 @@ static void prefetch_note(struct rxo_prefetch *p, int err)
 	p->spans[p->at++].err = prefetch_errno(err);
 }
 
-/* Goes on until there is something to wait for. Whoever waits at the lock may be the next to run. */
+/* Goes on until there is something to wait for. */
 static void prefetch_run(struct rxo_prefetch *p)
 {
 	bool ended;

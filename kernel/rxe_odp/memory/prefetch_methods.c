@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0
-/* Prefetches as objects of uverbs, which tell by an eventfd that they have ended (docs/user-abi.md). */
+/* Prefetches as objects, which tell by an eventfd that they have ended (docs/user-abi.md). */
 #include <linux/eventfd.h>
 #include <linux/slab.h>
 #include <rdma/rxe_odp-abi.h>
@@ -52,6 +52,7 @@ static int prefetch_set_eventfd(struct rxo_prefetch *p, int fd)
 static struct rxo_prefetch *prefetch_from_attrs(struct uverbs_attr_bundle *attrs)
 {
 	struct ib_pd *pd = uverbs_attr_get_obj(attrs, RXE_ODP_ATTR_PREFETCH_START_PD_HANDLE);
+	struct rxe_odp_span *spans;
 	struct rxe_odp_prefetch req;
 	struct rxo_prefetch *p;
 	int mode, num, err;
@@ -66,13 +67,12 @@ static struct rxo_prefetch *prefetch_from_attrs(struct uverbs_attr_bundle *attrs
 					     sizeof(struct rxe_odp_span));
 	if (num <= 0)
 		return ERR_PTR(num ?: -EINVAL);
+	spans = uverbs_attr_get_alloced_ptr(attrs, RXE_ODP_ATTR_PREFETCH_START_SPANS);
 	p = rxo_prefetch_alloc(to_rxo_pd(pd), mode, num);
 	if (IS_ERR(p))
 		return p;
 	p->user_data = req.user_data;
-	err = prefetch_fill_spans(p, uverbs_attr_get_alloced_ptr(attrs,
-						RXE_ODP_ATTR_PREFETCH_START_SPANS));
-	err = err ?: prefetch_set_eventfd(p, req.eventfd);
+	err = prefetch_fill_spans(p, spans) ?: prefetch_set_eventfd(p, req.eventfd);
 	if (!err)
 		return p;
 	rxo_prefetch_put(p);

@@ -175,3 +175,11 @@ int raw_reg_mr(int fd, uint32_t pd, const void *addr, size_t bytes, int access, 
 	*handle = resp.mr_handle;
 	return err;
 }
+
+int raw_dereg_mr(int fd, uint32_t handle)
+{
+	struct method m = method_of(UVERBS_OBJECT_MR, UVERBS_METHOD_MR_DESTROY);
+
+	method_handle(&m, UVERBS_ATTR_DESTROY_MR_HANDLE, handle);
+	return method_call(fd, &m);
+}

@@ -41,6 +41,7 @@ int raw_open(const char *device, const struct rxe_odp_alloc_ucontext_req *req, u
 /* 0 or an errno; *handle is the domain's, the region's. */
 int raw_alloc_pd(int fd, uint32_t *handle);
 int raw_reg_mr(int fd, uint32_t pd, const void *addr, size_t bytes, int access, uint32_t *handle);
+int raw_dereg_mr(int fd, uint32_t handle);
 int raw_mr_stats(int fd, uint32_t handle, struct rxe_odp_mr_stats *stats);
 
 #endif
