@@ -13,7 +13,8 @@
 			 RXE_ODP_CAP_REGISTER | RXE_ODP_CAP_PREFETCH | \
 			 RXE_ODP_CAP_PROMISE)
 /* What a context can be asked to be, RXE_ODP_UCTX_*. */
-#define CTX_FLAGS	(RXE_ODP_UCTX_REGISTER_ON_DEMAND | RXE_ODP_UCTX_REGISTER_PINNED)
+#define CTX_REGISTER	(RXE_ODP_UCTX_REGISTER_ON_DEMAND | RXE_ODP_UCTX_REGISTER_PINNED)
+#define CTX_FLAGS	CTX_REGISTER
 
 /* A request that stops short of a field leaves that 0; one from a later header may end in zeros. */
 static int ctx_read_request(struct rxe_odp_alloc_ucontext_req *req, struct ib_udata *udata)
@@ -27,7 +28,7 @@ static int ctx_read_request(struct rxe_odp_alloc_ucontext_req *req, struct ib_ud
 	if (req->flags & ~CTX_FLAGS || req->reserved)
 		return -EOPNOTSUPP;
 	/* A region is either. */
-	return (req->flags & CTX_FLAGS) == CTX_FLAGS ? -EINVAL : 0;
+	return (req->flags & CTX_REGISTER) == CTX_REGISTER ? -EINVAL : 0;
 }
 
 static enum rxo_register ctx_plain(u32 flags)
