@@ -27,8 +27,8 @@ through_provider()
 		provider_*) ;;
 		# No verbs; packets and netdevs; kernel users.
 		umem_* | vm_* | net_* | fuzz_wire.c | gsi_*) ;;
-		# What takes long there is the kernel's, whoever posted: pages that do not come, owners that end, large datagrams.
-		odp_frozen.c | odp_fuse.c | odp_owner_ends.c | odp_uffd_* | odp_zram_swapin.c | rc_mtu_above.c) ;;
+		# What takes long there is the kernel's, whoever posted: pages that do not come or go, owners that end, offsets and sizes.
+		odp_frozen.c | odp_fuse.c | odp_hot_leaf.c | odp_owner_ends.c | odp_uffd_* | odp_unaligned.c | odp_zram_swapin.c | rc_mtu_above.c) ;;
 		*) echo "$f" ;;
 		esac
 	done
