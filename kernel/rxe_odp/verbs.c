@@ -125,6 +125,24 @@ static int rxo_query_pkey(struct ib_device *ibdev, u32 port, u16 index, u16 *pke
 	return 0;
 }
 
+static int rxo_open_ucontext(struct ib_ucontext *ibuc, struct ib_udata *udata)
+{
+	int err = rxo_alloc_ucontext(ibuc, udata);
+
+	if (err)
+		return err;
+	err = rxo_poll_begin(to_rxo_ucontext(ibuc));
+	if (err)
+		rxo_dealloc_ucontext(ibuc);
+	return err;
+}
+
+static void rxo_close_ucontext(struct ib_ucontext *ibuc)
+{
+	rxo_poll_end(to_rxo_ucontext(ibuc));
+	rxo_dealloc_ucontext(ibuc);
+}
+
 /* A PD is compared by address, and counts what goes on in its regions: it comes zeroed. */
 static int rxo_alloc_pd(struct ib_pd *ibpd, struct ib_udata *udata)
 {
@@ -243,8 +261,8 @@ const struct ib_device_ops rxo_dev_ops = {
 	.fill_res_mr_entry	= rxo_fill_res_mr_entry,
 	.fill_stat_mr_entry	= rxo_fill_stat_mr_entry,
 
-	.alloc_ucontext		= rxo_alloc_ucontext,
-	.dealloc_ucontext	= rxo_dealloc_ucontext,
+	.alloc_ucontext		= rxo_open_ucontext,
+	.dealloc_ucontext	= rxo_close_ucontext,
 	.disassociate_ucontext	= rxo_disassociate_ucontext,
 	.mmap			= rxo_mmap,
 	.query_ucontext		= rxo_query_ucontext,

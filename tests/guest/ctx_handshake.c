@@ -105,8 +105,8 @@ static void unknown_wishes(void **state)
 	assert_int_equal(get_context(&req, sizeof(req), NULL, 0), EOPNOTSUPP);
 	req.flags = RXE_ODP_UCTX_REGISTER_ON_DEMAND | RXE_ODP_UCTX_REGISTER_PINNED;
 	assert_int_equal(get_context(&req, sizeof(req), NULL, 0), EINVAL);
-	req = (struct rxe_odp_alloc_ucontext_req){ .reserved = 1 };
-	assert_int_equal(get_context(&req, sizeof(req), NULL, 0), EOPNOTSUPP);
+	req = (struct rxe_odp_alloc_ucontext_req){ .poll_idle_us = RXE_ODP_POLL_MAX_US + 1 };
+	assert_int_equal(get_context(&req, sizeof(req), NULL, 0), EINVAL);
 	/* Half of a field. */
 	req = (struct rxe_odp_alloc_ucontext_req){ .flags = 1U << 15 };
 	assert_int_equal(get_context(&req, offsetof(struct rxe_odp_alloc_ucontext_req, flags) + 2,

@@ -3,12 +3,13 @@
 #include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include "context.h"
 #include "provider.h"
 
 /* Capabilities of the kernel that this provider makes use of. */
-#define CONTEXT_CAPS RXE_ODP_CAP_PROMISE
+#define CONTEXT_CAPS (RXE_ODP_CAP_PROMISE | RXE_ODP_CAP_POLL)
 
 static int context_query_device_ex(struct ibv_context *ibctx,
 				   const struct ibv_query_device_ex_input *input,
@@ -86,18 +87,48 @@ static const struct verbs_context_ops context_ops = {
 	.unimport_pd = rxo_unimport_pd,
 };
 
+/* After how many idle microseconds a thread of the kernel that polls the send queues sleeps; 0: there is to be none. */
+static uint32_t context_poll_us(void)
+{
+	const char *text = getenv("RXE_ODP_POLL_US");
+	unsigned long us;
+	char *end;
+
+	if (!text || !*text)
+		return 0;
+	us = strtoul(text, &end, 10);
+	if (!*end && *text != '-' && us <= RXE_ODP_POLL_MAX_US)
+		return us;
+	fprintf(stderr,
+		"librxe_odp: RXE_ODP_POLL_US=%s is left out: set it to idle microseconds, %u at most\n",
+		text, RXE_ODP_POLL_MAX_US);
+	return 0;
+}
+
+static int context_get(struct rxo_context *ctx, uint32_t poll_us, struct rxo_get_context_resp *resp)
+{
+	struct rxo_get_context cmd = { .caps = CONTEXT_CAPS, .poll_idle_us = poll_us };
+	int err = ibv_cmd_get_context(&ctx->vctx, &cmd.ibv_cmd, sizeof(cmd), &resp->ibv_resp,
+				      sizeof(*resp));
+
+	if (!err || !poll_us)
+		return err;
+	fprintf(stderr,
+		"librxe_odp: no thread polls the send queues, they use doorbells: %s (RXE_ODP_POLL_US)\n",
+		err == EAGAIN ? "this user has as many as there are CPUs" : strerror(err));
+	return context_get(ctx, 0, resp);
+}
+
 /* A module that is older than the handshake leaves the response alone: it has no capabilities. */
 struct verbs_context *rxo_alloc_context(struct ibv_device *ibdev, int cmd_fd, void *private_data)
 {
-	struct rxo_get_context cmd = { .caps = CONTEXT_CAPS };
 	struct rxo_get_context_resp resp = {};
 	struct rxo_context *ctx;
 
 	ctx = verbs_init_and_alloc_context(ibdev, cmd_fd, ctx, vctx, RDMA_DRIVER_RXE);
 	if (!ctx)
 		return NULL;
-	if (ibv_cmd_get_context(&ctx->vctx, &cmd.ibv_cmd, sizeof(cmd), &resp.ibv_resp,
-				sizeof(resp))) {
+	if (context_get(ctx, context_poll_us(), &resp)) {
 		verbs_uninit_context(&ctx->vctx);
 		free(ctx);
 		return NULL;

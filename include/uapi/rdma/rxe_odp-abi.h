@@ -46,7 +46,7 @@
 struct rxe_odp_alloc_ucontext_req {
 	__aligned_u64 caps;
 	__u32 flags;
-	__u32 reserved;			/* 0 */
+	__u32 poll_idle_us;		/* RXE_ODP_CAP_POLL: see RXE_ODP_POLL_MAX_US */
 };
 
 struct rxe_odp_alloc_ucontext_resp {
@@ -66,6 +66,15 @@ struct rxe_odp_alloc_ucontext_resp {
 #define RXE_ODP_PROMISE_PAD	0
 #define RXE_ODP_PROMISE_ENGINE	1U	/* the requester runs, or is held up and will run */
 #define RXE_ODP_PROMISE_POLLER	2U	/* the context's polling thread is awake */
+
+/*
+ * A thread of the kernel that polls the send queues of a context, if its poll_idle_us is not 0: it
+ * promises to look at all of them, and sleeps when nobody has posted for so long; the next doorbell
+ * wakes it. EINVAL for more than RXE_ODP_POLL_MAX_US, EAGAIN if the user has as many on the device
+ * as there are CPUs.
+ */
+#define RXE_ODP_CAP_POLL	(1ULL << 9)
+#define RXE_ODP_POLL_MAX_US	1000000
 
 /* Methods of UVERBS_OBJECT_MR. */
 enum rxe_odp_mr_methods {

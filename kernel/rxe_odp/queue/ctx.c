@@ -11,7 +11,7 @@
 #define CTX_CAPS	(RXE_ODP_CAP_MR_STATS | RXE_ODP_CAP_QP_ACCESS_ERROR | \
 			 RXE_ODP_CAP_MR_RESIDENCY | RXE_ODP_CAP_ADVISE_MR | \
 			 RXE_ODP_CAP_REGISTER | RXE_ODP_CAP_PREFETCH | \
-			 RXE_ODP_CAP_PROMISE)
+			 RXE_ODP_CAP_PROMISE | RXE_ODP_CAP_POLL)
 /* What a context can be asked to be, RXE_ODP_UCTX_*. */
 #define CTX_REGISTER	(RXE_ODP_UCTX_REGISTER_ON_DEMAND | RXE_ODP_UCTX_REGISTER_PINNED)
 #define CTX_FLAGS	CTX_REGISTER
@@ -25,8 +25,10 @@ static int ctx_read_request(struct rxe_odp_alloc_ucontext_req *req, struct ib_ud
 	if (udata->inlen > sizeof(*req) &&
 	    !ib_is_udata_cleared(udata, sizeof(*req), udata->inlen - sizeof(*req)))
 		return -EOPNOTSUPP;
-	if (req->flags & ~CTX_FLAGS || req->reserved)
+	if (req->flags & ~CTX_FLAGS)
 		return -EOPNOTSUPP;
+	if (req->poll_idle_us > RXE_ODP_POLL_MAX_US)
+		return -EINVAL;
 	/* A region is either. */
 	return (req->flags & CTX_REGISTER) == CTX_REGISTER ? -EINVAL : 0;
 }
@@ -56,6 +58,7 @@ int rxo_alloc_ucontext(struct ib_ucontext *ibuc, struct ib_udata *udata)
 		return err;
 	uctx->caps = req.caps & CTX_CAPS;
 	uctx->plain = ctx_plain(req.flags);
+	uctx->poll.idle_ns = (u64)req.poll_idle_us * NSEC_PER_USEC;
 	/* Offset 0 is no cookie: it is what a process maps by default. */
 	xa_init_flags(&uctx->cookies, XA_FLAGS_ALLOC1);
 	return 0;

@@ -141,6 +141,7 @@ static int post_doorbell(struct rxo_qp *qp)
 			rxo_queue_drop(sq->queue);
 	}
 	spin_unlock_bh(&sq->lock);
+	rxo_poll_call(qp);
 	/* librxe also rings it for receives posted in the error state. */
 	if (rxo_qp_state(qp) == IB_QPS_ERR)
 		queue_work(rxo_wq, &qp->rq.work);

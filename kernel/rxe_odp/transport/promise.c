@@ -78,6 +78,32 @@ bool rxo_promise_run_ends(struct rxo_qp *qp)
 	return true;
 }
 
+/* The polling thread is awake. True: something was posted that nobody but it looks at. */
+bool rxo_promise_poll(struct rxo_qp *qp)
+{
+	struct rxo_sq *sq = &qp->sq;
+
+	lockdep_assert_held(&sq->lock);
+	if (rxo_qp_state(qp) < IB_QPS_RTS)
+		return false;
+	if (!(sq->promise & RXE_ODP_PROMISE_POLLER))
+		promise_set(sq, sq->promise | RXE_ODP_PROMISE_POLLER);
+	return !(sq->promise & RXE_ODP_PROMISE_ENGINE) && promise_has_unsent(qp);
+}
+
+/* It is about to sleep. Likewise. */
+bool rxo_promise_poll_ends(struct rxo_qp *qp)
+{
+	struct rxo_sq *sq = &qp->sq;
+
+	lockdep_assert_held(&sq->lock);
+	if (!(sq->promise & RXE_ODP_PROMISE_POLLER))
+		return false;
+	promise_set(sq, sq->promise & ~RXE_ODP_PROMISE_POLLER);
+	smp_mb();	/* pairs with the process's barrier, drawn in poll.c */
+	return !(sq->promise & RXE_ODP_PROMISE_ENGINE) && promise_has_unsent(qp);
+}
+
 /* The QP is in RESET, and its ring about to be emptied. Under sq.lock. */
 void rxo_promise_withdraw(struct rxo_qp *qp)
 {

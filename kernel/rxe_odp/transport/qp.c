@@ -267,6 +267,7 @@ int rxo_create_qp(struct ib_qp *ibqp, struct ib_qp_init_attr *init, struct ib_ud
 	err = qp_publish(qp);
 	if (err)
 		goto err_queues;
+	rxo_poll_add(qp);
 	return 0;
 
 err_queues:
@@ -362,8 +363,8 @@ void rxo_qp_quiesce(struct rxo_qp *qp)
 }
 
 /*
- * 1. Unpublish: no later packet finds the QP. A packet that already looked up its
- *    struct rxo_qpn has a reference, or cannot get one after stage 3.
+ * 1. Unpublish: no later packet finds the QP, nor does the polling thread. A packet that already
+ *    looked up its struct rxo_qpn has a reference, or cannot get one after stage 3.
  * 2. RESET, and quiesce: no engine runs any more, nothing is armed.
  * 3. Give up the first reference and wait for the others: packets that are
  *    being received, and wakes of faults that are just ending.
@@ -393,6 +394,7 @@ int rxo_destroy_qp(struct ib_qp *ibqp, struct ib_udata *udata)
 	struct rxo_qpn *qpn = qp->qpn;
 
 	xa_erase_bh(&qp->dev->qps, ibqp->qp_num);
+	rxo_poll_remove(qp);
 
 	spin_lock_bh(&qp->state_lock);
 	rxo_qp_set_state(qp, IB_QPS_RESET);

@@ -73,6 +73,7 @@ static_assert(RXO_WINDOW_MAX_PKTS + RXO_READ_PKTS < RXO_SHADOW_WQES);
 #define RXO_FLUSH_WQES		1024U	/* completed in one go in the error state, with BH off */
 
 struct rxo_qp;
+struct rxo_ucontext;
 
 /*
  * A fault that one direction of a QP waits for. @pending is protected by that
@@ -285,6 +286,8 @@ struct rxo_qp {
 	spinlock_t rate_lock;		/* protects rate; _bh, innermost */
 	struct rxo_rate rate;
 	struct rxo_access_error access_error;
+	struct list_head poll_node;	/* in its context's poll.qps, poll.lock */
+	u32 polled_index;		/* the polling thread's: what was posted when it looked */
 	struct socket *tx_sock;		/* what both sides' packets are charged to */
 	struct rxo_sq sq;
 	struct rxo_rq rq;
@@ -381,6 +384,15 @@ bool rxo_sq_flush(struct rxo_qp *qp);			/* under sq.lock */
 void rxo_promise_run(struct rxo_qp *qp);
 bool rxo_promise_run_ends(struct rxo_qp *qp);
 void rxo_promise_withdraw(struct rxo_qp *qp);
+bool rxo_promise_poll(struct rxo_qp *qp);
+bool rxo_promise_poll_ends(struct rxo_qp *qp);
+
+/* poll.c: the thread that polls the send queues of a context; may sleep */
+int rxo_poll_begin(struct rxo_ucontext *uctx);
+void rxo_poll_end(struct rxo_ucontext *uctx);
+void rxo_poll_add(struct rxo_qp *qp);
+void rxo_poll_remove(struct rxo_qp *qp);
+void rxo_poll_call(const struct rxo_qp *qp);		/* any context */
 
 /* post.c: kernel users, and the doorbell of user space */
 int rxo_post_send(struct ib_qp *ibqp, const struct ib_send_wr *wr, const struct ib_send_wr **bad);

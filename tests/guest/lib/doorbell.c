@@ -15,7 +15,7 @@ struct call {
 };
 
 struct known {
-	struct doorbell bell;
+	struct doorbell bell; /* first */
 	struct ring ring;
 	int fd;
 	uint32_t handle;
@@ -32,6 +32,11 @@ static unsigned int nr_rings;
 static uint32_t producer_of(const struct ring *ring)
 {
 	return *(volatile uint32_t *)(ring->addr + RING_PRODUCER_AT);
+}
+
+static uint32_t promise_of(const struct ring *ring)
+{
+	return *(volatile uint32_t *)(ring->addr + RING_PROMISE_AT);
 }
 
 struct doorbell *doorbell_begin(const struct ibv_qp *qp)
@@ -51,11 +56,6 @@ struct doorbell *doorbell_begin(const struct ibv_qp *qp)
 void doorbells_end(void)
 {
 	nr_bells = 0;
-}
-
-uint32_t doorbell_promise(const struct doorbell *bell)
-{
-	return *(volatile uint32_t *)(bell->ring->addr + RING_PROMISE_AT);
 }
 
 static struct known *bell_find(int fd, const struct call *call)
@@ -80,6 +80,14 @@ static void bell_find_ring(struct known *known)
 	}
 }
 
+uint32_t doorbell_promise(struct doorbell *bell)
+{
+	if (!bell->ring)
+		bell_find_ring((struct known *)bell);
+	assert_non_null(bell->ring);
+	return promise_of(bell->ring);
+}
+
 static bool bell_may_be_left_out(int fd, const struct call *call)
 {
 	struct known *known = bell_find(fd, call);
@@ -90,7 +98,7 @@ static bool bell_may_be_left_out(int fd, const struct call *call)
 		bell_find_ring(known);
 	/* Pairs with the kernel's in transport/promise.c: the post, then the look. */
 	atomic_thread_fence(memory_order_seq_cst);
-	if (known->bell.ring && doorbell_promise(&known->bell)) {
+	if (known->bell.ring && promise_of(known->bell.ring)) {
 		__atomic_add_fetch(&known->bell.left_out, 1, __ATOMIC_RELAXED);
 		return true;
 	}

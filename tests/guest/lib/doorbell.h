@@ -11,8 +11,8 @@
 #include <rdma/rxe_odp-abi.h>
 
 struct doorbell {
-	struct ring *ring;  /* the send queue's */
-	unsigned long rung; /* in all, by any thread */
+	struct ring *ring;	/* the send queue's, once it is known */
+	unsigned long rung;	/* in all, by any thread */
 	unsigned long left_out; /* by this; our provider leaves them out itself */
 };
 
@@ -25,6 +25,7 @@ struct doorbell *doorbell_begin(const struct ibv_qp *qp);
 /* Of all QPs; none is posted to meanwhile. */
 void doorbells_end(void);
 
-uint32_t doorbell_promise(const struct doorbell *bell);
+/* After the first request was posted. */
+uint32_t doorbell_promise(struct doorbell *bell);
 
 #endif
