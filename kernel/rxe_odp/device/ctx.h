@@ -18,7 +18,7 @@ enum rxo_register {
 	RXO_REGISTER_ON_DEMAND,
 };
 
-/* The thread that polls the send queues of a context. Other than idle_ns it is transport/poll.c's. */
+/* The thread that polls the send queues of a context. But for idle_ns it is transport/poll.c's. */
 struct rxo_ctx_poll {
 	u64 idle_ns;			/* of idleness until it sleeps; 0: there is none */
 	struct task_struct *task;	/* NULL: there is none; immutable */

@@ -4,9 +4,9 @@
  * (io_uring's SQPOLL is the model). While it is awake the queues promise that it looks at them
  * (promise.c), and posts need no system call.
  *
- * When nobody has posted for the time that the owner named, the thread withdraws the promises, looks
- * at each queue once more, and sleeps. The doorbell that is then rung runs the requester as ever,
- * and wakes the thread:
+ * When nobody has posted for the time that the owner named, the thread withdraws the promises,
+ * looks at each queue once more, and sleeps. The doorbell that is then rung runs the requester as
+ * ever, and wakes the thread:
  *
  *	thread					process, then its doorbell
  *	------					--------------------------
@@ -21,19 +21,20 @@
  * Either the thread sees p and stays awake, or the process sees 0; then its doorbell has sq.lock
  * behind the thread, and sets called behind the thread's false.
  *
- * Whoever can open a device can have a thread, as with io_uring: it does nothing that the process could
- * not do itself by ringing in a loop. It joins the cgroups of the process, takes on its nice value and
- * its CPUs, and is the thread in whose time packets are sent. A user has no more threads on a device
- * than there are CPUs. The thread has no mm and holds nothing but its context, which waits for it:
+ * Whoever can open a device can have a thread, as with io_uring: it does nothing that the process
+ * could not do itself by ringing in a loop. It joins the cgroups of the process, takes on its nice
+ * value and its CPUs, and packets are sent in its time. A user has no more threads on a device than
+ * there are CPUs. The thread has no mm and holds nothing but its context, which waits for it:
  *
  * 1. ib_core has destroyed all objects of the context: no queue is left, and no doorbell, so nobody
  *    wakes the thread any more.
  * 2. kthread_stop() waits until it has ended. It waits for nothing but locks of queues.
  *
- * A queue pair leaves the list before it is destroyed, under the lock that the thread holds in a round:
- * behind that the thread does not know it. An administrator may kill the thread: it withdraws all
- * promises and ends, and the context goes on by doorbells.
+ * A queue pair leaves the list before it is destroyed, under the lock that the thread holds in a
+ * round: behind that the thread does not know it. An administrator may kill the thread: it
+ * withdraws all promises and ends, and the context goes on by doorbells.
  */
+#include <linux/bottom_half.h>
 #include <linux/cgroup.h>
 #include <linux/completion.h>
 #include <linux/cpumask.h>
@@ -154,6 +155,9 @@ static int rxe_odp_poll_thread(void *data)
 	birth->err = err;
 	complete(&birth->joined);	/* @birth is gone from here on */
 	while (!err && !poll_ends()) {
+		/* Softirqs that were left to ksoftirqd would wait for a CPU that is never idle. */
+		local_bh_disable();
+		local_bh_enable();
 		if (poll_all(poll)) {
 			active_ns = ktime_get_ns();
 		} else if (ktime_get_ns() - active_ns > poll->idle_ns) {

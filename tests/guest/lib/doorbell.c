@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0 OR Linux-OpenIB
+#define DOORBELL_LIB
 #include "doorbell.h"
 
 #include <rdma/ib_user_verbs.h>
@@ -106,8 +107,7 @@ static bool bell_may_be_left_out(int fd, const struct call *call)
 	return false;
 }
 
-/* libibverbs and librxe find this one before the C library's. */
-ssize_t write(int fd, const void *buf, size_t bytes)
+ssize_t doorbell_write(int fd, const void *buf, size_t bytes)
 {
 	const struct call *call = buf;
 	bool rings = nr_bells && bytes == sizeof(*call) &&
