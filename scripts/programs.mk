@@ -12,7 +12,7 @@ programs := $(patsubst $(TOP)/$(SRC)/%.c,$(OUT)/%,$(wildcard $(TOP)/$(SRC)/*.c))
 all: $(programs)
 
 $(OUT)/lib/%.o: $(TOP)/tests/guest/lib/%.c
-	$(CC) $(CFLAGS) -MMD -c -o $@ $<
+	$(CC) $(CFLAGS) -MMD -MP -c -o $@ $<
 
 $(OUT)/lib/libguest.a: $(lib)
 	rm -f $@
@@ -22,13 +22,13 @@ parts = $(patsubst $(TOP)/$(SRC)/%.c,$(OUT)/parts/%.o,$(wildcard $(TOP)/$(SRC)/$
 
 $(OUT)/parts/%.o: $(TOP)/$(SRC)/%.c
 	mkdir -p $(@D)
-	$(CC) $(CFLAGS) -MMD -c -o $@ $<
+	$(CC) $(CFLAGS) -MMD -MP -c -o $@ $<
 
 # One program is to see races of its own with those of the provider.
 $(OUT)/provider_threads: CFLAGS += -fsanitize=thread
 
 .SECONDEXPANSION:
 $(OUT)/%: $(TOP)/$(SRC)/%.c $$(call parts,$$*) $(OUT)/lib/libguest.a
-	$(CC) $(CFLAGS) -MMD -MF $(OUT)/lib/$*.prog.d -MT $@ -o $@ $(filter %.c %.o %.a,$^) $(LIBS)
+	$(CC) $(CFLAGS) -MMD -MP -MF $(OUT)/lib/$*.prog.d -MT $@ -o $@ $(filter %.c %.o %.a,$^) $(LIBS)
 
 -include $(wildcard $(OUT)/lib/*.d $(OUT)/parts/*/*.d)

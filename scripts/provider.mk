@@ -24,7 +24,7 @@ $(OUT)/include/kernel-abi/%.h: $(OUT)/include/rdma/%.h
 
 $(OUT)/obj/%.o: $(SRC)/%.c $(abi_headers)
 	mkdir -p $(@D)
-	$(CC) $(CFLAGS) -MMD -c -o $@ $<
+	$(CC) $(CFLAGS) -MMD -MP -c -o $@ $<
 
 # libibverbs keeps pointers into it for ever: nobody who opened it may unload it.
 $(OUT)/librxe_odp.so.1.0: $(objects) $(SRC)/provider.map
