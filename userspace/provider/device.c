@@ -10,6 +10,7 @@
 #include <string.h>
 
 #include "context.h"
+#include "device.h"
 #include "fw.h"
 #include "provider.h"
 
@@ -65,5 +66,10 @@ static const struct verbs_device_ops device_ops = {
 	.alloc_context = rxo_alloc_context,
 	.import_context = rxo_import_context,
 };
+
+bool rxo_device_is_ours(const struct ibv_device *ibdev)
+{
+	return verbs_get_device(ibdev)->ops == &device_ops;
+}
 
 PROVIDER_DRIVER(rxe_odp, device_ops);
