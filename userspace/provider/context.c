@@ -3,18 +3,14 @@
 #include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
-#include <string.h>
 
 #include "context.h"
 #include "provider.h"
 
 /* Capabilities of the kernel that this provider makes use of. */
-#define CONTEXT_CAPS (\
-	RXE_ODP_CAP_PROMISE | \
-	RXE_ODP_CAP_POLL | \
-	RXE_ODP_CAP_MR_STATS | \
-	RXE_ODP_CAP_QP_ACCESS_ERROR | \
-	RXE_ODP_CAP_MR_RESIDENCY)
+#define CONTEXT_CAPS                                                                               \
+	(RXE_ODP_CAP_PROMISE | RXE_ODP_CAP_MR_STATS | RXE_ODP_CAP_QP_ACCESS_ERROR |                \
+	 RXE_ODP_CAP_MR_RESIDENCY | RXE_ODP_CAP_REGISTER)
 
 static int context_query_device_ex(struct ibv_context *ibctx,
 				   const struct ibv_query_device_ex_input *input,
@@ -92,58 +88,80 @@ static const struct verbs_context_ops context_ops = {
 	.unimport_pd = rxo_unimport_pd,
 };
 
-/* After how many idle microseconds a thread of the kernel that polls the send queues sleeps; 0: there is to be none. */
-static uint32_t context_poll_us(void)
+/*
+ * What plain registrations are in this context: as a person says, or else as the device has it now. So this library always knows
+ * which regions are on demand, unless sysfs is not to be had.
+ */
+static enum rxo_register context_policy(struct ibv_device *ibdev)
 {
-	const char *text = getenv("RXE_ODP_POLL_US");
-	unsigned long us;
-	char *end;
+	enum rxo_register policy = rxo_policy_of(ibv_get_device_name(ibdev));
+	char text[32];
 
-	if (!text || !*text)
-		return 0;
-	us = strtoul(text, &end, 10);
-	if (!*end && *text != '-' && us <= RXE_ODP_POLL_MAX_US)
-		return us;
-	fprintf(stderr,
-		"librxe_odp: RXE_ODP_POLL_US=%s is left out: set it to idle microseconds, %u at most\n",
-		text, RXE_ODP_POLL_MAX_US);
-	return 0;
+	if (policy != RXO_REGISTER_UNSET)
+		return policy;
+	if (ibv_read_ibdev_sysfs_file(text, sizeof(text), verbs_get_device(ibdev)->sysfs,
+				      "register") <= 0)
+		return RXO_REGISTER_UNSET;
+	return rxo_policy_parse(text);
 }
 
-static int context_get(struct rxo_context *ctx, uint32_t poll_us, struct rxo_get_context_resp *resp)
+static uint32_t context_flags(enum rxo_register policy)
 {
-	struct rxo_get_context cmd = { .caps = CONTEXT_CAPS, .poll_idle_us = poll_us };
-	int err = ibv_cmd_get_context(&ctx->vctx, &cmd.ibv_cmd, sizeof(cmd), &resp->ibv_resp,
-				      sizeof(*resp));
-
-	if (!err || !poll_us)
-		return err;
-	fprintf(stderr,
-		"librxe_odp: no thread polls the send queues, they use doorbells: %s (RXE_ODP_POLL_US)\n",
-		err == EAGAIN ? "this user has as many as there are CPUs" : strerror(err));
-	return context_get(ctx, 0, resp);
+	if (policy == RXO_REGISTER_ON_DEMAND)
+		return RXE_ODP_UCTX_REGISTER_ON_DEMAND;
+	return policy == RXO_REGISTER_PINNED ? RXE_ODP_UCTX_REGISTER_PINNED : 0;
 }
 
 /* A module that is older than the handshake leaves the response alone: it has no capabilities. */
+static int context_get(struct rxo_context *ctx, enum rxo_register plain)
+{
+	struct rxo_get_context cmd = { .caps = CONTEXT_CAPS, .flags = context_flags(plain) };
+	struct rxo_get_context_resp resp = {};
+	int err = ibv_cmd_get_context(&ctx->vctx, &cmd.ibv_cmd, sizeof(cmd), &resp.ibv_resp,
+				      sizeof(resp));
+
+	if (err)
+		return err;
+	ctx->caps = resp.caps & CONTEXT_CAPS;
+	ctx->plain = ctx->caps & RXE_ODP_CAP_REGISTER ? plain : RXO_REGISTER_UNSET;
+	return 0;
+}
+
+/* A module that knows no such policy refuses it, or knows no handshake and says nothing. It pins. */
+static int context_get_with_policy(struct rxo_context *ctx)
+{
+	static atomic_flag told = ATOMIC_FLAG_INIT;
+	struct ibv_device *ibdev = ctx->vctx.context.device;
+	enum rxo_register plain = context_policy(ibdev);
+	int err = context_get(ctx, plain);
+
+	if (err == EOPNOTSUPP && plain != RXO_REGISTER_UNSET)
+		err = context_get(ctx, RXO_REGISTER_UNSET);
+	if (!err && plain == RXO_REGISTER_ON_DEMAND && ctx->plain != plain &&
+	    !atomic_flag_test_and_set(&told))
+		fprintf(stderr,
+			"librxe_odp: the module of %s cannot register on demand what a program does not ask it to, and pins it; load the one that belongs to this library.\n",
+			ibv_get_device_name(ibdev));
+	return err;
+}
+
 struct verbs_context *rxo_alloc_context(struct ibv_device *ibdev, int cmd_fd, void *private_data)
 {
-	struct rxo_get_context_resp resp = {};
 	struct rxo_context *ctx;
 
 	ctx = verbs_init_and_alloc_context(ibdev, cmd_fd, ctx, vctx, RDMA_DRIVER_RXE);
 	if (!ctx)
 		return NULL;
-	if (context_get(ctx, context_poll_us(), &resp)) {
+	if (context_get_with_policy(ctx)) {
 		verbs_uninit_context(&ctx->vctx);
 		free(ctx);
 		return NULL;
 	}
-	ctx->caps = resp.caps & CONTEXT_CAPS;
 	verbs_set_ops(&ctx->vctx, &context_ops);
 	return &ctx->vctx;
 }
 
-/* Another process's context, by its file: the handshake was that process's. */
+/* Another process's context, by its file: handshake and policy were that process's. */
 struct verbs_context *rxo_import_context(struct ibv_device *ibdev, int cmd_fd)
 {
 	struct rxo_context *ctx;

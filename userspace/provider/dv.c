@@ -26,6 +26,9 @@ RXO_DV_SAME(RXE_ODP_DV_PAGE_PRESENT, RXE_ODP_PAGE_PRESENT);
 RXO_DV_SAME(RXE_ODP_DV_PAGE_WRITABLE, RXE_ODP_PAGE_WRITABLE);
 RXO_DV_SAME(RXE_ODP_DV_PAGE_HUGE, RXE_ODP_PAGE_HUGE);
 
+RXO_DV_SAME(RXE_ODP_DV_REGISTER_PINNED, RXO_REGISTER_PINNED);
+RXO_DV_SAME(RXE_ODP_DV_REGISTER_ON_DEMAND, RXO_REGISTER_ON_DEMAND);
+
 RXO_DV_EXPORT bool rxe_odp_dv_is_supported(struct ibv_device *device)
 {
 	return device && rxo_device_is_ours(device);
@@ -40,6 +43,7 @@ RXO_DV_EXPORT int rxe_odp_dv_query_device(struct ibv_context *context,
 	if (err)
 		return err;
 	filled.caps = to_rxo_context(context)->caps & DV_CAPS;
+	filled.register_policy = to_rxo_context(context)->plain;
 	filled.page_bytes = sysconf(_SC_PAGESIZE);
 	memset(attr, 0, size);
 	memcpy(attr, &filled, sizeof(filled));

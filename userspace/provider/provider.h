@@ -14,6 +14,7 @@
 #include <stdatomic.h>
 
 #include "abi.h"
+#include "policy.h"
 #include "ring.h"
 #include "wqe.h"
 
@@ -23,7 +24,8 @@ struct rxo_device {
 
 struct rxo_context {
 	struct verbs_context vctx;
-	uint64_t caps; /* RXE_ODP_CAP_* that the kernel has as well */
+	uint64_t caps;		 /* RXE_ODP_CAP_* that the kernel has as well */
+	enum rxo_register plain; /* registrations; UNSET: the kernel was not told, and is not asked */
 };
 
 struct rxo_lock {
