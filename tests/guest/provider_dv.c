@@ -6,6 +6,8 @@
 #include "dv.h"
 #include "pair.h"
 
+#include <poll.h>
+#include <sys/eventfd.h>
 #include <sys/mman.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -70,6 +72,7 @@ static void devices(void **state)
 	assert_true(attr.caps & RXE_ODP_DV_CAP_MR_STATS);
 	assert_true(attr.caps & RXE_ODP_DV_CAP_QP_ERROR);
 	assert_true(attr.caps & RXE_ODP_DV_CAP_RESIDENCY);
+	assert_true(attr.caps & RXE_ODP_DV_CAP_PREFETCH);
 	assert_int_equal(DV(rxe_odp_dv_query_device)(s.pair.rig.ctx, &attr, 8), EINVAL);
 	assert_int_equal(DV(rxe_odp_dv_query_device)(NULL, &attr, sizeof(attr)), EINVAL);
 	end(&s);
@@ -259,6 +262,208 @@ static void access_errors(void **state)
 	end(&s);
 }
 
+static struct rxe_odp_dv_prefetch *prefetch(struct scene *s,
+					    const struct rxe_odp_dv_prefetch_attr *attr)
+{
+	struct rxe_odp_dv_prefetch *prefetch =
+		DV(rxe_odp_dv_prefetch)(s->pair.rig.pd, attr, sizeof(*attr));
+
+	if (!prefetch)
+		fail_because("a prefetch is refused: errno %d", errno);
+	return prefetch;
+}
+
+static struct rxe_odp_dv_prefetch_result result_of(struct rxe_odp_dv_prefetch *prefetch,
+						   uint32_t *errors, uint32_t num)
+{
+	struct rxe_odp_dv_prefetch_result result;
+
+	memset(&result, 0xee, sizeof(result));
+	assert_int_equal(
+		DV(rxe_odp_dv_query_prefetch)(prefetch, &result, sizeof(result), errors, num), 0);
+	assert_int_equal(result.comp_mask, 0);
+	return result;
+}
+
+static void prefetches(void **state)
+{
+	const uint8_t p = RXE_ODP_DV_PAGE_PRESENT, pw = p | RXE_ODP_DV_PAGE_WRITABLE;
+	uint8_t want[PAGES] = { 0, pw, pw, 0, 0, 0, pw };
+	struct rxe_odp_dv_prefetch *handle;
+	struct rxe_odp_dv_prefetch_result result;
+	struct rxe_odp_dv_prefetch_attr attr = {
+		.user_data = 0x123456789abcdef0,
+		.advice = IBV_ADVISE_MR_ADVICE_PREFETCH_WRITE,
+		.num_spans = 2,
+	};
+	struct rxe_odp_dv_span spans[2] = {};
+	uint32_t errors[3] = { 7, 7, 7 };
+	struct pollfd poll_for;
+	struct scene s;
+	eventfd_t count;
+
+	(void)state;
+	begin(&s, IBV_ACCESS_ON_DEMAND);
+	assert_zero(madvise(s.target.data, BYTES, MADV_DONTNEED));
+	spans[0] = (struct rxe_odp_dv_span){ (uintptr_t)s.target.data + PAGE, 2 * PAGE,
+					     s.target.mr->lkey };
+	spans[1] = (struct rxe_odp_dv_span){ (uintptr_t)s.target.data + 6 * PAGE, 1,
+					     s.target.mr->lkey };
+	attr.spans = spans;
+	attr.eventfd = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC);
+	handle = prefetch(&s, &attr);
+	/* The library has copied what it needs. */
+	memset(spans, 0xee, sizeof(spans));
+	poll_for = (struct pollfd){ .fd = attr.eventfd, .events = POLLIN };
+	assert_int_equal(poll(&poll_for, 1, BOUND_S * 1000), 1);
+	assert_zero(eventfd_read(attr.eventfd, &count));
+	assert_int_equal(count, 1);
+	result = result_of(handle, errors, ARRAY_SIZE(errors));
+	assert_int_equal(result.user_data, attr.user_data);
+	assert_int_equal(result.num_spans, 2);
+	assert_int_equal(result.ended_spans, 2);
+	assert_int_equal(result.failed_spans, 0);
+	assert_int_equal(errors[0], 0);
+	assert_int_equal(errors[1], 0);
+	assert_int_equal(errors[2], 7);
+	residency_is(&s, want);
+	assert_true(stats_of(s.target.mr).prefetched_pages >= 3);
+	assert_int_equal(result_of(handle, NULL, 0).ended_spans, 2);
+	assert_zero(DV(rxe_odp_dv_destroy_prefetch)(handle));
+	close(attr.eventfd);
+	end(&s);
+}
+
+/* What cannot be had is told span by span. */
+static void prefetch_of_what_is_not_there(void **state)
+{
+	struct rxe_odp_dv_prefetch_attr attr = {
+		.advice = IBV_ADVISE_MR_ADVICE_PREFETCH,
+		.eventfd = eventfd(0, EFD_CLOEXEC),
+		.num_spans = 4,
+	};
+	struct rxe_odp_dv_prefetch *handle;
+	struct rxe_odp_dv_span spans[4];
+	uint32_t errors[4];
+	eventfd_t count;
+	struct scene s;
+	uint64_t at;
+
+	(void)state;
+	begin(&s, IBV_ACCESS_ON_DEMAND);
+	at = (uintptr_t)s.target.data;
+	spans[0] = (struct rxe_odp_dv_span){ at, PAGE, s.target.mr->lkey ^ 0x100 };
+	spans[1] = (struct rxe_odp_dv_span){ at, PAGE, s.target.mr->lkey };
+	spans[2] = (struct rxe_odp_dv_span){ at, BYTES + 1, s.target.mr->lkey };
+	spans[3] = (struct rxe_odp_dv_span){ (uintptr_t)s.local.data, 1, s.local.mr->lkey };
+	attr.spans = spans;
+	handle = prefetch(&s, &attr);
+	assert_zero(eventfd_read(attr.eventfd, &count));
+	assert_int_equal(result_of(handle, errors, 4).failed_spans, 3);
+	assert_int_equal(errors[0], ENOENT);
+	assert_int_equal(errors[1], 0);
+	assert_int_equal(errors[2], EFAULT);
+	assert_int_equal(errors[3], EINVAL);
+	assert_zero(DV(rxe_odp_dv_destroy_prefetch)(handle));
+	close(attr.eventfd);
+	end(&s);
+}
+
+/* One span after the other: the first never comes, the second has not begun. Cancelled, it ends. */
+static void prefetch_of_what_never_comes(void **state)
+{
+	struct rxe_odp_dv_prefetch_attr attr = {
+		.advice = IBV_ADVISE_MR_ADVICE_PREFETCH,
+		.eventfd = -1,
+		.num_spans = 2,
+	};
+	struct rxe_odp_dv_prefetch_result result;
+	struct rxe_odp_dv_prefetch *handle;
+	struct rxe_odp_dv_span spans[2];
+	uint32_t errors[2];
+	struct scene s;
+	struct uffd u;
+
+	(void)state;
+	begin(&s, IBV_ACCESS_ON_DEMAND);
+	assert_zero(madvise(s.target.data, BYTES, MADV_DONTNEED));
+	uffd_register(&u, s.target.data, BYTES);
+	spans[0] = (struct rxe_odp_dv_span){ (uintptr_t)s.target.data, PAGE, s.target.mr->lkey };
+	spans[1] = spans[0];
+	attr.spans = spans;
+	handle = prefetch(&s, &attr);
+	assert_ptr_equal(uffd_next(&u, BOUND_S * 1000), s.target.data);
+	result = result_of(handle, errors, 2);
+	assert_int_equal(result.ended_spans, 0);
+	assert_int_equal(errors[0], EINPROGRESS);
+	assert_int_equal(errors[1], EINPROGRESS);
+	assert_zero(DV(rxe_odp_dv_destroy_prefetch)(handle));
+	uffd_close(&u);
+	end(&s);
+}
+
+static void refuse_prefetch(struct scene *s, const struct rxe_odp_dv_prefetch_attr *attr,
+			    size_t size, int err)
+{
+	errno = 0;
+	assert_null(DV(rxe_odp_dv_prefetch)(s->pair.rig.pd, attr, size));
+	assert_int_equal(errno, err);
+}
+
+static void prefetches_refused(void **state)
+{
+	struct {
+		struct rxe_odp_dv_prefetch_attr attr;
+		uint64_t later;
+	} newer = {};
+	struct rxe_odp_dv_prefetch_attr good = {
+		.advice = IBV_ADVISE_MR_ADVICE_PREFETCH,
+		.eventfd = -1,
+		.num_spans = 1,
+	}, bad;
+	struct rxe_odp_dv_prefetch_result result;
+	struct rxe_odp_dv_span span;
+	struct scene s;
+
+	(void)state;
+	begin(&s, IBV_ACCESS_ON_DEMAND);
+	span = (struct rxe_odp_dv_span){ (uintptr_t)s.target.data, PAGE, s.target.mr->lkey };
+	good.spans = &span;
+	bad = good;
+	bad.num_spans = 0;
+	refuse_prefetch(&s, &bad, sizeof(bad), EINVAL);
+	bad = good;
+	bad.num_spans = 2731;
+	refuse_prefetch(&s, &bad, sizeof(bad), E2BIG);
+	bad = good;
+	bad.comp_mask = 1;
+	refuse_prefetch(&s, &bad, sizeof(bad), EOPNOTSUPP);
+	bad = good;
+	bad.reserved = 1;
+	refuse_prefetch(&s, &bad, sizeof(bad), EOPNOTSUPP);
+	bad = good;
+	bad.advice = 99;
+	refuse_prefetch(&s, &bad, sizeof(bad), EOPNOTSUPP);
+	bad = good;
+	bad.eventfd = s.pair.rig.ctx->cmd_fd;
+	refuse_prefetch(&s, &bad, sizeof(bad), EINVAL);
+	bad.eventfd = 12345;
+	refuse_prefetch(&s, &bad, sizeof(bad), EBADF);
+	refuse_prefetch(&s, &good, 8, EINVAL);
+	refuse_prefetch(&s, NULL, sizeof(good), EINVAL);
+	newer.attr = good;
+	newer.later = 1;
+	refuse_prefetch(&s, &newer.attr, sizeof(newer), EOPNOTSUPP);
+	newer.later = 0;
+	assert_zero(DV(rxe_odp_dv_destroy_prefetch)(
+		DV(rxe_odp_dv_prefetch)(s.pair.rig.pd, &newer.attr, sizeof(newer))));
+	assert_null(DV(rxe_odp_dv_prefetch)(NULL, &good, sizeof(good)));
+	assert_int_equal(DV(rxe_odp_dv_query_prefetch)(NULL, &result, sizeof(result), NULL, 0),
+			 EINVAL);
+	assert_int_equal(DV(rxe_odp_dv_destroy_prefetch)(NULL), EINVAL);
+	end(&s);
+}
+
 static void imported(void **state)
 {
 	struct rxe_odp_dv_mr_stats stats;
@@ -289,11 +494,14 @@ static void of_another_provider(void **state)
 	struct rxe_odp_dv_device_attr attr = { .caps = 1 };
 	struct rxe_odp_dv_mr_stats stats = { .key = 1 };
 	struct rxe_odp_dv_qp_error error = { .key = 1 };
+	struct rxe_odp_dv_span span = {};
+	struct rxe_odp_dv_prefetch_attr prefetch = { .spans = &span, .num_spans = 1 };
 	uint8_t page = 7;
 	struct scene s;
 
 	(void)state;
 	begin(&s, IBV_ACCESS_ON_DEMAND);
+	refuse_prefetch(&s, &prefetch, sizeof(prefetch), EOPNOTSUPP);
 	assert_false(DV(rxe_odp_dv_is_supported)(s.pair.rig.ctx->device));
 	assert_int_equal(DV(rxe_odp_dv_query_device)(s.pair.rig.ctx, &attr, sizeof(attr)),
 			 EOPNOTSUPP);
@@ -313,10 +521,16 @@ static void of_another_provider(void **state)
 int main(void)
 {
 	static const struct CMUnitTest foreign[] = { TEST(of_another_provider) };
-	static const struct CMUnitTest tests[] = {
-		TEST(devices),	 TEST(statistics),    TEST(statistics_of_other_sizes),
-		TEST(residency), TEST(access_errors), TEST(imported)
-	};
+	static const struct CMUnitTest tests[] = { TEST(devices),
+						   TEST(statistics),
+						   TEST(statistics_of_other_sizes),
+						   TEST(residency),
+						   TEST(access_errors),
+						   TEST(prefetches),
+						   TEST(prefetch_of_what_is_not_there),
+						   TEST(prefetch_of_what_never_comes),
+						   TEST(prefetches_refused),
+						   TEST(imported) };
 	int status;
 	pid_t child = fork();
 

@@ -10,7 +10,7 @@
 /* Capabilities of the kernel that this provider makes use of. */
 #define CONTEXT_CAPS                                                                               \
 	(RXE_ODP_CAP_PROMISE | RXE_ODP_CAP_MR_STATS | RXE_ODP_CAP_QP_ACCESS_ERROR |                \
-	 RXE_ODP_CAP_MR_RESIDENCY | RXE_ODP_CAP_REGISTER)
+	 RXE_ODP_CAP_MR_RESIDENCY | RXE_ODP_CAP_REGISTER | RXE_ODP_CAP_PREFETCH)
 
 static int context_query_device_ex(struct ibv_context *ibctx,
 				   const struct ibv_query_device_ex_input *input,

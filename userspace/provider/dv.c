@@ -8,7 +8,10 @@
 RXO_DV_SAME(RXE_ODP_DV_CAP_MR_STATS, RXE_ODP_CAP_MR_STATS);
 RXO_DV_SAME(RXE_ODP_DV_CAP_QP_ERROR, RXE_ODP_CAP_QP_ACCESS_ERROR);
 RXO_DV_SAME(RXE_ODP_DV_CAP_RESIDENCY, RXE_ODP_CAP_MR_RESIDENCY);
-#define DV_CAPS (RXE_ODP_DV_CAP_MR_STATS | RXE_ODP_DV_CAP_QP_ERROR | RXE_ODP_DV_CAP_RESIDENCY)
+RXO_DV_SAME(RXE_ODP_DV_CAP_PREFETCH, RXE_ODP_CAP_PREFETCH);
+#define DV_CAPS                                                                                    \
+	(RXE_ODP_DV_CAP_MR_STATS | RXE_ODP_DV_CAP_QP_ERROR | RXE_ODP_DV_CAP_RESIDENCY |            \
+	 RXE_ODP_DV_CAP_PREFETCH)
 
 #define DV_SAME_PLACE(field)                                                                       \
 	static_assert(offsetof(struct rxe_odp_dv_mr_stats, field) ==                               \
@@ -18,7 +21,7 @@ RXO_DV_SAME(RXE_ODP_DV_CAP_RESIDENCY, RXE_ODP_CAP_MR_RESIDENCY);
 DV_SAME_PLACE(kind);
 DV_SAME_PLACE(faults);
 DV_SAME_PLACE(resident_pages);
-DV_SAME_PLACE(avg_fault_ns);
+DV_SAME_PLACE(prefetched_pages);
 
 RXO_DV_SAME(RXE_ODP_DV_MR_PINNED, RXE_ODP_MR_PINNED);
 RXO_DV_SAME(RXE_ODP_DV_MR_ON_DEMAND, RXE_ODP_MR_ON_DEMAND);
@@ -55,7 +58,7 @@ RXO_DV_EXPORT int rxe_odp_dv_query_mr(struct ibv_mr *mr, struct rxe_odp_dv_mr_st
 {
 	DECLARE_COMMAND_BUFFER(cmd, UVERBS_OBJECT_MR, RXE_ODP_METHOD_MR_STATS, 2);
 	int err = rxo_dv_refuse(mr ? mr->context : NULL, size,
-				RXO_DV_THROUGH(struct rxe_odp_dv_mr_stats, avg_fault_ns));
+				RXO_DV_THROUGH(struct rxe_odp_dv_mr_stats, prefetched_pages));
 	struct rxo_dv_filled to;
 
 	if (err)

@@ -33,6 +33,7 @@ enum rxe_odp_dv_cap {
 	RXE_ODP_DV_CAP_MR_STATS = 1 << 0,
 	RXE_ODP_DV_CAP_QP_ERROR = 1 << 1,
 	RXE_ODP_DV_CAP_RESIDENCY = 1 << 2,
+	RXE_ODP_DV_CAP_PREFETCH = 1 << 5,
 };
 
 /* What a registration without IBV_ACCESS_ON_DEMAND becomes: rxe_odp.conf(5). */
@@ -82,7 +83,8 @@ struct rxe_odp_dv_mr_stats {
 	uint64_t table_bytes;	 /* kernel memory now */
 	uint64_t worst_fault_ns;
 	uint64_t last_fault_ns;
-	uint64_t avg_fault_ns; /* moving, over about the last eight */
+	uint64_t avg_fault_ns;	   /* moving, over about the last eight */
+	uint64_t prefetched_pages; /* that prefetches brought in */
 };
 
 /**
@@ -115,6 +117,75 @@ int rxe_odp_dv_query_mr(struct ibv_mr *mr, struct rxe_odp_dv_mr_stats *stats, si
  */
 int rxe_odp_dv_query_residency(struct ibv_mr *mr, uint64_t addr, size_t length, uint8_t *pages,
 			       size_t num_pages);
+
+struct rxe_odp_dv_span {
+	uint64_t address; /* as requests name it */
+	uint64_t length;
+	uint32_t key;	   /* lkey of a region on demand */
+	uint32_t reserved; /* 0 */
+};
+
+struct rxe_odp_dv_prefetch_attr {
+	uint64_t comp_mask; /* 0 */
+	uint64_t user_data; /* comes back in the result */
+	uint32_t advice;    /* enum ibv_advise_mr_advice */
+	int32_t eventfd;    /* -1: none */
+	const struct rxe_odp_dv_span *spans;
+	uint32_t num_spans; /* at most 2730 */
+	uint32_t reserved;  /* 0 */
+};
+
+struct rxe_odp_dv_prefetch;
+
+/**
+ * rxe_odp_dv_prefetch() - begin to bring pages in
+ * @pd: the domain of the regions
+ * @attr: what and how; copied
+ * @size: sizeof(*attr)
+ *
+ * It does not wait for pages: the spans are taken one after the other, and when the last one has ended, well or not, 1 is added to
+ * the eventfd, which may be closed or used for other prefetches meanwhile. IBV_ADVISE_MR_ADVICE_PREFETCH brings pages in to be
+ * read, _PREFETCH_WRITE to be written, _PREFETCH_NO_FAULT takes what the process has already. A page that comes may go again.
+ *
+ * Return: a prefetch, which lives until rxe_odp_dv_destroy_prefetch(); or NULL with errno: EINVAL: no spans, a structure too short,
+ * or another file than an eventfd; E2BIG: too many spans; EAGAIN: 64 prefetches are under way in this context; EBADF: no file;
+ * EOPNOTSUPP: not of this library, an advice that is not known, or something in a part of *@attr that is not; ENOMEM. Whether a span
+ * can be had is its own result.
+ */
+struct rxe_odp_dv_prefetch *
+rxe_odp_dv_prefetch(struct ibv_pd *pd, const struct rxe_odp_dv_prefetch_attr *attr, size_t size);
+
+struct rxe_odp_dv_prefetch_result {
+	uint64_t comp_mask;
+	uint64_t user_data;
+	uint32_t num_spans;
+	uint32_t ended_spans;  /* num_spans: it has ended */
+	uint32_t failed_spans; /* of these */
+	uint32_t reserved;
+};
+
+/**
+ * rxe_odp_dv_query_prefetch() - how far it is, and what became of its spans
+ * @prefetch: the prefetch
+ * @result: filled
+ * @size: sizeof(*result)
+ * @errors: may be NULL: of each of the first @num_errors spans 0, EINPROGRESS, or, as ibv_advise_mr() has them, ENOENT, EPERM,
+ *	EINVAL, EFAULT; EHWPOISON, EOWNERDEAD, ENOMEM, EBUSY
+ * @num_errors: how many @errors has room for
+ *
+ * Return: 0; EINVAL: no prefetch, or a structure too short.
+ */
+int rxe_odp_dv_query_prefetch(struct rxe_odp_dv_prefetch *prefetch,
+			      struct rxe_odp_dv_prefetch_result *result, size_t size,
+			      uint32_t *errors, uint32_t num_errors);
+
+/**
+ * rxe_odp_dv_destroy_prefetch() - forget about it
+ * @prefetch: what is still under way is cancelled, also where a page never comes
+ *
+ * Return: 0, after which nobody may name @prefetch; EINVAL: no prefetch.
+ */
+int rxe_odp_dv_destroy_prefetch(struct rxe_odp_dv_prefetch *prefetch);
 
 /* Whose access was refused, to what. */
 enum rxe_odp_dv_error_side {
