@@ -6,7 +6,7 @@ fix=0
 case ${1:-} in
 '') ;;
 --fix) fix=1 ;;
--h | --help) echo "usage: ./run check [--fix]   --fix lets clang-format change our programs; the checks: checkpatch, sparse and W=1, clang-format, shellcheck, SPDX lines, the floors of the NIC"; exit 0 ;;
+-h | --help) echo "usage: ./run check [--fix]   --fix lets clang-format change our programs; the checks: checkpatch, sparse and W=1, clang-format, shellcheck, manual pages, SPDX lines, the floors of the NIC"; exit 0 ;;
 *) die "unknown option '$1'; see ./run check --help" ;;
 esac
 
@@ -139,6 +139,17 @@ shell()
 	shellcheck "${s[@]}"
 }
 
+# Manual pages; each function that the library shows has one, or a part of one.
+manual_pages()
+{
+	local f rc=0
+	mandoc -T lint -W warning userspace/man/*.[0-9] || rc=1
+	while read -r f; do
+		grep -qE "^\.Nm $f( ,)?$" userspace/man/*.3 || { echo "userspace/man: no page names $f"; rc=1; }
+	done < <(sed -n 's/^\t\t\(rxe_odp_dv_[a-z_]*\);$/\1/p' userspace/provider/provider.map)
+	return "$rc"
+}
+
 # A build from nothing with W=1 and sparse; any warning fails. On stable: sparse cannot read the newest kernels, and Kbuild there says so.
 # Its count of locks is left out, since it sees neither guard() nor a lock taken in one function and given back in another;
 # lockdep watches those at run time.
@@ -169,5 +180,6 @@ run_check SPDX spdx
 run_check floors floors
 run_check clang-format clang_format
 run_check shellcheck shell
+run_check "manual pages" manual_pages
 run_check "W=1 and sparse" static
 exit $bad

@@ -85,7 +85,9 @@ prepare()
 	done < <(names)
 	[ ! -d "$SRC/tests/guest/data" ] || cp -r "$SRC/tests/guest/data" "$session/"
 	mkdir "$session/provider"
-	cp -RP "$SRC/build/$kernel/provider"/{librxe_odp*,abi,asan,tsan} "$SRC/userspace/install.sh" "$session/provider/"
+	cp -RP "$SRC/build/$kernel/provider"/{librxe_odp*,abi,asan,tsan} "$SRC/userspace"/{install.sh,README.md} "$session/provider/"
+	RDMA_ODP_PROVIDER=$SRC/build/$kernel/provider DESTDIR=$session/provider/installed \
+		cmake --install "$SRC/build/host" --component provider --prefix /usr >/dev/null
 }
 
 # Tells progress, on the terminal or file that ./run test gives us past ctest.

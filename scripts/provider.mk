@@ -13,7 +13,7 @@ abi_headers := $(addprefix $(OUT)/include/kernel-abi/,ib_user_verbs.h rdma_user_
 asan := -O1 -fno-omit-frame-pointer -fsanitize=address,undefined -fno-sanitize-recover=all
 tsan := -O1 -fno-omit-frame-pointer -fsanitize=thread
 
-all: $(OUT)/librxe_odp-rdmav$(ABI).so $(OUT)/librxe_odp.so.1 $(OUT)/librxe_odp.a \
+all: $(OUT)/librxe_odp-rdmav$(ABI).so $(OUT)/librxe_odp.so.1 $(OUT)/librxe_odp.so $(OUT)/librxe_odp.a \
 	$(OUT)/asan/librxe_odp-rdmav$(ABI).so $(OUT)/tsan/librxe_odp-rdmav$(ABI).so
 
 $(OUT)/include/kernel-abi/rxe_odp-abi.h: $(TOP)/include/uapi/rdma/rxe_odp-abi.h
@@ -36,7 +36,7 @@ $(OUT)/%san/librxe_odp-rdmav$(ABI).so: $(objects)
 	mkdir -p $(@D)
 	$(CC) $(CFLAGS) $($(*)san) -shared -Wl,--version-script,$(SRC)/provider.map -o $@ $(wildcard $(SRC)/*.c) -libverbs
 
-$(OUT)/librxe_odp.so.1 $(OUT)/librxe_odp-rdmav$(ABI).so: $(OUT)/librxe_odp.so.1.0
+$(OUT)/librxe_odp.so $(OUT)/librxe_odp.so.1 $(OUT)/librxe_odp-rdmav$(ABI).so: $(OUT)/librxe_odp.so.1.0
 	ln -sf $(<F) $@
 
 # In the libibverbs.a of a release, what is private to its libraries has the release's prefix.
