@@ -1,16 +1,19 @@
 // SPDX-License-Identifier: GPL-2.0 OR Linux-OpenIB
 /* A process's context of a device, and what the device and its port say of themselves. */
+#include <errno.h>
 #include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include "context.h"
 #include "provider.h"
 
 /* Capabilities of the kernel that this provider makes use of. */
 #define CONTEXT_CAPS                                                                               \
-	(RXE_ODP_CAP_PROMISE | RXE_ODP_CAP_MR_STATS | RXE_ODP_CAP_QP_ACCESS_ERROR |                \
-	 RXE_ODP_CAP_MR_RESIDENCY | RXE_ODP_CAP_REGISTER | RXE_ODP_CAP_PREFETCH)
+	(RXE_ODP_CAP_PROMISE | RXE_ODP_CAP_POLL | RXE_ODP_CAP_MR_STATS |                           \
+	 RXE_ODP_CAP_QP_ACCESS_ERROR | RXE_ODP_CAP_MR_RESIDENCY | RXE_ODP_CAP_REGISTER |           \
+	 RXE_ODP_CAP_PREFETCH)
 
 static int context_query_device_ex(struct ibv_context *ibctx,
 				   const struct ibv_query_device_ex_input *input,
@@ -112,13 +115,52 @@ static uint32_t context_flags(enum rxo_register policy)
 	return policy == RXO_REGISTER_PINNED ? RXE_ODP_UCTX_REGISTER_PINNED : 0;
 }
 
+/* After how many idle microseconds a thread of the kernel that polls the send queues sleeps; 0: there is to be none. */
+static uint32_t context_poll_us(void)
+{
+	const char *text = getenv("RXE_ODP_POLL_US");
+	unsigned long us;
+	char *end;
+
+	if (!text || !*text)
+		return 0;
+	us = strtoul(text, &end, 10);
+	if (!*end && *text != '-' && us <= RXE_ODP_POLL_MAX_US)
+		return us;
+	fprintf(stderr,
+		"librxe_odp: RXE_ODP_POLL_US=%s is left out: set it to idle microseconds, %u at most\n",
+		text, RXE_ODP_POLL_MAX_US);
+	return 0;
+}
+
+/* A thread that the kernel refuses is no reason to have no context. */
+static int context_ask(struct rxo_context *ctx, struct rxo_get_context *cmd,
+		       struct rxo_get_context_resp *resp)
+{
+	int err = ibv_cmd_get_context(&ctx->vctx, &cmd->ibv_cmd, sizeof(*cmd), &resp->ibv_resp,
+				      sizeof(*resp));
+
+	if (!err || !cmd->poll_idle_us)
+		return err;
+	cmd->poll_idle_us = 0;
+	if (context_ask(ctx, cmd, resp))
+		return err;
+	fprintf(stderr,
+		"librxe_odp: no thread polls the send queues, they use doorbells: %s (RXE_ODP_POLL_US)\n",
+		err == EAGAIN ? "this user has as many as there are CPUs" : strerror(err));
+	return 0;
+}
+
 /* A module that is older than the handshake leaves the response alone: it has no capabilities. */
 static int context_get(struct rxo_context *ctx, enum rxo_register plain)
 {
-	struct rxo_get_context cmd = { .caps = CONTEXT_CAPS, .flags = context_flags(plain) };
+	struct rxo_get_context cmd = {
+		.caps = CONTEXT_CAPS,
+		.flags = context_flags(plain),
+		.poll_idle_us = context_poll_us(),
+	};
 	struct rxo_get_context_resp resp = {};
-	int err = ibv_cmd_get_context(&ctx->vctx, &cmd.ibv_cmd, sizeof(cmd), &resp.ibv_resp,
-				      sizeof(resp));
+	int err = context_ask(ctx, &cmd, &resp);
 
 	if (err)
 		return err;
