@@ -328,33 +328,17 @@ bool umem_odp_fault_cancel(struct umem_odp_waiter *w);
 int umem_odp_fault(struct umem_odp_region *r, u64 va, u64 len_bytes, bool write);
 
 /**
- * enum umem_odp_prefetch_mode - what is prefetched
- * @UMEM_ODP_PREFETCH_READ: pages are made present, to be read
- * @UMEM_ODP_PREFETCH_WRITE: the same, to be written; they count as written by that
- * @UMEM_ODP_PREFETCH_LOOK: what the process has mapped now is put in, to be read; nothing is
- *	brought in or waited for
- */
-enum umem_odp_prefetch_mode {
-	UMEM_ODP_PREFETCH_READ,
-	UMEM_ODP_PREFETCH_WRITE,
-	UMEM_ODP_PREFETCH_LOOK,
-};
-
-/**
- * umem_odp_prefetch() - make pages present before they are needed, and wait for that
+ * umem_odp_prefetch_look() - put in what the process has mapped now
  * @r: the region
  * @va: user address of the first byte
  * @len_bytes: how many bytes, not 0
- * @mode: how
  *
- * Ends with the first page that cannot be had. What LOOK does not find is no error.
+ * To be read. Brings nothing in and waits for no page: what it does not find is no error.
  *
- * Context: Process context, no lock held. Ends with a fatal signal; may last for ever without one,
- * but for LOOK.
- * Return: 0, or an error as listed on top. No promise that a page is still there.
+ * Context: Process context, no lock held, takes mmap_lock for reading. Ends with a fatal signal.
+ * Return: 0, -EFAULT if the span is not in the region, or another error as listed on top.
  */
-int umem_odp_prefetch(struct umem_odp_region *r, u64 va, u64 len_bytes,
-		      enum umem_odp_prefetch_mode mode);
+int umem_odp_prefetch_look(struct umem_odp_region *r, u64 va, u64 len_bytes);
 
 /**
  * struct umem_odp_prefetch - a span that is being made present

@@ -9,7 +9,6 @@
  *
  * One that only looks is a pass that is not listed, in the thread that asks: it waits for nothing.
  */
-#include <linux/completion.h>
 #include <linux/export.h>
 #include <linux/sched.h>
 #include <linux/sched/signal.h>
@@ -106,37 +105,6 @@ bool umem_odp_prefetch_cancel(struct umem_odp_prefetch *p)
 }
 EXPORT_SYMBOL_GPL(umem_odp_prefetch_cancel);
 
-struct prefetch_sleeper {
-	struct umem_odp_prefetch prefetch;
-	struct completion done;
-	int err;
-};
-
-static void prefetch_wake_sleeper(struct umem_odp_prefetch *p, int err)
-{
-	struct prefetch_sleeper *s = container_of(p, struct prefetch_sleeper, prefetch);
-
-	s->err = err;
-	complete(&s->done);
-}
-
-static int prefetch_and_wait(struct umem_odp_region *r, u64 va, u64 len_bytes, bool write)
-{
-	struct prefetch_sleeper s = { .prefetch.done = prefetch_wake_sleeper };
-	int err;
-
-	init_completion(&s.done);
-	err = umem_odp_prefetch_async(r, va, len_bytes, write, &s.prefetch);
-	if (err != -EINPROGRESS)
-		return err;
-	if (wait_for_completion_killable(&s.done)) {
-		if (umem_odp_prefetch_cancel(&s.prefetch))
-			return -EINTR;
-		wait_for_completion(&s.done);
-	}
-	return s.err;
-}
-
 /* Looks at one leaf's part, or a mapping's part of that: up to pass->looked_end. */
 static int prefetch_look_once(struct umem_odp_pass *pass, u64 at, u64 end)
 {
@@ -154,12 +122,15 @@ static int prefetch_look_once(struct umem_odp_pass *pass, u64 at, u64 end)
 	return err == -EFAULT ? 0 : err;
 }
 
-static int prefetch_look(struct umem_odp_region *r, u64 va, u64 len_bytes)
+int umem_odp_prefetch_look(struct umem_odp_region *r, u64 va, u64 len_bytes)
 {
 	struct umem_odp_pass *pass __free(kfree) = kzalloc_obj(*pass, GFP_KERNEL);
 	u64 at = va & PAGE_MASK, end = PAGE_ALIGN(va + len_bytes);
 	int err;
 
+	might_sleep();
+	if (!prefetch_span_is_good(r, va, len_bytes, false))
+		return -EFAULT;
 	if (!pass)
 		return -ENOMEM;
 	pass->mirror = r->mirror;
@@ -184,19 +155,4 @@ static int prefetch_look(struct umem_odp_region *r, u64 va, u64 len_bytes)
 	}
 	return 0;
 }
-
-int umem_odp_prefetch(struct umem_odp_region *r, u64 va, u64 len_bytes,
-		      enum umem_odp_prefetch_mode mode)
-{
-	bool write = mode == UMEM_ODP_PREFETCH_WRITE;
-
-	might_sleep();
-	if (!prefetch_span_is_good(r, va, len_bytes, write))
-		return -EFAULT;
-	if (READ_ONCE(r->closed))
-		return -ESHUTDOWN;
-	if (mode == UMEM_ODP_PREFETCH_LOOK)
-		return prefetch_look(r, va, len_bytes);
-	return prefetch_and_wait(r, va, len_bytes, write);
-}
-EXPORT_SYMBOL_GPL(umem_odp_prefetch);
+EXPORT_SYMBOL_GPL(umem_odp_prefetch_look);

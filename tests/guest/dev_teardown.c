@@ -11,6 +11,7 @@
 #include "pair.h"
 
 #include <fcntl.h>
+#include <pthread.h>
 #include <signal.h>
 #include <sys/prctl.h>
 #include <sys/wait.h>
@@ -18,6 +19,16 @@
 
 #define CHILDREN 2
 #define ROUNDS	 2
+
+/* Waits for a page that never comes, in a call of the device. */
+static void *prefetch_and_wait(void *arg)
+{
+	const struct buf *never = arg;
+	struct ibv_sge sge = { (uintptr_t)never->data, PAGE, never->mr->lkey };
+
+	mr_advise(never->mr->pd, IBV_ADVISE_MR_ADVICE_PREFETCH, IBV_ADVISE_MR_FLAG_FLUSH, &sge, 1);
+	return NULL;
+}
 
 /* Writes over the wire for ever, to memory that it drops again and again; tells when the first has arrived. */
 static void traffic(int tell)
@@ -30,6 +41,7 @@ static void traffic(int tell)
 	struct pair pair;
 	struct end c, d;
 	struct ibv_wc wc;
+	pthread_t thread;
 	unsigned long i;
 
 	conn.wire = true;
@@ -42,9 +54,11 @@ static void traffic(int tell)
 	sge = buf_sge(&from, 0, 64);
 	wr = wr_rdma(IBV_WR_RDMA_WRITE, &sge, 1, &never, 0);
 	end_post(&c, &wr);
-	/* And one that is prefetched, where our methods are known. */
+	/* And one that is prefetched, and waited for as well, where our methods are known. */
 	sge = (struct ibv_sge){ (uintptr_t)never.data, PAGE, never.mr->lkey };
 	mr_advise(pair.b.rig->pd, IBV_ADVISE_MR_ADVICE_PREFETCH, 0, &sge, 1);
+	if (pthread_create(&thread, NULL, prefetch_and_wait, &never))
+		_exit(1);
 	for (i = 0;; i++) {
 		buf_forget(i & 1 ? &to : &from);
 		sge = buf_sge(&from, 0, from.bytes);

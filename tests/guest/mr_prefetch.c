@@ -264,7 +264,7 @@ static void refused(void **state)
 	good = span(&s, 0, 1);
 
 	sge = good;
-	sge.lkey ^= 0x100;
+	sge.lkey ^= 1;
 	refuses(&s, READ, sge, ENOENT);
 	refuses(&s, LOOK, sge, ENOENT);
 	sge = good;
@@ -310,7 +310,7 @@ static void many_spans(void **state)
 	assert_int_equal(mr_advise(s.rig.pd, WRITE, 0, list, num), 0);
 	await(&s);
 	assert_int_equal(mr_advise(s.rig.pd, WRITE, FLUSH, list, num), 0);
-	list[num - 1].lkey ^= 0x100;
+	list[num - 1].lkey ^= 1;
 	assert_int_equal(mr_advise(s.rig.pd, WRITE, 0, list, num), ENOENT);
 	assert_int_not_equal(mr_advise(s.rig.pd, WRITE, 0, list, 0), EFAULT);
 	free(list);

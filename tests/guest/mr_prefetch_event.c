@@ -181,7 +181,7 @@ static void says_what_became_of_each_span(void **state)
 	munmap(s.map + 5 * PAGE, PAGE);
 	spans[0] = span(&s, 0, 1);
 	spans[1] = span(&s, 0, 1);
-	spans[1].key ^= 0x100;
+	spans[1].key ^= 1;
 	spans[2] = span(&s, 0, 1);
 	spans[2].key = pinned->lkey;
 	spans[3] = span(&s, 0, 1);

@@ -119,9 +119,9 @@ static void no_key(void **state)
 	(void)state;
 	begin(&s, ACCESS_ALL & ~IBV_ACCESS_LOCAL_WRITE);
 	target(&s, ACCESS_ALL);
-	s.wr.wr.rdma.rkey ^= 0x100;
+	s.wr.wr.rdma.rkey ^= 1;
 	error = refused(&s, IBV_WC_REM_ACCESS_ERR, RXE_ODP_REASON_NO_KEY);
-	assert_int_equal(error.key, s.mr->rkey ^ 0x100);
+	assert_int_equal(error.key, s.mr->rkey ^ 1);
 	assert_int_equal(error.length, BYTES);
 	assert_int_equal(error.access, IBV_ACCESS_REMOTE_WRITE);
 	assert_int_equal(error.region_key, 0);
@@ -455,7 +455,7 @@ static void list_of_a_send(void **state)
 			of_a_list(&s, list);
 			s.wr.opcode = read ? IBV_WR_RDMA_READ : IBV_WR_RDMA_WRITE;
 			if (bad)
-				list[1].lkey ^= 0x100;
+				list[1].lkey ^= 1;
 			else
 				take(&s, UNMAPPED);
 			error = failed_here(&s,
@@ -508,7 +508,7 @@ static void counts(void **state)
 	begin(&s, ACCESS_ALL & ~IBV_ACCESS_LOCAL_WRITE);
 	target(&s, ACCESS_ALL);
 	for (i = 1; i <= 3; i++) {
-		s.wr.wr.rdma.rkey = s.mr->rkey ^ (i << 8);
+		s.wr.wr.rdma.rkey = s.mr->rkey ^ i;
 		end_post(&s.pair.a, &s.wr);
 		cq_expect(s.pair.a.scq, IBV_WC_REM_ACCESS_ERR);
 		error = error_of(s.pair.b.qp);

@@ -143,6 +143,7 @@ static void rdev_init(struct rxo_dev *dev, struct net_device *netdev)
 	mutex_init(&dev->mems_lock);
 	INIT_LIST_HEAD(&dev->mems);
 	INIT_LIST_HEAD(&dev->list);
+	init_waitqueue_head(&dev->calls_wait);
 	INIT_WORK(&dev->remove_work, rdev_remove_work);
 	/* QPNs and keys that a peer has seen should not recur soon after a restart. */
 	dev->next_qpn = get_random_u32_inclusive(RXO_FIRST_QPN, 0xffffff);
@@ -409,6 +410,41 @@ static struct notifier_block netdev_notifier = {
 	.notifier_call = rdev_netdev_event,
 };
 
+/*
+ * A client of our own devices, to learn early that one is about to go. uverbs waits then for the
+ * calls that are under way, of which some wait for pages. Clients go in the reverse order of their
+ * registration, and uverbs, whose functions we use, was registered before us:
+ *
+ *	unregistration				a call that waits
+ *	--------------				-----------------
+ *	rdev_client_remove(): leaving
+ *						is woken, ends with -ENODEV
+ *	uverbs: no new calls, waits
+ */
+static int rdev_client_add(struct ib_device *ibdev)
+{
+	if (ibdev->ops.enable_driver != rxo_dev_enable)
+		return -EOPNOTSUPP;
+	/* Again after it has moved to another namespace. */
+	WRITE_ONCE(to_rxo_dev(ibdev)->leaving, false);
+	return 0;
+}
+
+static void rdev_client_remove(struct ib_device *ibdev, void *data)
+{
+	struct rxo_dev *dev = to_rxo_dev(ibdev);
+
+	WRITE_ONCE(dev->leaving, true);
+	wake_up_all(&dev->calls_wait);
+}
+
+static struct ib_client rdev_client = {
+	.name = "rxe_odp",
+	.add = rdev_client_add,
+	.remove = rdev_client_remove,
+	.no_kverbs_req = true,
+};
+
 int rxo_dev_init(const struct rxo_dev_upper *upper)
 {
 	int err = -ENOMEM;
@@ -422,11 +458,16 @@ int rxo_dev_init(const struct rxo_dev_upper *upper)
 	rxo_dev_wq = alloc_workqueue("rxe_odp_dev", WQ_UNBOUND, 0);
 	if (!rxo_dev_wq)
 		goto err_wq;
-	err = register_netdevice_notifier(&netdev_notifier);
+	err = ib_register_client(&rdev_client);
 	if (err)
 		goto err_dev_wq;
+	err = register_netdevice_notifier(&netdev_notifier);
+	if (err)
+		goto err_client;
 	return 0;
 
+err_client:
+	ib_unregister_client(&rdev_client);
 err_dev_wq:
 	destroy_workqueue(rxo_dev_wq);
 err_wq:
@@ -438,6 +479,7 @@ void rxo_dev_exit(void)
 {
 	unregister_netdevice_notifier(&netdev_notifier);
 	rdev_remove_all();
+	ib_unregister_client(&rdev_client);
 	destroy_workqueue(rxo_dev_wq);
 	destroy_workqueue(rxo_wq);
 }

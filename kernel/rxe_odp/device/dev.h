@@ -10,6 +10,7 @@
 #define RXO_DEV_H
 
 #include <linux/netdevice.h>
+#include <linux/wait.h>
 #include <linux/workqueue.h>
 #include <linux/xarray.h>
 #include <rdma/ib_verbs.h>
@@ -57,6 +58,8 @@ struct rxo_dev {
 	struct timer_list tx_timer;
 	unsigned long tx_crowded_until;	/* jiffies: a second after the last refusal; read anywhere */
 	spinlock_t tx_send_lock;	/* _bh; held to send until then */
+	bool leaving;			/* it is being unregistered or moved; read anywhere */
+	wait_queue_head_t calls_wait;	/* calls that may last: for their end, or for leaving */
 	u32 next_qpn, next_ah, next_mr;	/* of the xarrays' cyclic allocation */
 	atomic_t next_srq;
 	enum ib_mtu mtu_cap;		/* largest path MTU that fits the netdev's; read anywhere */

@@ -2,9 +2,9 @@
 /*
  * Prefetches of on-demand regions.
  *
- * One that is waited for runs in its caller. Others go through their spans by themselves:
- * umem_odp's threads bring pages in and call back, so nobody waits on a workqueue of the device,
- * for however long a page takes.
+ * A prefetch goes through its spans by itself: umem_odp's threads bring pages in and call back, so
+ * nobody waits on a workqueue of the device, for however long a page takes. A caller may wait for
+ * its end, until the caller is killed or the device goes. What only looks is done in the caller.
  *
  * A prefetch keeps keys and no regions: between two spans it has a reference to none, and looks the
  * next one up. So a deregistration finds at most one that waits, and wakes it:
@@ -38,7 +38,7 @@
  * written. -EINVAL: not on demand. -EFAULT: not all of it lies in the region.
  */
 static struct rxo_mr *prefetch_mr_get(struct rxo_pd *pd, const struct rxo_span *span,
-				      enum umem_odp_prefetch_mode mode)
+				      enum rxo_prefetch_mode mode)
 {
 	struct rxo_mr *mr;
 	int err = 0;
@@ -50,7 +50,7 @@ static struct rxo_mr *prefetch_mr_get(struct rxo_pd *pd, const struct rxo_span *
 		return mr;
 	if (mr->mem->kind != RXO_MR_ODP)
 		err = -EINVAL;
-	else if (mode == UMEM_ODP_PREFETCH_WRITE && !mr->mem->writable)
+	else if (mode == RXO_PREFETCH_WRITE && !mr->mem->writable)
 		err = -EPERM;
 	if (!err)
 		return mr;
@@ -69,7 +69,7 @@ static int prefetch_errno(int err)
 	return err == -ESHUTDOWN ? -ENOENT : err;
 }
 
-struct rxo_prefetch *rxo_prefetch_alloc(struct rxo_pd *pd, enum umem_odp_prefetch_mode mode,
+struct rxo_prefetch *rxo_prefetch_alloc(struct rxo_pd *pd, enum rxo_prefetch_mode mode,
 					u32 num_spans)
 {
 	struct rxo_prefetch *p = kzalloc_obj(*p, GFP_KERNEL_ACCOUNT);
@@ -107,6 +107,10 @@ static void prefetch_end(struct rxo_prefetch *p)
 
 	if (p->eventfd && !p->cancelled)
 		eventfd_signal(p->eventfd);
+	if (p->waited_for) {
+		smp_store_release(&p->ended, true);	/* pairs with prefetch_has_ended() */
+		wake_up_all(&to_rxo_dev(pd->ibpd.device)->calls_wait);
+	}
 	if (p->uctx)
 		atomic_dec(&p->uctx->prefetches);
 	rxo_prefetch_put(p);
@@ -119,21 +123,16 @@ static void prefetch_end(struct rxo_prefetch *p)
 static int prefetch_begin_span(struct rxo_prefetch *p, const struct rxo_span *span)
 {
 	struct rxo_mr *mr;
-	u64 va;
-	int err;
+	int err = 0;
 
 	lockdep_assert_held(&p->lock);
 	mr = prefetch_mr_get(p->pd, span, p->mode);
 	if (IS_ERR(mr))
 		return PTR_ERR(mr);
-	va = prefetch_va(mr, span);
-	if (!span->length_bytes)
-		err = 0;
-	else if (p->mode == UMEM_ODP_PREFETCH_LOOK)
-		err = umem_odp_prefetch(mr->mem->region, va, span->length_bytes, p->mode);
-	else
-		err = umem_odp_prefetch_async(mr->mem->region, va, span->length_bytes,
-					      p->mode == UMEM_ODP_PREFETCH_WRITE, &p->step);
+	if (span->length_bytes)
+		err = umem_odp_prefetch_async(mr->mem->region, prefetch_va(mr, span),
+					      span->length_bytes, p->mode == RXO_PREFETCH_WRITE,
+					      &p->step);
 	if (err == -EINPROGRESS)
 		p->mr = mr;
 	else
@@ -144,7 +143,15 @@ static int prefetch_begin_span(struct rxo_prefetch *p, const struct rxo_span *sp
 static void prefetch_note(struct rxo_prefetch *p, int err)
 {
 	lockdep_assert_held(&p->lock);
-	p->spans[p->at++].err = prefetch_errno(err);
+	err = prefetch_errno(err);
+	p->spans[p->at++].err = err;
+	p->err = p->err ?: err;
+}
+
+static bool prefetch_goes_on(const struct rxo_prefetch *p)
+{
+	lockdep_assert_held(&p->lock);
+	return p->at < p->num_spans && !p->cancelled && !(p->waited_for && p->err);
 }
 
 /* Goes on until there is something to wait for. */
@@ -155,7 +162,7 @@ static void prefetch_run(struct rxo_prefetch *p)
 
 	refcount_inc(&p->refs);
 	mutex_lock(&p->lock);
-	while (p->at < p->num_spans && !p->cancelled) {
+	while (prefetch_goes_on(p)) {
 		err = prefetch_begin_span(p, &p->spans[p->at]);
 		if (err == -EINPROGRESS)
 			break;
@@ -182,10 +189,46 @@ static void prefetch_span_done(struct umem_odp_prefetch *step, int err)
 	prefetch_run(p);
 }
 
+static int prefetch_look_at_span(const struct rxo_prefetch *p, const struct rxo_span *span)
+{
+	struct rxo_mr *mr = prefetch_mr_get(p->pd, span, p->mode);
+	int err = 0;
+
+	if (IS_ERR(mr))
+		return PTR_ERR(mr);
+	if (span->length_bytes)
+		err = umem_odp_prefetch_look(mr->mem->region, prefetch_va(mr, span),
+					     span->length_bytes);
+	rxo_mr_put(mr);
+	return err;
+}
+
+/*
+ * All of it at once, before anybody else knows of the prefetch. Not under the lock: who waits for a
+ * page that is found is woken here, and may be another prefetch.
+ */
+static void prefetch_look(struct rxo_prefetch *p)
+{
+	bool more = true;
+	int err;
+
+	while (more) {
+		err = prefetch_look_at_span(p, &p->spans[p->at]);
+		scoped_guard(mutex, &p->lock) {
+			prefetch_note(p, err);
+			more = prefetch_goes_on(p);
+		}
+	}
+	prefetch_end(p);
+}
+
 int rxo_prefetch_start(struct rxo_prefetch *p)
 {
 	u32 i;
 
+	/* Callers that wait are as many as there are threads. */
+	if (p->waited_for)
+		p->uctx = NULL;
 	if (p->uctx && atomic_inc_return(&p->uctx->prefetches) > RXO_PREFETCHES_MAX) {
 		atomic_dec(&p->uctx->prefetches);
 		return -EAGAIN;
@@ -195,7 +238,10 @@ int rxo_prefetch_start(struct rxo_prefetch *p)
 	p->step.done = prefetch_span_done;
 	atomic_inc(&p->pd->prefetches);
 	refcount_inc(&p->refs);
-	prefetch_run(p);
+	if (p->mode == RXO_PREFETCH_LOOK)
+		prefetch_look(p);
+	else
+		prefetch_run(p);
 	return 0;
 }
 
@@ -235,35 +281,38 @@ static int prefetch_check(const struct rxo_prefetch *p)
 	return 0;
 }
 
-/* In the caller, up to the first span that cannot be had. */
-static int prefetch_now(const struct rxo_prefetch *p)
+static bool prefetch_has_ended(const struct rxo_prefetch *p)
 {
-	int err = 0;
-	u32 i;
+	return smp_load_acquire(&p->ended);	/* p->err was set before */
+}
 
-	for (i = 0; !err && i < p->num_spans; i++) {
-		const struct rxo_span *span = &p->spans[i];
-		struct rxo_mr *mr = prefetch_mr_get(p->pd, span, p->mode);
+/* Up to the first span that cannot be had, or until the caller is killed or the device goes. */
+static int prefetch_and_wait(struct rxo_prefetch *p)
+{
+	struct rxo_dev *dev = to_rxo_dev(p->pd->ibpd.device);
+	int err;
 
-		if (IS_ERR(mr))
-			return PTR_ERR(mr);
-		if (span->length_bytes)
-			err = umem_odp_prefetch(mr->mem->region, prefetch_va(mr, span),
-						span->length_bytes, p->mode);
-		rxo_mr_put(mr);
-	}
-	return prefetch_errno(err);
+	p->waited_for = true;
+	err = rxo_prefetch_start(p);
+	if (err)
+		return err;
+	err = wait_event_killable(dev->calls_wait,
+				  prefetch_has_ended(p) || READ_ONCE(dev->leaving));
+	if (prefetch_has_ended(p))
+		return p->err;
+	rxo_prefetch_cancel(p);
+	return err ? -EINTR : -ENODEV;
 }
 
 int rxo_prefetch_mode(u32 advice)
 {
 	switch (advice) {
 	case IB_UVERBS_ADVISE_MR_ADVICE_PREFETCH:
-		return UMEM_ODP_PREFETCH_READ;
+		return RXO_PREFETCH_READ;
 	case IB_UVERBS_ADVISE_MR_ADVICE_PREFETCH_WRITE:
-		return UMEM_ODP_PREFETCH_WRITE;
+		return RXO_PREFETCH_WRITE;
 	case IB_UVERBS_ADVISE_MR_ADVICE_PREFETCH_NO_FAULT:
-		return UMEM_ODP_PREFETCH_LOOK;
+		return RXO_PREFETCH_LOOK;
 	default:
 		return -EOPNOTSUPP;
 	}
@@ -290,9 +339,9 @@ int rxo_advise_mr(struct ib_pd *ibpd, enum ib_uverbs_advise_mr_advice advice, u3
 		p->spans[i].length_bytes = sg_list[i].length;
 		p->spans[i].lkey = sg_list[i].lkey;
 	}
-	/* To look never waits. */
-	if (flags & IB_UVERBS_ADVISE_MR_FLAG_FLUSH || mode == UMEM_ODP_PREFETCH_LOOK)
-		err = prefetch_now(p);
+	/* To look never waits, so its errors can be told. */
+	if (flags & IB_UVERBS_ADVISE_MR_FLAG_FLUSH || mode == RXO_PREFETCH_LOOK)
+		err = prefetch_and_wait(p);
 	else
 		err = prefetch_check(p) ?: rxo_prefetch_start(p);
 	rxo_prefetch_put(p);

@@ -17,6 +17,12 @@ struct rxo_ucontext;
 /* So many may be under way in a context: each waits for one page at a time. */
 #define RXO_PREFETCHES_MAX	64
 
+enum rxo_prefetch_mode {
+	RXO_PREFETCH_READ,
+	RXO_PREFETCH_WRITE,
+	RXO_PREFETCH_LOOK,		/* what the process has mapped now */
+};
+
 struct rxo_span {
 	u64 iova;
 	u64 length_bytes;
@@ -34,12 +40,15 @@ struct rxo_prefetch {
 	struct rxo_ucontext *uctx;	/* NULL for a kernel user */
 	struct eventfd_ctx *eventfd;	/* NULL for none */
 	u64 user_data;
-	enum umem_odp_prefetch_mode mode;
+	enum rxo_prefetch_mode mode;
+	bool waited_for;		/* in its caller; the first error ends it */
 	u32 num_spans;
 	struct rxo_span *spans;		/* the errors by @lock */
 	struct mutex lock;
 	u32 at;				/* the present span: those before it have ended */
 	bool cancelled;
+	bool ended;			/* of one that is waited for; written once, release */
+	int err;			/* the first one */
 	struct rxo_mr *mr;		/* that is waited for, with a reference; else NULL */
 	struct umem_odp_prefetch step;	/* there */
 };
@@ -52,7 +61,7 @@ struct rxo_prefetch {
  *
  * May sleep, memory is charged to the caller. Returns the first reference, or ERR_PTR(-ENOMEM).
  */
-struct rxo_prefetch *rxo_prefetch_alloc(struct rxo_pd *pd, enum umem_odp_prefetch_mode mode,
+struct rxo_prefetch *rxo_prefetch_alloc(struct rxo_pd *pd, enum rxo_prefetch_mode mode,
 					u32 num_spans);
 void rxo_prefetch_put(struct rxo_prefetch *p);
 
