@@ -16,8 +16,8 @@
 #define BYTES (3 * PAGE)
 #define WORD  "RXE_ODP_REGISTER"
 
-/* As with a kernel that is not to be asked: no file can be opened meanwhile. */
-static void fork_init_unasked(void)
+/* As with a kernel that is not to be asked: no file can be opened in between. */
+static struct rlimit unask(void)
 {
 	struct rlimit was, none;
 
@@ -25,6 +25,13 @@ static void fork_init_unasked(void)
 	none = was;
 	none.rlim_cur = 0;
 	assert_zero(setrlimit(RLIMIT_NOFILE, &none));
+	return was;
+}
+
+static void fork_init_unasked(void)
+{
+	struct rlimit was = unask();
+
 	assert_zero(ibv_fork_init());
 	assert_zero(setrlimit(RLIMIT_NOFILE, &was));
 }
@@ -42,7 +49,7 @@ static bool is_kept(const void *addr)
 		if (sscanf(line, "%lx-%lx ", &first, &end) == 2)
 			here = (uintptr_t)addr >= first && (uintptr_t)addr < end;
 		if (here && !strncmp(line, "VmFlags:", 8))
-			kept = strstr(line, " dc") != NULL;
+			kept = strstr(line, " dc ");
 	}
 	fclose(f);
 	return kept;
@@ -194,6 +201,46 @@ static void registered(void **state)
 	two_close(&t);
 }
 
+static void device_is(const char *word)
+{
+	char path[128];
+	FILE *f;
+
+	snprintf(path, sizeof(path), "/sys/class/infiniband/%s/register", rig_device_name());
+	f = fopen(path, "we");
+	assert_non_null(f);
+	fputs(word, f);
+	assert_zero(fclose(f));
+}
+
+/* Nobody said anything but the device: the library has to ask what a region has become. */
+static void registered_as_the_device_says(void **state)
+{
+	struct ibv_mr *mr, *pinned;
+	struct rlimit was;
+	struct rig rig;
+	struct two t;
+
+	(void)state;
+	two_open(&t);
+	unsetenv(WORD);
+	rig_open(&rig);
+	device_is("on-demand");
+	was = unask();
+	mr = ibv_reg_mr(rig.pd, t.one, BYTES, 0);
+	assert_zero(setrlimit(RLIMIT_NOFILE, &was));
+	device_is("pinned");
+	assert_non_null(mr);
+	assert_false(is_kept(t.one));
+	pinned = ibv_reg_mr(rig.pd, t.other, BYTES, 0);
+	assert_non_null(pinned);
+	assert_true(is_kept(t.other));
+	assert_zero(ibv_dereg_mr(mr));
+	assert_zero(ibv_dereg_mr(pinned));
+	rig_close(&rig);
+	two_close(&t);
+}
+
 static void registered_elsewhere(void **state)
 {
 	const int flags = IBV_REREG_MR_CHANGE_TRANSLATION;
@@ -244,9 +291,13 @@ static void registered_as_another_kind(void **state)
 int main(void)
 {
 	static const struct CMUnitTest tests[] = {
-		TEST(without_fork_init),      TEST(with_fork_init),
-		TEST(with_fork_init_unasked), TEST(registered),
-		TEST(registered_elsewhere),   TEST(registered_as_another_kind),
+		TEST(without_fork_init),
+		TEST(with_fork_init),
+		TEST(with_fork_init_unasked),
+		TEST(registered),
+		TEST(registered_as_the_device_says),
+		TEST(registered_elsewhere),
+		TEST(registered_as_another_kind),
 	};
 	bool bad = false;
 	int status;
@@ -261,5 +312,7 @@ int main(void)
 			exit(test_run(&tests[i], 1));
 		bad |= child < 0 || waitpid(child, &status, 0) != child || status;
 	}
+	/* Whatever a test that failed left. */
+	device_is("pinned");
 	return bad;
 }

@@ -65,34 +65,40 @@ static uint32_t kind_of(struct ibv_mr *mr)
 	return stats.kind;
 }
 
-/* A registration with those rights, and whether the context says so. */
-static void is(struct rig *rig, uint32_t kind)
+static uint32_t registered_as(struct rig *rig)
+{
+	struct buf buf;
+	uint32_t kind;
+
+	buf_make(&buf, rig->pd, MEM_ANON, PAGE, 0, ACCESS_ALL);
+	kind = kind_of(buf.mr);
+	buf_free(&buf);
+	return kind;
+}
+
+static void policy_is(struct rig *rig, uint32_t policy)
 {
 	struct rxe_odp_dv_device_attr attr;
-	struct buf buf;
 
 	assert_int_equal(DV(rxe_odp_dv_query_device)(rig->ctx, &attr, sizeof(attr)), 0);
-	assert_int_equal(attr.register_policy, kind == RXE_ODP_DV_MR_PINNED ?
-						       RXE_ODP_DV_REGISTER_PINNED :
-						       RXE_ODP_DV_REGISTER_ON_DEMAND);
-	buf_make(&buf, rig->pd, MEM_ANON, PAGE, 0, ACCESS_ALL);
-	assert_int_equal(kind_of(buf.mr), kind);
-	buf_free(&buf);
+	assert_int_equal(attr.register_policy, policy);
 }
 
 /* Opens the device, and finds that. */
-static void opened_is(uint32_t kind, const char *words)
+static void opened_is(uint32_t policy, uint32_t kind, const char *words)
 {
 	struct rig rig;
 
 	rig_open_heard(&rig);
 	assert_said(words);
-	is(&rig, kind);
+	policy_is(&rig, policy);
+	assert_int_equal(registered_as(&rig), kind);
 	rig_close(&rig);
 }
 
-#define PINNED	  RXE_ODP_DV_MR_PINNED
-#define ON_DEMAND RXE_ODP_DV_MR_ON_DEMAND
+#define PINNED	  RXE_ODP_DV_REGISTER_PINNED, RXE_ODP_DV_MR_PINNED
+#define ON_DEMAND RXE_ODP_DV_REGISTER_ON_DEMAND, RXE_ODP_DV_MR_ON_DEMAND
+#define AS_DEVICE RXE_ODP_DV_REGISTER_DEVICE, RXE_ODP_DV_MR_PINNED
 
 static void device_is(const char *word)
 {
@@ -118,23 +124,31 @@ static void conf_is(const char *text)
 static void by_environment(void **state)
 {
 	(void)state;
-	opened_is(PINNED, NULL);
+	opened_is(AS_DEVICE, NULL);
 	setenv(WORD, "on-demand", 1);
 	opened_is(ON_DEMAND, NULL);
 	setenv(WORD, "pinned", 1);
 	opened_is(PINNED, NULL);
 	setenv(WORD, "", 1);
-	opened_is(PINNED, NULL);
+	opened_is(AS_DEVICE, NULL);
 }
 
 static void by_the_device(void **state)
 {
+	struct rig rig;
+
 	(void)state;
 	device_is("on-demand");
-	opened_is(ON_DEMAND, NULL);
+	opened_is(RXE_ODP_DV_REGISTER_DEVICE, RXE_ODP_DV_MR_ON_DEMAND, NULL);
 	setenv(WORD, "pinned", 1);
 	opened_is(PINNED, NULL);
+	unsetenv(WORD);
+	/* As it says when a region is registered. */
+	rig_open(&rig);
+	assert_int_equal(registered_as(&rig), RXE_ODP_DV_MR_ON_DEMAND);
 	device_is("pinned");
+	assert_int_equal(registered_as(&rig), RXE_ODP_DV_MR_PINNED);
+	rig_close(&rig);
 	setenv(WORD, "on-demand", 1);
 	opened_is(ON_DEMAND, NULL);
 }
@@ -145,7 +159,7 @@ static void by_the_file(void **state)
 	conf_is("[device rxe_odp?]\nregister = on-demand\n");
 	opened_is(ON_DEMAND, NULL);
 	conf_is("[device another]\nregister = on-demand\n");
-	opened_is(PINNED, NULL);
+	opened_is(AS_DEVICE, NULL);
 	conf_is("[program provider_policy]\nregister = pinned\n[device *]\nregister = on-demand\n");
 	opened_is(PINNED, NULL);
 	setenv(WORD, "on-demand", 1);
@@ -179,15 +193,15 @@ static void bad_line(void **state)
 {
 	(void)state;
 	conf_is("[device *]\nregister = on-demand\n\nregistre = pinned\n");
-	opened_is(PINNED, "librxe_odp: /etc/rxe_odp.conf:4: there is no such setting");
-	opened_is(PINNED, NULL);
+	opened_is(AS_DEVICE, "librxe_odp: /etc/rxe_odp.conf:4: there is no such setting");
+	opened_is(AS_DEVICE, NULL);
 }
 
 static void no_file(void **state)
 {
 	(void)state;
 	assert_zero(mkfifo(CONF, 0600));
-	opened_is(PINNED, "librxe_odp: /etc/rxe_odp.conf is not read: it is no regular file");
+	opened_is(AS_DEVICE, "librxe_odp: /etc/rxe_odp.conf is not read: it is no regular file");
 }
 
 /* As with pinned memory: not mapped, or not to be written. */
@@ -201,7 +215,8 @@ static void refused(void **state)
 	for (i = 0; i < 2; i++) {
 		setenv(WORD, i ? "on-demand" : "pinned", 1);
 		rig_open(&rig);
-		is(&rig, i ? ON_DEMAND : PINNED);
+		assert_int_equal(registered_as(&rig),
+				 i ? RXE_ODP_DV_MR_ON_DEMAND : RXE_ODP_DV_MR_PINNED);
 		map = mmap(NULL, 3 * PAGE, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1,
 			   0);
 		assert_ptr_not_equal(map, MAP_FAILED);
@@ -231,10 +246,10 @@ static void asked_for(void **state)
 	rig_open(&rig);
 	rig_need_odp(&rig, 0, 0);
 	buf_make(&buf, rig.pd, MEM_ANON, PAGE, 0, ACCESS_ALL | IBV_ACCESS_ON_DEMAND);
-	assert_int_equal(kind_of(buf.mr), ON_DEMAND);
+	assert_int_equal(kind_of(buf.mr), RXE_ODP_DV_MR_ON_DEMAND);
 	/* New rights that do not say it. */
 	assert_zero(ibv_rereg_mr(buf.mr, IBV_REREG_MR_CHANGE_ACCESS, NULL, NULL, 0, ACCESS_ALL));
-	assert_int_equal(kind_of(buf.mr), PINNED);
+	assert_int_equal(kind_of(buf.mr), RXE_ODP_DV_MR_PINNED);
 	buf_free(&buf);
 	rig_close(&rig);
 
@@ -243,7 +258,7 @@ static void asked_for(void **state)
 	buf_make(&buf, rig.pd, MEM_ANON, PAGE, 0, ACCESS_ALL);
 	assert_zero(ibv_rereg_mr(buf.mr, IBV_REREG_MR_CHANGE_ACCESS, NULL, NULL, 0,
 				 IBV_ACCESS_LOCAL_WRITE));
-	assert_int_equal(kind_of(buf.mr), ON_DEMAND);
+	assert_int_equal(kind_of(buf.mr), RXE_ODP_DV_MR_ON_DEMAND);
 	buf_free(&buf);
 	rig_close(&rig);
 }
@@ -261,7 +276,7 @@ static void traffic(void **state)
 	pair_open(&pair, &conn);
 	buf_make(&from, pair.rig.pd, MEM_ANON, 9 * PAGE, 0, ACCESS_ALL);
 	buf_make(&to, pair.rig.pd, MEM_ANON, 9 * PAGE, 0, ACCESS_ALL);
-	assert_int_equal(kind_of(to.mr), ON_DEMAND);
+	assert_int_equal(kind_of(to.mr), RXE_ODP_DV_MR_ON_DEMAND);
 	for (op = 0; op < OP_KINDS; op++) {
 		buf_forget(&to);
 		pair_move_checked(&pair, op, &from, &to, op);
@@ -290,7 +305,7 @@ static void imported(void **state)
 	assert_non_null(pd);
 	mr = ibv_reg_mr(pd, page, sizeof(page), 0);
 	assert_non_null(mr);
-	assert_int_equal(kind_of(mr), ON_DEMAND);
+	assert_int_equal(kind_of(mr), RXE_ODP_DV_MR_ON_DEMAND);
 	assert_zero(ibv_dereg_mr(mr));
 	ibv_unimport_pd(pd);
 	assert_zero(ibv_close_device(ctx));

@@ -91,23 +91,6 @@ static const struct verbs_context_ops context_ops = {
 	.unimport_pd = rxo_unimport_pd,
 };
 
-/*
- * What plain registrations are in this context: as a person says, or else as the device has it now. So this library always knows
- * which regions are on demand, unless sysfs is not to be had.
- */
-static enum rxo_register context_policy(struct ibv_device *ibdev)
-{
-	enum rxo_register policy = rxo_policy_of(ibv_get_device_name(ibdev));
-	char text[32];
-
-	if (policy != RXO_REGISTER_UNSET)
-		return policy;
-	if (ibv_read_ibdev_sysfs_file(text, sizeof(text), verbs_get_device(ibdev)->sysfs,
-				      "register") <= 0)
-		return RXO_REGISTER_UNSET;
-	return rxo_policy_parse(text);
-}
-
 static uint32_t context_flags(enum rxo_register policy)
 {
 	if (policy == RXO_REGISTER_ON_DEMAND)
@@ -118,7 +101,7 @@ static uint32_t context_flags(enum rxo_register policy)
 /* After how many idle microseconds a thread of the kernel that polls the send queues sleeps; 0: there is to be none. */
 static uint32_t context_poll_us(void)
 {
-	const char *text = getenv("RXE_ODP_POLL_US");
+	const char *text = secure_getenv("RXE_ODP_POLL_US");
 	unsigned long us;
 	char *end;
 
@@ -174,7 +157,7 @@ static int context_get_with_policy(struct rxo_context *ctx)
 {
 	static atomic_flag told = ATOMIC_FLAG_INIT;
 	struct ibv_device *ibdev = ctx->vctx.context.device;
-	enum rxo_register plain = context_policy(ibdev);
+	enum rxo_register plain = rxo_policy_of(ibv_get_device_name(ibdev));
 	int err = context_get(ctx, plain);
 
 	if (err == EOPNOTSUPP && plain != RXO_REGISTER_UNSET)

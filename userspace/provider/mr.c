@@ -9,6 +9,7 @@
  * here, and marked in verbs_mr.access for libibverbs' deregistration. In its table each pinned region counts once, one on
  * demand not at all.
  */
+#include <infiniband/rxe_odp_dv.h>
 #include <stdlib.h>
 
 #include "provider.h"
@@ -23,12 +24,34 @@ static struct ibv_mr *mr_made(struct verbs_mr *vmr, int err)
 	return NULL;
 }
 
-/* With what the kernel makes of registrations that do not say. */
-static int mr_access(const struct ibv_pd *ibpd, int access)
+static pthread_once_t counts_once = PTHREAD_ONCE_INIT;
+static bool counts;
+
+static void mr_find_counts(void)
 {
-	if (to_rxo_context(ibpd->context)->plain == RXO_REGISTER_ON_DEMAND)
-		access |= IBV_ACCESS_ON_DEMAND;
-	return access;
+	counts = ibv_is_fork_initialized() == IBV_FORK_ENABLED;
+}
+
+/* Does libibverbs count? It cannot begin to when there is a plain registration. */
+static bool mr_counts(void)
+{
+	pthread_once(&counts_once, mr_find_counts);
+	return counts;
+}
+
+/* The rights of a region with what the kernel has made of them; what the device says is asked for only where it matters. */
+static int mr_access(struct ibv_mr *ibmr, int access)
+{
+	enum rxo_register plain = to_rxo_context(ibmr->context)->plain;
+	struct rxe_odp_dv_mr_stats stats;
+
+	if (access & IBV_ACCESS_ON_DEMAND)
+		return access;
+	if (plain == RXO_REGISTER_UNSET && mr_counts() &&
+	    !rxe_odp_dv_query_mr(ibmr, &stats, sizeof(stats)) &&
+	    stats.kind == RXE_ODP_DV_MR_ON_DEMAND)
+		plain = RXO_REGISTER_ON_DEMAND;
+	return plain == RXO_REGISTER_ON_DEMAND ? access | IBV_ACCESS_ON_DEMAND : access;
 }
 
 struct ibv_mr *rxo_reg_mr(struct ibv_pd *ibpd, void *addr, size_t length, uint64_t iova, int access)
@@ -43,7 +66,7 @@ struct ibv_mr *rxo_reg_mr(struct ibv_pd *ibpd, void *addr, size_t length, uint64
 	err = ibv_cmd_reg_mr(ibpd, addr, length, iova, access, vmr, &cmd, sizeof(cmd), &resp,
 			     sizeof(resp));
 	if (!err) {
-		vmr->access = mr_access(ibpd, access);
+		vmr->access = mr_access(&vmr->ibv_mr, access);
 		if (vmr->access != access)
 			ibv_dofork_range(addr, length);
 	}
@@ -91,7 +114,7 @@ int rxo_rereg_mr(struct verbs_mr *vmr, int flags, struct ibv_pd *ibpd, void *add
 	if (err)
 		return err;
 	if (flags & IBV_REREG_MR_CHANGE_ACCESS)
-		now = mr_access(vmr->ibv_mr.pd, access);
+		now = mr_access(&vmr->ibv_mr, access);
 	mr_recount(vmr, flags, addr, length, now);
 	vmr->access = now;
 	return 0;

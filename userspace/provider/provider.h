@@ -24,8 +24,9 @@ struct rxo_device {
 
 struct rxo_context {
 	struct verbs_context vctx;
-	uint64_t caps;		 /* RXE_ODP_CAP_* that the kernel has as well */
-	enum rxo_register plain; /* registrations; UNSET: the kernel was not told, and is not asked */
+	uint64_t caps; /* RXE_ODP_CAP_* that the kernel has as well */
+	enum rxo_register
+		plain; /* registrations; UNSET: as the device has it, or who opened it before us */
 };
 
 struct rxo_lock {

@@ -12,6 +12,6 @@
 
 void *dv_symbol(const char *name);
 
-#define DV(function) ((__typeof__(&(function)))dv_symbol(#function))
+#define DV(function) ((__typeof__(function) *)dv_symbol(#function))
 
 #endif

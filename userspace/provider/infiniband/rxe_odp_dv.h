@@ -38,7 +38,7 @@ enum rxe_odp_dv_cap {
 
 /* What a registration without IBV_ACCESS_ON_DEMAND becomes: rxe_odp.conf(5). */
 enum rxe_odp_dv_register {
-	RXE_ODP_DV_REGISTER_DEVICE, /* as the device has it */
+	RXE_ODP_DV_REGISTER_DEVICE, /* as the device has it at that time */
 	RXE_ODP_DV_REGISTER_PINNED,
 	RXE_ODP_DV_REGISTER_ON_DEMAND,
 };
