@@ -10,6 +10,8 @@
 
 #include "provider/policy.h"
 
+#define ARRAY_SIZE(a) (sizeof(a) / sizeof((a)[0]))
+
 static bool read_bytes(const char *text, size_t len, enum rxo_register *policy, char why[256])
 {
 	FILE *file = fmemopen((void *)text, len, "r");
@@ -56,7 +58,7 @@ static void good_files(void **state)
 	char why[256];
 	size_t i;
 
-	for (i = 0; i < sizeof(goods) / sizeof(goods[0]); i++) {
+	for (i = 0; i < ARRAY_SIZE(goods); i++) {
 		if (!read_bytes(goods[i].text, strlen(goods[i].text), &policy, why))
 			fail_msg("'%s': %s", goods[i].text, why);
 		if (policy != goods[i].policy)
@@ -104,7 +106,7 @@ static void bad_lines(void **state)
 	char why[256];
 	size_t i;
 
-	for (i = 0; i < sizeof(bads) / sizeof(bads[0]); i++) {
+	for (i = 0; i < ARRAY_SIZE(bads); i++) {
 		if (read_bytes(bads[i].text, bads[i].len, &policy, why))
 			fail_msg("'%s' is taken", bads[i].text);
 		if (strncmp(why, "FILE:3: ", 8) || !strstr(why, bads[i].why))

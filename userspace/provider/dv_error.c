@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0 OR Linux-OpenIB
 /* The direct interface: the last access error of a queue pair, in numbers and in words. */
 #include <errno.h>
+#include <ccan/array_size.h>
 #include <inttypes.h>
 #include <stdarg.h>
 #include <stdio.h>
@@ -89,7 +90,7 @@ static void text_add_reason(struct text *text, const struct rxe_odp_dv_qp_error 
 		text_add(text, "the peer refused, and its own queue pair knows why");
 		return;
 	}
-	if (error->reason >= sizeof(reasons) / sizeof(reasons[0])) {
+	if (error->reason >= ARRAY_SIZE(reasons)) {
 		text_add(text, "reason %" PRIu32 ", which this library does not know",
 			 error->reason);
 		return;
@@ -146,7 +147,7 @@ static void text_add_region(struct text *text, const struct rxe_odp_dv_qp_error 
 		return;
 	text_add(text, "; the region has %" PRIu64 " bytes at %#" PRIx64, error->region_length,
 		 error->region_address);
-	for (i = 0; i < sizeof(rights) / sizeof(rights[0]); i++) {
+	for (i = 0; i < ARRAY_SIZE(rights); i++) {
 		if (!(error->region_access & rights[i].flag))
 			continue;
 		text_add(text, "%s%s", between, rights[i].words);
