@@ -25,6 +25,8 @@
  * rings. The process's barrier is that of the provider's post, and of anything else that leaves a
  * doorbell out. tests/unit/promise.c goes through all interleavings.
  *
+ * Only contexts that know of promises (RXE_ODP_CAP_PROMISE) pay for them.
+ *
  * There is no promise before RTS, where a doorbell answers that nothing may be sent. A reset
  * withdraws it before it empties the ring, by the same rule: a post that still saw the promise is
  * dropped with the others.
@@ -46,20 +48,18 @@ static bool promise_has_unsent(struct rxo_qp *qp)
 	return qp->sq.cur < qp->sq.copied || rxo_swqe_posted(qp);
 }
 
-/* The requester is going to run, here or elsewhere. Under sq.lock. */
-void rxo_promise_run(struct rxo_qp *qp)
+void rxo_promise_make(struct rxo_qp *qp)
 {
 	struct rxo_sq *sq = &qp->sq;
 
 	lockdep_assert_held(&sq->lock);
-	if (qp->user && !(sq->promise & RXE_ODP_PROMISE_ENGINE) &&
+	if (!(sq->promise & RXE_ODP_PROMISE_ENGINE) &&
 	    rxo_qp_state(qp) >= IB_QPS_RTS && promise_has_unsent(qp))
 		promise_set(sq, sq->promise | RXE_ODP_PROMISE_ENGINE);
 	sq->ran_dry = false;
 }
 
-/* It has run. True: it must run again. Under sq.lock. */
-bool rxo_promise_run_ends(struct rxo_qp *qp)
+bool rxo_promise_review(struct rxo_qp *qp)
 {
 	struct rxo_sq *sq = &qp->sq;
 	bool ran_dry = sq->ran_dry;

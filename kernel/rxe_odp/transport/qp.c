@@ -8,6 +8,7 @@
 
 #include <linux/slab.h>
 #include <linux/vmalloc.h>
+#include <rdma/rxe_odp-abi.h>
 #include <rdma/uverbs_ioctl.h>
 
 #include "queue/ctx.h"
@@ -174,6 +175,7 @@ static int qp_offer_queues(struct rxo_qp *qp, struct ib_udata *udata)
 	if (udata->outlen < sizeof(resp))
 		return -EINVAL;
 	uctx = rdma_udata_to_drv_context(udata, struct rxo_ucontext, ibuc);
+	qp->promises = uctx->caps & RXE_ODP_CAP_PROMISE;
 	err = rxo_queue_offer(qp->sq.queue, uctx, &resp.sq_mi);
 	if (!err && qp->rq.queue)
 		err = rxo_queue_offer(qp->rq.queue, uctx, &resp.rq_mi);

@@ -261,6 +261,7 @@ struct rxo_qp {
 	struct rxo_srq *srq;
 	bool sq_sig_all;
 	bool user;
+	bool promises;			/* its context knows of promise.c; immutable */
 
 	struct mutex mutex;		/* serialises modify; protects attr, have_path */
 	struct ib_qp_attr attr;
@@ -381,11 +382,24 @@ void rxo_swqe_complete(struct rxo_qp *qp, enum ib_wc_status status);
 bool rxo_sq_flush(struct rxo_qp *qp);			/* under sq.lock */
 
 /* promise.c: posts that need no doorbell; all under sq.lock */
-void rxo_promise_run(struct rxo_qp *qp);
-bool rxo_promise_run_ends(struct rxo_qp *qp);
+void rxo_promise_make(struct rxo_qp *qp);
+bool rxo_promise_review(struct rxo_qp *qp);
 void rxo_promise_withdraw(struct rxo_qp *qp);
 bool rxo_promise_poll(struct rxo_qp *qp);
 bool rxo_promise_poll_ends(struct rxo_qp *qp);
+
+/* The requester is going to run, here or elsewhere. */
+static inline void rxo_promise_run(struct rxo_qp *qp)
+{
+	if (qp->promises)
+		rxo_promise_make(qp);
+}
+
+/* It has run. True: it must run again. */
+static inline bool rxo_promise_run_ends(struct rxo_qp *qp)
+{
+	return qp->promises && rxo_promise_review(qp);
+}
 
 /* poll.c: the thread that polls the send queues of a context; may sleep */
 int rxo_poll_begin(struct rxo_ucontext *uctx);

@@ -159,4 +159,14 @@ static void ud_across_the_wire(void **state)
 	storm(IBV_QPT_UD, true);
 }
 
-TEST_MAIN(TEST(rc_on_one_device), TEST(rc_across_the_wire), TEST(ud_across_the_wire))
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		TEST(rc_on_one_device),
+		TEST(rc_across_the_wire),
+		TEST(ud_across_the_wire),
+	};
+
+	rig_use_provider(NULL);
+	return test_run(tests, ARRAY_SIZE(tests));
+}

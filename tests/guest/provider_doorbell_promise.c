@@ -166,5 +166,13 @@ static void promised_by_the_process(void **state)
 	done(&pair, &buf);
 }
 
-TEST_MAIN(TEST(held_up_by_rnr), TEST(drained_and_ready_again), TEST(failed_meanwhile),
-	  TEST(refused_after_reset), TEST(promised_by_the_process))
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		TEST(held_up_by_rnr),	   TEST(drained_and_ready_again), TEST(failed_meanwhile),
+		TEST(refused_after_reset), TEST(promised_by_the_process),
+	};
+
+	rig_use_provider(NULL);
+	return test_run(tests, ARRAY_SIZE(tests));
+}
