@@ -49,7 +49,7 @@ static unsigned int queue_pairs(void)
 
 	assert_non_null(f);
 	while (fgets(line, sizeof(line), f))
-		n += strstr(line, "type RC") != NULL;
+		n += !!strstr(line, "type RC");
 	pclose(f);
 	return n;
 }

@@ -167,7 +167,7 @@ static void asleep_and_woken(enum ibv_qp_type type)
 	bell = doorbell_begin(pair.a.qp);
 	move(&pair, &buf, 1);
 	while (seconds() < end) {
-		double until = seconds() + rnd_below(&rnd, 3 * IDLE_US) * 1e-6;
+		double until = seconds() + rnd_below(&rnd, 3 * IDLE_US) / 1e6;
 		unsigned int num = 1 + rnd_below(&rnd, 3);
 
 		while (seconds() < until)

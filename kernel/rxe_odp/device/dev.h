@@ -56,7 +56,7 @@ struct rxo_dev {
 	struct list_head tx_refused;	/* of struct rxo_tx, in turn */
 	unsigned long tx_turn_jiffies;	/* when the first of them was given its turn */
 	struct timer_list tx_timer;
-	unsigned long tx_crowded_until;	/* jiffies: a second after the last refusal; read anywhere */
+	unsigned long tx_crowded_until;	/* jiffies: a second after a refusal; read anywhere */
 	spinlock_t tx_send_lock;	/* _bh; held to send until then */
 	bool leaving;			/* it is being unregistered or moved; read anywhere */
 	wait_queue_head_t calls_wait;	/* calls that may last: for their end, or for leaving */

@@ -5,8 +5,9 @@
  * Packets are charged to a socket of their queue pair until the last queue of this host frees
  * them (skb_set_owner_w(), sock_wfree()). As packets of a connection leave in order and each charge
  * costs four atomic operations, only one in eight is charged; and the last of each burst, while
- * what was charged before has not left or packets are being refused. A direction that has too much there waits on the socket's wait queue, which sock_wfree() wakes
- * when less than half of it is left (sock_writeable()).
+ * what was charged before has not left or packets are being refused. A direction that has too
+ * much there waits on the socket's wait queue, which sock_wfree() wakes when less than half of it
+ * is left (sock_writeable()).
  *
  * A queue that is shared may be full of other senders' packets. Then it refuses a packet
  * (NET_XMIT_DROP), and the direction is added to a list of the device. The first there is run
