@@ -5,6 +5,7 @@
  *
  * rdma-odp: timeout 60
  */
+#include "method.h"
 #include "pair.h"
 #include "random.h"
 
@@ -20,8 +21,12 @@
 
 #define KEEP	   16
 #define HANDLES	   4
-#define SHAPES	   17
+#define SHAPES	   20
 #define PATIENCE_S 30
+
+/* Kinds of objects by their ids in uverbs, and behind them our own. */
+#define ZOO_PREFETCH (UVERBS_OBJECT_MR + 1)
+#define ZOO_KINDS    (ZOO_PREFETCH + 1)
 
 /* What lives, of each kind; one is destroyed to make room. */
 struct zoo {
@@ -38,7 +43,7 @@ struct zoo {
 	 * shape worked.
 	 */
 	struct ibv_context *wild;
-	uint32_t handles[UVERBS_OBJECT_MR + 1][HANDLES];
+	uint32_t handles[ZOO_KINDS][HANDLES];
 	unsigned long ioctls[SHAPES];
 	uint64_t mr_at; /* where the last region that they made is */
 };
@@ -90,6 +95,27 @@ static bool reg_mr(struct zoo *z)
 	*mr = rnd_one_in(r, 3) ? ibv_reg_mr_iova(z->rig.pd, at, bytes, rnd_next(r), access) :
 				 ibv_reg_mr(z->rig.pd, at, bytes, access);
 	return *mr;
+}
+
+/* Of regions that live, mostly. */
+static struct ibv_sge some_span(struct zoo *z)
+{
+	const struct ibv_mr *mr = z->mrs[rnd_below(&z->rnd, KEEP)];
+
+	if (!mr || rnd_one_in(&z->rnd, 8))
+		return (struct ibv_sge){ rnd_next(&z->rnd), some_u32(&z->rnd), some_u32(&z->rnd) };
+	return (struct ibv_sge){ (uintptr_t)mr->addr + rnd_below(&z->rnd, 8192),
+				 rnd_below(&z->rnd, 65536), mr->lkey };
+}
+
+static bool advise(struct zoo *z)
+{
+	size_t num = rnd_one_in(&z->rnd, 4) ? rnd_below(&z->rnd, 5) : 1, i;
+	struct ibv_sge spans[4];
+
+	for (i = 0; i < num; i++)
+		spans[i] = some_span(z);
+	return !mr_advise(z->rig.pd, rnd_below(&z->rnd, 4), rnd_below(&z->rnd, 3), spans, num);
 }
 
 static bool create_cq(struct zoo *z)
@@ -344,6 +370,8 @@ struct attr_shape {
 #define OUR_OUT(id, len)    { RXE_ODP_ATTR_##id, ATTR_OUT, len, 0 }
 #define OUR_IN(id, len)	    { RXE_ODP_ATTR_##id, ATTR_IN, len, 0 }
 #define OUR_CALL(of, which) #which, UVERBS_OBJECT_##of, RXE_ODP_METHOD_##which
+#define OUR_PREFETCH(which) \
+	"PREFETCH_" #which, RXE_ODP_OBJECT_PREFETCH, RXE_ODP_METHOD_PREFETCH_##which
 /* clang-format on */
 
 /* Ioctls as they should be. */
@@ -432,6 +460,23 @@ static const struct ioctl_shape {
 	  0,
 	  { OUR_HANDLE(QP_ACCESS_ERROR_HANDLE, QP), OUR_OUT(QP_ACCESS_ERROR_RESP, 96) },
 	  2 },
+	{ OUR_PREFETCH(START),
+	  0,
+	  { { RXE_ODP_ATTR_PREFETCH_START_HANDLE, ATTR_NEW, 0, ZOO_PREFETCH },
+	    OUR_HANDLE(PREFETCH_START_PD_HANDLE, PD),
+	    OUR_IN(PREFETCH_START_REQ, 16),
+	    OUR_IN(PREFETCH_START_SPANS, sizeof(struct rxe_odp_span)) },
+	  4 },
+	{ OUR_PREFETCH(QUERY),
+	  0,
+	  { { RXE_ODP_ATTR_PREFETCH_QUERY_HANDLE, ATTR_HANDLE, 0, ZOO_PREFETCH },
+	    OUR_OUT(PREFETCH_QUERY_RESP, 24),
+	    OUR_OUT(PREFETCH_QUERY_RESP_SPANS, 4) },
+	  3 },
+	{ OUR_PREFETCH(DESTROY),
+	  0,
+	  { { RXE_ODP_ATTR_PREFETCH_DESTROY_HANDLE, ATTR_HANDLE, 0, ZOO_PREFETCH } },
+	  1 },
 	{ CALL(MR, MR_DESTROY), 0, { HANDLE(DESTROY_MR_HANDLE, MR) }, 1 },
 	{ CALL(PD, PD_DESTROY), 0, { HANDLE(DESTROY_PD_HANDLE, PD) }, 1 },
 };
@@ -451,6 +496,8 @@ static void remember_handle(struct zoo *z, uint16_t object, uint32_t handle)
 
 union ioctl_input {
 	struct rxe_odp_mr_residency residency;
+	struct rxe_odp_prefetch prefetch;
+	struct rxe_odp_span span; /* of the prefetch, in the same bytes */
 	struct ib_uverbs_reg_mr mr;
 	struct ib_uverbs_qp_cap cap;
 };
@@ -460,15 +507,19 @@ static void fill_input(struct zoo *z, const struct ioctl_shape *shape, union ioc
 	struct rnd *r = &z->rnd;
 	uint64_t at = (uintptr_t)z->memory + rnd_below(r, MEMORY);
 
-	if (shape->object == UVERBS_OBJECT_QP)
+	if (shape->object == UVERBS_OBJECT_QP) {
 		input->cap = (struct ib_uverbs_qp_cap){ some_count(r), some_count(r),
 							rnd_below(r, 8), rnd_below(r, 8),
 							rnd_below(r, 500) };
-	else if (shape->object == UVERBS_OBJECT_MR)
+	} else if (shape->object == UVERBS_OBJECT_MR) {
 		input->residency = (struct rxe_odp_mr_residency){ rnd_one_in(r, 4) ? at : z->mr_at,
 								  rnd_below(r, 64),
 								  (uintptr_t)answer };
-	else
+	} else if (shape->object == RXE_ODP_OBJECT_PREFETCH) {
+		input->span = (struct rxe_odp_span){ at, 0, some_u32(r), 0 };
+		input->prefetch.advice = rnd_below(r, 4);
+		input->prefetch.eventfd = rnd_one_in(r, 8) ? (int)rnd_below(r, 64) : -1;
+	} else {
 		input->mr = (struct ib_uverbs_reg_mr){
 			.start = at,
 			.hca_va = at,
@@ -476,6 +527,7 @@ static void fill_input(struct zoo *z, const struct ioctl_shape *shape, union ioc
 			.pd_handle = some_handle(z, UVERBS_OBJECT_PD),
 			.access_flags = rnd_below(r, 16),
 		};
+	}
 }
 
 struct ioctl_call {
@@ -557,7 +609,7 @@ static void random_call(struct rnd *r, struct ioctl_call *call)
 	size_t i;
 
 	rnd_fill(r, call, sizeof(*call));
-	call->hdr.object_id = rnd_below(r, 24);
+	call->hdr.object_id = rnd_below(r, 24) | (rnd_one_in(r, 8) ? 0x1000 : 0);
 	call->hdr.method_id = rnd_below(r, 12) | (rnd_one_in(r, 4) ? 0x1000 : 0);
 	call->hdr.num_attrs = rnd_below(r, 9);
 	call->hdr.reserved1 = 0;
@@ -621,7 +673,8 @@ static bool ioctl_command(struct zoo *z)
 	if (shape->makes)
 		remember_handle(z, shape->makes, handle);
 	else if (shape->attrs[0].kind == ATTR_NEW)
-		remember_handle(z, shape->object, call.attrs[0].data);
+		remember_handle(z, shape->attrs[0].value ? shape->attrs[0].value : shape->object,
+				call.attrs[0].data);
 	return true;
 }
 
@@ -652,6 +705,7 @@ static struct call {
 	unsigned long worked;
 } calls[] = {
 	{ "reg_mr", reg_mr, 2 },
+	{ "advise", advise, 6 },
 	{ "create_cq", create_cq, 1 },
 	{ "resize_cq", resize_cq, 1 },
 	{ "create_srq", create_srq, 1 },

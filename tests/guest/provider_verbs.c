@@ -56,11 +56,17 @@ static void make_domain(struct rigged *r)
 /* Each keeps what it is made of, or is used in. */
 static void destroy_domain(struct rigged *r)
 {
+	struct ibv_srq_init_attr srq_attr = { .attr = { .max_wr = 4, .max_sge = 1 } };
+	struct ibv_srq *srq = ibv_create_srq(r->parent, &srq_attr);
+
+	assert_non_null(srq);
 	assert_int_equal(ibv_dealloc_pd(r->parent), EBUSY);
 	assert_int_equal(ibv_dealloc_td(r->td), EBUSY);
 	assert_int_equal(ibv_dealloc_pd(r->pair.rig.pd), EBUSY);
 	assert_zero(ibv_destroy_qp(r->pair.a.qp));
 	r->pair.a.qp = NULL;
+	assert_int_equal(ibv_dealloc_pd(r->parent), EBUSY);
+	assert_zero(ibv_destroy_srq(srq));
 	assert_zero(ibv_dealloc_pd(r->parent));
 	assert_zero(ibv_dealloc_td(r->td));
 }

@@ -1,6 +1,7 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0 OR Linux-OpenIB
-# rdma-core's own tests, those for what rxe_odp has, and through the provider all that are not a vendor's: no failure, and no skip that data/pyverbs-skips does not explain.
+# rdma-core's own tests, those for what rxe_odp has, and through the provider most that are not a vendor's: no failure, and no skip
+# that data/pyverbs-skips does not explain.
 #
 # rdma-odp: timeout 300
 # rdma-odp: both providers

@@ -83,31 +83,37 @@ static void recv_flush(struct rxo_qp *qp)
 		rxo_post_doorbell(qp);
 }
 
+uint32_t rxo_post_fill_recvs(struct rxo_ring *ring, uint32_t max_sge, struct ibv_recv_wr *wr,
+			     struct ibv_recv_wr **bad, int *err)
+{
+	uint32_t room = rxo_ring_room(ring), num = 0;
+
+	*err = 0;
+	for (; wr; wr = wr->next) {
+		*err = num == room ? ENOMEM : rxo_rwqe_fill(rxo_ring_at(ring, num), wr, max_sge);
+		if (*err) {
+			*bad = wr;
+			break;
+		}
+		num++;
+	}
+	if (num)
+		rxo_ring_post(ring, num);
+	return num;
+}
+
 int rxo_post_recv(struct ibv_qp *ibqp, struct ibv_recv_wr *wr, struct ibv_recv_wr **bad)
 {
 	struct rxo_qp *qp = to_rxo_qp(ibqp);
-	uint32_t room, num = 0;
-	int err = 0;
+	int err;
 
 	if (ibqp->srq || ibqp->state == IBV_QPS_RESET) {
 		*bad = wr;
 		return EINVAL;
 	}
 	rxo_lock(&qp->rq_lock);
-	room = rxo_ring_room(&qp->rq);
-	for (; wr; wr = wr->next) {
-		err = num == room ? ENOMEM :
-				    rxo_rwqe_fill(rxo_ring_at(&qp->rq, num), wr, qp->max_recv_sge);
-		if (err) {
-			*bad = wr;
-			break;
-		}
-		num++;
-	}
-	if (num) {
-		rxo_ring_post(&qp->rq, num);
+	if (rxo_post_fill_recvs(&qp->rq, qp->max_recv_sge, wr, bad, &err))
 		recv_flush(qp);
-	}
 	rxo_unlock(&qp->rq_lock);
 	return err;
 }

@@ -60,6 +60,7 @@ struct rxo_srq {
 	struct rxo_ring ring;
 	struct rxo_lock lock;
 	uint32_t max_sge;
+	struct rxo_pd *parent;
 };
 
 /* A batch of ibv_wr_*(), between start and complete or abort, under sq_lock. */
@@ -198,6 +199,9 @@ int rxo_post_send(struct ibv_qp *ibqp, struct ibv_send_wr *wr, struct ibv_send_w
 int rxo_post_recv(struct ibv_qp *ibqp, struct ibv_recv_wr *wr, struct ibv_recv_wr **bad);
 int rxo_post_doorbell(struct rxo_qp *qp);
 int rxo_post_sent(struct rxo_qp *qp); /* under sq_lock: rings, if need be */
+/* Receives, as far as they are good and fit: how many; *err is why not all, of *bad. Under the ring's lock. */
+uint32_t rxo_post_fill_recvs(struct rxo_ring *ring, uint32_t max_sge, struct ibv_recv_wr *wr,
+			     struct ibv_recv_wr **bad, int *err);
 
 /* wr.c: ibv_wr_*() */
 void rxo_wr_init(struct ibv_qp_ex *qp, uint64_t send_ops);

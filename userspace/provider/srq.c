@@ -27,6 +27,7 @@ static int srq_create_kernel(struct ibv_context *ibctx, struct rxo_srq *srq,
 struct ibv_srq *rxo_create_srq_ex(struct ibv_context *ibctx, struct ibv_srq_init_attr_ex *attr)
 {
 	struct rxo_srq *srq;
+	struct rxo_pd *pd;
 	int err;
 
 	if (!check_comp_mask(attr->comp_mask, SRQ_COMP_MASK) ||
@@ -47,7 +48,12 @@ struct ibv_srq *rxo_create_srq_ex(struct ibv_context *ibctx, struct ibv_srq_init
 		errno = err;
 		return NULL;
 	}
-	rxo_lock_init(&srq->lock, rxo_pd_single_threaded(to_rxo_pd(attr->pd)));
+	pd = to_rxo_pd(attr->pd);
+	rxo_lock_init(&srq->lock, rxo_pd_single_threaded(pd));
+	if (pd->domain) {
+		srq->parent = pd;
+		rxo_pd_join(pd);
+	}
 	return &srq->vsrq.srq;
 }
 
@@ -113,6 +119,8 @@ int rxo_destroy_srq(struct ibv_srq *ibsrq)
 
 	if (err)
 		return err;
+	if (srq->parent)
+		rxo_pd_leave(srq->parent);
 	rxo_ring_unmap(&srq->ring);
 	rxo_lock_destroy(&srq->lock);
 	free(srq);
@@ -122,22 +130,10 @@ int rxo_destroy_srq(struct ibv_srq *ibsrq)
 int rxo_post_srq_recv(struct ibv_srq *ibsrq, struct ibv_recv_wr *wr, struct ibv_recv_wr **bad)
 {
 	struct rxo_srq *srq = to_rxo_srq(ibsrq);
-	uint32_t room, num = 0;
-	int err = 0;
+	int err;
 
 	rxo_lock(&srq->lock);
-	room = rxo_ring_room(&srq->ring);
-	for (; wr; wr = wr->next) {
-		err = num == room ? ENOMEM :
-				    rxo_rwqe_fill(rxo_ring_at(&srq->ring, num), wr, srq->max_sge);
-		if (err) {
-			*bad = wr;
-			break;
-		}
-		num++;
-	}
-	if (num)
-		rxo_ring_post(&srq->ring, num);
+	rxo_post_fill_recvs(&srq->ring, srq->max_sge, wr, bad, &err);
 	rxo_unlock(&srq->lock);
 	return err;
 }

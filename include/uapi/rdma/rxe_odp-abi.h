@@ -60,7 +60,7 @@ struct rxe_odp_alloc_ucontext_resp {
  *
  *	write the WQEs; producer_index = new (release); full memory barrier; if (!promise) ring
  *
- * Who always rings loses nothing. With RXE_ODP_CAP_PROMISE the kernel keeps it.
+ * Who always rings loses nothing. In a context that did not say RXE_ODP_CAP_PROMISE the word is 0.
  */
 #define RXE_ODP_CAP_PROMISE	(1ULL << 8)
 #define RXE_ODP_PROMISE_PAD	0

@@ -15,7 +15,7 @@
 #define UVERBS_MODULE_NAME rxo_mr
 #include <rdma/uverbs_named_ioctl.h>
 
-static void method_fill_odp(struct rxe_odp_mr_stats *to, const struct umem_odp_region *region)
+static void mr_method_fill_odp(struct rxe_odp_mr_stats *to, const struct umem_odp_region *region)
 {
 	struct umem_odp_stats from;
 
@@ -44,7 +44,7 @@ static int UVERBS_HANDLER(RXE_ODP_METHOD_MR_STATS)(struct uverbs_attr_bundle *at
 	struct rxe_odp_mr_stats stats = { .key = ibmr->lkey };
 
 	if (mem->kind == RXO_MR_ODP) {
-		method_fill_odp(&stats, mem->region);
+		mr_method_fill_odp(&stats, mem->region);
 	} else {
 		stats.kind = RXE_ODP_MR_PINNED;
 		stats.resident_pages = (offset_in_page(mem->va) + mem->length_bytes - 1) /
@@ -64,7 +64,7 @@ static_assert(RXE_ODP_PAGE_PRESENT == UMEM_ODP_PAGE_PRESENT);
 static_assert(RXE_ODP_PAGE_WRITABLE == UMEM_ODP_PAGE_WRITABLE);
 static_assert(RXE_ODP_PAGE_HUGE == UMEM_ODP_PAGE_HUGE);
 
-static void method_residency(const struct rxo_mem *mem, u64 va, u8 *pages, unsigned int nr)
+static void mr_method_residency(const struct rxo_mem *mem, u64 va, u8 *pages, unsigned int nr)
 {
 	if (mem->kind == RXO_MR_ODP)
 		umem_odp_region_residency(mem->region, va, pages, nr);
@@ -74,8 +74,8 @@ static void method_residency(const struct rxo_mem *mem, u64 va, u8 *pages, unsig
 }
 
 /* In steps, which a signal ends; *@done counts pages. @va is in the first of them. */
-static int method_write_residency(const struct rxo_mem *mem, u64 va, u64 nr, u8 __user *to,
-				  u64 *done)
+static int mr_method_write_residency(const struct rxo_mem *mem, u64 va, u64 nr, u8 __user *to,
+				     u64 *done)
 {
 	u8 *pages __free(kfree) = kmalloc(PAGE_SIZE, GFP_KERNEL);
 	unsigned int step;
@@ -84,7 +84,7 @@ static int method_write_residency(const struct rxo_mem *mem, u64 va, u64 nr, u8 
 		return -ENOMEM;
 	do {
 		step = min_t(u64, nr - *done, PAGE_SIZE);
-		method_residency(mem, va + (*done << PAGE_SHIFT), pages, step);
+		mr_method_residency(mem, va + (*done << PAGE_SHIFT), pages, step);
 		if (copy_to_user(to + *done, pages, step))
 			return -EFAULT;
 		*done += step;
@@ -110,7 +110,7 @@ static int UVERBS_HANDLER(RXE_ODP_METHOD_MR_RESIDENCY)(struct uverbs_attr_bundle
 	nr = req.length ? ((va + req.length - 1) >> PAGE_SHIFT) - (va >> PAGE_SHIFT) + 1 : 0;
 	if (nr > RXE_ODP_RESIDENCY_MAX_PAGES)
 		return -E2BIG;
-	err = method_write_residency(mem, va, nr, u64_to_user_ptr(req.pages), &done);
+	err = mr_method_write_residency(mem, va, nr, u64_to_user_ptr(req.pages), &done);
 	return err ?: uverbs_copy_to(attrs, RXE_ODP_ATTR_MR_RESIDENCY_RESP_PAGES, &done,
 				     sizeof(done));
 }

@@ -45,10 +45,7 @@ struct tx_sending {
 
 static DEFINE_PER_CPU(struct tx_sending, tx_sending);
 
-/*
- * Seven packets of the largest path MTU one by one, or a full burst: what is on its way to a
- * receiver on this host is then still in the CPU's cache when it gets there.
- */
+/* Seven packets of the largest path MTU one by one, or a full burst. */
 const struct rxo_tx_kind rxo_tx_rc = {
 	.stop_bytes	= 64 * 1024,
 	.charge_pkts	= 8,
@@ -272,6 +269,7 @@ bool rxo_tx_may_send(struct rxo_tx *tx)
 
 void rxo_tx_pass_turn(struct rxo_tx *tx)
 {
+	lockdep_assert_held(tx->lock);
 	guard(spinlock_irqsave)(&tx->dev->tx_lock);
 	if (tx->is_my_turn) {
 		tx_leave_turns(tx);
@@ -300,7 +298,7 @@ void rxo_tx_end(struct rxo_tx *tx, u32 refused_bytes)
 	struct sock *sk = tx->sock->sk;
 
 	this_cpu_write(tx_sending.sk, NULL);
-	/* Packets left since rxo_tx_begin(), while wakes were ignored. */
+	/* Packets left since the first of the list was charged, while wakes were ignored. */
 	if (sk_wmem_alloc_get(sk) < bytes)
 		sk->sk_write_space(sk);
 }

@@ -123,6 +123,7 @@ void rxo_tx_share_turns(struct rxo_tx *tx);
 
 static inline u32 rxo_tx_charge(struct rxo_tx *tx, struct sk_buff *skb, bool crowded, bool last)
 {
+	lockdep_assert_held(tx->lock);
 	if (++tx->uncharged_pkts < tx->kind->charge_pkts &&
 	    !(last && (crowded || !rxo_tx_is_idle(tx))))
 		return 0;

@@ -178,7 +178,6 @@ static int comp_place(struct rxo_qp *qp, struct rxo_swqe *wqe, u32 offset, void 
 		.pd = qp->pd, .sge = wqe->sge, .num = wqe->num_sge,
 		.offset_bytes = offset, .length_bytes = wqe->length_bytes,
 	};
-
 	int err;
 
 	err = rxo_wait_copy(&qp->sq.place_wait, &sg, data, bytes, true, done);

@@ -71,12 +71,13 @@ static bool poll_needs_lock(const struct rxo_sq *sq)
 }
 
 /* True if something was posted since the last round. */
-static bool poll_qp(struct rxo_qp *qp)
+static bool poll_qp(struct rxo_ctx_poll *poll, struct rxo_qp *qp)
 {
 	struct rxo_sq *sq = &qp->sq;
 	u32 posted = READ_ONCE(sq->queue->buf->producer_index);
 	bool active = posted != qp->polled_index;
 
+	lockdep_assert_held(&poll->lock);	/* protects polled_index */
 	qp->polled_index = posted;
 	if (rxo_qp_state(qp) < IB_QPS_RTS || !poll_needs_lock(sq))
 		return active;
@@ -94,7 +95,7 @@ static bool poll_all(struct rxo_ctx_poll *poll)
 
 	guard(mutex)(&poll->lock);
 	list_for_each_entry(qp, &poll->qps, poll_node) {
-		active |= poll_qp(qp);
+		active |= poll_qp(poll, qp);
 		cond_resched_tasks_rcu_qs();
 	}
 	return active;
