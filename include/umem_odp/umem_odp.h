@@ -382,6 +382,9 @@ int umem_odp_prefetch_async(struct umem_odp_region *r, u64 va, u64 len_bytes, bo
  */
 bool umem_odp_prefetch_cancel(struct umem_odp_prefetch *p);
 
+/* Faults by how long they took: below 10 us, 100 us, 1 ms, 10 ms, 100 ms, 1 s, and all others. */
+#define UMEM_ODP_FAULT_CLASSES	7
+
 /**
  * struct umem_odp_stats - what a region has seen
  * @faults: faults that were asked for and not found present
@@ -400,6 +403,7 @@ bool umem_odp_prefetch_cancel(struct umem_odp_prefetch *p);
  * @worst_fault_ns: the longest fault, from asking to waking
  * @last_fault_ns: the last one
  * @avg_fault_ns: a moving average over about the last eight
+ * @faults_by_time: faults that have ended, by how long they took, see UMEM_ODP_FAULT_CLASSES
  */
 struct umem_odp_stats {
 	u64 faults;
@@ -416,6 +420,7 @@ struct umem_odp_stats {
 	u64 worst_fault_ns;
 	u64 last_fault_ns;
 	u64 avg_fault_ns;
+	u64 faults_by_time[UMEM_ODP_FAULT_CLASSES];
 };
 
 /**

@@ -98,7 +98,7 @@ static void install_entries(struct umem_odp_pass *pass, u64 va, const unsigned l
 	added += leaf->entries.resident;
 	umem_odp_leaf_unlock(leaf);
 	atomic_long_add(added, &pass->mirror->resident_pages);
-	trace_umem_odp_install(pass->mirror->mm, va, nr, pass->write, huge);
+	trace_umem_odp_install(pass->mirror, va, nr, pass->write, huge);
 }
 
 /*

@@ -133,7 +133,7 @@ static bool invalidate_chunk(struct mmu_interval_notifier *notifier,
 	}
 	nr = invalidate_leaves(chunk, start, last, invalidate_only_protects(range->event),
 			       mmu_notifier_range_blockable(range));
-	trace_umem_odp_invalidate(chunk->mirror->mm, start, last, range->event, nr);
+	trace_umem_odp_invalidate(chunk->mirror, start, last, range->event, nr);
 	return true;
 }
 

@@ -62,6 +62,7 @@ static struct mmu_notifier *mirror_alloc(struct mm_struct *mm)
 	}
 	mmgrab(mm);
 	m->mm = mm;
+	m->pid = task_tgid_nr(current);
 	refcount_set(&m->refs, 1);
 	xa_init_flags(&m->chunks, XA_FLAGS_ACCOUNT);
 	INIT_DELAYED_WORK(&m->reap, umem_odp_chunk_reap_work);

@@ -25,6 +25,7 @@ struct umem_odp_region;
  * @subscription: the one of this mm with our ops; the kernel counts its users: the regions, and one
  *	more while @kept
  * @mm: the address space; the struct is held, immutable
+ * @pid: who made its first region, as the initial PID namespace has it; for tracing, immutable
  * @refs: the subscription, each chunk, each fault thread, each work that is queued
  * @prepared: the mm can take interval notifiers; mmap_lock for writing
  * @chunks: by va >> UMEM_ODP_CHUNK_SHIFT; lookup under RCU
@@ -48,6 +49,7 @@ struct umem_odp_region;
 struct umem_odp_mirror {
 	struct mmu_notifier subscription;
 	struct mm_struct *mm;
+	pid_t pid;
 	refcount_t refs;
 	bool prepared;
 

@@ -116,7 +116,7 @@ static int pass_rounds(struct umem_odp_pass *pass)
 	struct patience p = { .first = pass->next, .pages_max = UMEM_ODP_LEAF_PAGES };
 	int err = 0;
 
-	trace_umem_odp_fault_begin(pass->mirror->mm, pass->next, pass->wanted_end, pass->write);
+	trace_umem_odp_fault_begin(pass->mirror, pass->next, pass->wanted_end, pass->write);
 	if (!pass_serve_present(pass)) {
 		while ((err = pass_round(pass, &p)) == -EAGAIN) {
 			if (fatal_signal_pending(current)) {
@@ -131,7 +131,7 @@ static int pass_rounds(struct umem_odp_pass *pass)
 	/* An error of a page behind the first concerns nobody yet. */
 	if (pass->next != p.first)
 		err = 0;
-	trace_umem_odp_fault_end(pass->mirror->mm, pass->next, err, pass->retries);
+	trace_umem_odp_fault_end(pass->mirror, pass->next, err, pass->retries);
 	return err;
 }
 

@@ -148,6 +148,18 @@ bool umem_odp_queue_claim_group(struct umem_odp_queue *q, struct umem_odp_waiter
 	return true;
 }
 
+static unsigned int queue_fault_class(u64 ns)
+{
+	unsigned int class = 0;
+	u64 bound = 10 * NSEC_PER_USEC;
+
+	while (class < UMEM_ODP_FAULT_CLASSES - 1 && ns >= bound) {
+		bound *= 10;
+		class++;
+	}
+	return class;
+}
+
 static void queue_measure_fault(struct umem_odp_region *r, struct umem_odp_waiter *w)
 {
 	u64 ns = ktime_get_ns() - w->start_ns, avg = r->avg_fault_ns;
@@ -156,6 +168,7 @@ static void queue_measure_fault(struct umem_odp_region *r, struct umem_odp_waite
 	w->fault_ns = ns;
 	if (w->prefetch)
 		return;
+	r->faults_by_time[queue_fault_class(ns)]++;
 	r->last_fault_ns = ns;
 	r->worst_fault_ns = max(r->worst_fault_ns, ns);
 	WRITE_ONCE(r->avg_fault_ns, avg ? avg - avg / 8 + ns / 8 : ns);
@@ -180,7 +193,7 @@ void umem_odp_queue_wake(struct umem_odp_queue *q, struct list_head *claimed, in
 			queue_measure_fault(r, w);
 		if (err && !w->prefetch)
 			umem_odp_count(&r->counters.failed_faults, 1);
-		trace_umem_odp_wake(umem_odp_queue_mirror(q)->mm, w->va, err, w->fault_ns);
+		trace_umem_odp_wake(umem_odp_queue_mirror(q), w->va, err, w->fault_ns);
 		w->wake(w, err);
 		scoped_guard(spinlock_bh, &q->lock)
 			queue_put_busy(r);

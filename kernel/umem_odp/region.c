@@ -157,6 +157,7 @@ void umem_odp_region_counters(const struct umem_odp_region *r, struct umem_odp_s
 	stats->worst_fault_ns = r->worst_fault_ns;
 	stats->last_fault_ns = r->last_fault_ns;
 	stats->avg_fault_ns = r->avg_fault_ns;
+	memcpy(stats->faults_by_time, r->faults_by_time, sizeof(stats->faults_by_time));
 }
 EXPORT_SYMBOL_GPL(umem_odp_region_counters);
 

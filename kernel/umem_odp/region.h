@@ -41,6 +41,7 @@ struct umem_odp_counters {
  * @worst_fault_ns: queue->lock
  * @last_fault_ns: queue->lock
  * @avg_fault_ns: written under queue->lock, read anywhere
+ * @faults_by_time: queue->lock
  * @counters: the rest of the statistics
  * @rcu: frees it behind accesses that found it under RCU
  */
@@ -63,6 +64,7 @@ struct umem_odp_region {
 	u64 worst_fault_ns;
 	u64 last_fault_ns;
 	u64 avg_fault_ns;
+	u64 faults_by_time[UMEM_ODP_FAULT_CLASSES];
 
 	struct umem_odp_counters counters;
 	struct rcu_head rcu;

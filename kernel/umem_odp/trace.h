@@ -8,71 +8,71 @@
 #include <linux/mmu_notifier.h>
 #include <linux/tracepoint.h>
 
-struct mm_struct;
+#include "mirror.h"
 
 TRACE_EVENT(umem_odp_fault_begin,
-	    TP_PROTO(const struct mm_struct *mm, u64 va, u64 end, bool write),
-	    TP_ARGS(mm, va, end, write),
-	    TP_STRUCT__entry(__field(const void *, mm)
+	    TP_PROTO(const struct umem_odp_mirror *m, u64 va, u64 end, bool write),
+	    TP_ARGS(m, va, end, write),
+	    TP_STRUCT__entry(__field(pid_t, pid)
 			     __field(u64, va)
 			     __field(u64, end)
 			     __field(bool, write)),
-	    TP_fast_assign(__entry->mm = mm;
+	    TP_fast_assign(__entry->pid = m->pid;
 			   __entry->va = va;
 			   __entry->end = end;
 			   __entry->write = write;),
-	    TP_printk("mm=%p va=%#llx end=%#llx write=%d", __entry->mm, __entry->va,
+	    TP_printk("pid=%d va=%#llx end=%#llx write=%d", __entry->pid, __entry->va,
 		      __entry->end, __entry->write)
 );
 
 TRACE_EVENT(umem_odp_fault_end,
-	    TP_PROTO(const struct mm_struct *mm, u64 next, int err, unsigned int retries),
-	    TP_ARGS(mm, next, err, retries),
-	    TP_STRUCT__entry(__field(const void *, mm)
+	    TP_PROTO(const struct umem_odp_mirror *m, u64 next, int err, unsigned int retries),
+	    TP_ARGS(m, next, err, retries),
+	    TP_STRUCT__entry(__field(pid_t, pid)
 			     __field(u64, next)
 			     __field(int, err)
 			     __field(unsigned int, retries)),
-	    TP_fast_assign(__entry->mm = mm;
+	    TP_fast_assign(__entry->pid = m->pid;
 			   __entry->next = next;
 			   __entry->err = err;
 			   __entry->retries = retries;),
-	    TP_printk("mm=%p next=%#llx err=%d retries=%u", __entry->mm, __entry->next,
+	    TP_printk("pid=%d next=%#llx err=%d retries=%u", __entry->pid, __entry->next,
 		      __entry->err, __entry->retries)
 );
 
 TRACE_EVENT(umem_odp_install,
-	    TP_PROTO(const struct mm_struct *mm, u64 va, unsigned int pages, bool write,
+	    TP_PROTO(const struct umem_odp_mirror *m, u64 va, unsigned int pages, bool write,
 		     bool huge),
-	    TP_ARGS(mm, va, pages, write, huge),
-	    TP_STRUCT__entry(__field(const void *, mm)
+	    TP_ARGS(m, va, pages, write, huge),
+	    TP_STRUCT__entry(__field(pid_t, pid)
 			     __field(u64, va)
 			     __field(unsigned int, pages)
 			     __field(bool, write)
 			     __field(bool, huge)),
-	    TP_fast_assign(__entry->mm = mm;
+	    TP_fast_assign(__entry->pid = m->pid;
 			   __entry->va = va;
 			   __entry->pages = pages;
 			   __entry->write = write;
 			   __entry->huge = huge;),
-	    TP_printk("mm=%p va=%#llx pages=%u write=%d huge=%d", __entry->mm, __entry->va,
+	    TP_printk("pid=%d va=%#llx pages=%u write=%d huge=%d", __entry->pid, __entry->va,
 		      __entry->pages, __entry->write, __entry->huge)
 );
 
 TRACE_EVENT(umem_odp_invalidate,
-	    TP_PROTO(const struct mm_struct *mm, u64 start, u64 last, unsigned int event,
+	    TP_PROTO(const struct umem_odp_mirror *m, u64 start, u64 last, unsigned int event,
 		     unsigned long pages),
-	    TP_ARGS(mm, start, last, event, pages),
-	    TP_STRUCT__entry(__field(const void *, mm)
+	    TP_ARGS(m, start, last, event, pages),
+	    TP_STRUCT__entry(__field(pid_t, pid)
 			     __field(u64, start)
 			     __field(u64, last)
 			     __field(unsigned int, event)
 			     __field(unsigned long, pages)),
-	    TP_fast_assign(__entry->mm = mm;
+	    TP_fast_assign(__entry->pid = m->pid;
 			   __entry->start = start;
 			   __entry->last = last;
 			   __entry->event = event;
 			   __entry->pages = pages;),
-	    TP_printk("mm=%p start=%#llx last=%#llx event=%s pages=%lu", __entry->mm,
+	    TP_printk("pid=%d start=%#llx last=%#llx event=%s pages=%lu", __entry->pid,
 		      __entry->start, __entry->last,
 		      __print_symbolic(__entry->event,
 				       { MMU_NOTIFY_UNMAP, "UNMAP" },
@@ -87,17 +87,17 @@ TRACE_EVENT(umem_odp_invalidate,
 );
 
 TRACE_EVENT(umem_odp_wake,
-	    TP_PROTO(const struct mm_struct *mm, u64 va, int err, u64 fault_ns),
-	    TP_ARGS(mm, va, err, fault_ns),
-	    TP_STRUCT__entry(__field(const void *, mm)
+	    TP_PROTO(const struct umem_odp_mirror *m, u64 va, int err, u64 fault_ns),
+	    TP_ARGS(m, va, err, fault_ns),
+	    TP_STRUCT__entry(__field(pid_t, pid)
 			     __field(u64, va)
 			     __field(int, err)
 			     __field(u64, fault_ns)),
-	    TP_fast_assign(__entry->mm = mm;
+	    TP_fast_assign(__entry->pid = m->pid;
 			   __entry->va = va;
 			   __entry->err = err;
 			   __entry->fault_ns = fault_ns;),
-	    TP_printk("mm=%p va=%#llx err=%d fault_ns=%llu", __entry->mm, __entry->va,
+	    TP_printk("pid=%d va=%#llx err=%d fault_ns=%llu", __entry->pid, __entry->va,
 		      __entry->err, __entry->fault_ns)
 );
 

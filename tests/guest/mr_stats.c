@@ -40,6 +40,8 @@ static void of_an_on_demand_region(void **state)
 	struct conn conn = CONN;
 	struct buf from, to;
 	struct pair pair;
+	uint64_t ended = 0;
+	unsigned int i;
 
 	(void)state;
 	pair_open(&pair, &conn);
@@ -59,6 +61,9 @@ static void of_an_on_demand_region(void **state)
 	assert_in_range(stats.faults, 1, PAGES);
 	assert_int_equal(stats.failed_faults, 0);
 	assert_true(stats.worst_fault_ns > 0);
+	for (i = 0; i < RXE_ODP_FAULT_CLASSES; i++)
+		ended += stats.faults_by_time[i];
+	assert_int_equal(ended, stats.faults);
 
 	assert_zero(madvise(to.data, 3 * PAGE, MADV_DONTNEED));
 	stats = stats_of(to.mr);

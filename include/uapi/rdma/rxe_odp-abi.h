@@ -92,6 +92,8 @@ enum rxe_odp_mr_kind {
 	RXE_ODP_MR_ON_DEMAND,
 };
 
+#define RXE_ODP_FAULT_CLASSES	7
+
 /*
  * What a region has seen, as "rdma statistic show mr" has it. Of a pinned one, which is there
  * always, only the first two and resident_pages are filled.
@@ -113,6 +115,8 @@ struct rxe_odp_mr_stats {
 	__aligned_u64 last_fault_ns;
 	__aligned_u64 avg_fault_ns;	/* moving, over about the last eight */
 	__aligned_u64 prefetched_pages;	/* that prefetches brought in */
+	/* Faults by how long they took: below 10 us, 100 us, 1 ms, 10 ms, 100 ms, 1 s, and all others. */
+	__aligned_u64 faults_by_time[RXE_ODP_FAULT_CLASSES];
 };
 
 enum rxe_odp_mr_residency_attrs {

@@ -115,6 +115,8 @@ struct rxo_mem *rxo_mem_create_odp(struct rxo_dev *dev, u64 va, u64 length_bytes
 
 static void mem_add_stats(struct umem_odp_stats *sum, const struct umem_odp_stats *one)
 {
+	unsigned int i;
+
 	sum->faults += one->faults;
 	sum->fault_pages += one->fault_pages;
 	sum->joined_faults += one->joined_faults;
@@ -127,6 +129,8 @@ static void mem_add_stats(struct umem_odp_stats *sum, const struct umem_odp_stat
 	sum->resident_pages += one->resident_pages;
 	sum->table_bytes += one->table_bytes;
 	sum->worst_fault_ns = max(sum->worst_fault_ns, one->worst_fault_ns);
+	for (i = 0; i < UMEM_ODP_FAULT_CLASSES; i++)
+		sum->faults_by_time[i] += one->faults_by_time[i];
 }
 
 /* Removes it from the device's list; its counts are kept. */

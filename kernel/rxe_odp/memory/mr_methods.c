@@ -35,6 +35,8 @@ static void mr_method_fill_odp(struct rxe_odp_mr_stats *to, const struct umem_od
 	to->last_fault_ns = from.last_fault_ns;
 	to->avg_fault_ns = from.avg_fault_ns;
 	to->prefetched_pages = from.prefetched_pages;
+	static_assert(sizeof(to->faults_by_time) == sizeof(from.faults_by_time));
+	memcpy(to->faults_by_time, from.faults_by_time, sizeof(to->faults_by_time));
 }
 
 static int UVERBS_HANDLER(RXE_ODP_METHOD_MR_STATS)(struct uverbs_attr_bundle *attrs)

@@ -66,6 +66,8 @@ enum rxe_odp_dv_mr_kind {
 	RXE_ODP_DV_MR_ON_DEMAND,
 };
 
+#define RXE_ODP_DV_FAULT_CLASSES 7
+
 /* Counted from the registration on. Of a pinned region kind, key and resident_pages alone. */
 struct rxe_odp_dv_mr_stats {
 	uint64_t comp_mask;
@@ -85,6 +87,8 @@ struct rxe_odp_dv_mr_stats {
 	uint64_t last_fault_ns;
 	uint64_t avg_fault_ns;	   /* moving, over about the last eight */
 	uint64_t prefetched_pages; /* that prefetches brought in */
+	/* Faults by how long they took: below 10 us, 100 us, 1 ms, 10 ms, 100 ms, 1 s, and all others. */
+	uint64_t faults_by_time[RXE_ODP_DV_FAULT_CLASSES];
 };
 
 /**
