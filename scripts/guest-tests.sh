@@ -9,7 +9,8 @@
 # "rdma-odp: timeout N" in a program's source gives it N seconds instead of 120.
 #
 # Programs that speak verbs run twice, the second time, as NAME.provider, through userspace/provider instead of librxe: those in C
-# but for what through_provider() leaves out, and those in shell that say "rdma-odp: both providers".
+# but for what through_provider() leaves out, and those in shell that say "rdma-odp: both providers". User Mode Linux runs all of
+# these, and of the kernels whose CPU is emulated each one half; with --long each of them all.
 . "$(dirname "$0")/lib.sh"
 
 verb=${1:?} kernel=${2:?}
@@ -17,6 +18,15 @@ session=$SRC/build/$kernel/session
 
 # Where the CPU is emulated, or KASAN and lockdep watch, everything takes longer.
 slow() { [ "$kernel" = uml ] || ! "$SRC/scripts/kvm.sh" "$("$SRC/scripts/tree.sh" "$kernel")"; }
+
+# Whether this kernel is the one of the two emulated ones that runs the file's program through the provider.
+is_its_half()
+{
+	local sum
+	[[ $kernel != uml && ${TEST_LONG:-0} = 0 ]] || return 0
+	sum=$(basename "$1" | cksum)
+	[[ $((${sum%% *} / 2 % 2)) = 0 && $kernel = stable || $((${sum%% *} / 2 % 2)) = 1 && $kernel = backports ]]
+}
 
 through_provider()
 {
@@ -31,11 +41,11 @@ through_provider()
 		odp_frozen.c | odp_fuse.c | odp_hot_leaf.c | odp_owner_ends.c | odp_uffd_* | odp_unaligned.c | odp_zram_swapin.c | rc_mtu_above.c) ;;
 		# Minutes where the CPU is emulated, for what is mostly the kernel's: there with TEST_LONG=1 alone.
 		dev_teardown.c | peer_rxe.c) [[ $kernel != uml && ${TEST_LONG:-0} = 0 ]] || echo "$f" ;;
-		*) echo "$f" ;;
+		*) ! is_its_half "$f" || echo "$f" ;;
 		esac
 	done
 	for f in "$SRC"/tests/guest/*.sh; do
-		! grep -q 'rdma-odp: both providers' "$f" || echo "$f"
+		! grep -q 'rdma-odp: both providers' "$f" || ! is_its_half "$f" || echo "$f"
 	done
 }
 
@@ -86,6 +96,7 @@ prepare()
 		echo "$name $(limit "$name")" >>"$session/todo"
 	done < <(names)
 	[ ! -d "$SRC/tests/guest/data" ] || cp -r "$SRC/tests/guest/data" "$session/"
+	cp -r "$SRC/docs/recipes" "$session/"
 	mkdir "$session/provider"
 	cp -RP "$SRC/build/$kernel/provider"/{librxe_odp*,abi,asan,tsan} "$SRC/userspace"/{install.sh,README.md} "$session/provider/"
 	RDMA_ODP_PROVIDER=$SRC/build/$kernel/provider DESTDIR=$session/provider/installed \

@@ -35,11 +35,10 @@ mmdebstrap_tree()
 	[ "$flavour" = stable ] || opts+=(--aptopt="APT::Default-Release \"$SUITE-backports\"")
 	include=$(paste -sd, "$here/guest/packages")
 	# The initramfs settings must be there before the kernel is configured. UCX's plugin for AMD's GPUs is a dead end in a
-	# guest, and what it needs is a quarter of a gigabyte.
+	# guest, and what it needs is large.
 	mmdebstrap --mode=root --variant=minbase --include="$include" "${opts[@]}" \
 		--dpkgopt='path-exclude=/usr/share/man/*' --dpkgopt='path-exclude=/usr/share/locale/*' \
-		--dpkgopt='path-exclude=/usr/lib/*/libLLVM*' --dpkgopt='path-exclude=/usr/lib/*/libamd*' \
-		--dpkgopt='path-exclude=/usr/lib/*/libz3*' --dpkgopt='path-exclude=/usr/lib/llvm-*' \
+		--dpkgopt='path-exclude=/usr/lib/*/libamd*' \
 		--essential-hook="cp -r '$tmp/initramfs/.' \"\$1/\"" \
 		"$SUITE" "$tmp/root" - < <(sources_list "${suites[@]}")
 }
