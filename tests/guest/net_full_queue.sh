@@ -104,7 +104,7 @@ modprobe -a sch_tbf sch_netem 2>/dev/null
 # that take packets out of it put those of one queue pair into two backlogs of veth, out of order.
 on='taskset -c 0'
 all_refused=0
-num=20
+num=8
 for queue in 'tbf rate 100mbit burst 32k limit 64k' 'tbf rate 200mbit burst 32k limit 64k, pfifo limit 10' \
 	'tbf rate 200mbit burst 32k limit 1m, pfifo_fast' 'netem rate 200mbit limit 20' 'netem delay 2ms limit 10'; do
 	shape "$queue" || fail "no $queue"

@@ -53,11 +53,9 @@ both()
 exercise()
 {
 	gid_index "$1" "$2" || fail "no GID $2 in the table of $1"
-	both 'listens 18515' 127.0.0.1 ibv_rc_pingpong -d "$1" -g "$index" -n 50 -s 20000 -c
 	both 'listens 18515' 127.0.0.1 ibv_rc_pingpong -d "$1" -g "$index" -n 50 -s 20000 -c -o
 	both 'listens 18515' 127.0.0.1 ibv_ud_pingpong -d "$1" -g "$index" -n 50 -s 1000
 	both 'listens 18515' 127.0.0.1 ib_write_bw -d "$1" -x "$index" -F -s 20000 -n 50
-	both 'listens 18515' 127.0.0.1 ib_write_bw -d "$1" -x "$index" -F -s 20000 -n 50 --odp
 }
 
 # In the namespace of the link

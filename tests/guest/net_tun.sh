@@ -114,7 +114,6 @@ for mode in tun tap; do
 		# -u 20: a packet is sent again after 4.3 s, not after 67 ms. The program in between takes one packet at a time, and where
 		# others run too it is late by more than that: all that is sent again is more to carry, until seven retries are used up.
 		both $prefix ibv_ud_pingpong -n 5 -s 1000 -g
-		both $prefix ib_send_bw -F -s 20000 -n 5 -u 20 -x
 		both $prefix ib_write_bw -F -s 20000 -n 5 -u 20 -x
 		both $prefix ib_read_bw -F -s 20000 -n 5 -u 20 --odp -x
 	done

@@ -97,7 +97,6 @@ tunnel()
 	side a 1 "$prefixes" "$@" local $local remote $remote
 	side b 2 "$prefixes" "$@" local $remote remote $local
 	for prefix in $prefixes; do
-		both "$prefix" ibv_rc_pingpong -n 20 -s 20000 -c -g
 		both "$prefix" ibv_rc_pingpong -n 20 -s 20000 -c -o -g
 		both "$prefix" ibv_ud_pingpong -n 20 -s 1000 -g
 		both "$prefix" ib_write_bw -F -s 20000 -n 20 -x

@@ -62,11 +62,9 @@ for args in '' '-e' '-o -c'; do
 done
 
 own_args="-x $gid0 -F" peer_args="-x $gid1 -F"
-for tool in ib_write_bw ib_read_bw ib_send_bw ib_write_lat ib_read_lat ib_send_lat; do
-	for odp in '' --odp; do
-		# shellcheck disable=SC2086
-		pair 18515 $tool -n 100 -s 20000 $odp
-	done
+for tool in write read send; do
+	pair 18515 ib_${tool}_bw -n 100 -s 20000
+	pair 18515 ib_${tool}_lat -n 100 -s 20000 --odp
 done
 pair 18515 ib_atomic_bw -n 100
 pair 18515 ib_atomic_lat -n 100
