@@ -424,7 +424,18 @@ static void receive_behind_an_error(void **state)
 	pair_close(&pair);
 }
 
-/* This program again, through the provider as it is or under ASan. */
+/* Valgrind ends a program with a status of its own when it finds an error, or memory that nothing points to any more. */
+static void exec_again(const char *self, const char *variant)
+{
+	if (strcmp(variant, "valgrind"))
+		execl(self, self, NULL);
+	else
+		execlp("valgrind", "valgrind", "-q", "--error-exitcode=9", "--leak-check=full",
+		       "--show-leak-kinds=definite", "--errors-for-leak-kinds=definite", self,
+		       NULL);
+}
+
+/* This program again, through the provider as it is, under ASan or in Valgrind. */
 static int run_again(const char *self, const char *variant)
 {
 	char lib[256] = "";
@@ -445,7 +456,7 @@ static int run_again(const char *self, const char *variant)
 		setenv("PROVIDER_VARIANT", variant, 1);
 		if (*lib)
 			setenv("LD_PRELOAD", lib, 1);
-		execl(self, self, NULL);
+		exec_again(self, variant);
 		_exit(1);
 	}
 	if (child < 0 || waitpid(child, &status, 0) != child || status) {
@@ -462,10 +473,13 @@ int main(int argc, char **argv)
 		TEST(imported), TEST(credentials_changed), TEST(receive_behind_an_error)
 	};
 	const char *variant = getenv("PROVIDER_VARIANT");
+	const char *kernel = getenv("RDMA_ODP_KERNEL");
 
 	(void)argc;
+	/* Valgrind interprets each instruction: not where an emulator does that already. */
 	if (!variant)
-		return run_again(argv[0], "plain") | run_again(argv[0], "asan");
+		return run_again(argv[0], "plain") | run_again(argv[0], "asan") |
+		       (kernel && !strcmp(kernel, "uml") && run_again(argv[0], "valgrind"));
 	rig_use_provider(!strcmp(variant, "asan") ? variant : NULL);
 	return test_run(tests, ARRAY_SIZE(tests));
 }
