@@ -1,7 +1,7 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0 OR Linux-OpenIB
 # odp.sh KERNEL ROUNDS [PROGRAM...]: umem_odp alone, where numbers could hurt: of regions, of waiters, of neighbours that
-# call madvise; see lib/plan.
+# call madvise, of pages that come late; see lib/plan.
 . "$(dirname "$0")/../scripts/lib.sh"
 
 name=odp
@@ -10,7 +10,7 @@ plan()
 	cat <<-'PLAN'
 	stable stable - regions neighbour sparse waiters
 	backports backports - regions neighbour sparse waiters
-	uml-fast uml-fast - waiters
+	uml-fast uml-fast --pin waiters waits
 	PLAN
 }
 . "$SRC/benchmarks/lib/plan"
