@@ -155,7 +155,7 @@ struct umem_odp_access {
  * umem_odp_access_end(). It is as long as memory is contiguous, at most UMEM_ODP_ACCESS_MAX, and
  * never longer than @len_bytes; the caller loops. Until the end, bottom halves are off, an RCU read
  * lock and a leaf's lock are held shared: touch the memory, and be quick. Accesses do not exclude
- * each other.
+ * each other. The pages count as used when the kernel reclaims memory.
  *
  * Memory that is read may be poisoned: use copy_mc_to_kernel().
  *

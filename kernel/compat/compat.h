@@ -46,6 +46,13 @@ static inline struct ib_umem *ib_umem_get_va(struct ib_device *device, unsigned 
 #define kzalloc_obj(obj, gfp) kzalloc(sizeof(obj), gfp)
 #endif
 
+/* What the callbacks of a notifier that tell of young pages return. */
+#ifdef HAVE_MMU_NOTIFIER_YOUNG_BOOL
+#define compat_young_t bool
+#else
+#define compat_young_t int
+#endif
+
 #ifndef HAVE_TIMER_CONTAINER_OF
 #define timer_container_of(var, callback_timer, timer_fieldname) \
 	from_timer(var, callback_timer, timer_fieldname)

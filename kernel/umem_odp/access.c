@@ -29,8 +29,8 @@ static struct umem_odp_leaf *access_find_leaf(struct umem_odp_mirror *m, u64 va)
 static int access_begin(struct umem_odp_region *r, struct umem_odp_access *acc, u64 va,
 			u32 len_bytes, bool write, bool try)
 {
+	unsigned long phys, bits;
 	struct umem_odp_leaf *leaf;
-	unsigned long phys;
 	size_t found;
 	int err;
 
@@ -58,9 +58,13 @@ static int access_begin(struct umem_odp_region *r, struct umem_odp_access *acc, 
 		goto miss_unlock;
 	}
 	found = umem_odp_entries_look(&leaf->entries, va & (UMEM_ODP_LEAF_BYTES - 1), found, write,
-				      &phys);
+				      &phys, &bits);
 	if (!found)
 		goto miss_unlock;
+	/* A page in use costs no write. */
+	if (unlikely(!(bits & UMEM_ODP_ENTRY_ACCESSED)))
+		umem_odp_entries_touch(&leaf->entries, umem_odp_leaf_page(va),
+				       umem_odp_leaf_page(va + found - 1));
 	acc->kaddr = __va(phys);
 	acc->len_bytes = found;
 	acc->leaf = leaf;

@@ -8,7 +8,12 @@
  *
  * Nothing here locks, allocates or knows an mm, so that tests/unit can compare it with a naive
  * model. The callers hold leaf->lock: shared to look, exclusively to change.
+ *
+ * ACCESSED is the exception: it is set under the shared side and cleared without the lock (age.c),
+ * so both are atomic read-modify-writes. A change under the exclusive side is a plain store, which
+ * such a clear can come between and be lost in: the page is young once more than it was, no harm.
  */
+#include <linux/bitops.h>
 #include <linux/compiler.h>
 #include <linux/minmax.h>
 
@@ -42,8 +47,13 @@ static void set_resident(struct umem_odp_entries *e, unsigned int resident)
 /* A huge entry goes as a whole. */
 static void drop_huge(struct umem_odp_entries *e)
 {
-	e->huge = 0;
+	WRITE_ONCE(e->huge, 0);
 	set_resident(e, 0);
+}
+
+static unsigned long entry_at(const struct umem_odp_entries *e, unsigned int page)
+{
+	return READ_ONCE(e->pages[page]);
 }
 
 static bool same_frame(unsigned long a, unsigned long b)
@@ -58,34 +68,93 @@ static bool same_frame(unsigned long a, unsigned long b)
  * @len_bytes: how many are wanted, not 0; what lies beyond the leaf is left out
  * @write: for writing
  * @phys: set to the physical address of the first byte, if there is one
+ * @bits: set to the bits that all of the pages found have, if there is one
  *
  * Return: how many bytes from @phys on are physically contiguous, at most @len_bytes; 0 on a miss.
  */
 size_t umem_odp_entries_look(const struct umem_odp_entries *e, unsigned long offset_bytes,
-			     size_t len_bytes, bool write, unsigned long *phys)
+			     size_t len_bytes, bool write, unsigned long *phys,
+			     unsigned long *bits)
 {
 	unsigned int i = offset_bytes >> PAGE_SHIFT;
 	unsigned long in_page = offset_bytes & ~PAGE_MASK;
-	unsigned long entry, next;
+	unsigned long entry = READ_ONCE(e->huge), next, all;
 	size_t found;
 
 	len_bytes = min_t(size_t, len_bytes, UMEM_ODP_LEAF_BYTES - offset_bytes);
-	if (may(e->huge, write)) {
-		*phys = (e->huge & PAGE_MASK) + offset_bytes;
+	if (may(entry, write)) {
+		*phys = (entry & PAGE_MASK) + offset_bytes;
+		*bits = entry & ~PAGE_MASK;
 		return len_bytes;
 	}
-	if (!e->pages || !may(e->pages[i], write))
+	if (!e->pages)
+		return 0;
+	all = entry_at(e, i);
+	if (!may(all, write))
 		return 0;
 
-	entry = e->pages[i] & PAGE_MASK;
+	entry = all & PAGE_MASK;
 	*phys = entry + in_page;
 	for (found = PAGE_SIZE - in_page; found < len_bytes; found += PAGE_SIZE) {
 		entry += PAGE_SIZE;
-		next = e->pages[++i];
+		next = entry_at(e, ++i);
 		if (!may(next, write) || !same_frame(next, entry))
 			break;
+		all &= next;
 	}
+	*bits = all & ~PAGE_MASK;
 	return min(found, len_bytes);
+}
+
+/**
+ * umem_odp_entries_touch() - note an access
+ * @e: the entries, under the shared side of the lock at least
+ * @first: index of the first page in the leaf, present
+ * @last: index of the last, present
+ */
+void umem_odp_entries_touch(struct umem_odp_entries *e, unsigned int first, unsigned int last)
+{
+	unsigned int i;
+
+	if (READ_ONCE(e->huge)) {
+		set_bit(UMEM_ODP_ENTRY_ACCESSED_NR, &e->huge);
+		return;
+	}
+	for (i = first; i <= last; i++) {
+		if (!(entry_at(e, i) & UMEM_ODP_ENTRY_ACCESSED))
+			set_bit(UMEM_ODP_ENTRY_ACCESSED_NR, &e->pages[i]);
+	}
+}
+
+/* A look comes first: of the pages that are asked for few are young. */
+static bool entry_is_young(unsigned long *entry, bool clear)
+{
+	if (!(READ_ONCE(*entry) & UMEM_ODP_ENTRY_ACCESSED))
+		return false;
+	return !clear || test_and_clear_bit(UMEM_ODP_ENTRY_ACCESSED_NR, entry);
+}
+
+/**
+ * umem_odp_entries_young() - tell whether any of some pages was accessed
+ * @e: the entries; no lock is needed, but their memory must last
+ * @first: index of the first page in the leaf
+ * @last: index of the last
+ * @clear: forget it; of all of the leaf, if it is a huge one
+ *
+ * Return: whether one was, since it was put in or this was last cleared.
+ */
+bool umem_odp_entries_young(struct umem_odp_entries *e, unsigned int first, unsigned int last,
+			    bool clear)
+{
+	unsigned long *pages = READ_ONCE(e->pages);
+	bool young = entry_is_young(&e->huge, clear);
+	unsigned int i;
+
+	if (!pages || !READ_ONCE(e->resident))
+		return young;
+	for (i = first; i <= last; i++)
+		young |= entry_is_young(&pages[i], clear);
+	return young;
 }
 
 /**
@@ -95,7 +164,8 @@ size_t umem_odp_entries_look(const struct umem_odp_entries *e, unsigned long off
  * @nr: how many
  * @entries: what to put in, each VALID
  *
- * A page that was there already keeps its right to write: a fault for reading says nothing of it.
+ * A page that was there already keeps its right to write, and that it was accessed: a fault for
+ * reading says nothing of these.
  *
  * Return: how many of them were not present before.
  */
@@ -107,13 +177,13 @@ unsigned int umem_odp_entries_set(struct umem_odp_entries *e, unsigned int first
 	if (e->huge)
 		drop_huge(e);
 	for (i = 0; i < nr; i++) {
-		unsigned long old = e->pages[first + i], new = entries[i];
+		unsigned long old = entry_at(e, first + i), new = entries[i];
 
 		if (!(old & UMEM_ODP_ENTRY_VALID))
 			added++;
 		else if (same_frame(old, new))
-			new |= old & UMEM_ODP_ENTRY_WRITE;
-		e->pages[first + i] = new;
+			new |= old & (UMEM_ODP_ENTRY_WRITE | UMEM_ODP_ENTRY_ACCESSED);
+		WRITE_ONCE(e->pages[first + i], new);
 	}
 	set_resident(e, e->resident + added);
 	return added;
@@ -124,17 +194,22 @@ unsigned int umem_odp_entries_set(struct umem_odp_entries *e, unsigned int first
  * @e: the entries
  * @entry: the leaf's first page, VALID
  *
+ * It was accessed if any page was that was there already.
+ *
  * Return: how many pages were not present before.
  */
 unsigned int umem_odp_entries_set_huge(struct umem_odp_entries *e, unsigned long entry)
 {
+	unsigned long old = READ_ONCE(e->huge);
 	unsigned int before = e->resident, i;
 
-	if (e->huge && same_frame(e->huge, entry))
-		entry |= e->huge & UMEM_ODP_ENTRY_WRITE;
-	for (i = 0; !e->huge && before && i < UMEM_ODP_LEAF_PAGES; i++)
-		e->pages[i] = 0;
-	e->huge = entry;
+	if (old && same_frame(old, entry))
+		entry |= old & (UMEM_ODP_ENTRY_WRITE | UMEM_ODP_ENTRY_ACCESSED);
+	for (i = 0; !old && before && i < UMEM_ODP_LEAF_PAGES; i++) {
+		entry |= entry_at(e, i) & UMEM_ODP_ENTRY_ACCESSED;
+		WRITE_ONCE(e->pages[i], 0);
+	}
+	WRITE_ONCE(e->huge, entry);
 	set_resident(e, UMEM_ODP_LEAF_PAGES);
 	return UMEM_ODP_LEAF_PAGES - before;
 }
@@ -161,9 +236,9 @@ unsigned int umem_odp_entries_drop(struct umem_odp_entries *e, unsigned int firs
 	if (!e->resident)
 		return 0;
 	for (i = first; i <= last; i++) {
-		if (!(e->pages[i] & UMEM_ODP_ENTRY_VALID))
+		if (!(entry_at(e, i) & UMEM_ODP_ENTRY_VALID))
 			continue;
-		e->pages[i] = 0;
+		WRITE_ONCE(e->pages[i], 0);
 		add_to_set(dropped, i);
 		nr++;
 	}
@@ -183,21 +258,23 @@ unsigned int umem_odp_entries_drop(struct umem_odp_entries *e, unsigned int firs
 unsigned int umem_odp_entries_downgrade(struct umem_odp_entries *e, unsigned int first,
 					unsigned int last, struct umem_odp_page_set *lost)
 {
+	unsigned long entry = READ_ONCE(e->huge);
 	unsigned int nr = 0, i;
 
-	if (e->huge) {
-		if (!(e->huge & UMEM_ODP_ENTRY_WRITE))
+	if (entry) {
+		if (!(entry & UMEM_ODP_ENTRY_WRITE))
 			return 0;
-		e->huge &= ~UMEM_ODP_ENTRY_WRITE;
+		WRITE_ONCE(e->huge, entry & ~UMEM_ODP_ENTRY_WRITE);
 		add_all_to_set(lost);
 		return UMEM_ODP_LEAF_PAGES;
 	}
 	if (!e->resident)
 		return 0;
 	for (i = first; i <= last; i++) {
-		if (!(e->pages[i] & UMEM_ODP_ENTRY_WRITE))
+		entry = entry_at(e, i);
+		if (!(entry & UMEM_ODP_ENTRY_WRITE))
 			continue;
-		e->pages[i] &= ~UMEM_ODP_ENTRY_WRITE;
+		WRITE_ONCE(e->pages[i], entry & ~UMEM_ODP_ENTRY_WRITE);
 		add_to_set(lost, i);
 		nr++;
 	}
@@ -222,7 +299,7 @@ unsigned int umem_odp_entries_count(const struct umem_odp_entries *e, unsigned i
 	if (!e->resident)
 		return 0;
 	for (i = first; i <= last; i++)
-		nr += e->pages[i] & UMEM_ODP_ENTRY_VALID;
+		nr += entry_at(e, i) & UMEM_ODP_ENTRY_VALID;
 	return nr;
 }
 
@@ -238,9 +315,9 @@ unsigned int umem_odp_entries_count(const struct umem_odp_entries *e, unsigned i
 unsigned int umem_odp_entries_missing(const struct umem_odp_entries *e, unsigned int first,
 				      unsigned int end, bool write)
 {
-	if (may(e->huge, write))
+	if (may(READ_ONCE(e->huge), write))
 		return end;
-	while (first < end && e->pages && may(e->pages[first], write))
+	while (first < end && e->pages && may(entry_at(e, first), write))
 		first++;
 	return first;
 }
@@ -259,9 +336,9 @@ void umem_odp_entries_bits(const struct umem_odp_entries *e, unsigned int first,
 	unsigned int i;
 
 	for (i = first; i <= last; i++) {
-		entry = e->huge;
+		entry = READ_ONCE(e->huge);
 		if (!entry && e->pages)
-			entry = e->pages[i];
+			entry = entry_at(e, i);
 		*bits++ = entry & UMEM_ODP_ENTRY_BITS;
 	}
 }

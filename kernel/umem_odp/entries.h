@@ -13,11 +13,14 @@
 #define UMEM_ODP_LEAF_PAGES	((unsigned int)BIT(UMEM_ODP_LEAF_ORDER))
 
 /*
- * An entry is the physical address of a page, and these bits. Bit 2 is kept for ACCESSED, which is
- * for the tracking of young pages.
+ * An entry is the physical address of a page, and these bits. ACCESSED changes atomically and is
+ * of no meaning to an access; BITS are those that are.
  */
+#define UMEM_ODP_ENTRY_ACCESSED_NR	2
+
 #define UMEM_ODP_ENTRY_VALID	BIT(0)
 #define UMEM_ODP_ENTRY_WRITE	BIT(1)
+#define UMEM_ODP_ENTRY_ACCESSED	BIT(UMEM_ODP_ENTRY_ACCESSED_NR)
 #define UMEM_ODP_ENTRY_BITS	(UMEM_ODP_ENTRY_VALID | UMEM_ODP_ENTRY_WRITE)
 
 /* Some of a leaf's pages, a bit for each. */
@@ -38,7 +41,11 @@ struct umem_odp_entries {
 };
 
 size_t umem_odp_entries_look(const struct umem_odp_entries *e, unsigned long offset_bytes,
-			     size_t len_bytes, bool write, unsigned long *phys);
+			     size_t len_bytes, bool write, unsigned long *phys,
+			     unsigned long *bits);
+void umem_odp_entries_touch(struct umem_odp_entries *e, unsigned int first, unsigned int last);
+bool umem_odp_entries_young(struct umem_odp_entries *e, unsigned int first, unsigned int last,
+			    bool clear);
 unsigned int umem_odp_entries_set(struct umem_odp_entries *e, unsigned int first,
 				  unsigned int nr, const unsigned long *entries);
 unsigned int umem_odp_entries_set_huge(struct umem_odp_entries *e, unsigned long entry);

@@ -30,9 +30,9 @@
  *
  * The life. chunk->lock protects insertion and removal. A leaf is removed when it is empty and
  * not pinned; pins are taken under chunk->lock too, and only a pinned leaf gets entries, so what
- * is found empty under chunk->lock stays so. The struct is freed after RCU, since an access finds
- * it without a lock: it then finds no entries, which is a miss. Its page of entries goes at once:
- * nobody looks at that without leaf->lock.
+ * is found empty under chunk->lock stays so. It is freed after RCU, since an access finds it
+ * without a lock: it then finds no entries, which is a miss. Its page of entries goes with it, as
+ * the kernel's questions for age are answered without leaf->lock (age.c).
  */
 #include <linux/slab.h>
 
@@ -155,7 +155,7 @@ int umem_odp_leaf_alloc_pages(struct umem_odp_chunk *chunk, struct umem_odp_leaf
 {
 	unsigned long *pages;
 
-	/* Only a pass that pins the leaf sets it, only removal takes it: no lock to look. */
+	/* Only a pass that pins the leaf sets it, and it stays with the leaf: no lock to look. */
 	if (READ_ONCE(leaf->entries.pages))
 		return 0;
 	pages = kmem_cache_zalloc(umem_odp_entries_cache, GFP_KERNEL);
@@ -164,7 +164,8 @@ int umem_odp_leaf_alloc_pages(struct umem_odp_chunk *chunk, struct umem_odp_leaf
 
 	umem_odp_leaf_lock_to_install(leaf);
 	if (!leaf->entries.pages) {
-		WRITE_ONCE(leaf->entries.pages, pages);
+		/* Zeroed before it is seen: questions for age come without the lock. */
+		smp_store_release(&leaf->entries.pages, pages);
 		atomic_long_add(UMEM_ODP_ENTRIES_BYTES, &chunk->mirror->table_bytes);
 		pages = NULL;
 	}
@@ -174,10 +175,18 @@ int umem_odp_leaf_alloc_pages(struct umem_odp_chunk *chunk, struct umem_odp_leaf
 	return 0;
 }
 
+static void leaf_free(struct rcu_head *rcu)
+{
+	struct umem_odp_leaf *leaf = container_of(rcu, struct umem_odp_leaf, rcu);
+
+	if (leaf->entries.pages)
+		kmem_cache_free(umem_odp_entries_cache, leaf->entries.pages);
+	kmem_cache_free(umem_odp_leaf_cache, leaf);
+}
+
 static void leaf_remove_if_empty(struct umem_odp_chunk *chunk, struct umem_odp_leaf *leaf)
 {
 	unsigned long bytes = sizeof(*leaf);
-	unsigned long *pages;
 
 	lockdep_assert_held(&chunk->lock);
 	if (leaf->pins || READ_ONCE(leaf->entries.resident))
@@ -187,17 +196,11 @@ static void leaf_remove_if_empty(struct umem_odp_chunk *chunk, struct umem_odp_l
 		return;
 	RCU_INIT_POINTER(chunk->leaves[leaf->index], NULL);
 	chunk->nr_leaves--;
-
-	umem_odp_leaf_lock(leaf);
-	pages = leaf->entries.pages;
-	WRITE_ONCE(leaf->entries.pages, NULL);
-	umem_odp_leaf_unlock(leaf);
-	if (pages) {
+	/* No pass has it pinned, so nobody gives it one now. */
+	if (leaf->entries.pages)
 		bytes += UMEM_ODP_ENTRIES_BYTES;
-		kmem_cache_free(umem_odp_entries_cache, pages);
-	}
 	atomic_long_sub(bytes, &chunk->mirror->table_bytes);
-	kfree_rcu(leaf, rcu);
+	call_rcu(&leaf->rcu, leaf_free);
 	umem_odp_chunk_check_empty(chunk);
 }
 

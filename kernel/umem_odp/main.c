@@ -9,7 +9,7 @@
  *	leaf		entries with their lock
  *	chunk		the leaves of 1 GiB, and the notifier that watches it
  *	mirror, tally	the chunks of one mm, and which regions look through them
- *	invalidate	what the notifier does
+ *	invalidate, age	what the notifiers do
  *	access		touching memory through leaves
  *	waiters		who waits for which page
  *	lookup, install	looking pages up and bringing them in, putting them into the table
@@ -65,6 +65,8 @@ static void __exit umem_odp_exit(void)
 	umem_odp_mirror_wait_for_all();
 	umem_odp_thread_wait_for_all();
 	mmu_notifier_synchronize();
+	/* Leaves are freed by a function of this module. */
+	rcu_barrier();
 	destroy_workqueue(umem_odp_wq);
 	umem_odp_mem_caches_destroy();
 }

@@ -36,6 +36,7 @@
 #include <linux/slab.h>
 #include <linux/wait.h>
 
+#include "age.h"
 #include "chunk.h"
 #include "leaf.h"
 #include "mem_cache.h"
@@ -112,6 +113,9 @@ static const struct mmu_notifier_ops mirror_ops = {
 	.release = mirror_release,
 	.alloc_notifier = mirror_alloc,
 	.free_notifier = mirror_free,
+	.clear_flush_young = umem_odp_age_clear,
+	.clear_young = umem_odp_age_clear,
+	.test_young = umem_odp_age_test,
 };
 
 static bool mirror_no_interval(struct mmu_interval_notifier *notifier,

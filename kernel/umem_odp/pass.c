@@ -96,14 +96,14 @@ static int pass_round(struct umem_odp_pass *pass, struct patience *p)
 /* What another has put in since it was asked for is only to be told. */
 static bool pass_serve_present(struct umem_odp_pass *pass)
 {
-	unsigned long offset = pass->next & (UMEM_ODP_LEAF_BYTES - 1), phys;
+	unsigned long offset = pass->next & (UMEM_ODP_LEAF_BYTES - 1), phys, bits;
 	size_t found;
 
 	/* An invalidation at work makes every access miss: nobody is woken before its end. */
 	mmu_interval_read_begin(&pass->chunk->notifier);
 	read_lock_bh(&pass->leaf->lock);
 	found = umem_odp_entries_look(&pass->leaf->entries, offset, pass->wanted_end - pass->next,
-				      pass->write, &phys);
+				      pass->write, &phys, &bits);
 	read_unlock_bh(&pass->leaf->lock);
 	if (!found)
 		return false;

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0 OR Linux-OpenIB
 /*
- * The entries of a leaf against a naive model: an array with one frame, or none, and a right to write for each page. Random
- * operations, and after each all that can be asked.
+ * The entries of a leaf against a naive model: an array with one frame, or none, a right to write, and whether it was accessed
+ * for each page. Random operations, and after each all that can be asked.
  */
 #include "unit.h"
 
@@ -15,6 +15,7 @@
 struct model {
 	bool valid[PAGES];
 	bool write[PAGES];
+	bool young[PAGES];	    /* in a huge leaf all the same */
 	unsigned long frame[PAGES]; /* address of the page */
 	bool huge;
 };
@@ -45,7 +46,7 @@ static bool may(const struct model *m, unsigned int page, bool write)
 
 /* Byte by byte in pages: what one access may touch. */
 static size_t model_look(const struct model *m, size_t offset, size_t len, bool write,
-			 unsigned long *phys)
+			 unsigned long *phys, bool *young)
 {
 	unsigned int page = offset / PAGE_SIZE;
 	size_t n = 0;
@@ -53,12 +54,14 @@ static size_t model_look(const struct model *m, size_t offset, size_t len, bool 
 	if (!may(m, page, write))
 		return 0;
 	*phys = m->frame[page] + offset % PAGE_SIZE;
+	*young = true;
 	while (n < len && offset + n < UMEM_ODP_LEAF_BYTES) {
 		size_t at = offset + n;
 
 		page = at / PAGE_SIZE;
 		if (!may(m, page, write) || m->frame[page] + at % PAGE_SIZE != *phys + n)
 			break;
+		*young &= m->young[page];
 		n += PAGE_SIZE - at % PAGE_SIZE;
 	}
 	if (n > len)
@@ -71,15 +74,28 @@ static size_t model_look(const struct model *m, size_t offset, size_t len, bool 
 static void compare_look(const struct umem_odp_entries *e, const struct model *m, size_t offset,
 			 size_t len, bool write)
 {
-	unsigned long phys = 1, want_phys = 1;
-	size_t want = model_look(m, offset, len, write, &want_phys);
+	unsigned long phys = 1, want_phys = 1, bits = 0;
+	bool young;
+	size_t want = model_look(m, offset, len, write, &want_phys, &young);
 
-	assert_int_equal(umem_odp_entries_look(e, offset, len, write, &phys), want);
-	if (want)
-		assert_int_equal(phys, want_phys);
+	assert_int_equal(umem_odp_entries_look(e, offset, len, write, &phys, &bits), want);
+	if (!want)
+		return;
+	assert_int_equal(phys, want_phys);
+	assert_true(bits & UMEM_ODP_ENTRY_VALID);
+	assert_int_equal(!!(bits & UMEM_ODP_ENTRY_ACCESSED), young);
 }
 
-static void compare(const struct umem_odp_entries *e, const struct model *m, uint64_t *rnd)
+static bool model_young(const struct model *m, unsigned int first, unsigned int last)
+{
+	bool young = false;
+
+	for (; first <= last; first++)
+		young |= m->young[first];
+	return young;
+}
+
+static void compare(struct umem_odp_entries *e, const struct model *m, uint64_t *rnd)
 {
 	unsigned int i, first = unit_random(rnd) % PAGES;
 	unsigned int last = first + unit_random(rnd) % (PAGES - first);
@@ -91,12 +107,15 @@ static void compare(const struct umem_odp_entries *e, const struct model *m, uin
 	for (i = first; i <= last && may(m, i, first & 1); i++)
 		;
 	assert_int_equal(umem_odp_entries_missing(e, first, last + 1, first & 1), i);
+	assert_int_equal(umem_odp_entries_young(e, first, last, false),
+			 model_young(m, first, last));
 	umem_odp_entries_bits(e, first, last, bits);
 	for (i = first; i <= last; i++) {
 		assert_int_equal(!!(bits[i - first] & UMEM_ODP_ENTRY_VALID), may(m, i, false));
 		assert_int_equal(!!(bits[i - first] & UMEM_ODP_ENTRY_WRITE), may(m, i, true));
 	}
 	for (i = 0; i < PAGES; i++) {
+		assert_int_equal(umem_odp_entries_young(e, i, i, false), m->young[i]);
 		compare_look(e, m, i * PAGE_SIZE, 1, false);
 		compare_look(e, m, i * PAGE_SIZE, 1, true);
 	}
@@ -132,6 +151,7 @@ static unsigned int model_drop(struct model *m, unsigned int first, unsigned int
 		n += m->valid[i];
 		m->valid[i] = false;
 		m->write[i] = false;
+		m->young[i] = false;
 	}
 	return n;
 }
@@ -153,8 +173,11 @@ static unsigned int model_downgrade(struct model *m, unsigned int first, unsigne
 
 static void model_put(struct model *m, unsigned int page, unsigned long frame, bool write)
 {
+	bool same = m->valid[page] && m->frame[page] == frame;
+
 	/* A fault for reading takes nothing from a page that was there for writing. */
-	m->write[page] = write || (m->valid[page] && m->frame[page] == frame && m->write[page]);
+	m->write[page] = write || (same && m->write[page]);
+	m->young[page] &= same;
 	m->valid[page] = true;
 	m->frame[page] = frame;
 }
@@ -185,12 +208,15 @@ static void set_huge(struct umem_odp_entries *e, struct model *m, uint64_t *rnd)
 {
 	unsigned long frame = (1 + unit_random(rnd) % 3) << 32;
 	bool write = unit_random(rnd) & 1;
+	bool young = !m->huge && model_young(m, 0, PAGES - 1);
 	unsigned int i, before = count_valid(m);
 
 	if (!m->huge)
 		model_drop(m, 0, PAGES - 1);
-	for (i = 0; i < PAGES; i++)
+	for (i = 0; i < PAGES; i++) {
 		model_put(m, i, frame + i * PAGE_SIZE, write);
+		m->young[i] |= young;
+	}
 	m->huge = true;
 	assert_int_equal(umem_odp_entries_set_huge(e, valid_entry(frame, write)), PAGES - before);
 }
@@ -216,6 +242,37 @@ static void downgrade(struct umem_odp_entries *e, struct model *m, unsigned int 
 	compare_set(&lost, before.write, m->write);
 }
 
+/* An access touches what it may use, and nothing else. */
+static void touch(struct umem_odp_entries *e, struct model *m, unsigned int first,
+		  unsigned int last)
+{
+	unsigned int i;
+
+	for (i = first; i <= last && m->valid[i]; i++)
+		;
+	if (i == first)
+		return;
+	umem_odp_entries_touch(e, first, i - 1);
+	if (m->huge) {
+		first = 0;
+		i = PAGES;
+	}
+	while (first < i)
+		m->young[first++] = true;
+}
+
+static void make_old(struct umem_odp_entries *e, struct model *m, unsigned int first,
+		     unsigned int last)
+{
+	assert_int_equal(umem_odp_entries_young(e, first, last, true), model_young(m, first, last));
+	if (m->huge) {
+		first = 0;
+		last = PAGES - 1;
+	}
+	for (; first <= last; first++)
+		m->young[first] = false;
+}
+
 static void random_operation(struct umem_odp_entries *e, struct model *m, uint64_t *rnd)
 {
 	unsigned int first = unit_random(rnd) % PAGES;
@@ -223,7 +280,7 @@ static void random_operation(struct umem_odp_entries *e, struct model *m, uint64
 
 	if (unit_random(rnd) % 4 == 0)
 		nr = 1;
-	switch (unit_random(rnd) % 8) {
+	switch (unit_random(rnd) % 12) {
 	case 0:
 		drop(e, m, first, first + nr - 1);
 		break;
@@ -234,6 +291,13 @@ static void random_operation(struct umem_odp_entries *e, struct model *m, uint64
 	case 3:
 		if (unit_random(rnd) % 4 == 0)
 			set_huge(e, m, rnd);
+		break;
+	case 4:
+	case 5:
+		touch(e, m, first, first + nr - 1);
+		break;
+	case 6:
+		make_old(e, m, first, first + nr - 1);
 		break;
 	default:
 		set_pages(e, m, first, nr, rnd);
@@ -271,7 +335,12 @@ static void without_pages(void **state)
 	compare(&e, &m, &rnd);
 	drop(&e, &m, 0, PAGES - 1);
 	downgrade(&e, &m, 0, PAGES - 1);
+	make_old(&e, &m, 0, PAGES - 1);
 	set_huge(&e, &m, &rnd);
+	compare(&e, &m, &rnd);
+	touch(&e, &m, 3, 3);
+	compare(&e, &m, &rnd);
+	make_old(&e, &m, 500, 500);
 	compare(&e, &m, &rnd);
 	drop(&e, &m, 7, 7);
 	compare(&e, &m, &rnd);
