@@ -63,7 +63,7 @@ static int rxo_query_device(struct ib_device *ibdev, struct ib_device_attr *attr
 		.max_pkeys		= 1,
 		.local_ca_ack_delay	= RXO_CA_ACK_DELAY,
 		.odp_caps = {
-			.general_caps = IB_ODP_SUPPORT,
+			.general_caps = IB_ODP_SUPPORT | IB_ODP_SUPPORT_IMPLICIT,
 			.per_transport_caps.rc_odp_caps = RC_ODP_CAPS,
 			.per_transport_caps.ud_odp_caps = UD_ODP_CAPS,
 		},

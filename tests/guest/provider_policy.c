@@ -174,7 +174,7 @@ static void implicit(void **state)
 {
 	(void)state;
 	setenv(WORD, "implicit", 1);
-	opened_is(ON_DEMAND, "librxe_odp: there are no implicit regions yet; ");
+	opened_is(ON_DEMAND, "librxe_odp: memory is registered on demand, region by region: ");
 	/* Once in a process. */
 	opened_is(ON_DEMAND, NULL);
 }

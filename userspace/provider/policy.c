@@ -179,6 +179,6 @@ enum rxo_register rxo_policy_of(const char *device)
 		return policy;
 	policy_say(
 		&told,
-		"there are no implicit regions yet; memory is registered on demand, region by region");
+		"memory is registered on demand, region by region: one implicit region for all of it would let whoever has a key reach all of it");
 	return RXO_REGISTER_ON_DEMAND;
 }

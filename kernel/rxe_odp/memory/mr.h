@@ -46,7 +46,7 @@ struct rxo_mr {
 
 /*
  * The verbs' object. @mem is immutable, and lives as long; @mr is exchanged by
- * rereg_mr, so reading it takes the uobject, held for writing.
+ * rereg_mr under the uobject's write lock: reading it takes that lock for reading.
  */
 struct rxo_ibmr {
 	struct ib_mr ibmr;

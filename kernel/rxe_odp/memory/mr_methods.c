@@ -98,6 +98,7 @@ static int UVERBS_HANDLER(RXE_ODP_METHOD_MR_RESIDENCY)(struct uverbs_attr_bundle
 {
 	struct ib_mr *ibmr = uverbs_attr_get_obj(attrs, RXE_ODP_ATTR_MR_RESIDENCY_HANDLE);
 	const struct rxo_mem *mem = to_rxo_ibmr(ibmr)->mem;
+	const struct rxo_mr *mr = to_rxo_ibmr(ibmr)->mr;
 	struct rxe_odp_mr_residency req;
 	u64 va, nr, done = 0;
 	int err;
@@ -105,10 +106,11 @@ static int UVERBS_HANDLER(RXE_ODP_METHOD_MR_RESIDENCY)(struct uverbs_attr_bundle
 	err = uverbs_copy_from_or_zero(&req, attrs, RXE_ODP_ATTR_MR_RESIDENCY_REQ);
 	if (err)
 		return err;
-	if (req.address < ibmr->iova || req.length > ibmr->length ||
-	    req.address - ibmr->iova > ibmr->length - req.length)
+	/* Not the verbs object's: an implicit region's length is a word, not a bound. */
+	if (req.address < mr->iova || req.length > mr->length ||
+	    req.address - mr->iova > mr->length - req.length)
 		return -EFAULT;
-	va = mem->va + (req.address - ibmr->iova);
+	va = mem->va + (req.address - mr->iova);
 	nr = req.length ? ((va + req.length - 1) >> PAGE_SHIFT) - (va >> PAGE_SHIFT) + 1 : 0;
 	if (nr > RXE_ODP_RESIDENCY_MAX_PAGES)
 		return -E2BIG;

@@ -109,8 +109,9 @@ static struct ib_mr *mr_register(struct ib_pd *ibpd, u64 start, u64 length, u64 
 
 	if (access & IB_ZERO_BASED)
 		return ERR_PTR(-EOPNOTSUPP);
-	/* A kernel thread has no memory to register. */
-	if (!current->mm || !length || start + length < start || iova + length - 1 < iova)
+	/* A kernel thread has no memory to register. Nor is there any at the very end. */
+	if (!current->mm || !length || start + length < start ||
+	    PAGE_ALIGN(start + length) <= start || iova + length - 1 < iova)
 		return ERR_PTR(-EINVAL);
 
 	if (mr_is_on_demand(ibpd, access))
@@ -120,14 +121,35 @@ static struct ib_mr *mr_register(struct ib_pd *ibpd, u64 start, u64 length, u64 
 	return mr_publish_new(dev, mem, to_rxo_pd(ibpd), access, iova, length);
 }
 
+/* "All there is", at its own addresses; only who asks for it by name gets that. */
+static bool mr_is_implicit(u64 start, u64 length, int access)
+{
+	return (access & IB_ACCESS_ON_DEMAND) && !start && length == U64_MAX;
+}
+
+/*
+ * A region like any other, over the user address space: so the key's bounds keep every access
+ * away from what lies behind, and no other code knows of implicit regions.
+ */
+static struct ib_mr *mr_register_implicit(struct ib_pd *ibpd, u64 iova, int access)
+{
+	struct ib_mr *ibmr;
+
+	if (!current->mm || iova)
+		return ERR_PTR(-EINVAL);
+	ibmr = mr_register(ibpd, 0, current->mm->task_size, 0, access);
+	if (!IS_ERR(ibmr))
+		ibmr->length = U64_MAX;
+	return ibmr;
+}
+
 struct ib_mr *rxo_reg_user_mr(struct ib_pd *ibpd, u64 start, u64 length, u64 iova, int access,
 			      struct ib_dmah *dmah, struct ib_udata *udata)
 {
 	if (dmah)
 		return ERR_PTR(-EOPNOTSUPP);
-	/* The whole address space is an implicit region, which odp_caps do not offer. */
-	if ((access & IB_ACCESS_ON_DEMAND) && !start && length == U64_MAX)
-		return ERR_PTR(-EOPNOTSUPP);
+	if (mr_is_implicit(start, length, access))
+		return mr_register_implicit(ibpd, iova, access);
 	return mr_register(ibpd, start, length, iova, access);
 }
 
@@ -177,7 +199,7 @@ struct ib_mr *rxo_rereg_user_mr(struct ib_mr *ib, int flags, u64 start, u64 leng
 		if (mem->mm != current->mm)
 			return ERR_PTR(-EINVAL);
 		start = mem->va;
-		length = ibmr->mr->length;
+		length = ib->length;
 		iova = ibmr->mr->iova;
 	}
 	return rxo_reg_user_mr(pd, start, length, iova, access, NULL, udata);

@@ -1,0 +1,198 @@
+// SPDX-License-Identifier: GPL-2.0 OR Linux-OpenIB
+/*
+ * Implicit regions under mmap() and munmap() without a pause (STORM_S seconds): threads map, are written to through a region that was
+ * there before, look, and unmap; another one only maps and unmaps; another registers implicit regions all the time, reads through
+ * each, and releases it; and one takes memory away that is being written to.
+ */
+#include "pair.h"
+
+#include <pthread.h>
+#include <sys/mman.h>
+#include <unistd.h>
+
+#define ODP   IBV_ACCESS_ON_DEMAND
+#define PAGES 5
+#define BYTES (PAGES * PAGE)
+
+struct worker {
+	const char *name;
+	bool (*turn)(struct worker *w);
+	struct rig *rig;
+	struct end a, b;
+	struct ibv_mr *all; /* of the test's beginning */
+	struct buf local;
+	uint32_t seed;
+	unsigned long turns;
+	const char *error;
+	pthread_t thread;
+};
+
+static volatile bool stop;
+
+static uint8_t *map_some(void)
+{
+	uint8_t *map =
+		mmap(NULL, BYTES, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+
+	return map == MAP_FAILED ? NULL : map;
+}
+
+/* Between the local buffer and another address, with the key of a region. */
+static bool rdma(struct worker *w, enum ibv_wr_opcode opcode, void *at, struct ibv_mr *mr,
+		 struct ibv_wc *wc)
+{
+	struct ibv_sge sge = buf_sge(&w->local, 0, BYTES);
+	struct ibv_send_wr wr = wr_make(opcode, &sge, 1), *bad;
+
+	wr.wr.rdma.remote_addr = (uintptr_t)at;
+	wr.wr.rdma.rkey = mr->rkey;
+	return !ibv_post_send(w->a.qp, &wr, &bad) && (!wc || cq_poll_bounded(w->a.scq, wc, 60));
+}
+
+static bool failed(struct worker *w, const char *what)
+{
+	w->error = what;
+	return false;
+}
+
+static bool write_and_look(struct worker *w)
+{
+	uint8_t *map = map_some();
+	struct ibv_wc wc;
+
+	if (!map)
+		return failed(w, "mmap");
+	pattern_fill(w->local.data, BYTES, ++w->seed, 0);
+	if (!rdma(w, IBV_WR_RDMA_WRITE, map, w->all, &wc))
+		return failed(w, "no completion");
+	if (wc.status != IBV_WC_SUCCESS)
+		return failed(w, ibv_wc_status_str(wc.status));
+	if (pattern_differs(map, BYTES, w->seed, 0, w->name))
+		return failed(w, "wrong bytes");
+	munmap(map, BYTES);
+	return true;
+}
+
+static bool map_and_unmap(struct worker *w)
+{
+	uint8_t *map = map_some();
+
+	if (!map)
+		return failed(w, "mmap");
+	map[PAGE] = 1;
+	munmap(map, BYTES);
+	return true;
+}
+
+static bool register_and_read(struct worker *w)
+{
+	struct ibv_mr *mr = ibv_reg_mr(w->rig->pd, NULL, SIZE_MAX, ACCESS_ALL | ODP);
+	uint8_t *map = map_some();
+	struct ibv_wc wc;
+
+	if (!mr || !map)
+		return failed(w, "no implicit region, or no memory");
+	pattern_fill(map, BYTES, ++w->seed, 0);
+	if (!rdma(w, IBV_WR_RDMA_READ, map, mr, &wc))
+		return failed(w, "no completion");
+	if (wc.status != IBV_WC_SUCCESS)
+		return failed(w, ibv_wc_status_str(wc.status));
+	if (pattern_differs(w->local.data, BYTES, w->seed, 0, w->name))
+		return failed(w, "wrong bytes");
+	munmap(map, BYTES);
+	return !ibv_dereg_mr(mr) || failed(w, "deregistration");
+}
+
+static void *work(void *arg)
+{
+	struct worker *w = arg;
+
+	while (!stop && w->turn(w))
+		w->turns++;
+	return NULL;
+}
+
+/* At addresses that nobody else gets: they are reserved in between. */
+static void take_away(struct worker *w, uint8_t *at)
+{
+	struct ibv_wc wc;
+
+	assert_ptr_equal(mmap(at, BYTES, PROT_READ | PROT_WRITE,
+			      MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED, -1, 0),
+			 at);
+	assert_true(rdma(w, IBV_WR_RDMA_WRITE, at, w->all, NULL));
+	assert_ptr_equal(mmap(at, BYTES, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED, -1, 0),
+			 at);
+	wc = cq_wait(w->a.scq);
+	w->turns++;
+	if (wc.status == IBV_WC_SUCCESS)
+		return;
+	assert_int_equal(wc.status, IBV_WC_REM_ACCESS_ERR);
+	assert_int_equal(ends_reconnect(&w->a, &w->b, &CONN), 0);
+}
+
+static void worker_open(struct worker *w, struct pair *pair, struct ibv_mr *all)
+{
+	w->rig = &pair->rig;
+	w->all = all;
+	w->seed = (uintptr_t)w;
+	ends_open(&w->a, &pair->rig, &w->b, &pair->rig, &CONN);
+	buf_map(&w->local, MEM_ANON, BYTES, 0);
+	w->local.mr = all;
+}
+
+static void worker_close(struct worker *w)
+{
+	w->local.mr = NULL;
+	buf_free(&w->local);
+	end_close(&w->a);
+	end_close(&w->b);
+}
+
+static void mapped_and_unmapped(void **state)
+{
+	struct worker workers[] = {
+		{ "writer 1", write_and_look },	      { "writer 2", write_and_look },
+		{ "mapper", map_and_unmap },	      { "registrar 1", register_and_read },
+		{ "registrar 2", register_and_read }, { "taker", NULL },
+	};
+	const size_t threads = ARRAY_SIZE(workers) - 1;
+	struct worker *taker = &workers[threads];
+	struct conn conn = CONN;
+	struct ibv_mr *all;
+	struct pair pair;
+	uint8_t *at;
+	double end;
+	size_t i;
+
+	(void)state;
+	pair_open(&pair, &conn);
+	rig_need_odp(&pair.rig, 0, 0);
+	all = ibv_reg_mr(pair.rig.pd, NULL, SIZE_MAX, ACCESS_ALL | ODP);
+	assert_non_null(all);
+	at = mmap(NULL, BYTES, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	assert_ptr_not_equal(at, MAP_FAILED);
+	for (i = 0; i <= threads; i++)
+		worker_open(&workers[i], &pair, all);
+	for (i = 0; i < threads; i++)
+		assert_zero(pthread_create(&workers[i].thread, NULL, work, &workers[i]));
+	end = seconds() + env_number("STORM_S", 2);
+	while (seconds() < end)
+		take_away(taker, at);
+	stop = true;
+	for (i = 0; i < threads; i++)
+		pthread_join(workers[i].thread, NULL);
+	for (i = 0; i <= threads; i++) {
+		printf("%s: %lu turns\n", workers[i].name, workers[i].turns);
+		if (workers[i].error)
+			fail_because("%s: %s", workers[i].name, workers[i].error);
+		assert_true(workers[i].turns);
+	}
+	for (i = 0; i <= threads; i++)
+		worker_close(&workers[i]);
+	munmap(at, BYTES);
+	assert_zero(ibv_dereg_mr(all));
+	pair_close(&pair);
+}
+
+TEST_MAIN(TEST(mapped_and_unmapped))
