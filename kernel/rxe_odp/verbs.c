@@ -14,6 +14,7 @@
 #include <rdma/uverbs_ioctl.h>
 
 #include "device/dev.h"
+#include "device/plain.h"
 #include "device/stats.h"
 #include "memory/mr.h"
 #include "memory/prefetch.h"
@@ -191,7 +192,7 @@ static ssize_t register_show(struct device *device, struct device_attribute *att
 {
 	struct rxo_dev *dev = rdma_device_to_drv_device(device, struct rxo_dev, ibdev);
 
-	return sysfs_emit(buf, "%s\n", READ_ONCE(dev->register_on_demand) ? "on-demand" : "pinned");
+	return sysfs_emit(buf, "%s\n", rxo_plain_word(READ_ONCE(dev->register_on_demand)));
 }
 
 static ssize_t register_store(struct device *device, struct device_attribute *attr, const char *buf,
@@ -199,13 +200,7 @@ static ssize_t register_store(struct device *device, struct device_attribute *at
 {
 	struct rxo_dev *dev = rdma_device_to_drv_device(device, struct rxo_dev, ibdev);
 
-	if (sysfs_streq(buf, "on-demand"))
-		WRITE_ONCE(dev->register_on_demand, true);
-	else if (sysfs_streq(buf, "pinned"))
-		WRITE_ONCE(dev->register_on_demand, false);
-	else
-		return -EINVAL;
-	return bytes;
+	return rxo_plain_parse(buf, &dev->register_on_demand) ?: bytes;
 }
 static DEVICE_ATTR_RW(register);
 

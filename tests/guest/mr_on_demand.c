@@ -168,31 +168,79 @@ static void explicitly(void **state)
 	rig_close(&rig);
 }
 
+static enum ibv_wc_status write_to(struct pair *pair, struct buf *from, uint8_t *at,
+				   const struct ibv_mr *mr)
+{
+	struct ibv_sge sge = buf_sge(from, 0, from->bytes);
+	struct ibv_send_wr wr = wr_make(IBV_WR_RDMA_WRITE, &sge, 1);
+
+	wr.wr.rdma.remote_addr = (uintptr_t)at;
+	wr.wr.rdma.rkey = mr->rkey;
+	end_post(&pair->a, &wr);
+	return cq_wait(pair->a.scq).status;
+}
+
 static void a_file_that_cannot_be_pinned(void **state)
 {
-	struct rig rig;
+	struct conn conn = CONN;
 	struct ibv_mr *mr;
+	struct pair pair;
+	struct buf from;
 	uint8_t *map;
 	int fd;
 
 	(void)state;
 	if (ext4_begin())
 		fail_because("no ext4");
-	rig_open(&rig);
+	pair_open(&pair, &conn);
+	buf_make(&from, pair.rig.pd, MEM_ANON, BYTES, 0, ACCESS_ALL);
+	pattern_fill(from.data, BYTES, 3, 0);
 	fd = open(EXT4_DIR "/mr_on_demand", O_RDWR | O_CREAT | O_CLOEXEC, 0600);
 	assert_true(fd >= 0);
 	assert_zero(ftruncate(fd, BYTES));
 	map = mmap(NULL, BYTES, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
 	assert_ptr_not_equal(map, MAP_FAILED);
-	assert_null(ibv_reg_mr(rig.pd, map, BYTES, ACCESS_ALL));
+	assert_null(ibv_reg_mr(pair.rig.pd, map, BYTES, ACCESS_ALL));
 	device_registers("on-demand");
-	mr = ibv_reg_mr(rig.pd, map, BYTES, ACCESS_ALL);
+	mr = ibv_reg_mr(pair.rig.pd, map, BYTES, ACCESS_ALL);
 	assert_non_null(mr);
+	assert_int_equal(write_to(&pair, &from, map, mr), IBV_WC_SUCCESS);
+	memset(from.data, 0, BYTES);
+	assert_int_equal(pread(fd, from.data, BYTES, 0), BYTES);
+	pattern_check(from.data, BYTES, 3, 0, "the file");
 	assert_zero(ibv_dereg_mr(mr));
 	munmap(map, BYTES);
 	close(fd);
-	rig_close(&rig);
+	buf_free(&from);
+	pair_close(&pair);
 	assert_zero(ext4_end());
+}
+
+/* Pinned memory would have stayed what it was; a peer of this is told that there is none. */
+static void unmapped_behind_its_back(void **state)
+{
+	struct rxe_odp_access_error error;
+	struct conn conn = CONN;
+	struct ibv_mr *mr;
+	struct pair pair;
+	struct buf from;
+	uint8_t *map;
+
+	(void)state;
+	pair_open(&pair, &conn);
+	buf_make(&from, pair.rig.pd, MEM_ANON, BYTES, 0, ACCESS_ALL);
+	device_registers("on-demand");
+	map = map_bytes();
+	mr = ibv_reg_mr(pair.rig.pd, map, BYTES, ACCESS_ALL);
+	assert_non_null(mr);
+	assert_int_equal(write_to(&pair, &from, map, mr), IBV_WC_SUCCESS);
+	munmap(map, BYTES);
+	assert_int_equal(write_to(&pair, &from, map, mr), IBV_WC_REM_ACCESS_ERR);
+	assert_int_equal(qp_access_error(pair.b.qp, &error, sizeof(error)), 0);
+	assert_int_equal(error.reason, RXE_ODP_REASON_NOT_MAPPED);
+	assert_zero(ibv_dereg_mr(mr));
+	buf_free(&from);
+	pair_close(&pair);
 }
 
 /* By hand, since stock librxe does not register again: 0 or an errno. */
@@ -284,5 +332,5 @@ static void as_the_context_says(void **state)
 	}
 
 TEST_MAIN(RESTORED(as_the_device_says), RESTORED(what_pinning_refuses), RESTORED(explicitly),
-	  RESTORED(a_file_that_cannot_be_pinned), RESTORED(registered_again),
-	  RESTORED(as_the_context_says))
+	  RESTORED(a_file_that_cannot_be_pinned), RESTORED(unmapped_behind_its_back),
+	  RESTORED(registered_again), RESTORED(as_the_context_says))

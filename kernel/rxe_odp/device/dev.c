@@ -42,6 +42,7 @@
 #include <rdma/ib_verbs.h>
 
 #include "device/dev.h"
+#include "device/plain.h"
 
 /* Protects rxo_devs, rxo_dev.list, rxo_dev.gone. Inside RTNL and ib_core's devices_rwsem. */
 static DEFINE_MUTEX(rxo_devs_lock);
@@ -150,6 +151,7 @@ static void rdev_init(struct rxo_dev *dev, struct net_device *netdev)
 	dev->next_mr = get_random_u32_inclusive(1, 0xffffff);
 	dev->mtu_cap = rdev_mtu_cap(netdev->mtu);
 	dev->port_state = rxo_dev_port_state(dev);
+	dev->register_on_demand = rxo_plain_default();
 
 	strscpy(ibdev->node_desc, "rxe_odp", sizeof(ibdev->node_desc));
 	ibdev->node_type = RDMA_NODE_IB_CA;
