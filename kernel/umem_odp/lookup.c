@@ -30,6 +30,7 @@
 #include <linux/mm.h>
 #include <linux/mmu_notifier.h>
 #include <linux/pagemap.h>
+#include <linux/sched/mm.h>
 #include <linux/sched/signal.h>
 #include <linux/shmem_fs.h>
 
@@ -393,6 +394,38 @@ int umem_odp_pass_wait(struct umem_odp_pass *pass)
 	if (locked)
 		mmap_read_unlock(mm);
 	return err;
+}
+
+/**
+ * umem_odp_pass_next_mapped() - pass over what a look would not find
+ * @mm: the address space
+ * @at: the first page
+ * @end: behind the last page
+ *
+ * So that to look at much costs what is mapped there. Leaves are passed one by one.
+ *
+ * Context: May sleep, takes mmap_lock for reading.
+ * Return: the first page that lies in a mapping that may be read, or @end; @at if the mm has no
+ * users any more, or the caller is killed.
+ */
+u64 umem_odp_pass_next_mapped(struct mm_struct *mm, u64 at, u64 end)
+{
+	struct vm_area_struct *vma;
+
+	if (!mmget_not_zero(mm))
+		return at;
+	if (!mmap_read_lock_killable(mm)) {
+		while (at < end) {
+			vma = find_vma(mm, at);
+			at = vma ? max_t(u64, at, vma->vm_start) : end;
+			if (!vma || !lookup_refusal(vma, false))
+				break;
+			at = vma->vm_end;
+		}
+		mmap_read_unlock(mm);
+	}
+	mmput_async(mm);
+	return min(at, end);
 }
 
 int umem_odp_check_mapped(struct mm_struct *mm, u64 start, u64 length_bytes, bool write)

@@ -11,6 +11,7 @@
 #include "entries.h"
 #include "queue.h"
 
+struct mm_struct;
 struct umem_odp_leaf;
 struct umem_odp_mirror;
 struct umem_odp_region;
@@ -86,6 +87,7 @@ int umem_odp_pass_run(struct umem_odp_pass *pass);
 /* lookup.c */
 bool umem_odp_pass_usable(const struct umem_odp_pass *pass, unsigned long pfn);
 int umem_odp_pass_look_up(struct umem_odp_pass *pass, unsigned int pages_max);
+u64 umem_odp_pass_next_mapped(struct mm_struct *mm, u64 at, u64 end);
 int umem_odp_pass_wait(struct umem_odp_pass *pass);
 
 /* install.c */

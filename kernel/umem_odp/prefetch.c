@@ -122,6 +122,13 @@ static int prefetch_look_once(struct umem_odp_pass *pass, u64 at, u64 end)
 	return err == -EFAULT ? 0 : err;
 }
 
+/* The first page from @at on that is missing and may be found, or @end. */
+static u64 prefetch_next(const struct umem_odp_region *r, u64 at, u64 end)
+{
+	at = prefetch_missing(r, at, end, false);
+	return at < end ? umem_odp_pass_next_mapped(r->mirror->mm, at, end) : end;
+}
+
 int umem_odp_prefetch_look(struct umem_odp_region *r, u64 va, u64 len_bytes)
 {
 	struct umem_odp_pass *pass __free(kfree) = kzalloc_obj(*pass, GFP_KERNEL);
@@ -142,7 +149,7 @@ int umem_odp_prefetch_look(struct umem_odp_region *r, u64 va, u64 len_bytes)
 	INIT_LIST_HEAD(&pass->served);
 	INIT_LIST_HEAD(&pass->window.node);
 
-	while ((at = prefetch_missing(r, at, end, false)) < end) {
+	while ((at = prefetch_next(r, at, end)) < end) {
 		if (READ_ONCE(r->closed))
 			return -ESHUTDOWN;
 		if (fatal_signal_pending(current))

@@ -389,6 +389,36 @@ static void asked_about(void **state)
 	rig_close(&rig);
 }
 
+/* Nearly all of it is empty, which costs nothing to pass over. */
+static void looked_at_as_a_whole(void **state)
+{
+	struct rxe_odp_prefetch req = { 0, IB_UVERBS_ADVISE_MR_ADVICE_PREFETCH_NO_FAULT, -1 };
+	struct method m = method_of(RXE_ODP_OBJECT_PREFETCH, RXE_ODP_METHOD_PREFETCH_START);
+	struct rxe_odp_span span = { 0 };
+	struct ibv_mr *mr;
+	struct rig rig;
+	uint8_t *map;
+
+	(void)state;
+	rig_open(&rig);
+	rig_need_odp(&rig, 0, 0);
+	map = mmap(NULL, 3 * PAGE, PROT_READ | PROT_WRITE,
+		   MAP_PRIVATE | MAP_ANONYMOUS | MAP_POPULATE, -1, 0);
+	assert_ptr_not_equal(map, MAP_FAILED);
+	mr = reg_implicit(rig.pd, ACCESS_ALL);
+	span.length = (uintptr_t)map + 3 * PAGE;
+	span.key = mr->lkey;
+	method_handle(&m, RXE_ODP_ATTR_PREFETCH_START_HANDLE, 0);
+	method_handle(&m, RXE_ODP_ATTR_PREFETCH_START_PD_HANDLE, rig.pd->handle);
+	method_in(&m, RXE_ODP_ATTR_PREFETCH_START_REQ, &req, sizeof(req));
+	method_in(&m, RXE_ODP_ATTR_PREFETCH_START_SPANS, &span, sizeof(span));
+	assert_int_equal(method_call(rig.ctx->cmd_fd, &m), 0);
+	assert_true(resident(mr) >= 3);
+	munmap(map, 3 * PAGE);
+	assert_zero(ibv_dereg_mr(mr));
+	rig_close(&rig);
+}
+
 #define RESTORED(fn)                                                                               \
 	{                                                                                          \
 #fn, fn, NULL, restore, NULL                                                       \
@@ -396,4 +426,4 @@ static void asked_about(void **state)
 
 TEST_MAIN(TEST(is_claimed), TEST(every_operation), TEST(datagram), TEST(outside),
 	  TEST(beside_explicit), RESTORED(only_on_demand_at_its_own_addresses),
-	  TEST(registered_again), TEST(asked_about))
+	  TEST(registered_again), TEST(asked_about), TEST(looked_at_as_a_whole))
