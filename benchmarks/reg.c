@@ -1,13 +1,15 @@
 // SPDX-License-Identifier: GPL-2.0 OR Linux-OpenIB
 /*
  * Registration and release of ODP regions from 1 MiB to 1 TiB over memory that nothing has
- * touched, and the kernel memory that a region takes: what MemFree loses while many are
- * registered.
+ * touched, and of all memory of the process (implicit, of SIZE_MAX bytes); and the kernel memory
+ * that a region takes: what MemFree loses while many are registered.
  */
 #include "bench.h"
 
 #define TIMED 9
 #define MANY  256
+
+#define IMPLICIT SIZE_MAX
 
 static double mem_free_kib(void)
 {
@@ -98,6 +100,10 @@ int main(void)
 					measure_memory(&rigs[d], d, addr, sizes[s], round);
 			munmap(addr, sizes[s]);
 		}
+		for (d = 0; d < DRIVERS; d++)
+			if (driver_wanted(d) &&
+			    measure_time(&rigs[d], d, NULL, IMPLICIT, round))
+				measure_memory(&rigs[d], d, NULL, IMPLICIT, round);
 	}
 	for (d = 0; d < DRIVERS; d++)
 		if (driver_wanted(d))
