@@ -288,7 +288,8 @@ struct umem_odp_waiter {
  * A fault works on at most 2 MiB at a time. The waiter is woken when the page of @va is there, with
  * as many of the following ones as came without waiting; the next miss is the next call. Faults on
  * the same pages join, across the regions of a process. Pages that nobody asked for are not brought
- * in.
+ * in; where faults of a region follow each other, those of what comes next that the process has
+ * mapped are put in too, as many as are worth it.
  *
  * A fault can last for ever (userfaultfd, a hung file system). It then delays nobody else's, and
  * holds no lock but one that the file system itself has asked for: see docs/umem_odp.md.

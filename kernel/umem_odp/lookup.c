@@ -197,6 +197,14 @@ static int lookup_fault_page(struct umem_odp_pass *pass, struct vm_area_struct *
 	return !(ret & (VM_FAULT_ERROR | VM_FAULT_RETRY));
 }
 
+/* How many of the pages that are looked up were asked for; those come first. */
+static unsigned int lookup_wanted(const struct umem_odp_pass *pass)
+{
+	u64 end = min(pass->wanted_end, pass->next + ((u64)pass->nr << PAGE_SHIFT));
+
+	return (end - pass->next) >> PAGE_SHIFT;
+}
+
 /*
  * Brings in what is missing and comes at once. One fault can bring in its neighbours (a huge page,
  * what the page cache has), so it looks again after one page, two, four: that finds them, and
@@ -204,11 +212,11 @@ static int lookup_fault_page(struct umem_odp_pass *pass, struct vm_area_struct *
  */
 static int lookup_bring_in(struct umem_odp_pass *pass, struct vm_area_struct *vma)
 {
-	unsigned int i = 0, misses = 0, streak, stop;
+	unsigned int i = 0, misses = 0, wanted = lookup_wanted(pass), streak, stop;
 	int came = 0, err;
 
-	for (streak = 1; i < pass->nr; streak *= 2) {
-		for (stop = min(pass->nr, i + streak); i < stop; i++) {
+	for (streak = 1; i < wanted; streak *= 2) {
+		for (stop = min(wanted, i + streak); i < stop; i++) {
 			if (umem_odp_pass_usable(pass, pass->pfns[i]))
 				continue;
 			if (fatal_signal_pending(current))
@@ -232,11 +240,11 @@ static int lookup_bring_in(struct umem_odp_pass *pass, struct vm_area_struct *vm
 
 static bool lookup_is_complete(const struct umem_odp_pass *pass)
 {
-	unsigned int i = 0;
+	unsigned int i = 0, wanted = lookup_wanted(pass);
 
-	while (i < pass->nr && umem_odp_pass_usable(pass, pass->pfns[i]))
+	while (i < wanted && umem_odp_pass_usable(pass, pass->pfns[i]))
 		i++;
-	return i == pass->nr;
+	return i == wanted;
 }
 
 /* How a look is to be made: again, after it has changed what there is to see. */
@@ -254,7 +262,7 @@ static int lookup_locked(struct umem_odp_pass *pass, struct lookup *how)
 
 	if (!vma)
 		return -EFAULT;
-	pass->nr = (min_t(u64, pass->wanted_end, vma->vm_end) - pass->next) >> PAGE_SHIFT;
+	pass->nr = (min_t(u64, pass->look_end, vma->vm_end) - pass->next) >> PAGE_SHIFT;
 	pass->nr = min(pass->nr, how->pages_max);
 	pass->file_system = lookup_asks_file_system(vma, pass->write);
 	if (pass->file_system)
@@ -286,7 +294,7 @@ static void lookup_open_window(struct umem_odp_pass *pass, const struct lookup *
 {
 	u64 start = pass->next, end = start + ((u64)how->pages_max << PAGE_SHIFT);
 
-	end = min(end, pass->wanted_end);
+	end = min(end, pass->look_end);
 	if (how->whole_leaf) {
 		start &= ~(u64)(UMEM_ODP_LEAF_BYTES - 1);
 		end = start + UMEM_ODP_LEAF_BYTES;

@@ -45,9 +45,12 @@ struct patience {
 	unsigned int waits;
 };
 
-static int pass_lost_round(struct patience *p)
+/* What nobody asked for is not fought for. */
+static int pass_lost_round(const struct umem_odp_pass *pass, struct patience *p)
 {
-	p->pages_max = max(p->pages_max / 2, 1U);
+	u64 wanted = (pass->wanted_end - pass->next) >> PAGE_SHIFT;
+
+	p->pages_max = max_t(u64, min_t(u64, p->pages_max, wanted) / 2, 1);
 	return ++p->lost == LOST_MAX ? -EBUSY : -EAGAIN;
 }
 
@@ -56,8 +59,7 @@ static bool pass_is_enough(const struct umem_odp_pass *pass, const struct patien
 {
 	if (pass->next == p->first)
 		return false;
-	return !pass->file_system || pass->next >= pass->wanted_end ||
-	       p->waits >= UMEM_ODP_PASS_ASKS;
+	return !pass->file_system || p->waits >= UMEM_ODP_PASS_ASKS;
 }
 
 static int pass_wait_for_page(struct umem_odp_pass *pass, struct patience *p)
@@ -86,8 +88,10 @@ static int pass_round(struct umem_odp_pass *pass, struct patience *p)
 		p->lost = 0;
 		p->vain = 0;
 	}
+	if (pass->next >= pass->wanted_end)
+		return 0;
 	if (err)
-		return err == -EAGAIN ? pass_lost_round(p) : err;
+		return err == -EAGAIN ? pass_lost_round(pass, p) : err;
 	if (pass->look_only)
 		return 0;
 	return pass_is_enough(pass, p) ? 0 : pass_wait_for_page(pass, p);
@@ -108,6 +112,7 @@ static bool pass_serve_present(struct umem_odp_pass *pass)
 	if (!found)
 		return false;
 	umem_odp_queue_serve(pass, pass->next, pass->next + found, 0);
+	umem_odp_queue_wake_served(pass);
 	return true;
 }
 

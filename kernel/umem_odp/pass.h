@@ -34,6 +34,9 @@ struct umem_odp_waiter;
  * @stopped: it has been signalled to end
  * @wanted_end: @end while the pass does not wait, for which it is only @next's end; immutable while
  *	the pass is listed
+ * @look_end: up to here it looks for pages that the process has mapped, and brings none in behind
+ *	@wanted_end; immutable while the pass is listed
+ * @told: its stream knows that it has come so far
  * @served: waiters to be woken with 0, the thread's own, like all below
  * @chunk: pinned
  * @leaf: pinned
@@ -62,6 +65,8 @@ struct umem_odp_pass {
 	bool blocked;
 	bool stopped;
 	u64 wanted_end;
+	u64 look_end;
+	u64 told;
 
 	struct list_head served;
 	struct umem_odp_chunk *chunk;

@@ -12,6 +12,8 @@
 
 #include <umem_odp/umem_odp.h>
 
+#include "stream.h"
+
 struct umem_odp_mirror;
 
 /* What a region counts; each by itself, without a lock. */
@@ -42,6 +44,7 @@ struct umem_odp_counters {
  * @last_fault_ns: queue->lock
  * @avg_fault_ns: written under queue->lock, read anywhere
  * @faults_by_time: queue->lock
+ * @streams: where its faults go on; queue->lock
  * @counters: the rest of the statistics
  * @rcu: frees it behind accesses that found it under RCU
  */
@@ -65,6 +68,7 @@ struct umem_odp_region {
 	u64 last_fault_ns;
 	u64 avg_fault_ns;
 	u64 faults_by_time[UMEM_ODP_FAULT_CLASSES];
+	struct umem_odp_streams streams;
 
 	struct umem_odp_counters counters;
 	struct rcu_head rcu;

@@ -60,6 +60,19 @@ void umem_odp_queue_stop_if_unwanted(struct umem_odp_pass *pass)
 	send_sig(SIGKILL, pass->task, 1);
 }
 
+/* In the leaf, and in the region. Prefetches say themselves what is wanted. */
+static u64 pass_look_end(struct umem_odp_pass *pass)
+{
+	u64 last = pass->next | (UMEM_ODP_LEAF_BYTES - 1), end;
+
+	lockdep_assert_held(&pass->mirror->queue.lock);
+	if (!pass->region || pass->prefetch)
+		return pass->wanted_end;
+	end = umem_odp_streams_begin(&pass->region->streams, pass->next);
+	end = min(end, min_t(u64, last, pass->region->node.last) + 1);
+	return max(end, pass->wanted_end);
+}
+
 static void pass_begin(struct umem_odp_queue *q, struct umem_odp_pass *pass,
 		       struct umem_odp_waiter *leader)
 {
@@ -76,6 +89,8 @@ static void pass_begin(struct umem_odp_queue *q, struct umem_odp_pass *pass,
 	pass->next = umem_odp_waiter_page(leader);
 	pass->end = min_t(u64, end, (leader->va | (UMEM_ODP_LEAF_BYTES - 1)) + 1);
 	pass->wanted_end = pass->end;
+	pass->look_end = pass_look_end(pass);
+	pass->told = pass->next;
 	pass->stopped = false;
 	pass->blocked = false;
 	INIT_LIST_HEAD(&pass->inside);
@@ -177,14 +192,26 @@ void umem_odp_queue_serve(struct umem_odp_pass *pass, u64 start, u64 end, unsign
 		cond_resched();
 }
 
+static void serve_tell_stream(struct umem_odp_pass *pass)
+{
+	guard(spinlock_bh)(&pass->mirror->queue.lock);
+	if (pass->next == pass->told || !pass->region || pass->prefetch)
+		return;
+	umem_odp_streams_went(&pass->region->streams, pass->told, pass->next,
+			      pass->next >= pass->look_end);
+	pass->told = pass->next;
+}
+
 /**
  * umem_odp_queue_wake_served() - wake those who were served
- * @pass: the pass
+ * @pass: the pass, listed, or one that only looks
  *
  * Context: No lock held.
  */
 void umem_odp_queue_wake_served(struct umem_odp_pass *pass)
 {
+	/* Before: who is woken may ask for the next page at once. */
+	serve_tell_stream(pass);
 	umem_odp_queue_wake(&pass->mirror->queue, &pass->served, 0);
 }
 

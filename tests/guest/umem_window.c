@@ -1,0 +1,159 @@
+// SPDX-License-Identifier: GPL-2.0 OR Linux-OpenIB
+/*
+ * How far a fault looks beyond what it is asked for: further and further where faults follow each other through memory that the
+ * process has mapped, nowhere where they do not; never beyond the region, and it brings nothing in.
+ */
+#include <sys/mman.h>
+
+#include "mem.h"
+#include "umem.h"
+
+#define LEAF_PAGES (HUGE_BYTES / PAGE_BYTES)
+#define PAGES	   (2 * LEAF_PAGES)
+/* Windows of 1, 2, 4, ... 512 pages, and the rest of a leaf. */
+#define RAMP 11
+
+static uint8_t *map_small(size_t pages, bool touched)
+{
+	uint8_t *map = umem_map(pages * PAGE_BYTES);
+
+	madvise(map, pages * PAGE_BYTES, MADV_NOHUGEPAGE);
+	if (touched)
+		memset(map, 1, pages * PAGE_BYTES);
+	return map;
+}
+
+/* What a device does with a page: it asks for it if it misses. */
+static void use(int fd, uint8_t *page, bool write)
+{
+	assert_zero(umem_fault(fd, page, 1, write));
+}
+
+static void a_run_of_faults_looks_further_and_further(bool write)
+{
+	uint8_t *map = map_small(PAGES, true);
+	int fd = umem_region(map, PAGES * PAGE_BYTES);
+	struct umem_selftest_stats st;
+	size_t i;
+
+	for (i = 0; i < PAGES; i++)
+		use(fd, map + i * PAGE_BYTES, write);
+	st = umem_stats(fd);
+	assert_int_equal(st.resident_pages, PAGES);
+	assert_int_equal(st.fault_pages, PAGES);
+	assert_in_range(st.faults, 2, RAMP + 1);
+	umem_close(fd);
+	munmap(map, PAGES * PAGE_BYTES);
+}
+
+static void a_run_for_reading(void **state)
+{
+	(void)state;
+	a_run_of_faults_looks_further_and_further(false);
+}
+
+static void a_run_for_writing(void **state)
+{
+	(void)state;
+	a_run_of_faults_looks_further_and_further(true);
+}
+
+static void several_runs_by_turns(void **state)
+{
+	uint8_t *map = map_small(4 * LEAF_PAGES, true);
+	int fd = umem_region(map, 4 * HUGE_BYTES);
+	size_t i, run;
+
+	(void)state;
+	for (i = 0; i < LEAF_PAGES; i++)
+		for (run = 0; run < 4; run++)
+			use(fd, map + run * HUGE_BYTES + i * PAGE_BYTES, false);
+	assert_int_equal(umem_stats(fd).resident_pages, 4 * LEAF_PAGES);
+	assert_in_range(umem_stats(fd).faults, 4, 4 * RAMP);
+	umem_close(fd);
+	munmap(map, 4 * HUGE_BYTES);
+}
+
+static void faults_here_and_there_bring_one_page_each(void **state)
+{
+	uint8_t *map = map_small(PAGES, true);
+	int fd = umem_region(map, PAGES * PAGE_BYTES);
+	size_t i;
+
+	(void)state;
+	/* A step that is prime to the number of pages: each page once, never the one that follows. */
+	for (i = 0; i < PAGES / 4; i++)
+		use(fd, map + i * 357 % PAGES * PAGE_BYTES, i % 2);
+	assert_int_equal(umem_stats(fd).faults, PAGES / 4);
+	assert_int_equal(umem_stats(fd).fault_pages, PAGES / 4);
+	assert_int_equal(umem_stats(fd).resident_pages, PAGES / 4);
+	umem_close(fd);
+	munmap(map, PAGES * PAGE_BYTES);
+}
+
+static void what_nobody_has_touched_stays_so(void **state)
+{
+	uint8_t *map = map_small(PAGES, false);
+	int fd = umem_region(map, PAGES * PAGE_BYTES);
+	size_t i;
+
+	(void)state;
+	for (i = 0; i < 100; i++)
+		use(fd, map + i * PAGE_BYTES, true);
+	assert_int_equal(umem_stats(fd).faults, 100);
+	assert_int_equal(umem_stats(fd).resident_pages, 100);
+	assert_int_equal(mem_resident(map, PAGES * PAGE_BYTES), 100);
+	/* It goes on where it finds pages again. */
+	memset(map + 100 * PAGE_BYTES, 1, 400 * PAGE_BYTES);
+	for (; i < 500; i++)
+		use(fd, map + i * PAGE_BYTES, true);
+	assert_in_range(umem_stats(fd).faults, 101, 100 + RAMP);
+	umem_close(fd);
+	munmap(map, PAGES * PAGE_BYTES);
+}
+
+static void not_beyond_the_region(void **state)
+{
+	uint8_t *map = map_small(PAGES, true);
+	int all = umem_region(map, PAGES * PAGE_BYTES);
+	int fd = umem_region(map + PAGE_BYTES, 100 * PAGE_BYTES);
+	size_t i;
+
+	(void)state;
+	for (i = 1; i <= 100; i++)
+		use(fd, map + i * PAGE_BYTES, true);
+	assert_in_range(umem_stats(fd).faults, 2, RAMP);
+	assert_int_equal(umem_stats(all).resident_pages, 100);
+	assert_false(umem_is_present(all, map, false));
+	assert_false(umem_is_present(all, map + 101 * PAGE_BYTES, false));
+	umem_close(fd);
+	umem_close(all);
+	munmap(map, PAGES * PAGE_BYTES);
+}
+
+static void not_what_may_not_be_written(void **state)
+{
+	uint8_t *map = map_small(LEAF_PAGES, true);
+	int fd = umem_region(map, HUGE_BYTES);
+	size_t i;
+
+	(void)state;
+	/* A mapping of other rights, behind it a hole, behind that other rights. */
+	assert_zero(mprotect(map + 200 * PAGE_BYTES, 100 * PAGE_BYTES, PROT_READ));
+	assert_zero(munmap(map + 300 * PAGE_BYTES, 10 * PAGE_BYTES));
+	for (i = 0; i < 200; i++)
+		use(fd, map + i * PAGE_BYTES, true);
+	assert_int_equal(umem_stats(fd).resident_pages, 200);
+	assert_int_equal(umem_fault(fd, map + i * PAGE_BYTES, 1, true), -EFAULT);
+	for (; i < 300; i++)
+		use(fd, map + i * PAGE_BYTES, false);
+	assert_int_equal(umem_stats(fd).resident_pages, 300);
+	assert_false(umem_is_present(fd, map + 250 * PAGE_BYTES, true));
+	assert_int_equal(umem_fault(fd, map + i * PAGE_BYTES, 1, false), -EFAULT);
+	umem_close(fd);
+	munmap(map, HUGE_BYTES);
+}
+
+TEST_MAIN(TEST(a_run_for_reading), TEST(a_run_for_writing), TEST(several_runs_by_turns),
+	  TEST(faults_here_and_there_bring_one_page_each), TEST(what_nobody_has_touched_stays_so),
+	  TEST(not_beyond_the_region), TEST(not_what_may_not_be_written))
