@@ -10,16 +10,20 @@
 
 #define LEAF_PAGES (HUGE_BYTES / PAGE_BYTES)
 #define PAGES	   (2 * LEAF_PAGES)
+/* Prime to every number of pages here: a walk in such steps comes to each once, and never to the one that follows. */
+#define STEP 357
 /* Windows of 1, 2, 4, ... 512 pages, and the rest of a leaf. */
 #define RAMP 11
 
 static uint8_t *map_small(size_t pages, bool touched)
 {
 	uint8_t *map = umem_map(pages * PAGE_BYTES);
+	size_t i;
 
 	madvise(map, pages * PAGE_BYTES, MADV_NOHUGEPAGE);
-	if (touched)
-		memset(map, 1, pages * PAGE_BYTES);
+	/* In an order in which what lies side by side here does not in memory. */
+	for (i = 0; touched && i < pages; i++)
+		map[i * STEP % pages * PAGE_BYTES] = 1;
 	return map;
 }
 
@@ -81,9 +85,8 @@ static void faults_here_and_there_bring_one_page_each(void **state)
 	size_t i;
 
 	(void)state;
-	/* A step that is prime to the number of pages: each page once, never the one that follows. */
 	for (i = 0; i < PAGES / 4; i++)
-		use(fd, map + i * 357 % PAGES * PAGE_BYTES, i % 2);
+		use(fd, map + i * STEP % PAGES * PAGE_BYTES, i % 2);
 	assert_int_equal(umem_stats(fd).faults, PAGES / 4);
 	assert_int_equal(umem_stats(fd).fault_pages, PAGES / 4);
 	assert_int_equal(umem_stats(fd).resident_pages, PAGES / 4);

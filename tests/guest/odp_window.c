@@ -1,0 +1,109 @@
+// SPDX-License-Identifier: GPL-2.0 OR Linux-OpenIB
+/*
+ * How many faults a message, or a run of messages, takes: one asks for all that is left of it, a run finds what the process has
+ * mapped further and further ahead, and messages here and there take a page each.
+ */
+#include <sys/mman.h>
+
+#include "method.h"
+#include "pair.h"
+
+#define LEAF_PAGES 512
+#define PAGES	   (4 * LEAF_PAGES)
+#define BYTES	   (PAGES * PAGE)
+#define STEP	   357 /* prime to PAGES */
+/* Windows of 1, 2, 4, ... 512 pages, and the rest of a leaf. */
+#define RAMP 11
+
+struct scene {
+	struct pair pair;
+	struct buf near, far;
+};
+
+static void begin(struct scene *s)
+{
+	struct conn conn = CONN;
+
+	conn.mtu = IBV_MTU_4096;
+	pair_open(&s->pair, &conn);
+	rig_need_odp(&s->pair.rig, IBV_ODP_SUPPORT_WRITE | IBV_ODP_SUPPORT_READ, 0);
+	buf_make(&s->near, s->pair.a.rig->pd, MEM_ANON, BYTES, 0, ACCESS_ALL);
+	buf_map(&s->far, MEM_ANON, BYTES, 0);
+	madvise(s->far.map, s->far.map_bytes, MADV_NOHUGEPAGE);
+	buf_reg(&s->far, s->pair.b.rig->pd, ACCESS_ALL | IBV_ACCESS_ON_DEMAND);
+}
+
+static void end(struct scene *s)
+{
+	buf_free(&s->near);
+	buf_free(&s->far);
+	pair_close(&s->pair);
+}
+
+static struct rxe_odp_mr_stats stats_of(const struct scene *s)
+{
+	struct rxe_odp_mr_stats stats;
+
+	assert_zero(mr_stats(s->far.mr, &stats, sizeof(stats)));
+	return stats;
+}
+
+/* One to get at the message's first page, one for each leaf that it touches: the buffer begins somewhere in one. */
+static void a_message_takes_a_fault_for_each_leaf(void **state)
+{
+	struct scene s;
+
+	(void)state;
+	begin(&s);
+	pattern_fill(s.near.data, BYTES, 1, 0);
+	pair_move(&s.pair, OP_WRITE, &s.near, 0, &s.far, 0, BYTES);
+	pattern_check(s.far.data, BYTES, 1, 0, "written");
+	assert_int_equal(stats_of(&s).fault_pages, PAGES);
+	assert_in_range(stats_of(&s).faults, PAGES / LEAF_PAGES, PAGES / LEAF_PAGES + 2);
+	end(&s);
+}
+
+static void read_one(struct scene *s, size_t page)
+{
+	struct ibv_sge sge = buf_sge(&s->near, page * PAGE, 64);
+	struct ibv_send_wr wr = wr_rdma(IBV_WR_RDMA_READ, &sge, 1, &s->far, page * PAGE);
+
+	end_post(&s->pair.a, &wr);
+	cq_success(s->pair.a.scq);
+}
+
+static void a_run_of_reads_looks_further_and_further(void **state)
+{
+	struct scene s;
+	size_t i;
+
+	(void)state;
+	begin(&s);
+	pattern_fill(s.far.data, BYTES, 2, 0);
+	for (i = 0; i < PAGES; i++)
+		read_one(&s, i);
+	for (i = 0; i < PAGES; i++)
+		pattern_check(s.near.data + i * PAGE, 64, 2, i * PAGE, "read");
+	assert_int_equal(stats_of(&s).resident_pages, PAGES);
+	assert_in_range(stats_of(&s).faults, PAGES / LEAF_PAGES, RAMP + PAGES / LEAF_PAGES);
+	end(&s);
+}
+
+static void reads_here_and_there_take_a_page_each(void **state)
+{
+	struct scene s;
+	size_t i;
+
+	(void)state;
+	begin(&s);
+	memset(s.far.data, 3, BYTES);
+	for (i = 0; i < PAGES / 8; i++)
+		read_one(&s, i * STEP % PAGES);
+	assert_int_equal(stats_of(&s).faults, PAGES / 8);
+	assert_int_equal(stats_of(&s).resident_pages, PAGES / 8);
+	end(&s);
+}
+
+TEST_MAIN(TEST(a_message_takes_a_fault_for_each_leaf),
+	  TEST(a_run_of_reads_looks_further_and_further),
+	  TEST(reads_here_and_there_take_a_page_each))
