@@ -93,8 +93,7 @@ static int prefetch(struct rig *rig, struct ibv_mr *mr, double *us)
 
 static struct ibv_mr *reg_odp(struct rig *rig, const struct memory *m)
 {
-	struct ibv_mr *mr = ibv_reg_mr(rig->pd, m->at, m->bytes,
-				       ACCESS_ALL | IBV_ACCESS_ON_DEMAND);
+	struct ibv_mr *mr = ibv_reg_mr(rig->pd, m->at, m->bytes, ACCESS_ALL | IBV_ACCESS_ON_DEMAND);
 
 	if (!mr)
 		fail_because("ibv_reg_mr: errno %d", errno);

@@ -48,7 +48,7 @@ static unsigned long install_huge_entry(const struct umem_odp_pass *pass)
 	if (!umem_odp_pass_usable(pass, pass->pfns[0]) ||
 	    hmm_pfn_to_map_order(pass->pfns[0]) < UMEM_ODP_LEAF_ORDER)
 		return 0;
-	frame = (pass->pfns[0] & ~HMM_PFN_FLAGS) - umem_odp_leaf_page(pass->next);
+	frame = (pass->pfns[0] & ~HMM_PFN_FLAGS) - umem_odp_leaf_page(pass->start);
 	if (!IS_ALIGNED(frame, UMEM_ODP_LEAF_PAGES))
 		return 0;
 	return PFN_PHYS(frame) | install_entry_bits(pass);
@@ -141,7 +141,7 @@ static int install_huge(struct umem_odp_pass *pass, unsigned long entry)
 
 static int install_runs(struct umem_odp_pass *pass)
 {
-	u64 start = pass->next;
+	u64 start = pass->start;
 	unsigned int i, nr;
 	int done;
 

@@ -121,8 +121,8 @@ static int lookup_pages(struct umem_odp_pass *pass, unsigned int from)
 	struct mmu_interval_notifier *notifier = &pass->chunk->notifier;
 	struct hmm_range range = {
 		.notifier = notifier,
-		.start = pass->next + ((u64)from << PAGE_SHIFT),
-		.end = pass->next + ((u64)pass->nr << PAGE_SHIFT),
+		.start = pass->start + ((u64)from << PAGE_SHIFT),
+		.end = pass->start + ((u64)pass->nr << PAGE_SHIFT),
 		.hmm_pfns = pass->pfns + from,
 	};
 	int err;
@@ -213,7 +213,7 @@ static unsigned int lookup_wanted(const struct umem_odp_pass *pass)
 static int lookup_bring_in(struct umem_odp_pass *pass, struct vm_area_struct *vma)
 {
 	unsigned int i = 0, misses = 0, wanted = lookup_wanted(pass), streak, stop;
-	int came = 0, err;
+	int came = 0, seen = 0, err;
 
 	for (streak = 1; i < wanted; streak *= 2) {
 		for (stop = min(wanted, i + streak); i < stop; i++) {
@@ -231,6 +231,9 @@ static int lookup_bring_in(struct umem_odp_pass *pass, struct vm_area_struct *vm
 				return came;
 			}
 		}
+		if (came == seen)
+			continue;
+		seen = came;
 		err = lookup_pages(pass, i);
 		if (err)
 			return err;
@@ -252,7 +255,69 @@ struct lookup {
 	unsigned int pages_max;
 	bool bring_in;
 	bool whole_leaf;
+	bool whole_block;
 };
+
+/*
+ * Memory of 64 KiB that is mapped as it lies (a folio of multi-size THP, or of the page cache) is
+ * one thing to the kernel, which brings it in and takes it as a whole: so does a fault in it. Not
+ * if a round was lost, nor where a file system is asked for each page.
+ */
+static bool lookup_is_in_block(const struct umem_odp_pass *pass, const struct lookup *how)
+{
+	unsigned long page = pass->next >> PAGE_SHIFT, pfn = pass->pfns[0] & ~HMM_PFN_FLAGS;
+
+	if (!pass->block_start || pass->file_system || how->pages_max < UMEM_ODP_LEAF_PAGES ||
+	    !umem_odp_pass_usable(pass, pass->pfns[0]) ||
+	    (pfn ^ page) & (UMEM_ODP_BLOCK_PAGES - 1))
+		return false;
+	if (pass->next == pass->block_start && pass->nr >= UMEM_ODP_BLOCK_PAGES)
+		return false;
+	/* A hint: nothing keeps the page. What may be put in is decided by the next look. */
+	return PageCompound(hmm_pfn_to_page(pass->pfns[0]));
+}
+
+static bool lookup_is_block(const struct umem_odp_pass *pass)
+{
+	unsigned long first = pass->pfns[0] & ~HMM_PFN_FLAGS;
+	unsigned int i;
+
+	if (pass->start != pass->block_start || pass->nr < UMEM_ODP_BLOCK_PAGES ||
+	    first & (UMEM_ODP_BLOCK_PAGES - 1))
+		return false;
+	for (i = 0; i < UMEM_ODP_BLOCK_PAGES; i++)
+		if (!umem_odp_pass_usable(pass, pass->pfns[i]) ||
+		    (pass->pfns[i] & ~HMM_PFN_FLAGS) != first + i)
+			return false;
+	return true;
+}
+
+/* From where to where to look: in one mapping. */
+static void lookup_set_span(struct umem_odp_pass *pass, const struct vm_area_struct *vma,
+			    const struct lookup *how)
+{
+	u64 end = min(pass->look_end, pass->next + ((u64)how->pages_max << PAGE_SHIFT));
+
+	pass->start = pass->next;
+	if (how->whole_block) {
+		pass->start = max_t(u64, pass->block_start, vma->vm_start);
+		end = max(end, pass->block_start + UMEM_ODP_BLOCK_BYTES);
+	}
+	pass->file_system = lookup_asks_file_system(vma, pass->write);
+	pass->nr = (min_t(u64, end, vma->vm_end) - pass->start) >> PAGE_SHIFT;
+	if (pass->file_system)
+		pass->nr = min(pass->nr, UMEM_ODP_PASS_ASKS);
+}
+
+/* What turns out to be no block: the rest is what was looked for. */
+static void lookup_leave_block(struct umem_odp_pass *pass)
+{
+	unsigned int before = (pass->next - pass->start) >> PAGE_SHIFT;
+
+	pass->nr = min_t(u64, pass->nr - before, (pass->look_end - pass->next) >> PAGE_SHIFT);
+	memmove(pass->pfns, pass->pfns + before, pass->nr * sizeof(*pass->pfns));
+	pass->start = pass->next;
+}
 
 /* Returns 1 if it is to be done again. */
 static int lookup_locked(struct umem_odp_pass *pass, struct lookup *how)
@@ -262,12 +327,7 @@ static int lookup_locked(struct umem_odp_pass *pass, struct lookup *how)
 
 	if (!vma)
 		return -EFAULT;
-	pass->nr = (min_t(u64, pass->look_end, vma->vm_end) - pass->next) >> PAGE_SHIFT;
-	pass->nr = min(pass->nr, how->pages_max);
-	pass->file_system = lookup_asks_file_system(vma, pass->write);
-	if (pass->file_system)
-		pass->nr = min(pass->nr, UMEM_ODP_PASS_ASKS);
-
+	lookup_set_span(pass, vma, how);
 	pass->looked_end = pass->next + ((u64)pass->nr << PAGE_SHIFT);
 	err = lookup_pages(pass, 0);
 	if (err)
@@ -278,9 +338,16 @@ static int lookup_locked(struct umem_odp_pass *pass, struct lookup *how)
 		if (err)
 			return min(err, 1);
 	}
+	if (how->whole_block && !lookup_is_block(pass))
+		lookup_leave_block(pass);
 	if (lookup_is_huge(pass) && !how->whole_leaf) {
 		/* The entry would stand for all of the leaf, so all of it must be watched. */
 		how->whole_leaf = true;
+		return 1;
+	}
+	if (!how->whole_leaf && !how->whole_block && lookup_is_in_block(pass, how)) {
+		how->whole_block = true;
+		how->bring_in = false;
 		return 1;
 	}
 	/* What only looks passes by what it may not have. */
@@ -295,6 +362,10 @@ static void lookup_open_window(struct umem_odp_pass *pass, const struct lookup *
 	u64 start = pass->next, end = start + ((u64)how->pages_max << PAGE_SHIFT);
 
 	end = min(end, pass->look_end);
+	if (how->whole_block) {
+		start = pass->block_start;
+		end = max(end, start + UMEM_ODP_BLOCK_BYTES);
+	}
 	if (how->whole_leaf) {
 		start &= ~(u64)(UMEM_ODP_LEAF_BYTES - 1);
 		end = start + UMEM_ODP_LEAF_BYTES;

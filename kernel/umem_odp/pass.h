@@ -37,6 +37,8 @@ struct umem_odp_waiter;
  * @look_end: up to here it looks for pages that the process has mapped, and brings none in behind
  *	@wanted_end; immutable while the pass is listed
  * @told: its stream knows that it has come so far
+ * @block_start: the first page of the block of @next, if its region covers all of that, else 0;
+ *	immutable while the pass is listed
  * @served: waiters to be woken with 0, the thread's own, like all below
  * @chunk: pinned
  * @leaf: pinned
@@ -46,7 +48,8 @@ struct umem_odp_waiter;
  * @look_only: it brings nothing in, and waits for nothing: such a pass is listed nowhere
  * @looked_end: a pass that only looks has looked up to here
  * @retries: how often it had to look again
- * @nr: how many pages from the window's start on it has looked up
+ * @start: the first page that it has looked up, mostly @next
+ * @nr: how many pages from @start on it has looked up
  * @pfns: what it found, then the entries made of it
  */
 struct umem_odp_pass {
@@ -67,6 +70,7 @@ struct umem_odp_pass {
 	u64 wanted_end;
 	u64 look_end;
 	u64 told;
+	u64 block_start;
 
 	struct list_head served;
 	struct umem_odp_chunk *chunk;
@@ -77,12 +81,17 @@ struct umem_odp_pass {
 	bool look_only;
 	u64 looked_end;
 	unsigned int retries;
+	u64 start;
 	unsigned int nr;
 	unsigned long pfns[UMEM_ODP_LEAF_PAGES];
 };
 
 /* What a pass answers when its page does not come at once, and it may not wait. */
 #define UMEM_ODP_PASS_LATER	(-EINPROGRESS)
+
+/* An aligned piece of memory that a fault takes as a whole, where it is mapped as it lies. */
+#define UMEM_ODP_BLOCK_PAGES	16U
+#define UMEM_ODP_BLOCK_BYTES	(UMEM_ODP_BLOCK_PAGES * PAGE_SIZE)
 
 /* So many pages in a row a pass asks a file system for, one after the other. */
 #define UMEM_ODP_PASS_ASKS	16U

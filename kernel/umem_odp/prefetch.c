@@ -115,6 +115,7 @@ static int prefetch_look_once(struct umem_odp_pass *pass, u64 at, u64 end)
 	pass->wanted_end = min((at | (UMEM_ODP_LEAF_BYTES - 1)) + 1, end);
 	pass->end = pass->wanted_end;
 	pass->look_end = pass->wanted_end;
+	pass->block_start = 0;
 	err = umem_odp_pass_run(pass);
 	umem_odp_queue_wake_served(pass);
 	/* What another has put in was served at once. */

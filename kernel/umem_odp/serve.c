@@ -73,6 +73,18 @@ static u64 pass_look_end(struct umem_odp_pass *pass)
 	return max(end, pass->wanted_end);
 }
 
+/* In the region: @last of a node is the last byte of a page. */
+static u64 pass_block_start(struct umem_odp_pass *pass)
+{
+	u64 start = pass->next & ~(u64)(UMEM_ODP_BLOCK_BYTES - 1);
+
+	lockdep_assert_held(&pass->mirror->queue.lock);
+	if (!pass->region || pass->prefetch || start < pass->region->node.start ||
+	    pass->region->node.last - start < UMEM_ODP_BLOCK_BYTES - 1)
+		return 0;
+	return start;
+}
+
 static void pass_begin(struct umem_odp_queue *q, struct umem_odp_pass *pass,
 		       struct umem_odp_waiter *leader)
 {
@@ -91,6 +103,7 @@ static void pass_begin(struct umem_odp_queue *q, struct umem_odp_pass *pass,
 	pass->wanted_end = pass->end;
 	pass->look_end = pass_look_end(pass);
 	pass->told = pass->next;
+	pass->block_start = pass_block_start(pass);
 	pass->stopped = false;
 	pass->blocked = false;
 	INIT_LIST_HEAD(&pass->inside);

@@ -35,7 +35,8 @@ static uint8_t *map_hugetlb(unsigned int shift, unsigned int pages)
 		skip_because("no hugetlb pages of %lu KiB", (1UL << shift) / KIB);
 	assert_zero(write_text(pool_path(shift), text));
 	map = mmap(NULL, (size_t)pages << shift, PROT_READ | PROT_WRITE,
-		   MAP_PRIVATE | MAP_ANONYMOUS | MAP_HUGETLB | (int)(shift << MAP_HUGE_SHIFT), -1, 0);
+		   MAP_PRIVATE | MAP_ANONYMOUS | MAP_HUGETLB | (int)(shift << MAP_HUGE_SHIFT), -1,
+		   0);
 	if (map == MAP_FAILED) {
 		write_text(pool_path(shift), "0");
 		skip_because("no %u hugetlb pages of %lu KiB can be had", pages,

@@ -1,11 +1,12 @@
 // SPDX-License-Identifier: GPL-2.0 OR Linux-OpenIB
 /*
  * Huge entries: a leaf behind one huge mapping costs no page of entries, is dropped whole by a partial event, and holds the
- * right bytes through splitting, collapsing and copy-on-write.
+ * right bytes through splitting, collapsing and copy-on-write. A folio of 64 KiB is pages, taken by one fault.
  */
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "mem.h"
 #include "pattern.h"
 #include "umem.h"
 
@@ -140,6 +141,76 @@ static void collapsed_and_split(void **state)
 	munmap(map, BYTES);
 }
 
+#define FOLIOS	    "/sys/kernel/mm/transparent_hugepage/hugepages-64kB/enabled"
+#define FOLIO_PAGES 16
+#define FOLIO_BYTES (FOLIO_PAGES * PAGE_BYTES)
+
+/* Which word of several is chosen, in brackets. */
+static void read_choice(const char *path, char word[20])
+{
+	FILE *file = fopen(path, "r");
+
+	if (!file)
+		skip_because("no folios of 64 KiB: %s", strerror(errno));
+	if (fscanf(file, "%*[^[][%19[^]]", word) != 1)
+		*word = 0;
+	fclose(file);
+}
+
+/* Too small for a huge page. */
+static uint8_t *map_folios(unsigned int folios)
+{
+	uint8_t *map = umem_map(folios * FOLIO_BYTES);
+	char before[20];
+	size_t i;
+
+	read_choice(FOLIOS, before);
+	assert_zero(write_text(FOLIOS, "always"));
+	for (i = 0; i < folios; i++)
+		map[i * FOLIO_BYTES] = 1;
+	assert_zero(write_text(FOLIOS, before));
+	for (i = 0; i < folios * FOLIO_PAGES; i++)
+		if ((pagemap_entry(map + i * PAGE_BYTES) & PAGEMAP_PFN) !=
+		    (pagemap_entry(map + i / FOLIO_PAGES * FOLIO_BYTES) & PAGEMAP_PFN) +
+			    i % FOLIO_PAGES)
+			skip_because("the kernel gave no folios of 64 KiB");
+	return map;
+}
+
+static void a_folio_of_64_kib_is_taken_whole(void **state)
+{
+	const unsigned int folios = 8;
+	uint8_t *map = map_folios(folios);
+	int fd = umem_region(map, folios * FOLIO_BYTES), part;
+	size_t i;
+
+	(void)state;
+	pattern_fill(map, folios * FOLIO_BYTES, 1, 0);
+	/* A page in the middle of each, one here, one there. */
+	for (i = 0; i < folios; i++)
+		assert_zero(umem_fault(fd, map + i * 3 % folios * FOLIO_BYTES + 5 * PAGE_BYTES, 1,
+				       i % 2));
+	assert_int_equal(umem_stats(fd).faults, folios);
+	assert_int_equal(umem_stats(fd).resident_pages, folios * FOLIO_PAGES);
+	umem_check(fd, map, folios * FOLIO_BYTES, 1);
+	assert_int_equal(umem_stats(fd).faults, folios);
+
+	/* What is left of one is so many pages. */
+	assert_zero(madvise(map + 7 * PAGE_BYTES, PAGE_BYTES, MADV_DONTNEED));
+	umem_close(fd);
+	fd = umem_region(map, folios * FOLIO_BYTES);
+	assert_zero(umem_fault(fd, map + 9 * PAGE_BYTES, 1, true));
+	assert_int_equal(umem_stats(fd).resident_pages, 1);
+
+	/* A region takes none as a whole that it covers in part. */
+	part = umem_region(map + FOLIO_BYTES, FOLIO_BYTES - PAGE_BYTES);
+	assert_zero(umem_fault(part, map + FOLIO_BYTES + 9 * PAGE_BYTES, 1, true));
+	assert_int_equal(umem_stats(part).resident_pages, 1);
+	umem_close(part);
+	umem_close(fd);
+	munmap(map, folios * FOLIO_BYTES);
+}
+
 static void hugetlb(void **state)
 {
 	uint8_t *map;
@@ -164,4 +235,4 @@ static void hugetlb(void **state)
 
 TEST_MAIN(TEST(a_leaf_of_one_mapping_is_one_entry), TEST(a_partial_event_drops_it_whole),
 	  TEST(a_leaf_that_is_not_all_of_the_region_has_pages), TEST(fork_write_protects_it),
-	  TEST(collapsed_and_split), TEST(hugetlb))
+	  TEST(collapsed_and_split), TEST(a_folio_of_64_kib_is_taken_whole), TEST(hugetlb))
