@@ -16,6 +16,8 @@
  * These headers are included here so that the macros below cannot change the declarations that
  * they stand for.
  */
+#include <linux/dma-buf.h>
+#include <linux/module.h>
 #include <linux/slab.h>
 #include <net/udp_tunnel.h>
 #include <rdma/ib_umem.h>
@@ -58,6 +60,17 @@ static inline struct ib_umem *ib_umem_get_va(struct ib_device *device, unsigned 
 	from_timer(var, callback_timer, timer_fieldname)
 #endif
 
+/* Before, the name of a namespace was no string. */
+#ifdef HAVE_MODULE_IMPORT_NS_BARE
+#undef MODULE_IMPORT_NS
+#define MODULE_IMPORT_NS(ns) MODULE_INFO(import_ns, ns)
+#endif
+
+#ifndef HAVE_DMA_BUF_INVALIDATE_MAPPINGS
+#define invalidate_mappings move_notify
+#define dma_buf_invalidate_mappings dma_buf_move_notify
+#endif
+
 /*
  * Verbs whose prototype has changed: a driver says COMPAT_DEFINE_VERB(function) once, and
  * compat_VERB(function) in its table, and older kernels get an adaptor.
@@ -75,6 +88,20 @@ static struct ib_mr *fn##_adaptor(struct ib_pd *pd, u64 start, u64 length, u64 i
 }
 
 #define compat_reg_user_mr(fn) fn##_adaptor
+#endif
+
+#ifdef HAVE_REG_USER_MR_DMABUF_DMAH
+#define COMPAT_DEFINE_REG_USER_MR_DMABUF(fn)
+#define compat_reg_user_mr_dmabuf(fn) fn
+#else
+#define COMPAT_DEFINE_REG_USER_MR_DMABUF(fn) \
+static struct ib_mr *fn##_adaptor(struct ib_pd *pd, u64 offset, u64 length, u64 iova, int fd, \
+				  int access, struct uverbs_attr_bundle *attrs) \
+{ \
+	return fn(pd, offset, length, iova, fd, access, NULL, attrs); \
+}
+
+#define compat_reg_user_mr_dmabuf(fn) fn##_adaptor
 #endif
 
 #ifdef HAVE_RESIZE_USER_CQ

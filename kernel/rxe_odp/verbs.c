@@ -232,6 +232,7 @@ const struct uapi_definition rxo_dev_uapi[] = {
 };
 
 COMPAT_DEFINE_REG_USER_MR(rxo_reg_user_mr)
+COMPAT_DEFINE_REG_USER_MR_DMABUF(rxo_reg_user_mr_dmabuf)
 COMPAT_DEFINE_RESIZE_USER_CQ(rxo_resize_user_cq)
 
 const struct ib_device_ops rxo_dev_ops = {
@@ -292,6 +293,7 @@ const struct ib_device_ops rxo_dev_ops = {
 
 	.get_dma_mr		= rxo_get_dma_mr,
 	.reg_user_mr		= compat_reg_user_mr(rxo_reg_user_mr),
+	.reg_user_mr_dmabuf	= compat_reg_user_mr_dmabuf(rxo_reg_user_mr_dmabuf),
 	.rereg_user_mr		= rxo_rereg_user_mr,
 	.advise_mr		= rxo_advise_mr,
 	.dereg_mr		= rxo_dereg_mr,

@@ -90,13 +90,14 @@ enum rxe_odp_mr_stats_attrs {
 enum rxe_odp_mr_kind {
 	RXE_ODP_MR_PINNED = 1,
 	RXE_ODP_MR_ON_DEMAND,
+	RXE_ODP_MR_DMABUF,
 };
 
 #define RXE_ODP_FAULT_CLASSES	7
 
 /*
- * What a region has seen, as "rdma statistic show mr" has it. Of a pinned one, which is there
- * always, only the first two and resident_pages are filled.
+ * What a region has seen, as "rdma statistic show mr" has it. Of a pinned one or a dma-buf, which
+ * are there always, only the first two and resident_pages are filled.
  */
 struct rxe_odp_mr_stats {
 	__u32 kind;			/* enum rxe_odp_mr_kind */

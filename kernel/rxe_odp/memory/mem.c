@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * What is behind a memory region, in three kinds: the kernel's own memory at its
+ * What is behind a memory region, in four kinds: the kernel's own memory at its
  * kernel addresses (the device uses ib_core's virtual DMA addresses), user
- * memory under a pin, and user memory on demand.
+ * memory under a pin, user memory on demand, and a dma-buf.
  *
  * Payload is copied here and nowhere else. A copy may stop after any byte: at a
  * miss, or at a poisoned page, which must be an errno and not a machine check.
@@ -15,6 +15,7 @@
 #include <rdma/ib_umem.h>
 
 #include "device/dev.h"
+#include "memory/dmabuf.h"
 #include "memory/mem.h"
 
 static struct rxo_mem *mem_alloc(enum rxo_mr_kind kind, u64 va, u64 length_bytes, bool writable)
@@ -113,6 +114,24 @@ struct rxo_mem *rxo_mem_create_odp(struct rxo_dev *dev, u64 va, u64 length_bytes
 	return mem;
 }
 
+struct rxo_mem *rxo_mem_create_dmabuf(struct rxo_dev *dev, int fd, u64 offset, u64 length_bytes)
+{
+	struct rxo_mem *mem;
+	int err;
+
+	mem = mem_alloc(RXO_MR_DMABUF, offset, length_bytes, false);
+	if (!mem)
+		return ERR_PTR(-ENOMEM);
+	mem->dmabuf = rxo_dmabuf_open(dev, fd, offset, length_bytes);
+	if (IS_ERR(mem->dmabuf)) {
+		err = PTR_ERR(mem->dmabuf);
+		mem_free(mem);
+		return ERR_PTR(err);
+	}
+	mem->writable = rxo_dmabuf_is_writable(mem->dmabuf);
+	return mem;
+}
+
 static void mem_add_stats(struct umem_odp_stats *sum, const struct umem_odp_stats *one)
 {
 	unsigned int i;
@@ -180,6 +199,9 @@ void rxo_mem_destroy(struct rxo_dev *dev, struct rxo_mem *mem)
 		mem_retire_stats(dev, mem);
 		umem_odp_region_destroy(mem->region);
 		break;
+	case RXO_MR_DMABUF:
+		rxo_dmabuf_close(mem->dmabuf);
+		break;
 	}
 	mem_free(mem);
 }
@@ -242,6 +264,33 @@ static void mem_pinned_copy_to(const struct rxo_mem *mem, u64 va, const void *sr
 	}
 }
 
+static int mem_dmabuf_copy_from(const struct rxo_mem *mem, u64 va, void *dst, u32 length,
+				u32 *done)
+{
+	void *kaddr = rxo_dmabuf_begin(mem->dmabuf, va);
+	unsigned long left;
+
+	if (!kaddr)
+		return -EFAULT;
+	left = copy_mc_to_kernel(dst, kaddr, length);
+	rxo_dmabuf_end();
+	*done = length - left;
+	return left ? -EHWPOISON : 0;
+}
+
+static int mem_dmabuf_copy_to(const struct rxo_mem *mem, u64 va, const void *src, u32 length,
+			      u32 *done)
+{
+	void *kaddr = rxo_dmabuf_begin(mem->dmabuf, va);
+
+	if (!kaddr)
+		return -EFAULT;
+	memcpy(kaddr, src, length);
+	rxo_dmabuf_end();
+	*done = length;
+	return 0;
+}
+
 int rxo_mem_copy_from(struct rxo_mem *mem, u64 va, void *dst, u32 length, u32 *done)
 {
 	size_t copied;
@@ -261,6 +310,9 @@ int rxo_mem_copy_from(struct rxo_mem *mem, u64 va, void *dst, u32 length, u32 *d
 	case RXO_MR_ODP:
 		err = umem_odp_copy_from(mem->region, va, dst, length, &copied);
 		*done = copied;
+		break;
+	case RXO_MR_DMABUF:
+		err = mem_dmabuf_copy_from(mem, va, dst, length, done);
 		break;
 	}
 	return err;
@@ -285,6 +337,9 @@ int rxo_mem_copy_to(struct rxo_mem *mem, u64 va, const void *src, u32 length, u3
 	case RXO_MR_ODP:
 		err = umem_odp_copy_to(mem->region, va, src, length, &copied);
 		*done = copied;
+		break;
+	case RXO_MR_DMABUF:
+		err = mem_dmabuf_copy_to(mem, va, src, length, done);
 		break;
 	}
 	return err;
@@ -337,6 +392,13 @@ int rxo_mem_atomic(struct rxo_mem *mem, u64 va, bool cmp_swap, u64 compare, u64 
 		if (!WARN_ON_ONCE(acc.len_bytes != 8))
 			err = mem_atomic_on_word(acc.kaddr, cmp_swap, compare, swap_add, old);
 		umem_odp_access_end(&acc);
+		return err;
+	case RXO_MR_DMABUF:
+		kaddr = rxo_dmabuf_begin(mem->dmabuf, va);
+		if (!kaddr)
+			return -EFAULT;
+		err = mem_atomic_on_word(kaddr, cmp_swap, compare, swap_add, old);
+		rxo_dmabuf_end();
 		return err;
 	}
 	return -EINVAL;

@@ -14,6 +14,7 @@
 #include "memory/mr.h"
 
 struct ib_umem;
+struct rxo_dmabuf;
 struct mm_struct;
 
 /*
@@ -24,7 +25,7 @@ struct mm_struct;
 struct rxo_mem {
 	enum rxo_mr_kind kind;
 	bool writable;
-	u64 va;
+	u64 va;					/* of a dma-buf: the offset in it */
 	u64 length_bytes;
 	struct mm_struct *mm;			/* whose memory it is; the struct, not the memory */
 	union {
@@ -33,6 +34,7 @@ struct rxo_mem {
 			struct page **pages;	/* pages[0] holds va */
 		};
 		struct umem_odp_region *region;
+		struct rxo_dmabuf *dmabuf;
 	};
 	refcount_t refs;
 	struct completion unused;
@@ -44,6 +46,11 @@ struct rxo_mem *rxo_mem_create_dma(void);
 struct rxo_mem *rxo_mem_create_pinned(struct rxo_dev *dev, u64 va, u64 length_bytes, int access);
 /* Of current's memory. May sleep. ERR_PTR: what umem_odp_region_create() says. */
 struct rxo_mem *rxo_mem_create_odp(struct rxo_dev *dev, u64 va, u64 length_bytes, bool writable);
+/*
+ * Of a dma-buf, which may be written to if the descriptor may. May sleep. ERR_PTR: what
+ * rxo_dmabuf_open() says.
+ */
+struct rxo_mem *rxo_mem_create_dmabuf(struct rxo_dev *dev, int fd, u64 offset, u64 length_bytes);
 
 /* Closes it, waits until the last reference is put (the caller's was), and frees. May sleep. */
 void rxo_mem_destroy(struct rxo_dev *dev, struct rxo_mem *mem);

@@ -23,6 +23,7 @@ enum rxo_mr_kind {
 	RXO_MR_DMA,		/* all of kernel memory; kernel PDs only */
 	RXO_MR_PINNED,		/* user memory under ib_umem_get_va() */
 	RXO_MR_ODP,		/* a umem_odp region */
+	RXO_MR_DMABUF,		/* a dma-buf of any exporter that has an address for the CPU */
 };
 
 /*
@@ -126,6 +127,9 @@ void rxo_mr_unpublish(struct rxo_dev *dev, struct rxo_mr *mr);
 struct ib_mr *rxo_get_dma_mr(struct ib_pd *pd, int access);
 struct ib_mr *rxo_reg_user_mr(struct ib_pd *pd, u64 start, u64 length, u64 iova, int access,
 			      struct ib_dmah *dmah, struct ib_udata *udata);
+struct ib_mr *rxo_reg_user_mr_dmabuf(struct ib_pd *pd, u64 offset, u64 length, u64 iova, int fd,
+				     int access, struct ib_dmah *dmah,
+				     struct uverbs_attr_bundle *attrs);
 struct ib_mr *rxo_rereg_user_mr(struct ib_mr *ibmr, int flags, u64 start, u64 length, u64 iova,
 				int access, struct ib_pd *pd, struct ib_udata *udata);
 int rxo_dereg_mr(struct ib_mr *ibmr, struct ib_udata *udata);

@@ -48,7 +48,7 @@ static int UVERBS_HANDLER(RXE_ODP_METHOD_MR_STATS)(struct uverbs_attr_bundle *at
 	if (mem->kind == RXO_MR_ODP) {
 		mr_method_fill_odp(&stats, mem->region);
 	} else {
-		stats.kind = RXE_ODP_MR_PINNED;
+		stats.kind = mem->kind == RXO_MR_DMABUF ? RXE_ODP_MR_DMABUF : RXE_ODP_MR_PINNED;
 		stats.resident_pages = (offset_in_page(mem->va) + mem->length_bytes - 1) /
 				       PAGE_SIZE + 1;
 	}

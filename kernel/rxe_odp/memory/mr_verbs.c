@@ -153,6 +153,27 @@ struct ib_mr *rxo_reg_user_mr(struct ib_pd *ibpd, u64 start, u64 length, u64 iov
 	return mr_register(ibpd, start, length, iova, access);
 }
 
+struct ib_mr *rxo_reg_user_mr_dmabuf(struct ib_pd *ibpd, u64 offset, u64 length, u64 iova, int fd,
+				     int access, struct ib_dmah *dmah,
+				     struct uverbs_attr_bundle *attrs)
+{
+	struct rxo_dev *dev = to_rxo_dev(ibpd->device);
+	struct rxo_mem *mem;
+
+	if (dmah)
+		return ERR_PTR(-EOPNOTSUPP);
+	if (!length || iova + length - 1 < iova)
+		return ERR_PTR(-EINVAL);
+	mem = rxo_mem_create_dmabuf(dev, fd, offset, length);
+	if (!IS_ERR(mem) && ib_access_writable(access) && !mem->writable) {
+		rxo_mem_put(mem);
+		rxo_mem_destroy(dev, mem);
+		/* What mmap() answers. */
+		return ERR_PTR(-EACCES);
+	}
+	return mr_publish_new(dev, mem, to_rxo_pd(ibpd), access, iova, length);
+}
+
 /* Other rights or another domain over the same memory: a new object under the same key. */
 static int mr_replace_rights(struct rxo_ibmr *ibmr, struct rxo_pd *pd, int access)
 {
@@ -164,6 +185,15 @@ static int mr_replace_rights(struct rxo_ibmr *ibmr, struct rxo_pd *pd, int acces
 	rxo_mr_replace(to_rxo_dev(ibmr->ibmr.device), mr, old);
 	ibmr->mr = mr;
 	return 0;
+}
+
+static int mr_rereg_dmabuf(struct rxo_ibmr *ibmr, struct rxo_pd *pd, int access)
+{
+	if (access & IB_ACCESS_ON_DEMAND)
+		return -EINVAL;
+	if (ib_access_writable(access) && !ibmr->mem->writable)
+		return -EACCES;
+	return mr_replace_rights(ibmr, pd, access);
 }
 
 /*
@@ -189,6 +219,8 @@ struct ib_mr *rxo_rereg_user_mr(struct ib_mr *ib, int flags, u64 start, u64 leng
 	if (!(flags & IB_MR_REREG_TRANS)) {
 		bool was_odp = mem->kind == RXO_MR_ODP, odp = was_odp;
 
+		if (mem->kind == RXO_MR_DMABUF)
+			return ERR_PTR(mr_rereg_dmabuf(ibmr, to_rxo_pd(pd), access));
 		if (flags & IB_MR_REREG_ACCESS)
 			odp = mr_is_on_demand(pd, access);
 		if (odp == was_odp && (mem->writable || !ib_access_writable(access))) {

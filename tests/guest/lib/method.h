@@ -8,7 +8,7 @@
 #include <rdma/rdma_user_ioctl_cmds.h>
 #include <rdma/rxe_odp-abi.h>
 
-#define METHOD_ATTRS 8
+#define METHOD_ATTRS 12
 
 struct method {
 	struct ib_uverbs_ioctl_hdr hdr;

@@ -64,6 +64,7 @@ int rxe_odp_dv_query_device(struct ibv_context *context, struct rxe_odp_dv_devic
 enum rxe_odp_dv_mr_kind {
 	RXE_ODP_DV_MR_PINNED = 1,
 	RXE_ODP_DV_MR_ON_DEMAND,
+	RXE_ODP_DV_MR_DMABUF,
 };
 
 #define RXE_ODP_DV_FAULT_CLASSES 7

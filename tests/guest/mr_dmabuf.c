@@ -1,0 +1,289 @@
+// SPDX-License-Identifier: GPL-2.0 OR Linux-OpenIB
+/*
+ * Regions of dma-bufs: every operation to and from them, of exporters whose memory stays and of ones that pin it; where they end,
+ * what is refused, and buffers that outlive their owner's descriptor or are taken back from under a peer.
+ */
+#include "dmabuf.h"
+#include "method.h"
+#include "pair.h"
+
+#include <fcntl.h>
+#include <signal.h>
+#include <sys/mman.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#define BYTES 50001UL
+
+static void every_operation(enum exporter exporter, uint32_t flags)
+{
+	struct conn conn = CONN;
+	struct buf plain, remote, local;
+	struct pair pair;
+	uint64_t sum = 77;
+	enum op op;
+
+	pair_open(&pair, &conn);
+	buf_make(&plain, pair.rig.pd, MEM_ANON, BYTES, 1, ACCESS_ALL);
+	dmabuf_make(&remote, pair.rig.pd, exporter, flags, BYTES, 808, ACCESS_ALL);
+	dmabuf_make(&local, pair.rig.pd, exporter, flags, BYTES, 3, ACCESS_ALL);
+	for (op = 0; op < OP_KINDS; op++) {
+		pair_move_checked(&pair, op, &plain, &remote, 10 + op);
+		pair_move_checked(&pair, op, &remote, &plain, 20 + op);
+		pair_move_checked(&pair, op, &local, &remote, 30 + op);
+	}
+	memcpy(remote.data, &sum, sizeof(sum));
+	pair_add_checked(&pair, &plain, &remote, &sum);
+	pair_add_checked(&pair, &local, &remote, &sum);
+	/* As around any other device's work. */
+	dmabuf_sync(remote.fd, true);
+	dmabuf_sync(remote.fd, false);
+	pair_add_checked(&pair, &plain, &remote, &sum);
+	dmabuf_free(&local);
+	dmabuf_free(&remote);
+	buf_free(&plain);
+	pair_close(&pair);
+}
+
+static void memory_that_stays(void **state)
+{
+	every_operation(EXPORTER_OURS, 0);
+}
+
+static void memory_that_moves(void **state)
+{
+	every_operation(EXPORTER_OURS, RXE_ODP_EXPORT_MOVES);
+}
+
+static void udmabuf(void **state)
+{
+	every_operation(EXPORTER_UDMABUF, 0);
+}
+
+static void system_heap(void **state)
+{
+	every_operation(EXPORTER_HEAP, 0);
+}
+
+static enum ibv_wc_status write_at(struct pair *pair, struct buf *from, struct buf *to,
+				   int64_t offset, uint32_t bytes)
+{
+	struct ibv_sge sge = buf_sge(from, 0, bytes);
+	struct ibv_send_wr wr = wr_rdma(IBV_WR_RDMA_WRITE, &sge, 1, to, offset);
+
+	end_post(&pair->a, &wr);
+	return cq_wait(pair->a.scq).status;
+}
+
+/* The region is a part of the buffer, and its bounds are bounds: guards lie around it. */
+static void bounds(void **state)
+{
+	static const struct {
+		int64_t offset;
+		uint32_t bytes;
+	} outside[] = { { -1, 64 }, { BYTES - 63, 64 }, { 1, BYTES }, { 1LL << 40, 64 } };
+	struct conn conn = CONN;
+	struct buf from, to;
+	struct pair pair;
+	unsigned int i;
+
+	pair_open(&pair, &conn);
+	buf_make(&from, pair.rig.pd, MEM_ANON, BYTES, 0, ACCESS_ALL);
+	dmabuf_make(&to, pair.rig.pd, EXPORTER_OURS, 0, BYTES, 100, ACCESS_ALL);
+	assert_int_equal(write_at(&pair, &from, &to, BYTES - 64, 64), IBV_WC_SUCCESS);
+	for (i = 0; i < ARRAY_SIZE(outside); i++) {
+		assert_int_equal(write_at(&pair, &from, &to, outside[i].offset, outside[i].bytes),
+				 IBV_WC_REM_ACCESS_ERR);
+		buf_check_guards(&to);
+		pair_reconnect(&pair);
+	}
+	dmabuf_free(&to);
+	buf_free(&from);
+	pair_close(&pair);
+}
+
+static int errno_of(struct ibv_pd *pd, uint64_t offset, uint64_t length, uint64_t iova, int fd,
+		    int access)
+{
+	struct ibv_mr *mr = dmabuf_reg(pd, offset, length, iova, fd, access);
+
+	if (!mr)
+		return errno;
+	assert_zero(dmabuf_dereg(mr));
+	return 0;
+}
+
+#define READ_ONLY IBV_ACCESS_REMOTE_READ
+
+static void refused(void **state)
+{
+	int no_vmap, iomem, read_only, fd, pipes[2];
+	struct rig rig;
+
+	rig_open(&rig);
+	fd = dmabuf_export(EXPORTER_OURS, 0, 4 * PAGE);
+	no_vmap = dmabuf_export(EXPORTER_OURS, RXE_ODP_EXPORT_NO_VMAP, PAGE);
+	iomem = dmabuf_export(EXPORTER_OURS, RXE_ODP_EXPORT_IOMEM | RXE_ODP_EXPORT_MOVES, PAGE);
+	read_only = dmabuf_export(EXPORTER_OURS, RXE_ODP_EXPORT_READ, PAGE);
+	assert_zero(pipe2(pipes, O_CLOEXEC));
+
+	assert_int_equal(errno_of(rig.pd, 0, 4 * PAGE, 0, fd, ACCESS_ALL), 0);
+	assert_int_equal(errno_of(rig.pd, PAGE + 5, 1, 5, fd, ACCESS_ALL), 0);
+	assert_int_equal(errno_of(rig.pd, 0, 0, 0, fd, ACCESS_ALL), EINVAL);
+	assert_int_equal(errno_of(rig.pd, 0, 4 * PAGE + 1, 0, fd, ACCESS_ALL), EINVAL);
+	assert_int_equal(errno_of(rig.pd, 4 * PAGE, 1, 0, fd, ACCESS_ALL), EINVAL);
+	assert_int_equal(errno_of(rig.pd, -PAGE, PAGE, 0, fd, ACCESS_ALL), EINVAL);
+	assert_int_equal(errno_of(rig.pd, -PAGE, 2 * PAGE, 0, fd, ACCESS_ALL), EINVAL);
+	assert_int_equal(errno_of(rig.pd, PAGE, -1, 0, fd, ACCESS_ALL), EINVAL);
+	assert_int_equal(errno_of(rig.pd, 0, 2 * PAGE, -PAGE, fd, ACCESS_ALL), EINVAL);
+	assert_int_equal(errno_of(rig.pd, 8, PAGE, 0, fd, ACCESS_ALL), EINVAL);
+	assert_int_equal(errno_of(rig.pd, 0, PAGE, 0, fd, ACCESS_ALL | IBV_ACCESS_ON_DEMAND),
+			 EINVAL);
+	assert_int_equal(errno_of(rig.pd, 0, PAGE, 0, fd, IBV_ACCESS_REMOTE_WRITE), EINVAL);
+
+	assert_int_equal(errno_of(rig.pd, 0, PAGE, 0, -1, ACCESS_ALL), EBADF);
+	assert_int_equal(errno_of(rig.pd, 0, PAGE, 0, 1 << 20, ACCESS_ALL), EBADF);
+	assert_int_equal(errno_of(rig.pd, 0, PAGE, 0, pipes[0], ACCESS_ALL), EINVAL);
+	assert_int_equal(errno_of(rig.pd, 0, PAGE, 0, no_vmap, ACCESS_ALL), EOPNOTSUPP);
+	assert_int_equal(errno_of(rig.pd, 0, PAGE, 0, iomem, ACCESS_ALL), EOPNOTSUPP);
+	/* What may not be mapped writable is not written to by a peer. */
+	assert_int_equal(errno_of(rig.pd, 0, PAGE, 0, read_only, ACCESS_ALL), EACCES);
+	assert_int_equal(errno_of(rig.pd, 0, PAGE, 0, read_only, READ_ONLY), 0);
+	close(pipes[0]);
+	close(pipes[1]);
+	close(fd);
+	close(no_vmap);
+	close(iomem);
+	close(read_only);
+	rig_close(&rig);
+}
+
+static void assert_uses(int fd, uint32_t attachments, uint32_t others)
+{
+	struct rxe_odp_export_uses uses = dmabuf_uses(fd);
+
+	assert_int_equal(uses.attachments, attachments);
+	assert_int_equal(uses.pins, attachments);
+	assert_int_equal(uses.vmaps, !!others);
+	assert_int_equal(uses.cpu_accesses, others);
+}
+
+/* What a registration holds, and that what failed or is gone holds nothing. */
+static void held_and_let_go(void **state)
+{
+	int fd[2] = { dmabuf_export(EXPORTER_OURS, 0, PAGE),
+		      dmabuf_export(EXPORTER_OURS, RXE_ODP_EXPORT_MOVES, PAGE) };
+	struct rxe_odp_mr_stats stats;
+	struct ibv_mr *mr[2];
+	struct rig rig;
+	unsigned int i;
+
+	rig_open(&rig);
+	for (i = 0; i < ARRAY_SIZE(fd); i++) {
+		mr[0] = dmabuf_reg(rig.pd, 0, PAGE, 0, fd[i], ACCESS_ALL);
+		mr[1] = dmabuf_reg(rig.pd, 0, PAGE, 0, fd[i], READ_ONLY);
+		assert_non_null(mr[0]);
+		assert_non_null(mr[1]);
+		assert_uses(fd[i], 2 * i, 2);
+		assert_zero(mr_stats(mr[0], &stats, sizeof(stats)));
+		assert_int_equal(stats.kind, RXE_ODP_MR_DMABUF);
+		assert_int_equal(stats.resident_pages, 1);
+		assert_zero(dmabuf_dereg(mr[0]));
+		assert_uses(fd[i], i, 1);
+		assert_zero(dmabuf_dereg(mr[1]));
+		assert_uses(fd[i], 0, 0);
+		assert_true(dmabuf_uses(fd[i]).begun == 2);
+		assert_int_equal(errno_of(rig.pd, 0, 2 * PAGE, 0, fd[i], ACCESS_ALL), EINVAL);
+		assert_uses(fd[i], 0, 0);
+		close(fd[i]);
+	}
+	rig_close(&rig);
+}
+
+/* A process that is killed lets go of it as well. */
+static void owner_is_killed(void **state)
+{
+	int fd = dmabuf_export(EXPORTER_OURS, RXE_ODP_EXPORT_MOVES, PAGE), ready[2];
+	pid_t pid;
+	char c;
+
+	assert_zero(pipe2(ready, O_CLOEXEC));
+	pid = fork();
+	assert_true(pid >= 0);
+	if (!pid) {
+		struct rig rig;
+
+		rig_open(&rig);
+		if (dmabuf_reg(rig.pd, 0, PAGE, 0, fd, ACCESS_ALL) && write(ready[1], "", 1) == 1)
+			pause();
+		_exit(1);
+	}
+	close(ready[1]);
+	assert_int_equal(read(ready[0], &c, 1), 1);
+	assert_uses(fd, 1, 1);
+	assert_zero(kill(pid, SIGKILL));
+	assert_int_equal(waitpid(pid, NULL, 0), pid);
+	assert_uses(fd, 0, 0);
+	close(ready[0]);
+	close(fd);
+}
+
+/* The region keeps the buffer, when descriptor and mapping are gone. */
+static void owner_closes_it(void **state)
+{
+	struct conn conn = CONN;
+	struct buf from, to;
+	struct pair pair;
+
+	pair_open(&pair, &conn);
+	buf_make(&from, pair.rig.pd, MEM_ANON, BYTES, 0, ACCESS_ALL);
+	dmabuf_make(&to, pair.rig.pd, EXPORTER_OURS, 0, BYTES, 0, ACCESS_ALL);
+	assert_zero(close(to.fd));
+	assert_zero(munmap(to.map, to.map_bytes));
+	pattern_fill(from.data, BYTES, 5, 0);
+	assert_int_equal(write_at(&pair, &from, &to, 0, BYTES), IBV_WC_SUCCESS);
+	memset(from.data, 0, BYTES);
+	pair_move(&pair, OP_READ, &to, 0, &from, 0, BYTES);
+	pattern_check(from.data, BYTES, 5, 0, "read back");
+	assert_zero(dmabuf_dereg(to.mr));
+	buf_free(&from);
+	pair_close(&pair);
+}
+
+/* Taken back in the middle of traffic: an error, no access to what is freed, and the other regions go on. */
+static void taken_back(void **state)
+{
+	struct conn conn = CONN;
+	struct ibv_send_wr wr;
+	struct buf from, to;
+	struct ibv_sge sge;
+	struct pair pair;
+	unsigned int i, failed = 0;
+
+	conn.wire = true;
+	pair_open(&pair, &conn);
+	buf_make(&from, pair.a.rig->pd, MEM_ANON, BYTES, 0, ACCESS_ALL);
+	dmabuf_make(&to, pair.b.rig->pd, EXPORTER_OURS, RXE_ODP_EXPORT_MOVES, BYTES, 0, ACCESS_ALL);
+	sge = buf_sge(&from, 0, BYTES);
+	for (i = 0; i < 32; i++) {
+		wr = wr_rdma(IBV_WR_RDMA_WRITE, &sge, 1, &to, 0);
+		end_post(&pair.a, &wr);
+	}
+	cq_wait(pair.a.scq);
+	assert_zero(dmabuf_revoke(to.fd));
+	assert_int_equal(dmabuf_uses(to.fd).pins, 0);
+	for (i = 1; i < 32; i++)
+		failed += cq_wait(pair.a.scq).status != IBV_WC_SUCCESS;
+	if (!failed)
+		assert_int_equal(write_at(&pair, &from, &to, 0, 64), IBV_WC_REM_ACCESS_ERR);
+	pair_reconnect(&pair);
+	assert_int_equal(errno_of(pair.b.rig->pd, 0, PAGE, 0, to.fd, ACCESS_ALL), ENODEV);
+	pair_assert_works(&pair);
+	dmabuf_free(&to);
+	buf_free(&from);
+	pair_close(&pair);
+}
+
+TEST_MAIN(TEST(memory_that_stays), TEST(memory_that_moves), TEST(udmabuf), TEST(system_heap),
+	  TEST(bounds), TEST(refused), TEST(held_and_let_go), TEST(owner_is_killed),
+	  TEST(owner_closes_it), TEST(taken_back))
