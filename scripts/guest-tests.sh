@@ -38,7 +38,7 @@ through_provider()
 		# No verbs; packets and netdevs; kernel users.
 		umem_* | vm_* | net_* | fuzz_wire.c | gsi_*) ;;
 		# What takes long there is the kernel's, whoever posted: pages that do not come or go, owners that end, offsets and sizes.
-		odp_frozen.c | odp_fuse.c | odp_hot_leaf.c | odp_owner_ends.c | odp_uffd_* | odp_unaligned.c | odp_zram_swapin.c | rc_mtu_above.c) ;;
+		odp_dax.c | odp_frozen.c | odp_fuse.c | odp_hot_leaf.c | odp_owner_ends.c | odp_uffd_* | odp_unaligned.c | odp_zram_swapin.c | rc_mtu_above.c) ;;
 		# Minutes where the CPU is emulated, for what is mostly the kernel's: there with TEST_LONG=1 alone.
 		dev_teardown.c | peer_rxe.c) [[ $kernel != uml && ${TEST_LONG:-0} = 0 ]] || echo "$f" ;;
 		*) ! is_its_half "$f" || echo "$f" ;;
