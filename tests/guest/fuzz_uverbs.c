@@ -5,6 +5,7 @@
  *
  * rdma-odp: timeout 60
  */
+#include "dmabuf.h"
 #include "method.h"
 #include "pair.h"
 #include "random.h"
@@ -21,7 +22,7 @@
 
 #define KEEP	   16
 #define HANDLES	   4
-#define SHAPES	   20
+#define SHAPES	   21
 #define PATIENCE_S 30
 
 /* Kinds of objects by their ids in uverbs, and behind them our own. */
@@ -38,6 +39,7 @@ struct zoo {
 	struct ibv_qp *qps[KEEP];
 	struct ibv_ah *ahs[KEEP];
 	uint8_t *memory;
+	int dma_buf;
 	/*
 	 * Where ioctls made by hand go, what they have made there of each kind, and how many of each
 	 * shape worked.
@@ -345,6 +347,7 @@ enum attr_kind {
 	ATTR_IN,    /* of the ioctl's own bytes */
 	ATTR_OUT,
 	ATTR_DRIVER_OUT,
+	ATTR_DMA_BUF, /* its descriptor */
 };
 
 struct attr_shape {
@@ -477,6 +480,18 @@ static const struct ioctl_shape {
 	  0,
 	  { { RXE_ODP_ATTR_PREFETCH_DESTROY_HANDLE, ATTR_HANDLE, 0, ZOO_PREFETCH } },
 	  1 },
+	{ CALL(MR, REG_DMABUF_MR),
+	  0,
+	  { NEW(REG_DMABUF_MR_HANDLE),
+	    HANDLE(REG_DMABUF_MR_PD_HANDLE, PD),
+	    CONST(REG_DMABUF_MR_OFFSET, PAGE),
+	    NUMBER(REG_DMABUF_MR_LENGTH, 8),
+	    CONST(REG_DMABUF_MR_IOVA, 0),
+	    { UVERBS_ATTR_REG_DMABUF_MR_FD, ATTR_DMA_BUF, 4, 0 },
+	    NUMBER(REG_DMABUF_MR_ACCESS_FLAGS, 4),
+	    OUT(REG_DMABUF_MR_RESP_LKEY, 4),
+	    OUT(REG_DMABUF_MR_RESP_RKEY, 4) },
+	  9 },
 	{ CALL(MR, MR_DESTROY), 0, { HANDLE(DESTROY_MR_HANDLE, MR) }, 1 },
 	{ CALL(PD, PD_DESTROY), 0, { HANDLE(DESTROY_PD_HANDLE, PD) }, 1 },
 };
@@ -550,6 +565,8 @@ static uint64_t attr_data(struct zoo *z, const struct attr_shape *attr, union io
 		return (uintptr_t)answer;
 	case ATTR_DRIVER_OUT:
 		return (uintptr_t)&driver_answer;
+	case ATTR_DMA_BUF:
+		return z->dma_buf;
 	default:
 		return 0;
 	}
@@ -770,6 +787,7 @@ static void random_calls(void **state)
 	wild_open(&z);
 	z.memory = mmap(NULL, MEMORY, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
 	assert_ptr_not_equal(z.memory, MAP_FAILED);
+	z.dma_buf = dmabuf_export(EXPORTER_OURS, RXE_ODP_EXPORT_MOVES, 16 * PAGE);
 	z.cqs[0] = ibv_create_cq(z.rig.ctx, 64, NULL, NULL, 0);
 	assert_non_null(z.cqs[0]);
 	/* A slow kernel is given what it takes until each kind of call was more than refused. */
@@ -784,6 +802,7 @@ static void random_calls(void **state)
 		fail_because("%s has never worked", never_worked(&z));
 	clear(&z);
 	munmap(z.memory, MEMORY);
+	close(z.dma_buf);
 	assert_zero(ibv_close_device(z.wild));
 	/* What the commands made by hand goes with the file. */
 	ibv_dealloc_pd(z.rig.pd);

@@ -1,51 +1,14 @@
 // SPDX-License-Identifier: GPL-2.0 OR Linux-OpenIB
-#include <fcntl.h>
 #include <sys/ioctl.h>
-#include <sys/syscall.h>
 #include <unistd.h>
 
+#include "module.h"
 #include "pattern.h"
 #include "umem.h"
 
-#define MODULE "/odp/host/modules/umem_odp_selftest.ko"
-#define DEVICE "/dev/umem_odp_selftest"
-
-static pid_t loader;
-
-/* A module that stays would hold umem_odp in the kernel behind the test: a test that failed left its files open. */
-static void unload(void)
-{
-	if (getpid() != loader)
-		return;
-	close_range(STDERR_FILENO + 1, ~0U, 0);
-	if (syscall(SYS_delete_module, "umem_odp_selftest", O_NONBLOCK))
-		perror("umem_odp_selftest does not unload");
-}
-
-static void load(void)
-{
-	int fd;
-
-	if (access(DEVICE, F_OK) == 0)
-		return;
-	fd = open(MODULE, O_RDONLY | O_CLOEXEC);
-	if (fd < 0)
-		fail_because("%s: %s", MODULE, strerror(errno));
-	assert_zero(syscall(SYS_finit_module, fd, "", 0));
-	close(fd);
-	loader = getpid();
-	atexit(unload);
-}
-
 int umem_open(void)
 {
-	int fd;
-
-	load();
-	fd = open(DEVICE, O_RDWR | O_CLOEXEC);
-	if (fd < 0)
-		fail_because("%s: %s", DEVICE, strerror(errno));
-	return fd;
+	return module_open("umem_odp_selftest", "umem_odp_selftest");
 }
 
 int umem_region(void *addr, size_t bytes)
