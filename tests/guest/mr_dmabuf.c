@@ -188,6 +188,7 @@ static void held_and_let_go(void **state)
 		assert_zero(mr_stats(mr[0], &stats, sizeof(stats)));
 		assert_int_equal(stats.kind, RXE_ODP_MR_DMABUF);
 		assert_int_equal(stats.resident_pages, 1);
+		assert_zero(system("rdma -dd resource show mr | grep -q 'kind dma-buf'"));
 		assert_zero(dmabuf_dereg(mr[0]));
 		assert_uses(fd[i], i, 1);
 		assert_zero(dmabuf_dereg(mr[1]));
@@ -250,40 +251,77 @@ static void owner_closes_it(void **state)
 	pair_close(&pair);
 }
 
-/* Taken back in the middle of traffic: an error, no access to what is freed, and the other regions go on. */
+#define POSTS 32
+
+/* After so many writes it is taken back and freed: the others end in an error, or in memory before that. */
+static void take_back(struct pair *pair, struct buf *from, unsigned int after)
+{
+	struct ibv_sge sge = buf_sge(from, 0, BYTES);
+	unsigned int i, failed = 0;
+	struct ibv_send_wr wr;
+	struct buf to;
+
+	dmabuf_make(&to, pair->b.rig->pd, EXPORTER_OURS, RXE_ODP_EXPORT_MOVES, BYTES, 0,
+		    ACCESS_ALL);
+	for (i = 0; i < POSTS; i++) {
+		wr = wr_rdma(IBV_WR_RDMA_WRITE, &sge, 1, &to, 0);
+		end_post(&pair->a, &wr);
+	}
+	for (i = 0; i < after; i++)
+		cq_success(pair->a.scq);
+	assert_zero(dmabuf_revoke(to.fd));
+	assert_int_equal(dmabuf_uses(to.fd).pins, 0);
+	for (; i < POSTS; i++)
+		failed += cq_wait(pair->a.scq).status != IBV_WC_SUCCESS;
+	if (!failed)
+		assert_int_equal(write_at(pair, from, &to, 0, 64), IBV_WC_REM_ACCESS_ERR);
+	pair_reconnect(pair);
+	assert_int_equal(errno_of(pair->b.rig->pd, 0, PAGE, 0, to.fd, ACCESS_ALL), ENODEV);
+	dmabuf_free(&to);
+}
+
+/* From under a peer: no access to what is freed, and other regions go on. */
 static void taken_back(void **state)
 {
 	struct conn conn = CONN;
-	struct ibv_send_wr wr;
-	struct buf from, to;
-	struct ibv_sge sge;
+	struct buf from;
 	struct pair pair;
-	unsigned int i, failed = 0;
+	unsigned int after;
 
 	conn.wire = true;
 	pair_open(&pair, &conn);
 	buf_make(&from, pair.a.rig->pd, MEM_ANON, BYTES, 0, ACCESS_ALL);
-	dmabuf_make(&to, pair.b.rig->pd, EXPORTER_OURS, RXE_ODP_EXPORT_MOVES, BYTES, 0, ACCESS_ALL);
-	sge = buf_sge(&from, 0, BYTES);
-	for (i = 0; i < 32; i++) {
-		wr = wr_rdma(IBV_WR_RDMA_WRITE, &sge, 1, &to, 0);
-		end_post(&pair.a, &wr);
-	}
-	cq_wait(pair.a.scq);
-	assert_zero(dmabuf_revoke(to.fd));
-	assert_int_equal(dmabuf_uses(to.fd).pins, 0);
-	for (i = 1; i < 32; i++)
-		failed += cq_wait(pair.a.scq).status != IBV_WC_SUCCESS;
-	if (!failed)
-		assert_int_equal(write_at(&pair, &from, &to, 0, 64), IBV_WC_REM_ACCESS_ERR);
-	pair_reconnect(&pair);
-	assert_int_equal(errno_of(pair.b.rig->pd, 0, PAGE, 0, to.fd, ACCESS_ALL), ENODEV);
+	for (after = 0; after < 8; after++)
+		take_back(&pair, &from, after);
 	pair_assert_works(&pair);
-	dmabuf_free(&to);
 	buf_free(&from);
 	pair_close(&pair);
 }
 
+#define LINK "rxe_dmabuf"
+
+/* The device goes while a process holds a region of it: the buffer is let go of then, not when the process ends. */
+static void device_goes(void **state)
+{
+	int fd = dmabuf_export(EXPORTER_OURS, RXE_ODP_EXPORT_MOVES, PAGE);
+	struct ibv_context *ctx;
+	struct ibv_pd *pd;
+
+	assert_zero(system("ip link add dmabuf0 type dummy && ip link set dmabuf0 up && "
+			   "rdma link add " LINK " type rxe_odp netdev dmabuf0"));
+	ctx = rig_context(LINK);
+	assert_non_null(ctx);
+	pd = ibv_alloc_pd(ctx);
+	assert_non_null(pd);
+	assert_non_null(dmabuf_reg(pd, 0, PAGE, 0, fd, ACCESS_ALL));
+	assert_uses(fd, 1, 1);
+	assert_zero(system("rdma link delete " LINK));
+	assert_uses(fd, 0, 0);
+	ibv_close_device(ctx);
+	assert_zero(system("ip link delete dmabuf0"));
+	close(fd);
+}
+
 TEST_MAIN(TEST(memory_that_stays), TEST(memory_that_moves), TEST(udmabuf), TEST(system_heap),
 	  TEST(bounds), TEST(refused), TEST(held_and_let_go), TEST(owner_is_killed),
-	  TEST(owner_closes_it), TEST(taken_back))
+	  TEST(owner_closes_it), TEST(taken_back), TEST(device_goes))
