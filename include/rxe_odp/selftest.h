@@ -33,7 +33,10 @@ struct rxe_odp_export_uses {
 
 #define RXE_ODP_EXPORT		_IOWR('X', 1, struct rxe_odp_export)
 #define RXE_ODP_EXPORT_USES	_IOWR('X', 2, struct rxe_odp_export_uses)
-/* The argument is a descriptor: the exporter takes the buffer back, pinned or not, and frees it. */
+/*
+ * The argument is a descriptor: the exporter takes the buffer back, pinned or not, and frees it.
+ * EBUSY: an importer has not let go of it; EIO: one has written to it afterwards.
+ */
 #define RXE_ODP_EXPORT_REVOKE	_IO('X', 3)
 
 #endif /* RXE_ODP_SELFTEST_H */

@@ -8,6 +8,9 @@
 #include "pair.h"
 
 #include <fcntl.h>
+#include <pthread.h>
+#include <sched.h>
+#include <semaphore.h>
 #include <signal.h>
 #include <sys/mman.h>
 #include <sys/wait.h>
@@ -253,31 +256,65 @@ static void owner_closes_it(void **state)
 
 #define POSTS 32
 
-/* After so many writes it is taken back and freed: the others end in an error, or in memory before that. */
-static void take_back(struct pair *pair, struct buf *from, unsigned int after)
+static void run_on(int cpu)
+{
+	cpu_set_t set;
+
+	CPU_ZERO(&set);
+	CPU_SET(cpu, &set);
+	sched_setaffinity(0, sizeof(set), &set);
+}
+
+struct exporter_side {
+	pthread_t thread;
+	sem_t go;
+	int fd, err;
+};
+
+/* On another CPU than the packets, so that it is in the middle of an access. */
+static void *take_back(void *arg)
+{
+	struct exporter_side *side = arg;
+
+	run_on(1);
+	sem_wait(&side->go);
+	side->err = dmabuf_revoke(side->fd);
+	return NULL;
+}
+
+/* While that write is posted it is taken back and freed: each ends in an error, or in memory before that. */
+static void take_back_at(struct pair *pair, struct buf *from, unsigned int at)
 {
 	struct ibv_sge sge = buf_sge(from, 0, BYTES);
+	struct exporter_side side;
 	unsigned int i, failed = 0;
 	struct ibv_send_wr wr;
 	struct buf to;
 
 	dmabuf_make(&to, pair->b.rig->pd, EXPORTER_OURS, RXE_ODP_EXPORT_MOVES, BYTES, 0,
 		    ACCESS_ALL);
+	side.fd = to.fd;
+	assert_zero(sem_init(&side.go, 0, 0));
+	assert_zero(pthread_create(&side.thread, NULL, take_back, &side));
 	for (i = 0; i < POSTS; i++) {
+		if (i == at)
+			sem_post(&side.go);
 		wr = wr_rdma(IBV_WR_RDMA_WRITE, &sge, 1, &to, 0);
 		end_post(&pair->a, &wr);
 	}
-	for (i = 0; i < after; i++)
-		cq_success(pair->a.scq);
-	assert_zero(dmabuf_revoke(to.fd));
-	assert_int_equal(dmabuf_uses(to.fd).pins, 0);
-	for (; i < POSTS; i++)
+	for (i = 0; i < POSTS; i++)
 		failed += cq_wait(pair->a.scq).status != IBV_WC_SUCCESS;
+	assert_zero(pthread_join(side.thread, NULL));
+	assert_int_equal(side.err, 0);
+	assert_int_equal(dmabuf_uses(to.fd).pins, 0);
 	if (!failed)
 		assert_int_equal(write_at(pair, from, &to, 0, 64), IBV_WC_REM_ACCESS_ERR);
 	pair_reconnect(pair);
 	assert_int_equal(errno_of(pair->b.rig->pd, 0, PAGE, 0, to.fd, ACCESS_ALL), ENODEV);
+	/* The exporter has written over the guards. */
+	memset(to.map, GUARD_FILL, to.map_bytes);
 	dmabuf_free(&to);
+	sem_destroy(&side.go);
 }
 
 /* From under a peer: no access to what is freed, and other regions go on. */
@@ -285,14 +322,18 @@ static void taken_back(void **state)
 {
 	struct conn conn = CONN;
 	struct buf from;
+	cpu_set_t cpus;
 	struct pair pair;
-	unsigned int after;
+	unsigned int at;
 
+	assert_zero(sched_getaffinity(0, sizeof(cpus), &cpus));
+	run_on(0);
 	conn.wire = true;
 	pair_open(&pair, &conn);
 	buf_make(&from, pair.a.rig->pd, MEM_ANON, BYTES, 0, ACCESS_ALL);
-	for (after = 0; after < 8; after++)
-		take_back(&pair, &from, after);
+	for (at = 0; at < 8; at++)
+		take_back_at(&pair, &from, at);
+	sched_setaffinity(0, sizeof(cpus), &cpus);
 	pair_assert_works(&pair);
 	buf_free(&from);
 	pair_close(&pair);

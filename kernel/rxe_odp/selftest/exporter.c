@@ -4,6 +4,7 @@
  * may be taken back, memory without an address for the CPU, and with one that is a device's. The
  * protocol is in include/rxe_odp/selftest.h.
  */
+#include <linux/delay.h>
 #include <linux/dma-buf.h>
 #include <linux/dma-resv.h>
 #include <linux/fs.h>
@@ -19,6 +20,8 @@
 MODULE_IMPORT_NS("DMA_BUF");
 
 #define EXPORTER_PAGES_MAX	1024
+#define EXPORTER_FREED		0x5a
+#define EXPORTER_WATCH_MS	10
 
 /* The buffer's reservation lock protects all but the atomics and @flags. */
 struct exporter {
@@ -251,15 +254,31 @@ static long exporter_uses(void __user *uarg)
 	return copy_to_user(uarg, &arg, sizeof(arg)) ? -EFAULT : 0;
 }
 
-/* Freed at once, so that an access behind it is seen. */
+/* Whether nobody writes to what was taken back. It is freed then: who reads it may crash. */
+static int exporter_free_memory(void *memory, size_t bytes)
+{
+	int err = 0;
+
+	if (!memory)
+		return -EBUSY;
+	memset(memory, EXPORTER_FREED, bytes);
+	msleep(EXPORTER_WATCH_MS);
+	if (memchr_inv(memory, EXPORTER_FREED, bytes))
+		err = -EIO;
+	vfree(memory);
+	return err;
+}
+
 static long exporter_revoke(int fd)
 {
 	struct dma_buf *buf = exporter_get(fd);
 	struct exporter *exporter;
 	void *memory = NULL;
+	size_t bytes;
 
 	if (IS_ERR(buf))
 		return PTR_ERR(buf);
+	bytes = buf->size;
 	exporter = buf->priv;
 	dma_resv_lock(buf->resv, NULL);
 	dma_buf_invalidate_mappings(buf);
@@ -267,8 +286,7 @@ static long exporter_revoke(int fd)
 		swap(memory, exporter->memory);
 	dma_resv_unlock(buf->resv);
 	dma_buf_put(buf);
-	vfree(memory);
-	return memory ? 0 : -EBUSY;
+	return exporter_free_memory(memory, bytes);
 }
 
 static long exporter_ioctl(struct file *file, unsigned int cmd, unsigned long arg)
