@@ -115,20 +115,20 @@ bool umem_odp_pass_usable(const struct umem_odp_pass *pass, unsigned long pfn)
 	return pfn & (pass->write ? HMM_PFN_WRITE : HMM_PFN_VALID) && !lookup_is_refused(pfn);
 }
 
-/* Looks up pages @from to the last of those that are looked up. */
-static int lookup_pages(struct umem_odp_pass *pass, unsigned int from)
+/* Looks up pages [@from, @end) of those that are looked up. */
+static int lookup_pages(struct umem_odp_pass *pass, unsigned int from, unsigned int end)
 {
 	struct mmu_interval_notifier *notifier = &pass->chunk->notifier;
 	struct hmm_range range = {
 		.notifier = notifier,
 		.start = pass->start + ((u64)from << PAGE_SHIFT),
-		.end = pass->start + ((u64)pass->nr << PAGE_SHIFT),
+		.end = pass->start + ((u64)end << PAGE_SHIFT),
 		.hmm_pfns = pass->pfns + from,
 	};
 	int err;
 
 	mmap_assert_locked(pass->mirror->mm);
-	if (from >= pass->nr)
+	if (from >= end)
 		return 0;
 	/*
 	 * What invalidates our window is noticed there. The sequence, which anything in the GiB
@@ -137,17 +137,17 @@ static int lookup_pages(struct umem_odp_pass *pass, unsigned int from)
 	do {
 		if (fatal_signal_pending(current))
 			return -EINTR;
-		memset(range.hmm_pfns, 0, (pass->nr - from) * sizeof(*range.hmm_pfns));
+		memset(range.hmm_pfns, 0, (end - from) * sizeof(*range.hmm_pfns));
 		range.notifier_seq = READ_ONCE(notifier->invalidate_seq);
 		err = hmm_range_fault(&range);
 	} while (err == -EBUSY);
 	return err;
 }
 
-static bool lookup_is_huge(const struct umem_odp_pass *pass)
+static bool lookup_is_huge(const struct umem_odp_pass *pass, unsigned int i)
 {
-	return umem_odp_pass_usable(pass, pass->pfns[0]) &&
-	       hmm_pfn_to_map_order(pass->pfns[0]) >= UMEM_ODP_LEAF_ORDER;
+	return umem_odp_pass_usable(pass, pass->pfns[i]) &&
+	       hmm_pfn_to_map_order(pass->pfns[i]) >= UMEM_ODP_LEAF_ORDER;
 }
 
 static unsigned int lookup_fault_flags(const struct umem_odp_pass *pass)
@@ -207,13 +207,14 @@ static unsigned int lookup_wanted(const struct umem_odp_pass *pass)
 
 /*
  * Brings in what is missing and comes at once. One fault can bring in its neighbours (a huge page,
- * what the page cache has), so it looks again after one page, two, four: that finds them, and
- * costs little where there are none. Returns how many pages came, or an error of the first page.
+ * what the page cache has), so after one page, two, four it looks again at the next two, four,
+ * eight: that finds them, and looks at each page once. Returns how many pages came, or an error of
+ * the first page.
  */
 static int lookup_bring_in(struct umem_odp_pass *pass, struct vm_area_struct *vma)
 {
 	unsigned int i = 0, misses = 0, wanted = lookup_wanted(pass), streak, stop;
-	int came = 0, seen = 0, err;
+	int came = 0, err;
 
 	for (streak = 1; i < wanted; streak *= 2) {
 		for (stop = min(wanted, i + streak); i < stop; i++) {
@@ -231,12 +232,12 @@ static int lookup_bring_in(struct umem_odp_pass *pass, struct vm_area_struct *vm
 				return came;
 			}
 		}
-		if (came == seen)
-			continue;
-		seen = came;
-		err = lookup_pages(pass, i);
+		err = came ? lookup_pages(pass, i, min(wanted, i + 2 * streak)) : 0;
 		if (err)
 			return err;
+		/* All of the leaf came with it. */
+		if (came && i < wanted && lookup_is_huge(pass, i))
+			break;
 	}
 	return came;
 }
@@ -329,7 +330,7 @@ static int lookup_locked(struct umem_odp_pass *pass, struct lookup *how)
 		return -EFAULT;
 	lookup_set_span(pass, vma, how);
 	pass->looked_end = pass->next + ((u64)pass->nr << PAGE_SHIFT);
-	err = lookup_pages(pass, 0);
+	err = lookup_pages(pass, 0, pass->nr);
 	if (err)
 		return err;
 	if (how->bring_in && !pass->file_system && !lookup_is_complete(pass)) {
@@ -340,7 +341,7 @@ static int lookup_locked(struct umem_odp_pass *pass, struct lookup *how)
 	}
 	if (how->whole_block && !lookup_is_block(pass))
 		lookup_leave_block(pass);
-	if (lookup_is_huge(pass) && !how->whole_leaf) {
+	if (lookup_is_huge(pass, 0) && !how->whole_leaf) {
 		/* The entry would stand for all of the leaf, so all of it must be watched. */
 		how->whole_leaf = true;
 		return 1;
@@ -384,7 +385,12 @@ static void lookup_open_window(struct umem_odp_pass *pass, const struct lookup *
  */
 int umem_odp_pass_look_up(struct umem_odp_pass *pass, unsigned int pages_max)
 {
-	struct lookup how = { .pages_max = pages_max, .bring_in = !pass->look_only };
+	struct lookup how = {
+		.pages_max = pages_max,
+		.bring_in = !pass->look_only,
+		.whole_leaf = pages_max == UMEM_ODP_LEAF_PAGES &&
+			      pass->look_end - pass->next == UMEM_ODP_LEAF_BYTES,
+	};
 	struct mm_struct *mm = pass->mirror->mm;
 	int err;
 

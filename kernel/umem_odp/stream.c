@@ -55,14 +55,14 @@ u64 umem_odp_streams_begin(struct umem_odp_streams *s, u64 page)
  */
 void umem_odp_streams_went(struct umem_odp_streams *s, u64 from, u64 to, bool all)
 {
-	unsigned int pages = min_t(u64, (to - from) >> PAGE_SHIFT, UMEM_ODP_LEAF_PAGES);
+	unsigned int found = min_t(u64, (to - from) >> PAGE_SHIFT, UMEM_ODP_LEAF_PAGES);
 	int i = stream_find(s, from);
 
 	if (i == UMEM_ODP_STREAMS)
 		return;
 	s->of[i].next = to;
-	/* The end of a leaf or of a mapping may have cut it. */
-	if (all)
-		pages = max(pages, min(2 * s->of[i].pages, UMEM_ODP_LEAF_PAGES));
-	s->of[i].pages = pages;
+	/* The end of a leaf or of a mapping may have cut what it looked for. */
+	if (all && found < 2 * s->of[i].pages)
+		found = min(2 * s->of[i].pages, UMEM_ODP_LEAF_PAGES);
+	s->of[i].pages = found;
 }
