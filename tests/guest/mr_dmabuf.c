@@ -339,7 +339,7 @@ static void taken_back(void **state)
 	pair_close(&pair);
 }
 
-#define LINK "rxe_dmabuf"
+#define LINK "rxe_odp_dmabuf"
 
 /* The device goes while a process holds a region of it: the buffer is let go of then, not when the process ends. */
 static void device_goes(void **state)
