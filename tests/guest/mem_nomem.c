@@ -1,13 +1,18 @@
 // SPDX-License-Identifier: GPL-2.0 OR Linux-OpenIB
 /*
- * Memory that is not there, for the NIC: every allocation of every verb that creates something, or moves a QP from state to
- * state, fails once, and the verb fails with ENOMEM or works all the same; then those of faults fail at random, and every byte arrives, late.
+ * Memory that is not there, for the NIC: every allocation of every verb that creates something, prefetches, or moves a QP from
+ * state to state, and some of making a link, fails once, and the verb fails with ENOMEM or works all the same; then those of faults fail at random, and every byte arrives, late.
  *
  * rdma-odp: timeout 120
  */
 #include "failslab.h"
+#include "method.h"
 #include "pair.h"
 
+#include <linux/netlink.h>
+#include <rdma/rdma_netlink.h>
+#include <sys/mman.h>
+#include <sys/socket.h>
 #include <unistd.h>
 
 #define TRIES 400
@@ -20,10 +25,33 @@ struct bed {
 	struct end *end;
 	struct ibv_cq *cq;
 	void *memory;
+	struct ibv_mr *odp_mr;
 	size_t bytes;
 };
 
 /* Each creates one thing and destroys it: 0 or an errno. */
+static int context(struct bed *bed)
+{
+	struct ibv_context *ctx = ibv_open_device(bed->rig->ctx->device);
+
+	/* The library tries several ways, and what is left in errno is the last one's. */
+	return ctx ? ibv_close_device(ctx) : ENOMEM;
+}
+
+static int pd(struct bed *bed)
+{
+	struct ibv_pd *pd = ibv_alloc_pd(bed->rig->ctx);
+
+	return pd ? ibv_dealloc_pd(pd) : errno;
+}
+
+static int channel(struct bed *bed)
+{
+	struct ibv_comp_channel *channel = ibv_create_comp_channel(bed->rig->ctx);
+
+	return channel ? ibv_destroy_comp_channel(channel) : errno;
+}
+
 static int pinned(struct bed *bed)
 {
 	struct ibv_mr *mr = ibv_reg_mr(bed->rig->pd, bed->memory, bed->bytes, ACCESS_ALL);
@@ -37,6 +65,29 @@ static int odp(struct bed *bed)
 				       ACCESS_ALL | IBV_ACCESS_ON_DEMAND);
 
 	return mr ? ibv_dereg_mr(mr) : errno;
+}
+
+/* Its own region, so that what it could not do is there to be done the next time. */
+static int prefetch(struct bed *bed, uint32_t flags)
+{
+	struct ibv_sge sge = {
+		.addr = (uintptr_t)bed->memory,
+		.length = bed->bytes,
+		.lkey = bed->odp_mr->lkey,
+	};
+
+	madvise(bed->memory, bed->bytes, MADV_DONTNEED);
+	return mr_advise(bed->rig->pd, IBV_ADVISE_MR_ADVICE_PREFETCH_WRITE, flags, &sge, 1);
+}
+
+static int prefetch_and_wait(struct bed *bed)
+{
+	return prefetch(bed, IBV_ADVISE_MR_FLAG_FLUSH);
+}
+
+static int prefetch_unwaited(struct bed *bed)
+{
+	return prefetch(bed, 0);
 }
 
 static int cq(struct bed *bed)
@@ -166,8 +217,13 @@ static void every_allocation_of_a_verb(void **state)
 		const char *name;
 		int (*verb)(struct bed *bed);
 	} verbs[] = {
+		{ "context", context },
+		{ "PD", pd },
+		{ "completion channel", channel },
 		{ "pinned region", pinned },
 		{ "on-demand region", odp },
+		{ "prefetch that is waited for", prefetch_and_wait },
+		{ "prefetch", prefetch_unwaited },
 		{ "CQ", cq },
 		{ "resized CQ", resized_cq },
 		{ "SRQ", srq },
@@ -192,10 +248,13 @@ static void every_allocation_of_a_verb(void **state)
 	memset(bed.memory, 1, bed.bytes);
 	bed.cq = ibv_create_cq(rig.ctx, 100, NULL, NULL, 0);
 	assert_non_null(bed.cq);
+	bed.odp_mr = ibv_reg_mr(rig.pd, bed.memory, bed.bytes, ACCESS_ALL | IBV_ACCESS_ON_DEMAND);
+	assert_non_null(bed.odp_mr);
 	end_create(&end, &rig, &conn);
 	for (i = 0; i < ARRAY_SIZE(verbs); i++)
 		each_allocation(&bed, file, verbs[i].name, verbs[i].verb);
 	end_close(&end);
+	assert_zero(ibv_dereg_mr(bed.odp_mr));
 	assert_zero(ibv_destroy_cq(bed.cq));
 	free(bed.memory);
 	rig_close(&rig);
@@ -203,6 +262,78 @@ static void every_allocation_of_a_verb(void **state)
 	pair_open(&pair, &conn);
 	pair_assert_works(&pair);
 	pair_close(&pair);
+}
+
+#define LINK "rxe_odp_nomem"
+
+/* Adds an attribute of netlink to what will be sent. */
+static void put_text(struct nlmsghdr *nlh, uint16_t type, const char *text)
+{
+	struct nlattr *attr = (void *)((char *)nlh + NLMSG_ALIGN(nlh->nlmsg_len));
+
+	attr->nla_type = type;
+	attr->nla_len = NLA_HDRLEN + strlen(text) + 1;
+	memcpy((char *)attr + NLA_HDRLEN, text, strlen(text) + 1);
+	nlh->nlmsg_len = NLMSG_ALIGN(nlh->nlmsg_len) + NLA_ALIGN(attr->nla_len);
+}
+
+/* As "rdma link add", with nothing but the system call under fail-nth: 0 or an errno. */
+static int add_link(int netlink)
+{
+	union {
+		struct nlmsghdr nlh;
+		char bytes[512];
+	} out = { .nlh = { .nlmsg_len = NLMSG_LENGTH(0),
+			   .nlmsg_type = RDMA_NL_GET_TYPE(RDMA_NL_NLDEV, RDMA_NLDEV_CMD_NEWLINK),
+			   .nlmsg_flags = NLM_F_REQUEST | NLM_F_ACK } };
+	union {
+		struct nlmsghdr nlh;
+		char bytes[1024];
+	} in;
+
+	put_text(&out.nlh, RDMA_NLDEV_ATTR_DEV_NAME, LINK);
+	put_text(&out.nlh, RDMA_NLDEV_ATTR_NDEV_NAME, LINK);
+	put_text(&out.nlh, RDMA_NLDEV_ATTR_LINK_TYPE, "rxe_odp");
+	if (send(netlink, &out, out.nlh.nlmsg_len, 0) < 0)
+		return errno;
+	if (recv(netlink, &in, sizeof(in), 0) < 0)
+		return errno;
+	return -((struct nlmsgerr *)NLMSG_DATA(&in.nlh))->error;
+}
+
+/*
+ * Of a link: one that was refused is not there, and the next one can be made. The first hundred are those of the driver, and
+ * what ib_core begins with. It goes on for thousands, for GIDs and sysfs, of which fewer and fewer are taken.
+ */
+static void every_allocation_of_a_link(void **state)
+{
+	unsigned int nth, tried = 0, failed = 0, left = 0;
+	int file, netlink, err;
+
+	(void)state;
+	failslab_begin();
+	file = fail_nth_open();
+	netlink = socket(AF_NETLINK, SOCK_RAW | SOCK_CLOEXEC, NETLINK_RDMA);
+	assert_true(netlink >= 0);
+	assert_zero(system("ip link add " LINK " up type dummy"));
+	for (nth = 1; nth < 20000 && !left; nth += 1 + nth / 100 * (nth / 8)) {
+		fail_nth(file, nth);
+		tried++;
+		err = add_link(netlink);
+		left = fail_nth_left(file);
+		fail_nth(file, 0);
+		if (err && (left || (err != ENOMEM && err != ENOBUFS)))
+			fail_because("link, allocation %u: errno %d", nth, err);
+		failed += !!err;
+		/* The link may be there although there was no memory for the answer. */
+		if (!access("/sys/class/infiniband/" LINK, F_OK))
+			assert_zero(system("rdma link delete " LINK));
+	}
+	printf("link: %u of its allocations, %u failed it\n", tried - 1, failed);
+	assert_true(failed > 0 && left > 0);
+	assert_zero(system("ip link delete " LINK));
+	close(netlink);
+	close(file);
 }
 
 static long times_left(const char *injector)
@@ -279,9 +410,13 @@ static int no_failures(void **state)
 	/* Of a test that failed, too; where there is no failslab there is nothing to do. */
 	write_text("/sys/kernel/debug/failslab/probability", "0");
 	write_text("/sys/kernel/debug/fail_page_alloc/probability", "0");
+	/* What a link lay on, with it. */
+	if (!access("/sys/class/net/" LINK, F_OK))
+		assert_zero(system("ip link delete " LINK));
 	return 0;
 }
 
 TEST_MAIN({ "every_allocation_of_a_verb", every_allocation_of_a_verb, NULL, no_failures, NULL },
+	  { "every_allocation_of_a_link", every_allocation_of_a_link, NULL, no_failures, NULL },
 	  { "allocations_of_faults", allocations_of_faults, NULL, no_failures, NULL },
 	  { "pages_of_faults", pages_of_faults, NULL, no_failures, NULL })

@@ -1,10 +1,12 @@
 // SPDX-License-Identifier: GPL-2.0 OR Linux-OpenIB
 /*
- * Memory that is not there: every allocation of a registration fails once, and those of faults fail at random. Nothing is lost,
+ * Memory that is not there: every allocation of a registration and of a fault fails once, and many fail at random. Nothing is lost,
  * nothing leaks, and a fault that failed for want of memory can be asked for again.
  *
  * rdma-odp: timeout 240
  */
+#include <dirent.h>
+#include <fcntl.h>
 #include <unistd.h>
 
 #include "failslab.h"
@@ -39,6 +41,77 @@ static void every_allocation_of_a_registration(void **state)
 	close(file);
 	umem_close(fd);
 	munmap(map, BYTES);
+}
+
+/* Each of the fault threads fails its own nth. Returns the lowest that is left: 0 if one has failed. */
+static unsigned int fail_nth_of_threads(unsigned int nth)
+{
+	unsigned int left = 0, threads = 0;
+	struct dirent *e;
+	DIR *proc = opendir("/proc");
+	char path[300];
+
+	assert_non_null(proc);
+	while ((e = readdir(proc))) {
+		char comm[32] = "", text[16] = "";
+		long was;
+		int fd;
+
+		snprintf(path, sizeof(path), "/proc/%s/comm", e->d_name);
+		fd = open(path, O_RDONLY);
+		if (fd < 0)
+			continue;
+		was = read(fd, comm, sizeof(comm) - 1);
+		close(fd);
+		if (was <= 0 || strcmp(comm, "umem_odp_fault\n") != 0)
+			continue;
+		snprintf(path, sizeof(path), "/proc/%s/fail-nth", e->d_name);
+		was = read_number(path, -1);
+		if (was < 0)
+			continue;
+		left = threads++ && left < was ? left : was;
+		snprintf(text, sizeof(text), "%u", nth);
+		assert_zero(write_text(path, text));
+	}
+	closedir(proc);
+	assert_true(threads > 0);
+	return left;
+}
+
+/* Each in a GiB of its own, in which nothing was yet: what there is to allocate is allocated for it. */
+static void every_allocation_of_a_fault(void **state)
+{
+	const size_t bytes = 64 * GIB;
+	uint8_t *map = mmap(NULL, bytes, PROT_READ | PROT_WRITE,
+			    MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0),
+		*at = map;
+	unsigned int nth, failed = 0, left = 0;
+	int fd, err;
+
+	(void)state;
+	assert_ptr_not_equal(map, MAP_FAILED);
+	fail_begin("fail_page_alloc");
+	fail_set("fail_page_alloc", "min-order", "0");
+	fail_set("fail_page_alloc", "ignore-gfp-highmem", "N");
+	failslab_begin();
+	fd = umem_region(map, bytes);
+	for (nth = 1; nth < 60 && !left; nth++) {
+		at = map + nth * GIB;
+		/* A thread is there, with nothing to do. */
+		assert_zero(umem_fault(fd, map, 1, true));
+		fail_nth_of_threads(nth);
+		err = umem_fault(fd, at, 1, true);
+		left = fail_nth_of_threads(0);
+		assert_true(!err || (!left && err == -ENOMEM));
+		failed += !!err;
+		assert_zero(umem_fault(fd, at, 1, true));
+		umem_fill(fd, at, 100, nth);
+		pattern_check(at, 100, nth, 0, "written");
+	}
+	print_message("%u allocations, %u failed the fault\n", nth - 2, failed);
+	assert_true(failed > 0 && left > 0);
+	umem_close(fd);
+	munmap(map, bytes);
 }
 
 static void allocations_of_faults(void **state)
@@ -78,4 +151,5 @@ static void allocations_of_faults(void **state)
 	munmap(map, BYTES);
 }
 
-TEST_MAIN(TEST(every_allocation_of_a_registration), TEST(allocations_of_faults))
+TEST_MAIN(TEST(every_allocation_of_a_registration), TEST(every_allocation_of_a_fault),
+	  TEST(allocations_of_faults))
