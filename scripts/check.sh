@@ -35,7 +35,7 @@ checkpatch()
 {
 	local linux=$1 files=() command rc=0
 	command=(perl "$linux/scripts/checkpatch.pl" --no-tree --strict --terse --no-summary --show-types --max-line-length=100)
-	mapfile -t files < <(files kernel include | grep -E '\.[ch]$' | grep -v '^kernel/compat/')
+	mapfile -t files < <(files kernel include samples | grep -E '\.[ch]$' | grep -v '^kernel/compat/')
 	[ ${#files[@]} -eq 0 ] ||
 		"${command[@]}" --ignore FILE_PATH_CHANGES,SPDX_LICENSE_TAG,ALLOC_WITH_SIZEOF -f "${files[@]}" || rc=1
 	mapfile -t files < <(files kernel/compat | grep -E '\.[ch]$')
@@ -56,11 +56,11 @@ spdx()
 	local f rc=0 want
 	while read -r f; do
 		case $f in
-		kernel/* | include/umem_odp/*) want='GPL-2.0' ;;
+		kernel/* | samples/* | include/umem_odp/*) want='GPL-2.0' ;;
 		*) want='GPL-2.0( WITH Linux-syscall-note)?\)? OR Linux-OpenIB' ;;
 		esac
 		head -n 3 "$f" | grep -qE "SPDX-License-Identifier: .*$want" || { echo "$f: no SPDX line with $want"; rc=1; }
-	done < <(files kernel include tests userspace examples benchmarks scripts cmake run CMakeLists.txt |
+	done < <(files kernel include samples tests userspace examples benchmarks scripts cmake run CMakeLists.txt |
 		grep -E '\.([chS]|sh|py|cmake)$|Kbuild$|CMakeLists.txt$|^run$' | grep -v '/data/')
 	return "$rc"
 }

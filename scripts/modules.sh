@@ -14,17 +14,20 @@ flavour=${kernel%-check}
 out=$SRC/build/$kernel
 mirror=$out/kmod
 
-# Relative links, because a guest tree shows the sources under another path. None for what is gone.
+# Relative links, because a guest tree shows the sources under another path. None for what is gone. Kbuild descends from kernel/
+# alone, so samples are mirrored below that.
 mirror_sources()
 {
-	local f up
+	local f at up
 	mkdir -p "$mirror"
 	find "$mirror" -xtype l -delete
-	(cd "$SRC" && find kernel include -type d) | (cd "$mirror" && xargs mkdir -p)
-	(cd "$SRC" && find kernel include -type f ! -name '.*') | while read -r f; do
-		[ ! -e "$mirror/$f" ] || continue
-		up=$(dirname "$f" | sed 's|[^/][^/]*|..|g')
-		ln -s "$up/../../../$f" "$mirror/$f"
+	(cd "$SRC" && find kernel include samples -type f ! -name '.*') | while read -r f; do
+		at=$f
+		[[ $f != samples/* ]] || at=kernel/$f
+		[ ! -e "$mirror/$at" ] || continue
+		mkdir -p "$mirror/$(dirname "$at")"
+		up=$(dirname "$at" | sed 's|[^/][^/]*|..|g')
+		ln -s "$up/../../../$f" "$mirror/$at"
 	done
 }
 

@@ -3,7 +3,7 @@
 # NAME.c, in NAME/*.c. Run by programs.sh, in a guest tree, with TOP, SRC and OUT set.
 CC ?= gcc
 CFLAGS := -std=gnu11 -O2 -g -Wall -Wextra -Wno-unused-parameter -Werror=implicit-function-declaration -D_GNU_SOURCE -pthread \
-	  -I$(TOP)/tests/guest/lib -I$(TOP)/$(SRC) -I$(TOP)/include/uapi -I$(TOP)/include -idirafter $(TOP)/userspace/provider
+	  -I$(TOP)/tests/guest/lib -I$(TOP)/$(SRC) -I$(TOP)/include/uapi -I$(TOP)/include -I$(TOP)/samples -idirafter $(TOP)/userspace/provider
 LIBS := -lcmocka -lrdmacm -libverbs -lpthread -lrt -lm
 
 lib := $(patsubst $(TOP)/tests/guest/lib/%.c,$(OUT)/lib/%.o,$(wildcard $(TOP)/tests/guest/lib/*.c))
