@@ -132,18 +132,18 @@ static const struct mmu_interval_notifier_ops mirror_no_interval_ops = {
 /* One more user than regions, until the mirror has been without any for a while. */
 static void mirror_keep(struct umem_odp_mirror *m)
 {
-	bool kept;
-
+	mmap_assert_write_locked(m->mm);
+	/* The reaper takes @kept away, and nobody sets it but here. */
+	scoped_guard(spinlock_bh, &m->regions_lock) {
+		m->unused_since = jiffies;
+		if (m->kept)
+			return;
+	}
 	/* It is there: this only counts. First, so that what a reaper puts has been counted. */
 	if (WARN_ON_ONCE(mmu_notifier_get_locked(&mirror_ops, m->mm) != &m->subscription))
 		return;
-	scoped_guard(spinlock_bh, &m->regions_lock) {
-		kept = m->kept;
+	scoped_guard(spinlock_bh, &m->regions_lock)
 		WRITE_ONCE(m->kept, true);
-		m->unused_since = jiffies;
-	}
-	if (kept)
-		mmu_notifier_put(&m->subscription);
 }
 
 /*
@@ -192,11 +192,14 @@ struct umem_odp_mirror *umem_odp_mirror_get(struct mm_struct *mm)
 
 	if (mmap_write_lock_killable(mm))
 		return ERR_PTR(-EINTR);
-	/* A signal ends the kernel's walk of all VMAs, and a profiling timer sends many. */
-	siginitsetinv(&all, sigmask(SIGKILL));
-	sigprocmask(SIG_SETMASK, &all, &old);
 	m = mirror_get_locked(mm, &first);
-	sigprocmask(SIG_SETMASK, &old, NULL);
+	if (m == ERR_PTR(-EINTR)) {
+		/* A signal ends the kernel's walk of all VMAs, and a profiling timer sends many. */
+		siginitsetinv(&all, sigmask(SIGKILL));
+		sigprocmask(SIG_SETMASK, &all, &old);
+		m = mirror_get_locked(mm, &first);
+		sigprocmask(SIG_SETMASK, &old, NULL);
+	}
 	mmap_write_unlock(mm);
 	if (first.ops)
 		mmu_interval_notifier_remove(&first);
