@@ -289,7 +289,7 @@ struct umem_odp_waiter {
  * as many of the following ones as came without waiting; the next miss is the next call. Faults on
  * the same pages join, across the regions of a process. Pages that nobody asked for are not brought
  * in; where faults of a region follow each other, those of what comes next that the process has
- * mapped are put in too, as many as are worth it.
+ * mapped are put in too, as many as are worth it, and so are the pages around it of a large folio.
  *
  * A fault can last for ever (userfaultfd, a hung file system). It then delays nobody else's, and
  * holds no lock but one that the file system itself has asked for: see docs/umem_odp.md.
@@ -389,7 +389,8 @@ bool umem_odp_prefetch_cancel(struct umem_odp_prefetch *p);
 /**
  * struct umem_odp_stats - what a region has seen
  * @faults: faults that were asked for and not found present
- * @fault_pages: pages that faults put in
+ * @fault_pages: pages that faults put in, those that were there before among them (in a folio of
+ *	which one page was missing, or for writing) included
  * @joined_faults: faults that found another at work on their pages, and waited for that
  * @retries: rounds of a fault that were lost to an invalidation or to a page that did not stay
  * @failed_faults: faults that ended with an error

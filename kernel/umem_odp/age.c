@@ -94,7 +94,8 @@ static bool age_is_young(struct mmu_notifier *subscription, u64 start, u64 last,
 compat_young_t umem_odp_age_clear(struct mmu_notifier *subscription, struct mm_struct *mm,
 				  unsigned long start, unsigned long end)
 {
-	return age_is_young(subscription, start, (u64)end - 1, true);
+	/* DAMON asks from an address in the middle of a page. */
+	return age_is_young(subscription, start & PAGE_MASK, (u64)(end & PAGE_MASK) - 1, true);
 }
 
 /**

@@ -174,7 +174,7 @@ unsigned int umem_odp_entries_set(struct umem_odp_entries *e, unsigned int first
 {
 	unsigned int added = 0, i;
 
-	if (e->huge)
+	if (READ_ONCE(e->huge))
 		drop_huge(e);
 	for (i = 0; i < nr; i++) {
 		unsigned long old = entry_at(e, first + i), new = entries[i];
@@ -228,7 +228,7 @@ unsigned int umem_odp_entries_drop(struct umem_odp_entries *e, unsigned int firs
 {
 	unsigned int nr = 0, i;
 
-	if (e->huge) {
+	if (READ_ONCE(e->huge)) {
 		add_all_to_set(dropped);
 		drop_huge(e);
 		return UMEM_ODP_LEAF_PAGES;

@@ -54,17 +54,20 @@ static unsigned long install_huge_entry(const struct umem_odp_pass *pass)
 	return PFN_PHYS(frame) | install_entry_bits(pass);
 }
 
-/* What was found becomes entries, 0 where there is no usable page. */
-static void install_make_entries(struct umem_odp_pass *pass)
+/* What was found becomes entries, 0 where there is no usable page. False if there is none. */
+static bool install_make_entries(struct umem_odp_pass *pass)
 {
 	unsigned long pfn;
+	bool any = false;
 	unsigned int i;
 
 	for (i = 0; i < pass->nr; i++) {
 		pfn = pass->pfns[i];
 		pass->pfns[i] = umem_odp_pass_usable(pass, pfn) ?
 				PFN_PHYS(pfn & ~HMM_PFN_FLAGS) | install_entry_bits(pass) : 0;
+		any |= pass->pfns[i];
 	}
+	return any;
 }
 
 static void install_mark_dirty(const unsigned long *entries, unsigned int nr)
@@ -139,15 +142,28 @@ static int install_huge(struct umem_odp_pass *pass, unsigned long entry)
 	return UMEM_ODP_LEAF_PAGES;
 }
 
+/* How many pages can be put in together from the i-th on. A run ends before the page @next. */
+static unsigned int install_run_length(const struct umem_odp_pass *pass, unsigned int i,
+				       unsigned int next)
+{
+	unsigned int stop = min(i + INSTALL_BATCH, pass->nr), at;
+
+	/* No region may cover what lies before it. */
+	if (i < next)
+		stop = min(stop, next);
+	for (at = i; at < stop && pass->pfns[at]; at++)
+		;
+	return at - i;
+}
+
 static int install_runs(struct umem_odp_pass *pass)
 {
+	unsigned int next = (pass->next - pass->start) >> PAGE_SHIFT, i, nr;
 	u64 start = pass->start;
-	unsigned int i, nr;
 	int done;
 
 	for (i = 0; i < pass->nr; i += nr) {
-		for (nr = 0; i + nr < pass->nr && nr < INSTALL_BATCH && pass->pfns[i + nr]; nr++)
-			;
+		nr = install_run_length(pass, i, next);
 		if (!nr) {
 			nr = 1;
 			continue;
@@ -176,9 +192,8 @@ int umem_odp_pass_install(struct umem_odp_pass *pass)
 		if (done)
 			return min(done, 0);
 	}
+	if (!install_make_entries(pass))
+		return 0;
 	err = umem_odp_leaf_alloc_pages(pass->chunk, pass->leaf);
-	if (err)
-		return err;
-	install_make_entries(pass);
-	return install_runs(pass);
+	return err ?: install_runs(pass);
 }

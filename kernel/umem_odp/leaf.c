@@ -301,7 +301,7 @@ void umem_odp_leaf_residency(struct umem_odp_chunk *chunk, u64 start, u64 last, 
 	}
 	read_lock_bh(&leaf->lock);
 	umem_odp_entries_bits(&leaf->entries, first, end - 1, pages);
-	for (i = 0; leaf->entries.huge && i < end - first; i++)
+	for (i = 0; READ_ONCE(leaf->entries.huge) && i < end - first; i++)
 		pages[i] |= UMEM_ODP_PAGE_HUGE;
 	read_unlock_bh(&leaf->lock);
 }

@@ -26,7 +26,7 @@ struct umem_odp_leaf {
 	rwlock_t lock;
 	atomic_t closing;
 	struct umem_odp_entries entries;
-	u16 pins;
+	u32 pins;
 	u16 index;
 	struct rcu_head rcu;
 };

@@ -268,7 +268,9 @@ static bool lookup_is_in_block(const struct umem_odp_pass *pass, const struct lo
 {
 	unsigned long page = pass->next >> PAGE_SHIFT, pfn = pass->pfns[0] & ~HMM_PFN_FLAGS;
 
-	if (!pass->block_start || pass->file_system || how->pages_max < UMEM_ODP_LEAF_PAGES ||
+	/* A pass that has gone on may stand behind the block in which it began. */
+	if (!pass->block_start || pass->next - pass->block_start >= UMEM_ODP_BLOCK_BYTES ||
+	    pass->file_system || how->pages_max < UMEM_ODP_LEAF_PAGES ||
 	    !umem_odp_pass_usable(pass, pass->pfns[0]) ||
 	    (pfn ^ page) & (UMEM_ODP_BLOCK_PAGES - 1))
 		return false;
@@ -310,11 +312,21 @@ static void lookup_set_span(struct umem_odp_pass *pass, const struct vm_area_str
 		pass->nr = min(pass->nr, UMEM_ODP_PASS_ASKS);
 }
 
-/* What turns out to be no block: the rest is what was looked for. */
+/*
+ * What turns out to be no block: the rest is what was looked for. @next lies in the block, and at
+ * least so much of that has been looked up, also where a file system is asked.
+ */
 static void lookup_leave_block(struct umem_odp_pass *pass)
 {
 	unsigned int before = (pass->next - pass->start) >> PAGE_SHIFT;
 
+	BUILD_BUG_ON(UMEM_ODP_PASS_ASKS < UMEM_ODP_BLOCK_PAGES);
+	if (WARN_ON_ONCE(before >= pass->nr)) {
+		pass->pfns[0] = 0;
+		pass->nr = 0;
+		pass->start = pass->next;
+		return;
+	}
 	pass->nr = min_t(u64, pass->nr - before, (pass->look_end - pass->next) >> PAGE_SHIFT);
 	memmove(pass->pfns, pass->pfns + before, pass->nr * sizeof(*pass->pfns));
 	pass->start = pass->next;
@@ -490,8 +502,8 @@ int umem_odp_pass_wait(struct umem_odp_pass *pass)
  * So that to look at much costs what is mapped there. Leaves are passed one by one.
  *
  * Context: May sleep, takes mmap_lock for reading.
- * Return: the first page that lies in a mapping that may be read, or @end; @at if the mm has no
- * users any more, or the caller is killed.
+ * Return: the first page that lies in a mapping that may be read, or @end; a page before that if the
+ * mm has no users any more, or the caller is killed.
  */
 u64 umem_odp_pass_next_mapped(struct mm_struct *mm, u64 at, u64 end)
 {
@@ -500,12 +512,13 @@ u64 umem_odp_pass_next_mapped(struct mm_struct *mm, u64 at, u64 end)
 	if (!mmget_not_zero(mm))
 		return at;
 	if (!mmap_read_lock_killable(mm)) {
-		while (at < end) {
+		while (at < end && !fatal_signal_pending(current)) {
 			vma = find_vma(mm, at);
 			at = vma ? max_t(u64, at, vma->vm_start) : end;
 			if (!vma || !lookup_refusal(vma, false))
 				break;
 			at = vma->vm_end;
+			cond_resched();
 		}
 		mmap_read_unlock(mm);
 	}

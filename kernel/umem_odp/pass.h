@@ -37,8 +37,8 @@ struct umem_odp_waiter;
  * @look_end: up to here it looks for pages that the process has mapped, and brings none in behind
  *	@wanted_end; immutable while the pass is listed
  * @told: its stream knows that it has come so far
- * @block_start: the first page of the block of @next, if its region covers all of that, else 0;
- *	immutable while the pass is listed
+ * @block_start: the first page of the block in which the pass began, if its region covers all of
+ *	that, else 0; immutable while the pass is listed
  * @served: waiters to be woken with 0, the thread's own, like all below
  * @chunk: pinned
  * @leaf: pinned

@@ -150,7 +150,7 @@ static int copy_all(struct copy *c)
 			err = copy_by_page(c);
 		if (err)
 			return err;
-		if (signal_pending(current))
+		if (c->left_bytes && signal_pending(current))
 			return -EINTR;
 		cond_resched();
 	}

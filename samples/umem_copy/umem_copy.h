@@ -28,13 +28,13 @@ struct umem_copy_order {
 	__u64 from_offset;
 	__u64 to_offset;
 	__u64 length_bytes;
-	__u64 done_bytes;	/* out, on failure too */
+	__u64 done_bytes;	/* out, on a failure of the copy too */
 };
 
 /* EBUSY: it exposes something already. EINVAL: no range of user memory. */
 #define UMEM_COPY_EXPOSE	_IOW('u', 0x60, struct umem_copy_range)
 /*
- * EBADF: not such a file, or not open for that. ENODATA: one of the two exposes nothing. EINVAL:
+ * EBADF: not such a file, or not open for that. ENOMEM. ENODATA: one of the two exposes nothing. EINVAL:
  * outside of what is exposed. EFAULT: not mapped there, or not with the permission. EOWNERDEAD: the
  * owner's address space is gone. EHWPOISON: its memory is broken. EINTR: a signal came; done_bytes
  * says how far it was.

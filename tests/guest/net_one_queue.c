@@ -81,6 +81,8 @@ static void keeps_to_one_queue(void **state)
 	assert_zero(status);
 	setenv("RDMA_ODP_DEVICE", "stick0", 1);
 	conn.wire = true;
+	/* 8.6 s: what is sent again after the machine has stood still may come out of order. */
+	conn.timeout = 21;
 	pair_open(&pair, &conn);
 	buf_make(&from, pair.a.rig->pd, MEM_ANON, BYTES, 0, ACCESS_ALL);
 	buf_make(&to, pair.b.rig->pd, MEM_ANON, BYTES, 0, ACCESS_ALL);
@@ -97,6 +99,7 @@ static void keeps_to_one_queue(void **state)
 		for (i = 0; i < DEPTH; i++)
 			cq_success(pair.a.scq);
 	}
+	printf("%ld ACK timeouts\n", rig_counter("ack_timeout"));
 	assert_int_equal(rig_counter("out_of_seq_request") - before, 0);
 	assert_int_equal(rig_counter("rcvd_seq_err"), 0);
 	buf_free(&from);

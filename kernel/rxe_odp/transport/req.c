@@ -597,7 +597,7 @@ void rxo_req_resume(struct rxo_qp *qp)
  * rxo_req_queue - let a softirq run the requester
  *
  * Any context, interrupts off. The CPU is chosen as by rxo_req_kick(), but from PSNs
- * read without sq.lock. If they are out of date, packets may be reordered.
+ * read without sq.lock; the work looks again under it.
  */
 void rxo_req_queue(struct rxo_qp *qp)
 {
@@ -627,7 +627,8 @@ static void req_bh_work(struct work_struct *work)
 
 	spin_lock(&qp->sq.lock);
 	rxo_comp_drain(qp);
-	rxo_req_run(qp);
+	/* Since it was queued here another CPU may have sent. */
+	rxo_req_kick(qp);
 	spin_unlock(&qp->sq.lock);
 }
 
