@@ -11,7 +11,7 @@
 
 #define RXE_ODP_EXPORT_NO_VMAP	1	/* has no address for the CPU */
 #define RXE_ODP_EXPORT_IOMEM	2	/* has one, of a device's memory */
-#define RXE_ODP_EXPORT_MOVES	4	/* moves what is not pinned */
+#define RXE_ODP_EXPORT_MOVES	4	/* moves what is not pinned; others, what is not attached */
 #define RXE_ODP_EXPORT_READ	8	/* the descriptor is for reading alone */
 
 struct rxe_odp_export {

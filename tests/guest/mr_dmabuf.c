@@ -161,12 +161,12 @@ static void refused(void **state)
 	rig_close(&rig);
 }
 
-static void assert_uses(int fd, uint32_t attachments, uint32_t others)
+static void assert_uses(int fd, uint32_t pins, uint32_t others)
 {
 	struct rxe_odp_export_uses uses = dmabuf_uses(fd);
 
-	assert_int_equal(uses.attachments, attachments);
-	assert_int_equal(uses.pins, attachments);
+	assert_int_equal(uses.attachments, others);
+	assert_int_equal(uses.pins, pins);
 	assert_int_equal(uses.vmaps, !!others);
 	assert_int_equal(uses.cpu_accesses, others);
 }

@@ -2,10 +2,14 @@
 /*
  * Memory of a dma-buf, reached by the CPU.
  *
- * What holds the buffer in place: an exporter without pin() never moves it, and its vmap() is all
- * that is needed. One with pin() is asked to by an attachment that takes no peer-to-peer memory, so
- * that the buffer comes to system memory and stays there. The attachment is never mapped: no DMA is
- * done here, and the InfiniBand device that stands behind it has no DMA of its own.
+ * What holds the buffer in place is an attachment, which takes no peer-to-peer memory, so that the
+ * buffer comes to system memory and stays there. An exporter with pin() is asked to by it; one
+ * without holds what is attached, as drm_gem_map_attach() does: a vmap() alone holds nothing there.
+ * The attachment is never mapped: no DMA is done here, and the InfiniBand device that stands behind
+ * it has no DMA of its own.
+ *
+ * Where vmap() fails, for want of memory say, dma_buf_vmap() warns, once for a boot: the core takes
+ * that for a bug of the exporter's. A process can bring it about, as through any other importer.
  *
  * An exporter may take back even what is pinned (a device that is reset or goes away). Once it was
  * told so, no access reaches the buffer again, for good:
@@ -22,9 +26,12 @@
  * around each access. They sleep, for fences and locks of the exporter, and accesses come in
  * softirqs. The first waits for what other devices were doing with the buffer. What those do
  * afterwards is ordered as with any other NIC, by the process, which knows when a message has
- * come and when its GPU is to begin: where caches are not coherent it says so with
- * DMA_BUF_IOCTL_SYNC, as around its own accesses to a mapping, and exporters include vmaps in
- * that.
+ * come and when its GPU is to begin.
+ *
+ * Nothing here cleans or invalidates a cache, and the process cannot do it for us:
+ * DMA_BUF_IOCTL_SYNC is for its own accesses, and the start of one may discard what we have just
+ * written, with the lines of the cache or by copying a bounce buffer over it. So the devices that
+ * share the buffer have to see what is in the CPU's caches, without bounce buffers, as on x86.
  */
 #include <linux/dma-buf.h>
 #include <linux/dma-resv.h>
@@ -46,18 +53,31 @@ MODULE_IMPORT_NS("DMA_BUF");
  */
 struct rxo_dmabuf {
 	struct dma_buf *buf;
-	struct dma_buf_attachment *attach;	/* NULL: the exporter never moves it */
+	struct dma_buf_attachment *attach;	/* dynamic if the exporter is */
 	struct iosys_map map;			/* of all of the buffer, while @kaddr is set */
 	void *kaddr;				/* NULL: taken back, or not there yet */
 	enum dma_data_direction direction;
 };
 
+/* The core lets only who has a dynamic attachment pin, and only where the exporter has pin(). */
+static int dmabuf_pin_locked(struct rxo_dmabuf *dmabuf)
+{
+	dma_resv_assert_held(dmabuf->buf->resv);
+	return dma_buf_is_dynamic(dmabuf->buf) ? dma_buf_pin(dmabuf->attach) : 0;
+}
+
+static void dmabuf_unpin_locked(struct rxo_dmabuf *dmabuf)
+{
+	dma_resv_assert_held(dmabuf->buf->resv);
+	if (dma_buf_is_dynamic(dmabuf->buf))
+		dma_buf_unpin(dmabuf->attach);
+}
+
 static void dmabuf_unmap_locked(struct rxo_dmabuf *dmabuf)
 {
 	dma_resv_assert_held(dmabuf->buf->resv);
 	dma_buf_vunmap(dmabuf->buf, &dmabuf->map);
-	if (dmabuf->attach)
-		dma_buf_unpin(dmabuf->attach);
+	dmabuf_unpin_locked(dmabuf);
 }
 
 static void dmabuf_revoke(struct dma_buf_attachment *attach)
@@ -79,21 +99,15 @@ static const struct dma_buf_attach_ops dmabuf_attach_ops = {
 
 static int dmabuf_attach(struct rxo_dmabuf *dmabuf, struct rxo_dev *dev)
 {
-	struct dma_buf_attachment *attach;
+	struct device *device = &dev->ibdev.dev;
+	struct dma_buf *buf = dmabuf->buf;
 
-	if (!dma_buf_is_dynamic(dmabuf->buf))
-		return 0;
-	attach = dma_buf_dynamic_attach(dmabuf->buf, &dev->ibdev.dev, &dmabuf_attach_ops, dmabuf);
-	if (IS_ERR(attach))
-		return PTR_ERR(attach);
-	dmabuf->attach = attach;
-	return 0;
-}
-
-static void dmabuf_detach(struct rxo_dmabuf *dmabuf)
-{
-	if (dmabuf->attach)
-		dma_buf_detach(dmabuf->buf, dmabuf->attach);
+	/* Older kernels map a dynamic attachment at once where the exporter is not dynamic. */
+	if (dma_buf_is_dynamic(buf))
+		dmabuf->attach = dma_buf_dynamic_attach(buf, device, &dmabuf_attach_ops, dmabuf);
+	else
+		dmabuf->attach = dma_buf_attach(buf, device);
+	return PTR_ERR_OR_ZERO(dmabuf->attach);
 }
 
 /* Memory of a device has no atomics, and does not take each kind of copy. */
@@ -104,11 +118,10 @@ static bool dmabuf_is_memory(const struct iosys_map *map)
 
 static int dmabuf_map_locked(struct rxo_dmabuf *dmabuf)
 {
-	int err = 0;
+	int err;
 
 	dma_resv_assert_held(dmabuf->buf->resv);
-	if (dmabuf->attach)
-		err = dma_buf_pin(dmabuf->attach);
+	err = dmabuf_pin_locked(dmabuf);
 	if (err)
 		return err;
 	err = dma_buf_vmap(dmabuf->buf, &dmabuf->map);
@@ -122,8 +135,7 @@ static int dmabuf_map_locked(struct rxo_dmabuf *dmabuf)
 	return 0;
 
 err_unpin:
-	if (dmabuf->attach)
-		dma_buf_unpin(dmabuf->attach);
+	dmabuf_unpin_locked(dmabuf);
 	return err;
 }
 
@@ -181,7 +193,7 @@ static struct rxo_dmabuf *dmabuf_open(struct rxo_dev *dev, struct dma_buf *buf)
 err_unmap:
 	dmabuf_unmap(dmabuf);
 err_detach:
-	dmabuf_detach(dmabuf);
+	dma_buf_detach(buf, dmabuf->attach);
 err_free:
 	kfree(dmabuf);
 	return ERR_PTR(err);
@@ -206,7 +218,7 @@ void rxo_dmabuf_close(struct rxo_dmabuf *dmabuf)
 {
 	dma_buf_end_cpu_access(dmabuf->buf, dmabuf->direction);
 	dmabuf_unmap(dmabuf);
-	dmabuf_detach(dmabuf);
+	dma_buf_detach(dmabuf->buf, dmabuf->attach);
 	/* Our reference to the buffer was one to the exporter's module. */
 	dma_buf_put(dmabuf->buf);
 	kfree(dmabuf);

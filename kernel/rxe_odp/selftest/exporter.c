@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * Exporters of dma-bufs, for tests: memory that stays, memory that moves unless it is pinned and
- * may be taken back, memory without an address for the CPU, and with one that is a device's. The
- * protocol is in include/rxe_odp/selftest.h.
+ * Exporters of dma-bufs, for tests: memory that stays while it is attached, memory that moves
+ * unless it is pinned and may be taken back, memory without an address for the CPU, and with one
+ * that is a device's. The protocol is in include/rxe_odp/selftest.h.
  */
 #include <linux/delay.h>
 #include <linux/dma-buf.h>
@@ -103,7 +103,8 @@ static int exporter_vmap(struct dma_buf *buf, struct iosys_map *map)
 {
 	struct exporter *exporter = buf->priv;
 
-	/* Moving memory has no lasting address. */
+	/* Memory that may move has no lasting address. */
+	WARN_ON(!exporter->attachments);
 	WARN_ON(exporter->flags & RXE_ODP_EXPORT_MOVES && !exporter->pins);
 	if (!exporter->memory)
 		return -ENODEV;
