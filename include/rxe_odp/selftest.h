@@ -13,6 +13,7 @@
 #define RXE_ODP_EXPORT_IOMEM	2	/* has one, of a device's memory */
 #define RXE_ODP_EXPORT_MOVES	4	/* moves what is not pinned; others, what is not attached */
 #define RXE_ODP_EXPORT_READ	8	/* the descriptor is for reading alone */
+#define RXE_ODP_EXPORT_WRITE	16	/* for writing alone */
 
 struct rxe_odp_export {
 	__u32 flags;

@@ -120,7 +120,7 @@ static int errno_of(struct ibv_pd *pd, uint64_t offset, uint64_t length, uint64_
 
 static void refused(void **state)
 {
-	int no_vmap, iomem, read_only, fd, pipes[2];
+	int no_vmap, iomem, read_only, write_only, fd, pipes[2];
 	struct rig rig;
 
 	rig_open(&rig);
@@ -128,6 +128,7 @@ static void refused(void **state)
 	no_vmap = dmabuf_export(EXPORTER_OURS, RXE_ODP_EXPORT_NO_VMAP, PAGE);
 	iomem = dmabuf_export(EXPORTER_OURS, RXE_ODP_EXPORT_IOMEM | RXE_ODP_EXPORT_MOVES, PAGE);
 	read_only = dmabuf_export(EXPORTER_OURS, RXE_ODP_EXPORT_READ, PAGE);
+	write_only = dmabuf_export(EXPORTER_OURS, RXE_ODP_EXPORT_WRITE, PAGE);
 	assert_zero(pipe2(pipes, O_CLOEXEC));
 
 	assert_int_equal(errno_of(rig.pd, 0, 4 * PAGE, 0, fd, ACCESS_ALL), 0);
@@ -152,12 +153,16 @@ static void refused(void **state)
 	/* What may not be mapped writable is not written to by a peer. */
 	assert_int_equal(errno_of(rig.pd, 0, PAGE, 0, read_only, ACCESS_ALL), EACCES);
 	assert_int_equal(errno_of(rig.pd, 0, PAGE, 0, read_only, READ_ONLY), 0);
+	/* Nor is what may not be read sent from: no region is for writing alone. */
+	assert_int_equal(errno_of(rig.pd, 0, PAGE, 0, write_only, ACCESS_ALL), EACCES);
+	assert_int_equal(errno_of(rig.pd, 0, PAGE, 0, write_only, 0), EACCES);
 	close(pipes[0]);
 	close(pipes[1]);
 	close(fd);
 	close(no_vmap);
 	close(iomem);
 	close(read_only);
+	close(write_only);
 	rig_close(&rig);
 }
 

@@ -167,6 +167,9 @@ static int dmabuf_check(const struct dma_buf *buf, u64 offset, u64 length)
 	if (check_add_overflow(offset, length, &end) || end > buf->size)
 		return -EINVAL;
 	/* What dma_buf_vmap() calls invalid. */
+	/* A region can always be read, for messages that are sent from it. */
+	if (!(buf->file->f_mode & FMODE_READ))
+		return -EACCES;
 	return buf->ops->vmap ? 0 : -EOPNOTSUPP;
 }
 

@@ -19,8 +19,9 @@ struct rxo_dmabuf;
  * @length: bytes, hostile
  *
  * May sleep: until the exporter has the buffer in memory, and what other devices do with it has
- * ended. ERR_PTR: -EBADF, -EINVAL (no dma-buf, or not so large), -EOPNOTSUPP (this exporter has no
- * kernel address for it, or not one of memory), -ERESTARTSYS, and what the exporter says.
+ * ended. ERR_PTR: -EBADF, -EINVAL (no dma-buf, or not so large), -EACCES (the descriptor is for
+ * writing alone), -EOPNOTSUPP (this exporter has no kernel address for it, or not one of memory),
+ * -ERESTARTSYS, and what the exporter says.
  */
 struct rxo_dmabuf *rxo_dmabuf_open(struct rxo_dev *dev, int fd, u64 offset, u64 length);
 

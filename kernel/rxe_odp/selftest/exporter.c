@@ -175,6 +175,13 @@ static const struct dma_buf_ops *exporter_ops(u32 flags)
 	return flags & RXE_ODP_EXPORT_MOVES ? &ops_moves : &ops_stays;
 }
 
+static int exporter_open_flags(u32 flags)
+{
+	if (flags & RXE_ODP_EXPORT_WRITE)
+		return O_WRONLY;
+	return flags & RXE_ODP_EXPORT_READ ? O_RDONLY : O_RDWR;
+}
+
 static struct dma_buf *exporter_export(const struct rxe_odp_export *arg)
 {
 	DEFINE_DMA_BUF_EXPORT_INFO(info);
@@ -191,7 +198,7 @@ static struct dma_buf *exporter_export(const struct rxe_odp_export *arg)
 	}
 	info.ops = exporter_ops(arg->flags);
 	info.size = arg->pages * PAGE_SIZE;
-	info.flags = arg->flags & RXE_ODP_EXPORT_READ ? O_RDONLY : O_RDWR;
+	info.flags = exporter_open_flags(arg->flags);
 	info.priv = exporter;
 	buf = dma_buf_export(&info);
 	if (IS_ERR(buf)) {
