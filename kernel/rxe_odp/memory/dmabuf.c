@@ -19,7 +19,7 @@
  *						rcu_read_lock()
  *						reads kaddr, copies
  *	kaddr = NULL
- *	synchronize_rcu()			rcu_read_unlock()
+ *	synchronize_rcu_expedited()		rcu_read_unlock()
  *	vunmap, unpin				rcu_read_lock(); kaddr is NULL: -EFAULT
  *
  * begin_cpu_access() and end_cpu_access() stand around the whole time of the registration, not
@@ -88,7 +88,8 @@ static void dmabuf_revoke(struct dma_buf_attachment *attach)
 	if (!dmabuf->kaddr)
 		return;
 	WRITE_ONCE(dmabuf->kaddr, NULL);
-	synchronize_rcu();
+	/* The exporter's lock is held, once for each region of the buffer. */
+	synchronize_rcu_expedited();
 	dmabuf_unmap_locked(dmabuf);
 }
 
