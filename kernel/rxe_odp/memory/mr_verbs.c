@@ -70,7 +70,7 @@ struct ib_mr *rxo_get_dma_mr(struct ib_pd *ibpd, int access)
 	if (ibpd->uobject)
 		return ERR_PTR(-EPERM);
 	return mr_publish_new(to_rxo_dev(ibpd->device), rxo_mem_create_dma(), to_rxo_pd(ibpd),
-			      access, 0,			      U64_MAX);
+			      access, 0, U64_MAX);
 }
 
 /* Whether a registration is on demand: it says so, or else the context, or the device. */
