@@ -261,13 +261,14 @@ static void owner_closes_it(void **state)
 
 #define POSTS 32
 
-static void run_on(int cpu)
+/* 0 or an errno. */
+static int run_on(int cpu)
 {
 	cpu_set_t set;
 
 	CPU_ZERO(&set);
 	CPU_SET(cpu, &set);
-	sched_setaffinity(0, sizeof(set), &set);
+	return sched_setaffinity(0, sizeof(set), &set) ? errno : 0;
 }
 
 struct exporter_side {
@@ -281,9 +282,10 @@ static void *take_back(void *arg)
 {
 	struct exporter_side *side = arg;
 
-	run_on(1);
+	side->err = run_on(1);
 	sem_wait(&side->go);
-	side->err = dmabuf_revoke(side->fd);
+	if (!side->err)
+		side->err = dmabuf_revoke(side->fd);
 	return NULL;
 }
 
@@ -332,14 +334,57 @@ static void taken_back(void **state)
 	unsigned int at;
 
 	assert_zero(sched_getaffinity(0, sizeof(cpus), &cpus));
-	run_on(0);
+	assert_zero(run_on(0));
 	conn.wire = true;
 	pair_open(&pair, &conn);
 	buf_make(&from, pair.a.rig->pd, MEM_ANON, BYTES, 0, ACCESS_ALL);
 	for (at = 0; at < 8; at++)
 		take_back_at(&pair, &from, at);
-	sched_setaffinity(0, sizeof(cpus), &cpus);
+	assert_zero(sched_setaffinity(0, sizeof(cpus), &cpus));
 	pair_assert_works(&pair);
+	buf_free(&from);
+	pair_close(&pair);
+}
+
+/* Who asks is told that it is gone, and a refused access why. */
+static void told_of_it(void **state)
+{
+	const size_t nr = (BYTES - 1) / PAGE + 1;
+	struct rxe_odp_access_error error;
+	struct rxe_odp_mr_stats stats;
+	struct conn conn = CONN;
+	struct buf from, to;
+	struct pair pair;
+	uint8_t pages[32];
+	uint64_t filled;
+	size_t i;
+
+	pair_open(&pair, &conn);
+	buf_make(&from, pair.rig.pd, MEM_ANON, BYTES, 0, ACCESS_ALL);
+	dmabuf_make(&to, pair.rig.pd, EXPORTER_OURS, RXE_ODP_EXPORT_MOVES, BYTES, 0, ACCESS_ALL);
+	assert_zero(mr_stats(to.mr, &stats, sizeof(stats)));
+	assert_int_equal(stats.resident_pages, nr);
+	assert_zero(mr_residency(to.mr, to.data, BYTES, pages, &filled));
+	assert_int_equal(filled, nr);
+	for (i = 0; i < nr; i++)
+		assert_int_equal(pages[i], RXE_ODP_PAGE_PRESENT | RXE_ODP_PAGE_WRITABLE);
+
+	assert_zero(dmabuf_revoke(to.fd));
+	assert_zero(mr_stats(to.mr, &stats, sizeof(stats)));
+	assert_int_equal(stats.kind, RXE_ODP_MR_DMABUF);
+	assert_int_equal(stats.resident_pages, 0);
+	assert_zero(mr_residency(to.mr, to.data, BYTES, pages, &filled));
+	assert_int_equal(filled, nr);
+	for (i = 0; i < nr; i++)
+		assert_int_equal(pages[i], 0);
+	assert_int_equal(write_at(&pair, &from, &to, 8, 64), IBV_WC_REM_ACCESS_ERR);
+	assert_zero(qp_access_error(pair.b.qp, &error, sizeof(error)));
+	assert_int_equal(error.reason, RXE_ODP_REASON_TAKEN_BACK);
+	assert_int_equal(error.error, EFAULT);
+	assert_int_equal(error.fault_address, (uintptr_t)to.data + 8);
+	/* The exporter has written over the guards. */
+	memset(to.map, GUARD_FILL, to.map_bytes);
+	dmabuf_free(&to);
 	buf_free(&from);
 	pair_close(&pair);
 }
@@ -364,10 +409,19 @@ static void device_goes(void **state)
 	assert_zero(system("rdma link delete " LINK));
 	assert_uses(fd, 0, 0);
 	ibv_close_device(ctx);
-	assert_zero(system("ip link delete dmabuf0"));
 	close(fd);
 }
 
+/* Its netdev, and a link that is still there with it. */
+static int device_is_gone(void **state)
+{
+	return system("ip link delete dmabuf0");
+}
+
+/* clang-format off */
+#define TEST_DEVICE(fn) { #fn, fn, NULL, device_is_gone, NULL }
+/* clang-format on */
+
 TEST_MAIN(TEST(memory_that_stays), TEST(memory_that_moves), TEST(udmabuf), TEST(system_heap),
 	  TEST(bounds), TEST(refused), TEST(held_and_let_go), TEST(owner_is_killed),
-	  TEST(owner_closes_it), TEST(taken_back), TEST(device_goes))
+	  TEST(owner_closes_it), TEST(taken_back), TEST(told_of_it), TEST_DEVICE(device_goes))

@@ -20,7 +20,7 @@ DV_SAME_PLACE(reserved);
 
 RXO_DV_SAME(RXE_ODP_DV_SIDE_PEER, RXE_ODP_SIDE_PEER);
 RXO_DV_SAME(RXE_ODP_DV_REASON_QP_ACCESS, RXE_ODP_REASON_QP_ACCESS);
-RXO_DV_SAME(RXE_ODP_DV_REASON_DEREGISTERED, RXE_ODP_REASON_DEREGISTERED);
+RXO_DV_SAME(RXE_ODP_DV_REASON_TAKEN_BACK, RXE_ODP_REASON_TAKEN_BACK);
 
 #define DV_ERROR_LEAST RXO_DV_THROUGH(struct rxe_odp_dv_qp_error, reserved)
 
@@ -82,6 +82,7 @@ static const struct {
 	[RXE_ODP_DV_REASON_POISONED] = { "the memory is broken", true },
 	[RXE_ODP_DV_REASON_OWNER_GONE] = { "the process whose memory it was has ended" },
 	[RXE_ODP_DV_REASON_DEREGISTERED] = { "the region was deregistered meanwhile" },
+	[RXE_ODP_DV_REASON_TAKEN_BACK] = { "the exporter of the dma-buf has taken it back" },
 };
 
 static void text_add_reason(struct text *text, const struct rxe_odp_dv_qp_error *error)

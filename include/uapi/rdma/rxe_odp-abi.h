@@ -96,8 +96,9 @@ enum rxe_odp_mr_kind {
 #define RXE_ODP_FAULT_CLASSES	7
 
 /*
- * What a region has seen, as "rdma statistic show mr" has it. Of a pinned one or a dma-buf, which
- * are there always, only the first two and resident_pages are filled.
+ * What a region has seen, as "rdma statistic show mr" has it. Of a pinned one or a dma-buf only the
+ * first two and resident_pages are filled: all of its pages, or 0 where a dma-buf was taken back by
+ * its exporter.
  */
 struct rxe_odp_mr_stats {
 	__u32 kind;			/* enum rxe_odp_mr_kind */
@@ -116,7 +117,7 @@ struct rxe_odp_mr_stats {
 	__aligned_u64 last_fault_ns;
 	__aligned_u64 avg_fault_ns;	/* moving, over about the last eight */
 	__aligned_u64 prefetched_pages;	/* that prefetches brought in */
-	/* Faults by how long they took: below 10 us, 100 us, 1 ms, 10 ms, 100 ms, 1 s, and all others. */
+	/* Faults by how long they took: below 10 us, 100 us, 1, 10, 100 ms, 1 s, and all others. */
 	__aligned_u64 faults_by_time[RXE_ODP_FAULT_CLASSES];
 };
 
@@ -130,7 +131,8 @@ enum rxe_odp_mr_residency_attrs {
  * Which pages the NIC finds without a fault, as mincore() has it for the CPU: a byte for each page
  * that the span touches, RXE_ODP_PAGE_*. Fewer are filled where a signal is pending: begin again
  * behind them. EFAULT for a span that is not in the region, E2BIG for one of more than
- * RXE_ODP_RESIDENCY_MAX_PAGES. Of a pinned region all are there.
+ * RXE_ODP_RESIDENCY_MAX_PAGES. Of a pinned region or a dma-buf all are there; of a dma-buf that its
+ * exporter took back, none.
  */
 struct rxe_odp_mr_residency {
 	__aligned_u64 address;		/* as requests name it */
@@ -177,6 +179,7 @@ enum rxe_odp_error_reason {
 	RXE_ODP_REASON_POISONED,	/* the memory is broken */
 	RXE_ODP_REASON_OWNER_GONE,	/* the process whose memory it was has ended */
 	RXE_ODP_REASON_DEREGISTERED,	/* while the access waited for a page */
+	RXE_ODP_REASON_TAKEN_BACK,	/* the dma-buf was, by its exporter */
 };
 
 /*

@@ -167,10 +167,10 @@ static int dmabuf_check(const struct dma_buf *buf, u64 offset, u64 length)
 
 	if (check_add_overflow(offset, length, &end) || end > buf->size)
 		return -EINVAL;
-	/* What dma_buf_vmap() calls invalid. */
 	/* A region can always be read, for messages that are sent from it. */
 	if (!(buf->file->f_mode & FMODE_READ))
 		return -EACCES;
+	/* What dma_buf_vmap() calls invalid. */
 	return buf->ops->vmap ? 0 : -EOPNOTSUPP;
 }
 
@@ -231,6 +231,11 @@ void rxo_dmabuf_close(struct rxo_dmabuf *dmabuf)
 bool rxo_dmabuf_is_writable(const struct rxo_dmabuf *dmabuf)
 {
 	return dmabuf->buf->file->f_mode & FMODE_WRITE;
+}
+
+bool rxo_dmabuf_is_taken_back(const struct rxo_dmabuf *dmabuf)
+{
+	return !READ_ONCE(dmabuf->kaddr);
 }
 
 void *rxo_dmabuf_begin(const struct rxo_dmabuf *dmabuf, u64 offset)

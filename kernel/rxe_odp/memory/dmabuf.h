@@ -31,6 +31,9 @@ void rxo_dmabuf_close(struct rxo_dmabuf *dmabuf);
 /* Whether the descriptor that it was opened by may be written through. */
 bool rxo_dmabuf_is_writable(const struct rxo_dmabuf *dmabuf);
 
+/* Whether the exporter has taken it back, which it may do at any moment, for good. Any context. */
+bool rxo_dmabuf_is_taken_back(const struct rxo_dmabuf *dmabuf);
+
 /*
  * The kernel address of @offset, good until rxo_dmabuf_end(); NULL, with no end, if the exporter
  * has taken the buffer back. Any context up to softirq; no sleep until the end.

@@ -132,6 +132,11 @@ struct rxo_mem *rxo_mem_create_dmabuf(struct rxo_dev *dev, int fd, u64 offset, u
 	return mem;
 }
 
+bool rxo_mem_is_taken_back(const struct rxo_mem *mem)
+{
+	return mem->kind == RXO_MR_DMABUF && rxo_dmabuf_is_taken_back(mem->dmabuf);
+}
+
 static void mem_add_stats(struct umem_odp_stats *sum, const struct umem_odp_stats *one)
 {
 	unsigned int i;

@@ -69,6 +69,9 @@ static inline void rxo_mem_put(struct rxo_mem *mem)
 		complete(&mem->unused);
 }
 
+/* Whether no access will ever find it again: an exporter took it back. Any context. */
+bool rxo_mem_is_taken_back(const struct rxo_mem *mem);
+
 /* [va, va + length) lies inside: the caller has checked. The rest is as in mr.h. */
 int rxo_mem_copy_from(struct rxo_mem *mem, u64 va, void *dst, u32 length, u32 *done);
 int rxo_mem_copy_to(struct rxo_mem *mem, u64 va, const void *src, u32 length, u32 *done);

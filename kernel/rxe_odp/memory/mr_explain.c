@@ -9,6 +9,7 @@
 #include <rdma/rxe_odp-abi.h>
 
 #include "device/dev.h"
+#include "memory/mem.h"
 #include "memory/mr.h"
 
 /* A reference, whatever the region's domain and rights; or NULL. */
@@ -51,6 +52,15 @@ static u32 explain_mapping(enum umem_odp_refusal refusal)
 	return reasons[refusal];
 }
 
+/* Memory that is not had: @mr may be another's, which has come to the key meanwhile. */
+static u32 explain_fault(const struct rxo_mr *mr, const struct rxo_pd *pd,
+			 enum umem_odp_refusal refusal)
+{
+	if (mr && mr->pd == pd && rxo_mem_is_taken_back(mr->mem))
+		return RXE_ODP_REASON_TAKEN_BACK;
+	return explain_mapping(refusal);
+}
+
 static u32 explain_errno(const struct rxo_mr *mr, struct rxo_pd *pd, int err,
 			 enum umem_odp_refusal refusal)
 {
@@ -64,7 +74,7 @@ static u32 explain_errno(const struct rxo_mr *mr, struct rxo_pd *pd, int err,
 	case -EINVAL:
 		return RXE_ODP_REASON_ALIGNMENT;
 	case -EFAULT:
-		return explain_mapping(refusal);
+		return explain_fault(mr, pd, refusal);
 	case -EHWPOISON:
 		return RXE_ODP_REASON_POISONED;
 	case -EOWNERDEAD:

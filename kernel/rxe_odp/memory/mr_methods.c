@@ -39,19 +39,25 @@ static void mr_method_fill_odp(struct rxe_odp_mr_stats *to, const struct umem_od
 	memcpy(to->faults_by_time, from.faults_by_time, sizeof(to->faults_by_time));
 }
 
+/* Of memory that is there as a whole, or was. */
+static void mr_method_fill_plain(struct rxe_odp_mr_stats *to, const struct rxo_mem *mem)
+{
+	to->kind = mem->kind == RXO_MR_DMABUF ? RXE_ODP_MR_DMABUF : RXE_ODP_MR_PINNED;
+	if (!rxo_mem_is_taken_back(mem))
+		to->resident_pages = (offset_in_page(mem->va) + mem->length_bytes - 1) /
+				     PAGE_SIZE + 1;
+}
+
 static int UVERBS_HANDLER(RXE_ODP_METHOD_MR_STATS)(struct uverbs_attr_bundle *attrs)
 {
 	struct ib_mr *ibmr = uverbs_attr_get_obj(attrs, RXE_ODP_ATTR_MR_STATS_HANDLE);
 	struct rxo_mem *mem = to_rxo_ibmr(ibmr)->mem;
 	struct rxe_odp_mr_stats stats = { .key = ibmr->lkey };
 
-	if (mem->kind == RXO_MR_ODP) {
+	if (mem->kind == RXO_MR_ODP)
 		mr_method_fill_odp(&stats, mem->region);
-	} else {
-		stats.kind = mem->kind == RXO_MR_DMABUF ? RXE_ODP_MR_DMABUF : RXE_ODP_MR_PINNED;
-		stats.resident_pages = (offset_in_page(mem->va) + mem->length_bytes - 1) /
-				       PAGE_SIZE + 1;
-	}
+	else
+		mr_method_fill_plain(&stats, mem);
 	return uverbs_copy_to_struct_or_zero(attrs, RXE_ODP_ATTR_MR_STATS_RESP, &stats,
 					     sizeof(stats));
 }
@@ -68,11 +74,12 @@ static_assert(RXE_ODP_PAGE_HUGE == UMEM_ODP_PAGE_HUGE);
 
 static void mr_method_residency(const struct rxo_mem *mem, u64 va, u8 *pages, unsigned int nr)
 {
+	u8 page = RXE_ODP_PAGE_PRESENT | (mem->writable ? RXE_ODP_PAGE_WRITABLE : 0);
+
 	if (mem->kind == RXO_MR_ODP)
 		umem_odp_region_residency(mem->region, va, pages, nr);
 	else
-		memset(pages, RXE_ODP_PAGE_PRESENT | (mem->writable ? RXE_ODP_PAGE_WRITABLE : 0),
-		       nr);
+		memset(pages, rxo_mem_is_taken_back(mem) ? 0 : page, nr);
 }
 
 /* In steps, which a signal ends; *@done counts pages. @va is in the first of them. */

@@ -69,7 +69,7 @@ enum rxe_odp_dv_mr_kind {
 
 #define RXE_ODP_DV_FAULT_CLASSES 7
 
-/* Counted from the registration on. Of a pinned region kind, key and resident_pages alone. */
+/* Counted from the registration on. Of a pinned region or a dma-buf kind, key and resident_pages alone. */
 struct rxe_odp_dv_mr_stats {
 	uint64_t comp_mask;
 	uint32_t kind; /* enum rxe_odp_dv_mr_kind */
@@ -109,7 +109,7 @@ int rxe_odp_dv_query_mr(struct ibv_mr *mr, struct rxe_odp_dv_mr_stats *stats, si
 
 /**
  * rxe_odp_dv_query_residency() - which pages the NIC finds without a fault, as mincore() has it for the CPU
- * @mr: the region; of a pinned one all pages are present
+ * @mr: the region; of a pinned one or a dma-buf all pages are present, of a dma-buf that its exporter took back none
  * @addr: the first byte, as requests name it; any byte of a page stands for the page
  * @length: bytes
  * @pages: a byte for each page that the span touches, RXE_ODP_DV_PAGE_*
@@ -215,6 +215,7 @@ enum rxe_odp_dv_error_reason {
 	RXE_ODP_DV_REASON_POISONED,	/* the memory is broken */
 	RXE_ODP_DV_REASON_OWNER_GONE,	/* the process whose memory it was has ended */
 	RXE_ODP_DV_REASON_DEREGISTERED, /* while the access waited for a page */
+	RXE_ODP_DV_REASON_TAKEN_BACK,	/* the dma-buf was, by its exporter */
 };
 
 /* Addresses are those that requests name. What is said of a region is 0 where it does not belong to the domain that asked. */
