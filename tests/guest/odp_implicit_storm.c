@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0 OR Linux-OpenIB
 /*
- * Implicit regions under mmap() and munmap() without a pause (STORM_S seconds): threads map, are written to through a region that was
+ * Implicit regions under mmap() and munmap() without a pause (STORM_S seconds, once each has had a turn): threads map, are written to through a region that was
  * there before, look, and unmap; another one only maps and unmaps; another registers implicit regions all the time, reads through
  * each, and releases it; and one takes memory away that is being written to.
  */
@@ -22,8 +22,9 @@ struct worker {
 	struct ibv_mr *all; /* of the test's beginning */
 	struct buf local;
 	uint32_t seed;
-	unsigned long turns;
-	const char *error;
+	volatile unsigned long turns;
+	const char *volatile error;
+	uint8_t *at; /* of the taker */
 	pthread_t thread;
 };
 
@@ -103,32 +104,57 @@ static bool register_and_read(struct worker *w)
 	return !ibv_dereg_mr(mr) || failed(w, "deregistration");
 }
 
+static bool turn(struct worker *w)
+{
+	bool done = w->turn(w);
+
+	w->turns += done;
+	return done;
+}
+
 static void *work(void *arg)
 {
 	struct worker *w = arg;
 
-	while (!stop && w->turn(w))
-		w->turns++;
+	while (!stop && turn(w))
+		;
 	return NULL;
 }
 
+static bool map_at(uint8_t *at, int prot)
+{
+	return mmap(at, BYTES, prot, MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED, -1, 0) == at;
+}
+
 /* At addresses that nobody else gets: they are reserved in between. */
-static void take_away(struct worker *w, uint8_t *at)
+static bool take_away(struct worker *w)
 {
 	struct ibv_wc wc;
 
-	assert_ptr_equal(mmap(at, BYTES, PROT_READ | PROT_WRITE,
-			      MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED, -1, 0),
-			 at);
-	assert_true(rdma(w, IBV_WR_RDMA_WRITE, at, w->all, NULL));
-	assert_ptr_equal(mmap(at, BYTES, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED, -1, 0),
-			 at);
-	wc = cq_wait(w->a.scq);
-	w->turns++;
+	if (!map_at(w->at, PROT_READ | PROT_WRITE))
+		return failed(w, "mmap");
+	if (!rdma(w, IBV_WR_RDMA_WRITE, w->at, w->all, NULL))
+		return failed(w, "not posted");
+	if (!map_at(w->at, PROT_NONE))
+		return failed(w, "mmap of no access");
+	if (!cq_poll_bounded(w->a.scq, &wc, 60))
+		return failed(w, "no completion");
 	if (wc.status == IBV_WC_SUCCESS)
-		return;
-	assert_int_equal(wc.status, IBV_WC_REM_ACCESS_ERR);
-	assert_int_equal(ends_reconnect(&w->a, &w->b, &CONN), 0);
+		return true;
+	if (wc.status != IBV_WC_REM_ACCESS_ERR)
+		return failed(w, ibv_wc_status_str(wc.status));
+	return !ends_reconnect(&w->a, &w->b, &CONN) || failed(w, "no new connection");
+}
+
+/* Each has had a turn, or one never will. */
+static bool have_turned(const struct worker *workers, size_t nr)
+{
+	size_t i;
+
+	for (i = 0; i < nr; i++)
+		if (!workers[i].turns && !workers[i].error)
+			return false;
+	return true;
 }
 
 static void worker_open(struct worker *w, struct pair *pair, struct ibv_mr *all)
@@ -151,17 +177,17 @@ static void worker_close(struct worker *w)
 
 static void mapped_and_unmapped(void **state)
 {
-	struct worker workers[] = {
+	/* Not on the stack, which a failed test leaves while they run. */
+	static struct worker workers[] = {
 		{ "writer 1", write_and_look },	      { "writer 2", write_and_look },
 		{ "mapper", map_and_unmap },	      { "registrar 1", register_and_read },
-		{ "registrar 2", register_and_read }, { "taker", NULL },
+		{ "registrar 2", register_and_read }, { "taker", take_away },
 	};
 	const size_t threads = ARRAY_SIZE(workers) - 1;
 	struct worker *taker = &workers[threads];
 	struct conn conn = CONN;
 	struct ibv_mr *all;
 	struct pair pair;
-	uint8_t *at;
 	double end;
 	size_t i;
 
@@ -170,15 +196,17 @@ static void mapped_and_unmapped(void **state)
 	rig_need_odp(&pair.rig, 0, 0);
 	all = ibv_reg_mr(pair.rig.pd, NULL, SIZE_MAX, ACCESS_ALL | ODP);
 	assert_non_null(all);
-	at = mmap(NULL, BYTES, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
-	assert_ptr_not_equal(at, MAP_FAILED);
+	taker->at = mmap(NULL, BYTES, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	assert_ptr_not_equal(taker->at, MAP_FAILED);
 	for (i = 0; i <= threads; i++)
 		worker_open(&workers[i], &pair, all);
 	for (i = 0; i < threads; i++)
 		assert_zero(pthread_create(&workers[i].thread, NULL, work, &workers[i]));
+	while (turn(taker) && !have_turned(workers, threads))
+		;
 	end = seconds() + env_number("STORM_S", 2);
-	while (seconds() < end)
-		take_away(taker, at);
+	while (!taker->error && seconds() < end)
+		turn(taker);
 	stop = true;
 	for (i = 0; i < threads; i++)
 		pthread_join(workers[i].thread, NULL);
@@ -190,7 +218,7 @@ static void mapped_and_unmapped(void **state)
 	}
 	for (i = 0; i <= threads; i++)
 		worker_close(&workers[i]);
-	munmap(at, BYTES);
+	munmap(taker->at, BYTES);
 	assert_zero(ibv_dereg_mr(all));
 	pair_close(&pair);
 }
