@@ -71,6 +71,7 @@ write=(-F -s 65536 -n 20)
 policy pinned || fail "no policy"
 serve tcp_listens ib_write_bw -d rxe_odp1 "${write[@]}"
 ! run ib_write_bw -d rxe_odp0 "${write[@]}" 10.77.0.2 || fail "memory is pinned for a user who may lock none"
+grep -q "Couldn't allocate MR" /tmp/default_home/client || fail "it is not the registration that fails"
 kill $server 2>/dev/null
 wait $server
 

@@ -11,7 +11,7 @@ recipes=$(cd "$(dirname "$0")/../recipes" && pwd) || exit 1
 for index in {0..15}; do
 	! grep -qx 0000:0000:0000:0000:0000:ffff:0a4d:0001 "/sys/class/infiniband/rxe_odp0/ports/1/gids/$index" || break
 done
-test=(ib_write_bw -d rxe_odp0 -x "$index" -F -s 65536 -D 60 --odp)
+test=(ib_write_bw -d rxe_odp0 -x "$index" -F -s 65536 -D "${TEST_LIMIT_S:-120}" --odp)
 "${test[@]}" >/tmp/visible_server 2>&1 &
 server=$!
 until [ -n "$(ss -Hltn 'sport = :18515')" ]; do
