@@ -11,6 +11,8 @@
 #include "bench.h"
 #include "method.h"
 
+#include <math.h>
+
 #define MESSAGE	 (64 * KIB)
 #define LATE_AT	 (32 * KIB)
 #define OTHERS	 63
@@ -125,16 +127,21 @@ static bool poll_late(struct flow *flow)
 	return flow->done == flow->posted && flow->recv_done == flow->recv_posted;
 }
 
-static double exchange(struct flow *flow, enum late_op op)
+static void await_late(struct flow *flow, enum late_op op, double start)
 {
-	double start = seconds();
-
-	post(flow, op);
 	while (!poll_late(flow)) {
 		if (seconds() - start > 120)
 			fail_because("%s: no completion within 120 s", op_names[op]);
 		sched_yield();
 	}
+}
+
+static double exchange(struct flow *flow, enum late_op op)
+{
+	double start = seconds();
+
+	post(flow, op);
+	await_late(flow, op, start);
 	return seconds() - start;
 }
 
@@ -157,17 +164,18 @@ static double others_rate(struct bed *bed, double duration)
 	return flows_rate(bed->others, OTHERS, OP_WRITE, OTHER, 2, duration, &failed);
 }
 
-/* Ends when the late message has completed, too. */
+/* NAN where the others' last messages took longer than the page. Ends when the late message has completed, too. */
 static double others_meanwhile(struct bed *bed, enum late_op op, unsigned int delay_ms)
 {
-	double before = others_rate(bed, 1), during;
+	double before = others_rate(bed, 1), during, start = seconds();
+	bool late;
 
 	post(&bed->late, op);
-	during = others_rate(bed, delay_ms * 0.9e-3);
-	if (poll_late(&bed->late))
-		fail_because("the late page was not late");
-	while (!poll_late(&bed->late))
-		sched_yield();
+	during = others_rate(bed, delay_ms * 0.9 / 1000);
+	late = !poll_late(&bed->late);
+	await_late(&bed->late, op, start);
+	if (!late)
+		return NAN;
 	return 2 * during / (before + others_rate(bed, 1));
 }
 
@@ -229,7 +237,7 @@ static void measure_and_print(enum pairing pairing, bool asker, unsigned int del
 		measure(&bed, op, asker ? bed.late.from : bed.late.to, delay_ms, &result);
 		print_row(pairing, asker, delay_ms, op, round, "packets", result.packets, "x");
 		print_row(pairing, asker, delay_ms, op, round, "beyond", result.beyond, "ms");
-		if (delay_ms >= 1000)
+		if (delay_ms >= 1000 && !isnan(result.others))
 			print_row(pairing, asker, delay_ms, op, round, "others", result.others,
 				  "x");
 	}
