@@ -10,27 +10,35 @@
 #
 # Programs that speak verbs run twice, the second time, as NAME.provider, through userspace/provider instead of librxe: those in C
 # but for what through_provider() leaves out, and those in shell that say "rdma-odp: both providers". User Mode Linux runs all of
-# these, and of the kernels whose CPU is emulated each one half; with --long each of them all.
+# these, and so does a kernel that is known to run on KVM; of those whose CPU is emulated each runs one half; with --long each all.
 . "$(dirname "$0")/lib.sh"
 
 verb=${1:?} kernel=${2:?}
 session=$SRC/build/$kernel/session
+# What "list" said last: "run" runs that, though it may know of KVM what "list" did not.
+listed=$SRC/build/$kernel/names
 
 # Where the CPU is emulated, or KASAN and lockdep watch, everything takes longer.
 slow() { [ "$kernel" = uml ] || ! "$SRC/scripts/kvm.sh" "$("$SRC/scripts/tree.sh" "$kernel")"; }
+
+# Whether its guests have run on KVM since the machine booted (kvm.sh): asked when names are listed, before there is a tree to try.
+runs_on_kvm() { grep -qsx yes "$CACHE/kvm-tree-$kernel-"*"-$(cat /proc/sys/kernel/random/boot_id)"; }
+
+is_halved() { [[ $kernel != uml && ${TEST_LONG:-0} = 0 ]] && ! runs_on_kvm; }
 
 # Whether this kernel is the one of the two emulated ones that runs the file's program through the provider.
 is_its_half()
 {
 	local sum
-	[[ $kernel != uml && ${TEST_LONG:-0} = 0 ]] || return 0
+	[ "$halved" = 1 ] || return 0
 	sum=$(basename "$1" | cksum)
 	[[ $((${sum%% *} / 2 % 2)) = 0 && $kernel = stable || $((${sum%% *} / 2 % 2)) = 1 && $kernel = backports ]]
 }
 
 through_provider()
 {
-	local f
+	local f halved=0
+	! is_halved || halved=1
 	for f in "$SRC"/tests/guest/*.c; do
 		case $(basename "$f") in
 		# They see to it themselves.
@@ -40,7 +48,7 @@ through_provider()
 		# What takes long there is the kernel's, whoever posted: pages that do not come or go, owners that end, offsets and sizes.
 		odp_dax.c | odp_frozen.c | odp_fuse.c | odp_hot_leaf.c | odp_owner_ends.c | odp_uffd_* | odp_unaligned.c | odp_zram_swapin.c | rc_mtu_above.c) ;;
 		# Minutes where the CPU is emulated, for what is mostly the kernel's: there with TEST_LONG=1 alone.
-		dev_teardown.c | peer_rxe.c) [[ $kernel != uml && ${TEST_LONG:-0} = 0 ]] || echo "$f" ;;
+		dev_teardown.c | peer_rxe.c) [ $halved = 1 ] || echo "$f" ;;
 		*) ! is_its_half "$f" || echo "$f" ;;
 		esac
 	done
@@ -94,7 +102,7 @@ prepare()
 		esac
 		chmod 755 "$session/programs/$name"
 		echo "$name $(limit "$name")" >>"$session/todo"
-	done < <(names)
+	done <"$listed"
 	[ ! -d "$SRC/tests/guest/data" ] || cp -r "$SRC/tests/guest/data" "$session/"
 	cp -r "$SRC/docs/recipes" "$session/"
 	mkdir "$session/provider"
@@ -265,6 +273,9 @@ case $verb in
 run) run ;;
 result) result "${3:?}" ;;
 unload) unload ;;
-list) names ;;
+list)
+	mkdir -p "${listed%/*}"
+	names | tee "$listed"
+	;;
 *) die "guest-tests.sh: no verb '$verb'" ;;
 esac
