@@ -14,6 +14,7 @@
 #include <linux/xarray.h>
 
 #include "chunk.h"
+#include "hook.h"
 #include "leaf.h"
 #include "mirror.h"
 #include "region.h"
@@ -47,6 +48,7 @@ static int access_begin(struct umem_odp_region *r, struct umem_odp_access *acc, 
 	if (!leaf || umem_odp_leaf_is_closing(leaf))
 		goto miss;
 
+	umem_odp_hook(UMEM_ODP_LEAF_FOUND, leaf);
 	local_bh_disable();
 	if (!try)
 		read_lock(&leaf->lock);

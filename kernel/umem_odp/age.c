@@ -36,6 +36,7 @@
 
 #include "age.h"
 #include "chunk.h"
+#include "hook.h"
 #include "leaf.h"
 #include "mirror.h"
 
@@ -53,9 +54,11 @@ static bool age_of_chunk(struct umem_odp_chunk *chunk, u64 start, u64 last, bool
 	for (; start <= last; start = leaf_last + 1) {
 		leaf_last = min(start | (UMEM_ODP_LEAF_BYTES - 1), last);
 		leaf = rcu_dereference(chunk->leaves[umem_odp_leaf_index(start)]);
-		if (leaf)
-			young |= umem_odp_entries_young(&leaf->entries, umem_odp_leaf_page(start),
-							umem_odp_leaf_page(leaf_last), clear);
+		if (!leaf)
+			continue;
+		umem_odp_hook(UMEM_ODP_AGE_FOUND, leaf);
+		young |= umem_odp_entries_young(&leaf->entries, umem_odp_leaf_page(start),
+						umem_odp_leaf_page(leaf_last), clear);
 	}
 	return young;
 }

@@ -42,6 +42,7 @@
 #include <linux/xarray.h>
 
 #include "chunk.h"
+#include "hook.h"
 #include "invalidate.h"
 #include "leaf.h"
 #include "mem_cache.h"
@@ -130,6 +131,7 @@ struct umem_odp_chunk *umem_odp_chunk_get(struct umem_odp_mirror *m, u64 va)
 		chunk = chunk_alloc(m, index);
 		if (IS_ERR(chunk))
 			return chunk;
+		umem_odp_hook(UMEM_ODP_CHUNK_MADE, m);
 		err = xa_insert(&m->chunks, index, chunk, GFP_KERNEL);
 		if (!err)
 			return chunk;
@@ -273,6 +275,7 @@ void umem_odp_chunk_reap_work(struct work_struct *work)
 		next = chunk_earlier(next, chunk_wait_empty(chunk, !umem_odp_mirror_is_kept(m),
 							    &go));
 		if (go) {
+			umem_odp_hook(UMEM_ODP_CHUNK_DEAD, chunk);
 			xa_erase(&m->chunks, index);
 			chunk_free(chunk);
 		}

@@ -26,6 +26,7 @@
 #include <linux/hmm.h>
 #include <linux/mm.h>
 
+#include "hook.h"
 #include "leaf.h"
 #include "mirror.h"
 #include "pass.h"
@@ -118,6 +119,7 @@ static int install_run(struct umem_odp_pass *pass, u64 va, const unsigned long *
 			return -EAGAIN;
 		end = umem_odp_mirror_covered(pass->mirror, va, end);
 		nr = (end - va) >> PAGE_SHIFT;
+		umem_odp_hook(UMEM_ODP_COVERED, pass->chunk);
 		if (nr)
 			install_entries(pass, va, entries, nr, false);
 	}

@@ -39,6 +39,7 @@
 #include <umem_odp/umem_odp.h>
 
 #include "chunk.h"
+#include "hook.h"
 #include "leaf.h"
 #include "mem_cache.h"
 #include "mirror.h"
@@ -56,6 +57,7 @@ void umem_odp_leaf_lock(struct umem_odp_leaf *leaf)
 {
 	local_bh_disable();
 	atomic_inc(&leaf->closing);
+	umem_odp_hook(UMEM_ODP_LEAF_CLOSING, leaf);
 	write_lock(&leaf->lock);
 	atomic_dec(&leaf->closing);
 }
@@ -126,6 +128,7 @@ struct umem_odp_leaf *umem_odp_leaf_get(struct umem_odp_chunk *chunk, u64 va)
 		return ERR_PTR(-ENOMEM);
 	rwlock_init(&new->lock);
 	new->index = index;
+	umem_odp_hook(UMEM_ODP_LEAF_MADE, chunk);
 
 	scoped_guard(spinlock_bh, &chunk->lock) {
 		leaf = leaf_of(chunk, index);
@@ -161,6 +164,7 @@ int umem_odp_leaf_alloc_pages(struct umem_odp_chunk *chunk, struct umem_odp_leaf
 	pages = kmem_cache_zalloc(umem_odp_entries_cache, GFP_KERNEL);
 	if (!pages)
 		return -ENOMEM;
+	umem_odp_hook(UMEM_ODP_PAGES_MADE, leaf);
 
 	umem_odp_leaf_lock_to_install(leaf);
 	if (!leaf->entries.pages) {

@@ -18,6 +18,7 @@
 #include <linux/sched/mm.h>
 #include <linux/sched/signal.h>
 
+#include "hook.h"
 #include "leaf.h"
 #include "mirror.h"
 #include "pass.h"
@@ -82,6 +83,7 @@ static int pass_round(struct umem_odp_pass *pass, struct patience *p)
 	err = umem_odp_pass_look_up(pass, p->pages_max);
 	if (err)
 		return err;
+	umem_odp_hook(UMEM_ODP_LOOKED_UP, pass->mirror);
 	err = umem_odp_pass_install(pass);
 	umem_odp_queue_wake_served(pass);
 	if (pass->next != next) {

@@ -5,7 +5,6 @@
  */
 #include <kunit/test.h>
 #include <linux/kasan.h>
-#include <linux/module.h>
 #include <linux/vmalloc.h>
 
 #define GRANULE_BYTES	BIT(KASAN_SHADOW_SCALE_SHIFT)
@@ -51,6 +50,3 @@ static struct kunit_suite kasan_suite = {
 };
 
 kunit_test_suite(kasan_suite);
-
-MODULE_DESCRIPTION("KUnit suites of umem_odp");
-MODULE_LICENSE("GPL");
