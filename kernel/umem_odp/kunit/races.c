@@ -6,6 +6,7 @@
 #include <kunit/test.h>
 #include <linux/completion.h>
 #include <linux/delay.h>
+#include <linux/jiffies.h>
 #include <linux/kthread.h>
 #include <linux/mm.h>
 #include <linux/mman.h>
@@ -287,10 +288,11 @@ static void fault_beside_a_dead_chunk(struct kunit *test)
 	chunk = umem_odp_chunk_get(m, ENV_VA);
 	KUNIT_ASSERT_NOT_ERR_OR_NULL(test, chunk);
 	umem_odp_env_step(UMEM_ODP_CHUNK_DEAD, chunk, dead_step, race);
-	umem_odp_chunk_put(chunk);
-	/* As if it were empty for long. The step's time is the chunk's last. */
-	scoped_guard(spinlock_bh, &chunk->lock)
+	/* As umem_odp_chunk_put() did long ago. */
+	scoped_guard(spinlock_bh, &chunk->lock) {
+		chunk->pins--;
 		chunk->empty_since = jiffies - UMEM_ODP_REAP_JIFFIES;
+	}
 	umem_odp_chunk_reap(m, 0);
 	flush_delayed_work(&m->reap);
 	KUNIT_EXPECT_TRUE(test, umem_odp_env_stepped());
@@ -411,6 +413,7 @@ static void fault_race_destroy_work(struct work_struct *work)
 static void fault_race_destroy_beside(void *data)
 {
 	unsigned int own = smp_processor_id(), other = cpumask_any_but(cpu_online_mask, own);
+	unsigned long end = jiffies + 20 * HZ;
 	struct fault_race *race = data;
 	unsigned int ms;
 
@@ -419,10 +422,11 @@ static void fault_race_destroy_beside(void *data)
 		return;
 	}
 	queue_work_on(other, system_percpu_wq, &race->destroy);
-	for (ms = 0; ms < 10000 && READ_ONCE(race->m->nr_regions) == 2; ms++)
-		mdelay(1);
-	if (ms == 10000)
+	while (READ_ONCE(race->m->nr_regions) == 2 && time_before(jiffies, end))
+		cpu_relax();
+	if (READ_ONCE(race->m->nr_regions) == 2)
 		race->err = -ETIMEDOUT;
+	/* Time for who does not wait to be through. */
 	for (ms = 0; ms < 50 && !umem_odp_env_is_set(&race->destroyed); ms++)
 		mdelay(1);
 }

@@ -39,28 +39,6 @@ static void arguments_of_a_region(struct kunit *test)
 	KUNIT_EXPECT_EQ(test, umem_odp_fault(r, mm->task_size - 1, 1, false), -EFAULT);
 }
 
-static void accesses_and_faults(struct kunit *test)
-{
-	struct umem_odp_region *r = umem_odp_region_create(current->mm, ENV_VA, PAGE_SIZE, 0);
-	struct umem_odp_waiter w = {};
-
-	KUNIT_ASSERT_NOT_ERR_OR_NULL(test, r);
-	KUNIT_EXPECT_EQ(test, umem_odp_env_look(r, ENV_VA - 1, false), -EFAULT);
-	KUNIT_EXPECT_EQ(test, umem_odp_env_look(r, ENV_VA + PAGE_SIZE, false), -EFAULT);
-	KUNIT_EXPECT_EQ(test, umem_odp_env_look(r, ENV_VA, true), -EFAULT);
-	KUNIT_EXPECT_EQ(test, umem_odp_env_look(r, ENV_VA, false), -EAGAIN);
-	KUNIT_EXPECT_EQ(test, umem_odp_fault_async(r, ENV_VA, 1, true, &w), -EFAULT);
-	KUNIT_EXPECT_EQ(test, umem_odp_fault_async(r, ENV_VA, 0, false, &w), -EFAULT);
-	KUNIT_EXPECT_EQ(test, umem_odp_fault(r, ENV_VA, PAGE_SIZE + 1, false), -EFAULT);
-	umem_odp_region_close(r);
-	KUNIT_EXPECT_EQ(test, umem_odp_env_look(r, ENV_VA, false), -ESHUTDOWN);
-	KUNIT_EXPECT_EQ(test, umem_odp_fault_async(r, ENV_VA, 1, false, &w), -ESHUTDOWN);
-	KUNIT_EXPECT_EQ(test, atomic64_read(&r->counters.faults), 0);
-	umem_odp_region_destroy(r);
-	umem_odp_region_destroy(NULL);
-	umem_odp_region_destroy(ERR_PTR(-ENOMEM));
-}
-
 struct refused {
 	struct umem_odp_waiter waiter;
 	struct completion done;
@@ -155,7 +133,6 @@ static void owner_has_ended(struct kunit *test)
 
 static struct kunit_case refuse_cases[] = {
 	KUNIT_CASE(arguments_of_a_region),
-	KUNIT_CASE(accesses_and_faults),
 	KUNIT_CASE(reasons_of_a_refusal),
 	KUNIT_CASE(owner_has_ended),
 	{}
