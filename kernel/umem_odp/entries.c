@@ -35,7 +35,7 @@ static void add_all_to_set(struct umem_odp_page_set *set)
 {
 	unsigned int i;
 
-	for (i = 0; i < UMEM_ODP_LEAF_PAGES / (8 * sizeof(set->bits[0])); i++)
+	for (i = 0; i < UMEM_ODP_PAGE_SET_LONGS; i++)
 		set->bits[i] = ~0UL;
 }
 

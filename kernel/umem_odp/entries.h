@@ -4,7 +4,7 @@
 #define UMEM_ODP_ENTRIES_H
 
 #include <asm/page.h>
-#include <linux/bits.h>
+#include <linux/bitops.h>
 #include <linux/types.h>
 
 #define UMEM_ODP_LEAF_SHIFT	21
@@ -23,9 +23,11 @@
 #define UMEM_ODP_ENTRY_ACCESSED	BIT(UMEM_ODP_ENTRY_ACCESSED_NR)
 #define UMEM_ODP_ENTRY_BITS	(UMEM_ODP_ENTRY_VALID | UMEM_ODP_ENTRY_WRITE)
 
+#define UMEM_ODP_PAGE_SET_LONGS	BITS_TO_LONGS(UMEM_ODP_LEAF_PAGES)
+
 /* Some of a leaf's pages, a bit for each. */
 struct umem_odp_page_set {
-	unsigned long bits[BIT(UMEM_ODP_LEAF_ORDER) / (8 * sizeof(unsigned long))];
+	unsigned long bits[UMEM_ODP_PAGE_SET_LONGS];
 };
 
 /**

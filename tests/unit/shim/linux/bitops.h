@@ -5,6 +5,8 @@
 #include <linux/bits.h>
 #include <stdbool.h>
 
+#define BITS_TO_LONGS(nr) (((nr) + 8 * sizeof(long) - 1) / (8 * sizeof(long)))
+
 /* For bits of one word. */
 static inline void set_bit(long nr, unsigned long *word)
 {
