@@ -12,6 +12,7 @@
  * ACCESSED is the exception: it is set under the shared side and cleared without the lock (age.c),
  * so both are atomic read-modify-writes. A change under the exclusive side is a plain store, which
  * such a clear can come between and be lost in: the page is young once more than it was, no harm.
+ * Entries are read and written as a whole everywhere, since such a clear may come at any moment.
  */
 #include <linux/bitops.h>
 #include <linux/compiler.h>
