@@ -105,7 +105,8 @@ static void prefetch_end(struct rxo_prefetch *p)
 {
 	struct rxo_pd *pd = p->pd;
 
-	if (p->eventfd && !p->cancelled)
+	/* Who cancels it as it ends by itself may be too late. */
+	if (p->eventfd && !READ_ONCE(p->cancelled))
 		eventfd_signal(p->eventfd);
 	if (p->waited_for) {
 		smp_store_release(&p->ended, true);	/* pairs with prefetch_has_ended() */
@@ -250,7 +251,7 @@ void rxo_prefetch_cancel(struct rxo_prefetch *p)
 	struct rxo_mr *mr = NULL;
 
 	scoped_guard(mutex, &p->lock) {
-		p->cancelled = true;
+		WRITE_ONCE(p->cancelled, true);
 		/* The reference keeps the region, in whose queue the wait stands. */
 		if (p->mr && umem_odp_prefetch_cancel(&p->step))
 			swap(mr, p->mr);

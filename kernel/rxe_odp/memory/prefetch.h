@@ -46,7 +46,7 @@ struct rxo_prefetch {
 	struct rxo_span *spans;		/* the errors by @lock */
 	struct mutex lock;
 	u32 at;				/* the present span: those before it have ended */
-	bool cancelled;
+	bool cancelled;			/* also read without it, at the end */
 	bool ended;			/* of one that is waited for; written once, release */
 	int err;			/* the first one */
 	struct rxo_mr *mr;		/* that is waited for, with a reference; else NULL */

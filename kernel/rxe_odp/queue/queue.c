@@ -114,7 +114,8 @@ static void *ring_entry(const struct rxo_queue *q, u32 index)
 u32 rxo_queue_count(const struct rxo_queue *q)
 {
 	/* Pairs with the poster's release: entries are read after the index. */
-	return rxo_ring_count(smp_load_acquire(&q->buf->producer_index), q->index, q->mask);
+	return rxo_ring_count(smp_load_acquire(&q->buf->producer_index), READ_ONCE(q->index),
+			      q->mask);
 }
 
 void *rxo_queue_at(const struct rxo_queue *q, u32 nth)
@@ -124,14 +125,14 @@ void *rxo_queue_at(const struct rxo_queue *q, u32 nth)
 
 void rxo_queue_advance(struct rxo_queue *q)
 {
-	q->index = rxo_ring_add(q->index, 1, q->mask);
+	WRITE_ONCE(q->index, rxo_ring_add(q->index, 1, q->mask));
 	/* Pairs with the poster's acquire: it may write the entry from here on. */
 	smp_store_release(&q->buf->consumer_index, q->index);
 }
 
 void rxo_queue_drop(struct rxo_queue *q)
 {
-	q->index = rxo_ring_add(q->index, rxo_queue_count(q), q->mask);
+	WRITE_ONCE(q->index, rxo_ring_add(q->index, rxo_queue_count(q), q->mask));
 	/* As in rxo_queue_advance(). */
 	smp_store_release(&q->buf->consumer_index, q->index);
 }

@@ -48,7 +48,7 @@ void rxo_queue_destroy(struct rxo_queue *q);
 /*
  * A work queue (user or kernel posts, we consume). Serialised by the caller's lock.
  *
- * count	entries posted and not consumed, at most the mask
+ * count	entries posted and not consumed, at most the mask; without the lock, a hint
  * at		the nth behind our index; hostile bytes
  * advance	consume one, and tell the poster
  * drop		consume all there are, likewise

@@ -50,7 +50,7 @@ int rxo_srq_pop(struct rxo_srq *srq, struct rxo_rwqe *to)
 		rxo_queue_advance(srq->queue);
 		crossed = num - 1 < srq->limit;
 		if (crossed)
-			srq->limit = 0;
+			WRITE_ONCE(srq->limit, 0);
 	}
 	spin_unlock_irqrestore(&srq->lock, flags);
 

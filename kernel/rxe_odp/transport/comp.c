@@ -26,11 +26,11 @@ static void comp_moved_to(struct rxo_qp *qp, u32 una_psn)
 	struct rxo_sq *sq = &qp->sq;
 
 	rxo_window_acked(&sq->window, rxo_psn_sub(una_psn, sq->una_psn), una_psn);
-	sq->una_psn = una_psn;
+	WRITE_ONCE(sq->una_psn, una_psn);
 	sq->excused = 0;
 	/* A late answer can overtake a retry that went back too far. */
 	if (rxo_psn_cmp(sq->psn, una_psn) < 0)
-		sq->psn = una_psn;
+		WRITE_ONCE(sq->psn, una_psn);
 	sq->retry_left = qp->retry_cnt;
 	sq->rnr_left = qp->rnr_retry;
 	if (sq->gap_retried && rxo_psn_cmp(una_psn, sq->gap_psn) >= 0)

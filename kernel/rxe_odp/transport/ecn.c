@@ -23,10 +23,13 @@ bool rxo_ecn_rate_allows(struct rxo_qp *qp, struct rxo_tx *tx)
 	return may_send;
 }
 
-/* Whether the QP's rate is limited now. Any context. */
-bool rxo_ecn_limits(const struct rxo_qp *qp)
+/* Whether the QP's rate is limited now. Under a direction's lock. */
+bool rxo_ecn_limits(struct rxo_qp *qp)
 {
-	return READ_ONCE(qp->dev->ecn) && READ_ONCE(qp->rate.bytes_per_s);
+	if (!READ_ONCE(qp->dev->ecn))
+		return false;
+	guard(spinlock)(&qp->rate_lock);
+	return qp->rate.bytes_per_s;
 }
 
 void rxo_ecn_charge_rate(struct rxo_qp *qp, u32 bytes)

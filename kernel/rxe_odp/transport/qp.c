@@ -287,7 +287,7 @@ static void qp_reset_sq(struct rxo_qp *qp)
 	__skb_queue_purge(&sq->held);
 	rxo_promise_withdraw(qp);
 	rxo_queue_drop(sq->queue);
-	sq->copied = 0;
+	WRITE_ONCE(sq->copied, 0);
 	sq->cur = 0;
 	sq->rd_atomic = 0;
 	sq->rnr_wait = false;

@@ -115,9 +115,9 @@ struct rxo_sq {
 
 	u32 promise;			/* as in the ring's header; promise.c */
 	bool ran_dry;			/* when it looked last, all that is posted was taken */
-	u32 copied;
+	u32 copied;			/* also read without the lock: poll.c */
 	u32 cur;
-	u32 una_psn;
+	u32 una_psn;			/* likewise, and psn: rxo_req_queue() */
 	u32 psn;
 	u32 sent_psn;
 	u32 alloc_psn;
@@ -459,7 +459,7 @@ int rxo_exec_read(struct rxo_qp *qp, u32 *budget);
 void rxo_exec_resend_atomic(struct rxo_qp *qp, u32 psn);
 
 /* ecn.c */
-bool rxo_ecn_limits(const struct rxo_qp *qp);
+bool rxo_ecn_limits(struct rxo_qp *qp);
 bool rxo_ecn_rate_allows(struct rxo_qp *qp, struct rxo_tx *tx);
 void rxo_ecn_charge_rate(struct rxo_qp *qp, u32 bytes);
 void rxo_ecn_uncharge(struct rxo_qp *qp, u32 bytes);

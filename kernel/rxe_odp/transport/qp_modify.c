@@ -111,8 +111,8 @@ static void qp_store_values(struct rxo_qp *qp, const struct ib_qp_attr *attr, in
 	if (mask & IB_QP_RQ_PSN)
 		qp->rq.psn = attr->rq_psn & RXO_PSN_MASK;
 	if (mask & IB_QP_SQ_PSN) {
-		qp->sq.psn = attr->sq_psn & RXO_PSN_MASK;
-		qp->sq.una_psn = qp->sq.psn;
+		WRITE_ONCE(qp->sq.psn, attr->sq_psn & RXO_PSN_MASK);
+		WRITE_ONCE(qp->sq.una_psn, qp->sq.psn);
 		qp->sq.sent_psn = qp->sq.psn;
 		qp->sq.alloc_psn = qp->sq.psn;
 		qp->sq.asked_psn = rxo_psn_sub(qp->sq.psn, 1);

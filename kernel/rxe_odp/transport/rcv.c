@@ -9,9 +9,14 @@ static bool rcv_is_for_qp(const struct rxo_qp *qp, const struct sk_buff *skb)
 
 	if (rxo_qp_is_ud(qp))
 		return pkt->flags & RXO_OP_UD;
-	/* The path is there and stays as long as packets are taken: from RTR on. */
-	return (pkt->flags & RXO_OP_RC) && rxo_qp_state(qp) >= IB_QPS_RTR &&
-	       rxo_net_matches(skb, &qp->path);
+	if (!(pkt->flags & RXO_OP_RC) || rxo_qp_state(qp) < IB_QPS_RTR)
+		return false;
+	/*
+	 * The path is there as long as packets are taken: from RTR on. In SQD, or by way of RESET,
+	 * it may be exchanged beside this look, which takes no lock: a packet of that moment is
+	 * judged by either or taken for a stranger's, and PSNs and the state decide as ever.
+	 */
+	return data_race(rxo_net_matches(skb, &qp->path));
 }
 
 static void rcv_packet(struct rxo_dev *dev, struct sk_buff *skb)

@@ -113,7 +113,7 @@ static bool req_move_back_to(struct rxo_qp *qp, u32 psn)
 	if (nth == sq->copied || !rxo_swqe_at(qp, nth)->started)
 		return false;
 	sq->cur = nth;
-	sq->psn = psn;
+	WRITE_ONCE(sq->psn, psn);
 	if (rxo_psn_cmp(sq->asked_psn, psn) >= 0)
 		sq->asked_psn = rxo_psn_sub(psn, 1);
 	return true;
@@ -413,7 +413,7 @@ static struct sk_buff *req_next_packet(struct rxo_qp *qp)
 		return NULL;
 	if (rxo_bth_ack_req(rxo_pkt_bth(skb)))
 		sq->asked_psn = sq->psn;
-	sq->psn = next;
+	WRITE_ONCE(sq->psn, next);
 	if (rxo_psn_cmp(next, wqe->last_psn) > 0)
 		sq->cur++;
 	return skb;

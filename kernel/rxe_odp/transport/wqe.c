@@ -46,7 +46,7 @@ struct rxo_swqe *rxo_swqe_copy_next(struct rxo_qp *qp)
 		return NULL;
 	wqe = rxo_swqe_at(qp, sq->copied);
 	wqe->status = rxo_swqe_parse(wqe, rxo_queue_at(sq->queue, sq->copied), &bounds);
-	sq->copied++;
+	WRITE_ONCE(sq->copied, sq->copied + 1);
 	return wqe;
 }
 
@@ -85,7 +85,7 @@ void rxo_swqe_complete(struct rxo_qp *qp, enum ib_wc_status status)
 		rxo_stat_inc(qp->dev, RXO_STAT_SENDS);
 	qp->sq.rd_atomic -= wqe->counts_rd;
 	rxo_queue_advance(qp->sq.queue);
-	qp->sq.copied--;
+	WRITE_ONCE(qp->sq.copied, qp->sq.copied - 1);
 	if (qp->sq.cur)
 		qp->sq.cur--;
 	if ((signaled || status != IB_WC_SUCCESS) &&
