@@ -101,8 +101,7 @@ int main(void)
 			munmap(addr, sizes[s]);
 		}
 		for (d = 0; d < DRIVERS; d++)
-			if (driver_wanted(d) &&
-			    measure_time(&rigs[d], d, NULL, IMPLICIT, round))
+			if (driver_wanted(d) && measure_time(&rigs[d], d, NULL, IMPLICIT, round))
 				measure_memory(&rigs[d], d, NULL, IMPLICIT, round);
 	}
 	for (d = 0; d < DRIVERS; d++)
