@@ -42,6 +42,7 @@ static void age_follows_accesses(struct kunit *test)
 	KUNIT_ASSERT_EQ(test, 0, umem_odp_env_put(pass, ENV_VA, block, 2, false));
 	KUNIT_EXPECT_FALSE(test, age_clear(m));
 	KUNIT_EXPECT_EQ(test, umem_odp_env_look(r, ENV_VA, true), 0);
+	KUNIT_ASSERT_EQ(test, 0, umem_odp_env_put(pass, ENV_VA, block, 2, false));
 	KUNIT_EXPECT_TRUE(test, age_test(m, ENV_VA));
 	KUNIT_EXPECT_FALSE(test, age_test(m, ENV_VA + PAGE_SIZE));
 	umem_odp_env_invalidate(pass->chunk, ENV_VA, ENV_VA + PAGE_SIZE - 1,
