@@ -502,8 +502,8 @@ int umem_odp_pass_wait(struct umem_odp_pass *pass)
  * So that to look at much costs what is mapped there. Leaves are passed one by one.
  *
  * Context: May sleep, takes mmap_lock for reading.
- * Return: the first page that lies in a mapping that may be read, or @end; a page before that if the
- * mm has no users any more, or the caller is killed.
+ * Return: the first page that lies in a mapping that may be read, or @end; a page before that if
+ * the mm has no users any more, or the caller is killed.
  */
 u64 umem_odp_pass_next_mapped(struct mm_struct *mm, u64 at, u64 end)
 {

@@ -24,7 +24,11 @@ u64 rxo_stat_read(const struct rxo_dev *dev, enum rxo_stat stat)
 	.name = ODP_PREFIX #as, \
 	.priv = (void *)offsetof(struct umem_odp_stats, field), \
 }
-#define ODP_STAT(field) ODP_STAT_AS(field, field)
+
+#define ODP_STAT(field) { \
+	.name = ODP_PREFIX #field, \
+	.priv = (void *)offsetof(struct umem_odp_stats, field), \
+}
 
 /* All names of stock rxe, which count the same, and more; behind them the regions' sums. */
 static const struct rdma_stat_desc descs[] = {
@@ -79,6 +83,7 @@ static const struct rdma_stat_desc descs[] = {
 	ODP_STAT_AS(faults_below_1s, faults_by_time[5]),
 	ODP_STAT_AS(faults_above_1s, faults_by_time[6]),
 };
+
 static_assert(UMEM_ODP_FAULT_CLASSES == 7);
 
 static u64 stats_of_odp(const struct umem_odp_stats *stats, unsigned int i)
