@@ -34,10 +34,10 @@ struct umem_copy_order {
 /* EBUSY: it exposes something already. EINVAL: no range of user memory. */
 #define UMEM_COPY_EXPOSE	_IOW('u', 0x60, struct umem_copy_range)
 /*
- * EBADF: not such a file, or not open for that. ENOMEM. ENODATA: one of the two exposes nothing. EINVAL:
- * outside of what is exposed. EFAULT: not mapped there, or not with the permission. EOWNERDEAD: the
- * owner's address space is gone. EHWPOISON: its memory is broken. EINTR: a signal came; done_bytes
- * says how far it was.
+ * EBADF: not such a file, or not open for that. ENOMEM. ENODATA: one of the two exposes nothing.
+ * EINVAL: outside of what is exposed. EFAULT: not mapped there, or not with the permission.
+ * EOWNERDEAD: the owner's address space is gone. EHWPOISON: its memory is broken. EINTR: a signal
+ * came; done_bytes says how far it was.
  */
 #define UMEM_COPY_COPY		_IOWR('u', 0x61, struct umem_copy_order)
 
