@@ -63,7 +63,7 @@ static int access_begin(struct umem_odp_region *r, struct umem_odp_access *acc, 
 				      &phys, &bits);
 	if (!found)
 		goto miss_unlock;
-	/* A page in use costs no write. */
+	/* Pages that are marked already are not written to. */
 	if (unlikely(!(bits & UMEM_ODP_ENTRY_ACCESSED)))
 		umem_odp_entries_touch(&leaf->entries, umem_odp_leaf_page(va),
 				       umem_odp_leaf_page(va + found - 1));

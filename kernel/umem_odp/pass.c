@@ -46,7 +46,7 @@ struct patience {
 	unsigned int waits;
 };
 
-/* What nobody asked for is not fought for. */
+/* The next round looks at half of what was asked for at most, and not ahead. */
 static int pass_lost_round(const struct umem_odp_pass *pass, struct patience *p)
 {
 	u64 wanted = (pass->wanted_end - pass->next) >> PAGE_SHIFT;

@@ -9,10 +9,10 @@
  * region may go. That the owner ends meanwhile is umem_odp's business: the region then has no
  * pages, and a fault is told so.
  *
- * Nothing from user space is believed. An owner may unmap, protect or truncate what it has exposed
- * at any moment: an access finds that, or is told by a fault. It may also change the bytes while
- * they are copied, which harms nobody but who reads them. A page that never comes keeps the copier
- * waiting until it is killed, and nobody else.
+ * Values from user space are checked before they are used. An owner may unmap, protect or truncate
+ * what it has exposed at any moment: an access finds that, or is told by a fault. It may also
+ * change the bytes while they are copied, which harms nobody but who reads them. A page that never
+ * comes keeps the copier waiting until it is killed, and nobody else.
  */
 #include <linux/err.h>
 #include <linux/file.h>

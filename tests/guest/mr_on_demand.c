@@ -8,7 +8,6 @@
 #include "pair.h"
 
 #include <fcntl.h>
-#include <rdma/ib_user_verbs.h>
 #include <sys/mman.h>
 #include <unistd.h>
 
@@ -243,25 +242,6 @@ static void unmapped_behind_its_back(void **state)
 	pair_close(&pair);
 }
 
-/* By hand, since stock librxe does not register again: 0 or an errno. */
-static int rereg(struct ibv_mr *mr, int flags, struct ibv_pd *pd, int access)
-{
-	struct ib_uverbs_rereg_mr_resp resp = { 0 };
-	struct {
-		struct ib_uverbs_cmd_hdr hdr;
-		struct ib_uverbs_rereg_mr cmd;
-	} req = {
-		.hdr = { IB_USER_VERBS_CMD_REREG_MR, sizeof(req) / 4, sizeof(resp) / 4 },
-		.cmd = { .response = (uintptr_t)&resp,
-			 .mr_handle = mr->handle,
-			 .flags = flags,
-			 .pd_handle = pd->handle,
-			 .access_flags = access },
-	};
-
-	return write(mr->context->cmd_fd, &req, sizeof(req)) == sizeof(req) ? 0 : errno;
-}
-
 /* A region stays what it is when its domain changes, and becomes what is said when its rights are given anew. */
 static void registered_again(void **state)
 {
@@ -278,9 +258,9 @@ static void registered_again(void **state)
 	mr = ibv_reg_mr(rig.pd, map, BYTES, ACCESS_ALL);
 	assert_non_null(mr);
 	device_registers("on-demand");
-	assert_int_equal(rereg(mr, IBV_REREG_MR_CHANGE_PD, pd, 0), 0);
+	assert_int_equal(mr_rereg(mr, IBV_REREG_MR_CHANGE_PD, pd, NULL, 0, 0), 0);
 	assert_int_equal(kind_of(mr), RXE_ODP_MR_PINNED);
-	assert_int_equal(rereg(mr, IBV_REREG_MR_CHANGE_ACCESS, pd, ACCESS_ALL), 0);
+	assert_int_equal(mr_rereg(mr, IBV_REREG_MR_CHANGE_ACCESS, NULL, NULL, 0, ACCESS_ALL), 0);
 	assert_int_equal(kind_of(mr), RXE_ODP_MR_ON_DEMAND);
 	assert_zero(ibv_dereg_mr(mr));
 	assert_zero(ibv_dealloc_pd(pd));

@@ -7,7 +7,6 @@
 #include "method.h"
 #include "pair.h"
 
-#include <rdma/ib_user_verbs.h>
 #include <sys/mman.h>
 #include <unistd.h>
 
@@ -22,39 +21,6 @@ static enum ibv_wc_status try_write(struct buf *from, struct buf *to, struct ibv
 	wr.wr.rdma.rkey = mr->rkey;
 	end_post(&pair->a, &wr);
 	return cq_wait(pair->a.scq).status;
-}
-
-/* 0 or an errno; the keys are the new ones after it. */
-static int rereg(struct ibv_mr *mr, int flags, struct ibv_pd *pd, void *addr, size_t bytes,
-		 int access)
-{
-	struct ib_uverbs_rereg_mr_resp resp = { 0 };
-	struct {
-		struct ib_uverbs_cmd_hdr hdr;
-		struct ib_uverbs_rereg_mr cmd;
-	} req = {
-		.hdr = {
-			.command = IB_USER_VERBS_CMD_REREG_MR,
-			.in_words = sizeof(req) / 4,
-			.out_words = sizeof(resp) / 4,
-		},
-		.cmd = {
-			.response = (uintptr_t)&resp,
-			.mr_handle = mr->handle,
-			.flags = flags,
-			.start = (uintptr_t)addr,
-			.length = bytes,
-			.hca_va = (uintptr_t)addr,
-			.pd_handle = pd ? pd->handle : 0,
-			.access_flags = access,
-		},
-	};
-
-	if (write(mr->context->cmd_fd, &req, sizeof(req)) != sizeof(req))
-		return errno;
-	mr->lkey = resp.lkey;
-	mr->rkey = resp.rkey;
-	return 0;
 }
 
 static void reconnect(struct pair *pair)
@@ -78,14 +44,15 @@ static void access_and_domain(void **state)
 	buf_make(&from, pair.a.rig->pd, MEM_ANON, BYTES, 0, ACCESS_ALL | odp);
 	buf_make(&to, pair.b.rig->pd, MEM_ANON, BYTES, 0, ACCESS_ALL | odp);
 	assert_int_equal(try_write(&from, &to, to.mr, &pair), IBV_WC_SUCCESS);
-	rc = rereg(to.mr, IBV_REREG_MR_CHANGE_ACCESS, NULL, NULL, 0, IBV_ACCESS_REMOTE_READ | odp);
+	rc = mr_rereg(to.mr, IBV_REREG_MR_CHANGE_ACCESS, NULL, NULL, 0,
+		      IBV_ACCESS_REMOTE_READ | odp);
 	assert_int_equal(rc, 0);
 	assert_int_equal(try_write(&from, &to, to.mr, &pair), IBV_WC_REM_ACCESS_ERR);
 	reconnect(&pair);
-	rc = rereg(to.mr, IBV_REREG_MR_CHANGE_ACCESS, NULL, NULL, 0, ACCESS_ALL | odp);
+	rc = mr_rereg(to.mr, IBV_REREG_MR_CHANGE_ACCESS, NULL, NULL, 0, ACCESS_ALL | odp);
 	assert_int_equal(rc, 0);
 	assert_int_equal(try_write(&from, &to, to.mr, &pair), IBV_WC_SUCCESS);
-	rc = rereg(to.mr, IBV_REREG_MR_CHANGE_PD, pd, NULL, 0, 0);
+	rc = mr_rereg(to.mr, IBV_REREG_MR_CHANGE_PD, pd, NULL, 0, 0);
 	assert_int_equal(rc, 0);
 	assert_int_equal(try_write(&from, &to, to.mr, &pair), IBV_WC_REM_ACCESS_ERR);
 	buf_free(&from);
@@ -106,7 +73,7 @@ static void another_range(void **state)
 	buf_make(&from, pair.a.rig->pd, MEM_ANON, BYTES, 0, ACCESS_ALL | odp);
 	buf_make(&first, pair.b.rig->pd, MEM_ANON, BYTES, 0, ACCESS_ALL | odp);
 	buf_map(&second, MEM_ANON, BYTES, 99);
-	rc = rereg(first.mr, IBV_REREG_MR_CHANGE_TRANSLATION, NULL, second.data, BYTES, 0);
+	rc = mr_rereg(first.mr, IBV_REREG_MR_CHANGE_TRANSLATION, NULL, second.data, BYTES, 0);
 	if (rc == EOPNOTSUPP || rc == ENOSYS)
 		skip_because("the device does not change a region's range");
 	assert_int_equal(rc, 0);
@@ -149,15 +116,15 @@ static void from_kind_to_kind(void **state)
 	for (turn = 0; turn < 3; turn++, now = next) {
 		next = now ^ IBV_ACCESS_ON_DEMAND;
 		assert_zero(
-			rereg(mr, IBV_REREG_MR_CHANGE_ACCESS, NULL, NULL, 0, ACCESS_ALL | next));
+			mr_rereg(mr, IBV_REREG_MR_CHANGE_ACCESS, NULL, NULL, 0, ACCESS_ALL | next));
 		assert_int_equal(kind_of(mr), next ? RXE_ODP_MR_ON_DEMAND : RXE_ODP_MR_PINNED);
 		pair_move_checked(&pair, OP_WRITE, &from, &first, turn);
 	}
 	first.mr = NULL;
 	second.mr = mr;
 	next = now ^ IBV_ACCESS_ON_DEMAND;
-	assert_zero(rereg(mr, IBV_REREG_MR_CHANGE_ACCESS | IBV_REREG_MR_CHANGE_TRANSLATION, NULL,
-			  second.data, BYTES, ACCESS_ALL | next));
+	assert_zero(mr_rereg(mr, IBV_REREG_MR_CHANGE_ACCESS | IBV_REREG_MR_CHANGE_TRANSLATION, NULL,
+			     second.data, BYTES, ACCESS_ALL | next));
 	assert_int_equal(kind_of(mr), next ? RXE_ODP_MR_ON_DEMAND : RXE_ODP_MR_PINNED);
 	pair_move_checked(&pair, OP_WRITE, &from, &second, 9);
 	buf_free(&from);
@@ -180,7 +147,7 @@ static void refused_changes_nothing(void **state)
 	odp = mode(&pair.rig, state);
 	buf_make(&from, pair.a.rig->pd, MEM_ANON, BYTES, 0, ACCESS_ALL);
 	buf_make(&to, pair.b.rig->pd, MEM_ANON, BYTES, 0, ACCESS_ALL | odp);
-	assert_int_equal(rereg(to.mr, flags, NULL, hole, BYTES, ACCESS_ALL), EFAULT);
+	assert_int_equal(mr_rereg(to.mr, flags, NULL, hole, BYTES, ACCESS_ALL), EFAULT);
 	assert_int_equal(kind_of(to.mr), odp ? RXE_ODP_MR_ON_DEMAND : RXE_ODP_MR_PINNED);
 	pair_move_checked(&pair, OP_WRITE, &from, &to, 3);
 	buf_free(&from);
@@ -204,14 +171,14 @@ static void dma_buf(void **state)
 		    IBV_ACCESS_REMOTE_READ);
 	assert_int_equal(try_write(&from, &to, to.mr, &pair), IBV_WC_REM_ACCESS_ERR);
 	reconnect(&pair);
-	assert_int_equal(rereg(to.mr, IBV_REREG_MR_CHANGE_ACCESS, NULL, NULL, 0,
-			       ACCESS_ALL | IBV_ACCESS_ON_DEMAND),
+	assert_int_equal(mr_rereg(to.mr, IBV_REREG_MR_CHANGE_ACCESS, NULL, NULL, 0,
+				  ACCESS_ALL | IBV_ACCESS_ON_DEMAND),
 			 EINVAL);
 	assert_int_equal(kind_of(to.mr), RXE_ODP_MR_DMABUF);
-	assert_zero(rereg(to.mr, IBV_REREG_MR_CHANGE_ACCESS, NULL, NULL, 0, ACCESS_ALL));
+	assert_zero(mr_rereg(to.mr, IBV_REREG_MR_CHANGE_ACCESS, NULL, NULL, 0, ACCESS_ALL));
 	pair_move_checked(&pair, OP_WRITE, &from, &to, 1);
 	mr = to.mr;
-	assert_zero(rereg(mr, IBV_REREG_MR_CHANGE_TRANSLATION, NULL, second.data, BYTES, 0));
+	assert_zero(mr_rereg(mr, IBV_REREG_MR_CHANGE_TRANSLATION, NULL, second.data, BYTES, 0));
 	assert_int_equal(kind_of(mr), RXE_ODP_MR_PINNED);
 	assert_int_equal(dmabuf_uses(to.fd).attachments, 0);
 	second.mr = mr;
@@ -234,8 +201,9 @@ static void dma_buf_for_reading(void **state)
 	rig_open(&rig);
 	mr = dmabuf_reg(rig.pd, 0, PAGE, 0, fd, IBV_ACCESS_REMOTE_READ);
 	assert_non_null(mr);
-	assert_int_equal(rereg(mr, IBV_REREG_MR_CHANGE_ACCESS, NULL, NULL, 0, ACCESS_ALL), EACCES);
-	assert_zero(rereg(mr, IBV_REREG_MR_CHANGE_ACCESS, NULL, NULL, 0, 0));
+	assert_int_equal(mr_rereg(mr, IBV_REREG_MR_CHANGE_ACCESS, NULL, NULL, 0, ACCESS_ALL),
+			 EACCES);
+	assert_zero(mr_rereg(mr, IBV_REREG_MR_CHANGE_ACCESS, NULL, NULL, 0, 0));
 	assert_zero(dmabuf_dereg(mr));
 	close(fd);
 	rig_close(&rig);

@@ -2,7 +2,8 @@
 # SPDX-License-Identifier: GPL-2.0 OR Linux-OpenIB
 # Registrations on demand by the device's policy: programs as they come, of a user who may lock no memory and who asks for nothing,
 # run where they fail without it. And a new link begins with what the module's parameter says. (fio is left out: it works, but asks
-# for no RNR retry, so that a page fault which takes longer than 67 ms, on a machine that is busy, ends it.)
+# for no RNR retry, so that a page fault which takes longer than a quarter of
+# the ACK timeout, on a machine that is busy, ends it.)
 #
 # rdma-odp: timeout 120
 set -u

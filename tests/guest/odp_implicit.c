@@ -5,8 +5,8 @@
  */
 #include "method.h"
 #include "pair.h"
+#include "way.h"
 
-#include <rdma/ib_user_verbs.h>
 #include <sys/mman.h>
 #include <unistd.h>
 
@@ -111,58 +111,21 @@ static void datagram(void **state)
 	pair_close(&pair);
 }
 
-enum path { REMOTE_WRITE, REMOTE_READ, REMOTE_ATOMIC, LOCAL_SOURCE, LOCAL_TARGET, RECV, PATHS };
-
-static const struct {
-	const char *name;
-	enum ibv_wr_opcode opcode;
-	bool remote;
-	enum ibv_wc_status status;
-} paths[PATHS] = {
-	[REMOTE_WRITE] = { "remote write", IBV_WR_RDMA_WRITE, true, IBV_WC_REM_ACCESS_ERR },
-	[REMOTE_READ] = { "remote read", IBV_WR_RDMA_READ, true, IBV_WC_REM_ACCESS_ERR },
-	[REMOTE_ATOMIC] = { "remote atomic", IBV_WR_ATOMIC_FETCH_AND_ADD, true,
-			    IBV_WC_REM_ACCESS_ERR },
-	[LOCAL_SOURCE] = { "local source", IBV_WR_RDMA_WRITE, false, IBV_WC_LOC_PROT_ERR },
-	[LOCAL_TARGET] = { "local target", IBV_WR_RDMA_READ, false, IBV_WC_LOC_PROT_ERR },
-	[RECV] = { "receive", IBV_WR_SEND, true, IBV_WC_REM_OP_ERR },
-};
-
 struct at {
 	uint64_t addr;
 	uint32_t reason;
 };
 
-static void is_refused(struct pair *pair, struct buf *good, struct ibv_mr *mr, enum path path,
+static void is_refused(struct pair *pair, struct buf *good, struct ibv_mr *mr, enum way way,
 		       const struct at *at)
 {
-	struct ibv_sge bad = { at->addr, 8, mr->lkey };
-	struct ibv_sge sge = paths[path].remote ? buf_sge(good, 0, 8) : bad;
-	struct ibv_send_wr wr = wr_make(paths[path].opcode, &sge, 1);
+	struct ibv_qp *whose = way_is_remote(way) ? pair->b.qp : pair->a.qp;
 	struct rxe_odp_access_error error;
-	enum ibv_wc_status status;
-	struct ibv_qp *whose = paths[path].remote ? pair->b.qp : pair->a.qp;
 
-	if (path == REMOTE_ATOMIC) {
-		wr.wr.atomic.remote_addr = at->addr;
-		wr.wr.atomic.rkey = mr->rkey;
-	} else {
-		wr.wr.rdma.remote_addr = paths[path].remote ? at->addr : (uintptr_t)good->data;
-		wr.wr.rdma.rkey = paths[path].remote ? mr->rkey : good->mr->rkey;
-	}
-	if (path == RECV)
-		end_post_recv(&pair->b, 1, &bad, 1);
-	end_post(&pair->a, &wr);
-	status = cq_wait(pair->a.scq).status;
-	if (status != paths[path].status)
-		fail_because("%s at %#llx: \"%s\" and not \"%s\"", paths[path].name,
-			     (unsigned long long)at->addr, ibv_wc_status_str(status),
-			     ibv_wc_status_str(paths[path].status));
-	if (path == RECV)
-		cq_expect(pair->b.rcq, IBV_WC_LOC_PROT_ERR);
+	way_is_refused(pair, way, good, mr, at->addr);
 	assert_int_equal(qp_access_error(whose, &error, sizeof(error)), 0);
 	if (error.reason != at->reason)
-		fail_because("%s at %#llx: reason %u and not %u", paths[path].name,
+		fail_because("%s at %#llx: reason %u and not %u", way_name(way),
 			     (unsigned long long)at->addr, error.reason, at->reason);
 	pair_reconnect(pair);
 }
@@ -183,7 +146,7 @@ static void outside(void **state)
 	struct pair pair;
 	struct ibv_mr *mr;
 	struct buf good;
-	size_t i, path;
+	size_t i, way;
 
 	(void)state;
 	pair_open(&pair, &conn);
@@ -191,8 +154,8 @@ static void outside(void **state)
 	mr = reg_implicit(pair.rig.pd, ACCESS_ALL);
 	buf_make(&good, pair.rig.pd, MEM_ANON, PAGE, 0, ACCESS_ALL);
 	for (i = 0; i < ARRAY_SIZE(ats); i++)
-		for (path = 0; path < PATHS; path++)
-			is_refused(&pair, &good, mr, path, &ats[i]);
+		for (way = 0; way < WAYS; way++)
+			is_refused(&pair, &good, mr, way, &ats[i]);
 	assert_zero(ibv_dereg_mr(mr));
 	buf_free(&good);
 	pair_close(&pair);
@@ -301,31 +264,6 @@ static int restore(void **state)
 	return write_text(path, "pinned");
 }
 
-/* By hand, since stock librxe does not register again: 0 or an errno; the keys are the new ones after it. */
-static int rereg(struct ibv_mr *mr, int flags, void *addr, size_t bytes, int access)
-{
-	struct ib_uverbs_rereg_mr_resp resp = { 0 };
-	struct {
-		struct ib_uverbs_cmd_hdr hdr;
-		struct ib_uverbs_rereg_mr cmd;
-	} req = {
-		.hdr = { IB_USER_VERBS_CMD_REREG_MR, sizeof(req) / 4, sizeof(resp) / 4 },
-		.cmd = { .response = (uintptr_t)&resp,
-			 .mr_handle = mr->handle,
-			 .flags = flags,
-			 .start = (uintptr_t)addr,
-			 .length = bytes,
-			 .hca_va = (uintptr_t)addr,
-			 .access_flags = access },
-	};
-
-	if (write(mr->context->cmd_fd, &req, sizeof(req)) != sizeof(req))
-		return errno;
-	mr->lkey = resp.lkey;
-	mr->rkey = resp.rkey;
-	return 0;
-}
-
 static void registered_again(void **state)
 {
 	int both = IBV_REREG_MR_CHANGE_ACCESS | IBV_REREG_MR_CHANGE_TRANSLATION;
@@ -341,18 +279,20 @@ static void registered_again(void **state)
 	buf_map(&to, MEM_ANON, PAGE, 0);
 	mr = reg_implicit(pair.rig.pd, IBV_ACCESS_REMOTE_READ);
 	assert_false(write_goes(&pair, &from, &to, mr));
-	assert_int_equal(rereg(mr, IBV_REREG_MR_CHANGE_ACCESS, NULL, 0, ACCESS_ALL), EINVAL);
-	assert_int_equal(rereg(mr, IBV_REREG_MR_CHANGE_ACCESS, NULL, 0, ACCESS_ALL | ODP), 0);
+	assert_int_equal(mr_rereg(mr, IBV_REREG_MR_CHANGE_ACCESS, NULL, NULL, 0, ACCESS_ALL),
+			 EINVAL);
+	assert_int_equal(mr_rereg(mr, IBV_REREG_MR_CHANGE_ACCESS, NULL, NULL, 0, ACCESS_ALL | ODP),
+			 0);
 	assert_true(write_goes(&pair, &from, &to, mr));
 	/* To a range that does not have the target, with either kind, and back. */
-	assert_int_equal(rereg(mr, both, from.data, PAGE, ACCESS_ALL | ODP), 0);
+	assert_int_equal(mr_rereg(mr, both, NULL, from.data, PAGE, ACCESS_ALL | ODP), 0);
 	assert_false(write_goes(&pair, &from, &to, mr));
-	assert_int_equal(rereg(mr, both, NULL, SIZE_MAX, ACCESS_ALL | ODP), 0);
+	assert_int_equal(mr_rereg(mr, both, NULL, NULL, SIZE_MAX, ACCESS_ALL | ODP), 0);
 	assert_true(write_goes(&pair, &from, &to, mr));
-	assert_int_equal(rereg(mr, both, from.data, PAGE, ACCESS_ALL), 0);
+	assert_int_equal(mr_rereg(mr, both, NULL, from.data, PAGE, ACCESS_ALL), 0);
 	assert_false(write_goes(&pair, &from, &to, mr));
-	assert_int_equal(rereg(mr, both, NULL, SIZE_MAX, ACCESS_ALL), EINVAL);
-	assert_int_equal(rereg(mr, both, NULL, SIZE_MAX, ACCESS_ALL | ODP), 0);
+	assert_int_equal(mr_rereg(mr, both, NULL, NULL, SIZE_MAX, ACCESS_ALL), EINVAL);
+	assert_int_equal(mr_rereg(mr, both, NULL, NULL, SIZE_MAX, ACCESS_ALL | ODP), 0);
 	assert_true(write_goes(&pair, &from, &to, mr));
 	assert_zero(ibv_dereg_mr(mr));
 	buf_free(&from);

@@ -21,14 +21,11 @@ u64 rxo_stat_read(const struct rxo_dev *dev, enum rxo_stat stat)
 /* A figure of a region; of a device, the sum over its regions. */
 #define ODP_PREFIX "odp_"
 #define ODP_STAT_AS(as, field) { \
-	.name = ODP_PREFIX #as, \
+	.name = ODP_PREFIX as, \
 	.priv = (void *)offsetof(struct umem_odp_stats, field), \
 }
 
-#define ODP_STAT(field) { \
-	.name = ODP_PREFIX #field, \
-	.priv = (void *)offsetof(struct umem_odp_stats, field), \
-}
+#define ODP_STAT(field) ODP_STAT_AS(#field, field)
 
 /* All names of stock rxe, which count the same, and more; behind them the regions' sums. */
 static const struct rdma_stat_desc descs[] = {
@@ -64,9 +61,9 @@ static const struct rdma_stat_desc descs[] = {
 	/* The first of a region's figures is at RXO_STAT_NUM. */
 	ODP_STAT(faults),
 	/* The names of mlx5 for what it counts as well, which are pages all three. */
-	ODP_STAT_AS(page_faults, fault_pages),
-	ODP_STAT_AS(page_invalidations, invalidated_pages),
-	ODP_STAT_AS(page_prefetch, prefetched_pages),
+	ODP_STAT_AS("page_faults", fault_pages),
+	ODP_STAT_AS("page_invalidations", invalidated_pages),
+	ODP_STAT_AS("page_prefetch", prefetched_pages),
 	ODP_STAT(joined_faults),
 	ODP_STAT(retries),
 	ODP_STAT(failed_faults),
@@ -75,13 +72,13 @@ static const struct rdma_stat_desc descs[] = {
 	ODP_STAT(resident_pages),
 	ODP_STAT(table_bytes),
 	ODP_STAT(worst_fault_ns),
-	ODP_STAT_AS(faults_below_10us, faults_by_time[0]),
-	ODP_STAT_AS(faults_below_100us, faults_by_time[1]),
-	ODP_STAT_AS(faults_below_1ms, faults_by_time[2]),
-	ODP_STAT_AS(faults_below_10ms, faults_by_time[3]),
-	ODP_STAT_AS(faults_below_100ms, faults_by_time[4]),
-	ODP_STAT_AS(faults_below_1s, faults_by_time[5]),
-	ODP_STAT_AS(faults_above_1s, faults_by_time[6]),
+	ODP_STAT_AS("faults_below_10us", faults_by_time[0]),
+	ODP_STAT_AS("faults_below_100us", faults_by_time[1]),
+	ODP_STAT_AS("faults_below_1ms", faults_by_time[2]),
+	ODP_STAT_AS("faults_below_10ms", faults_by_time[3]),
+	ODP_STAT_AS("faults_below_100ms", faults_by_time[4]),
+	ODP_STAT_AS("faults_below_1s", faults_by_time[5]),
+	ODP_STAT_AS("faults_above_1s", faults_by_time[6]),
 };
 
 static_assert(UMEM_ODP_FAULT_CLASSES == 7);

@@ -113,7 +113,7 @@ static int UVERBS_HANDLER(RXE_ODP_METHOD_MR_RESIDENCY)(struct uverbs_attr_bundle
 	err = uverbs_copy_from_or_zero(&req, attrs, RXE_ODP_ATTR_MR_RESIDENCY_REQ);
 	if (err)
 		return err;
-	/* Not the verbs object's: an implicit region's length is a word, not a bound. */
+	/* Not ibmr->length, which is U64_MAX for an implicit region. */
 	if (req.address < mr->iova || req.length > mr->length ||
 	    req.address - mr->iova > mr->length - req.length)
 		return -EFAULT;

@@ -121,7 +121,7 @@ static struct ib_mr *mr_register(struct ib_pd *ibpd, u64 start, u64 length, u64 
 	return mr_publish_new(dev, mem, to_rxo_pd(ibpd), access, iova, length);
 }
 
-/* "All there is", at its own addresses; only who asks for it by name gets that. */
+/* A policy makes no region implicit: the flag must be the caller's own. */
 static bool mr_is_implicit(u64 start, u64 length, int access)
 {
 	return (access & IB_ACCESS_ON_DEMAND) && !start && length == U64_MAX;

@@ -23,9 +23,10 @@ bool rxo_ecn_rate_allows(struct rxo_qp *qp, struct rxo_tx *tx)
 	return may_send;
 }
 
-/* Whether the QP's rate is limited now. Under a direction's lock. */
+/* Whether the QP's rate is limited now. Under sq.lock. */
 bool rxo_ecn_limits(struct rxo_qp *qp)
 {
+	lockdep_assert_held(&qp->sq.lock);
 	if (!READ_ONCE(qp->dev->ecn))
 		return false;
 	guard(spinlock)(&qp->rate_lock);

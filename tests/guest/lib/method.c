@@ -116,6 +116,38 @@ static int open_device(const char *device)
 	return open(path, O_RDWR | O_CLOEXEC);
 }
 
+int mr_rereg(struct ibv_mr *mr, int flags, const struct ibv_pd *pd, void *addr, size_t bytes,
+	     int access)
+{
+	struct ib_uverbs_rereg_mr_resp resp = { 0 };
+	struct {
+		struct ib_uverbs_cmd_hdr hdr;
+		struct ib_uverbs_rereg_mr cmd;
+	} req = {
+		.hdr = {
+			.command = IB_USER_VERBS_CMD_REREG_MR,
+			.in_words = sizeof(req) / 4,
+			.out_words = sizeof(resp) / 4,
+		},
+		.cmd = {
+			.response = (uintptr_t)&resp,
+			.mr_handle = mr->handle,
+			.flags = flags,
+			.start = (uintptr_t)addr,
+			.length = bytes,
+			.hca_va = (uintptr_t)addr,
+			.pd_handle = pd ? pd->handle : 0,
+			.access_flags = access,
+		},
+	};
+
+	if (write(mr->context->cmd_fd, &req, sizeof(req)) != sizeof(req))
+		return errno;
+	mr->lkey = resp.lkey;
+	mr->rkey = resp.rkey;
+	return 0;
+}
+
 int raw_open(const char *device, const struct rxe_odp_alloc_ucontext_req *req, uint16_t req_bytes,
 	     struct rxe_odp_alloc_ucontext_resp *resp, uint16_t resp_bytes)
 {

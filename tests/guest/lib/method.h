@@ -33,6 +33,10 @@ int mr_residency(const struct ibv_mr *mr, const void *address, uint64_t length, 
 int mr_advise(const struct ibv_pd *pd, unsigned int advice, uint32_t flags,
 	      const struct ibv_sge *list, size_t num);
 
+/* ibv_rereg_mr(), which stock librxe has not; pd, addr and bytes as the flags say. The keys are the new ones after it. */
+int mr_rereg(struct ibv_mr *mr, int flags, const struct ibv_pd *pd, void *addr, size_t bytes,
+	     int access);
+
 /*
  * A context of our own, opened and used without the library: the file, or -errno. The driver's part of the call may be NULL.
  */
