@@ -66,6 +66,16 @@ unsigned int fail_nth_left(int file)
 	return atoi(text);
 }
 
+void fail_pages_too(bool too)
+{
+	const char *injector = "fail_page_alloc";
+
+	fail_begin(injector);
+	/* No allocation is of order 20. */
+	fail_set(injector, "min-order", too ? "0" : "20");
+	fail_set(injector, "ignore-gfp-highmem", too ? "N" : "Y");
+}
+
 unsigned int pick_fault_threads(void)
 {
 	DIR *proc = opendir("/proc");
