@@ -8,8 +8,11 @@
 #include "ring.h"
 
 #include <fcntl.h>
+#include <inttypes.h>
 #include <rdma/rdma_user_rxe.h>
+#include <signal.h>
 #include <sys/mman.h>
+#include <sys/mount.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -341,6 +344,73 @@ static void memory_of_the_target_of_a_read(void **state)
 	end(&s);
 }
 
+static void hear(int signal)
+{
+	(void)signal;
+}
+
+/* A page that the kernel was told is broken, and takes out of use. Its frame, so that it can be given back. */
+static uint64_t page_broken(uint8_t *page)
+{
+	void (*handler)(int);
+	uint64_t pfn;
+	int err;
+
+	*page = 1;
+	pfn = pagemap_entry(page) & PAGEMAP_PFN;
+	/* The owner is told at once, and may not ignore it; cmocka would take it for a failure. */
+	handler = signal(SIGBUS, hear);
+	err = madvise(page, PAGE, MADV_HWPOISON);
+	signal(SIGBUS, handler);
+	if (err) {
+		assert_int_equal(errno, EINVAL);
+		skip_because("this kernel is built without memory failures");
+	}
+	return pfn;
+}
+
+static void frame_give_back(uint64_t pfn)
+{
+	char text[24];
+
+	assert_zero(system("modprobe hwpoison_inject"));
+	snprintf(text, sizeof(text), "%#" PRIx64, pfn);
+	assert_zero(write_text("/sys/kernel/debug/hwpoison/unpoison-pfn", text));
+	assert_zero(system("modprobe -r hwpoison_inject"));
+}
+
+/* Written to and read from. What lies before the broken page is not touched by that. */
+static void broken_memory(void **state)
+{
+	struct rxe_odp_access_error error;
+	struct scene s;
+	uint64_t pfn;
+	int read;
+
+	(void)state;
+	mount("none", "/sys/kernel/debug", "debugfs", 0, NULL);
+	for (read = 0; read < 2; read++) {
+		begin(&s, ACCESS_ALL & ~IBV_ACCESS_LOCAL_WRITE);
+		target(&s, ACCESS_ALL);
+		/* It is in the table when it breaks. */
+		s.wr.opcode = read ? IBV_WR_RDMA_READ : IBV_WR_RDMA_WRITE;
+		end_post(&s.pair.a, &s.wr);
+		cq_success(s.pair.a.scq);
+		pfn = page_broken(s.map + AT);
+		s.wr.wr.rdma.remote_addr = (uintptr_t)s.map + AT - 10;
+		error = refused(&s, IBV_WC_REM_ACCESS_ERR, RXE_ODP_REASON_POISONED);
+		assert_region(&s, &error);
+		assert_int_equal(error.fault_address, (uintptr_t)s.map + AT);
+		assert_int_equal(error.error, EHWPOISON);
+		pair_reconnect(&s.pair);
+		s.wr.wr.rdma.remote_addr = (uintptr_t)s.map + AT - BYTES;
+		end_post(&s.pair.a, &s.wr);
+		cq_success(s.pair.a.scq);
+		end(&s);
+		frame_give_back(pfn);
+	}
+}
+
 static void deregistered_while_it_waits(void **state)
 {
 	struct rxe_odp_access_error error;
@@ -540,6 +610,6 @@ static void lengths_and_handles(void **state)
 
 TEST_MAIN(TEST(no_key), TEST(other_pd), TEST(key_of_another), TEST(right_of_the_region),
 	  TEST(out_of_range), TEST(right_of_the_queue_pair), TEST(alignment),
-	  TEST(memory_of_the_target), TEST(memory_of_the_target_of_a_read),
+	  TEST(memory_of_the_target), TEST(memory_of_the_target_of_a_read), TEST(broken_memory),
 	  TEST(deregistered_while_it_waits), TEST(owner_gone), TEST(list_of_a_send),
 	  TEST(list_of_a_receive), TEST(counts), TEST(lengths_and_handles))
