@@ -1,16 +1,16 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0 OR Linux-OpenIB
-# rdma-core's own tests, those for what rxe_odp has, and through the provider most that are not a vendor's: no failure, and no skip
+# rdma-core's own tests, those for what rxe_odp has, and through the provider all that are not a vendor's: no failure, and no skip
 # that data/pyverbs-skips does not explain.
 #
 # rdma-odp: timeout 300
 # rdma-odp: both providers
 set -u
 modules=(odp qp mr cq device atomic addr pd)
-# All but flow, rss_traffic and tag_matching, of which no device of ours has anything. A test that is skipped leaves objects to
-# Python, which closes a device before what was made on it; with librxe, where more is skipped, that ends in a crash.
+# A test that is skipped leaves objects to Python, which closes a device before what was made on it; with librxe, where more is
+# skipped, that ends in a crash.
 [ -z "${RDMA_ODP_PROVIDER:-}" ] ||
-	modules+=(cq_events cqex fork parent_domain qpex rdmacm relaxed_ordering shared_pd srq)
+	modules+=(cq_events cqex flow fork parent_domain qpex rdmacm relaxed_ordering rss_traffic shared_pd srq tag_matching)
 list=$(dirname "$0")/../data/pyverbs-skips
 dir=/tmp/pyverbs
 hugepages=$(cat /proc/sys/vm/nr_hugepages 2>/dev/null)
