@@ -42,7 +42,7 @@ static void check_send(const void *entry, const struct rxo_swqe_bounds *bounds, 
 
 	CHECK(wqe);
 	status = rxo_swqe_parse(wqe, entry, bounds);
-	CHECK(wqe->opcode <= IB_WR_ATOMIC_FETCH_AND_ADD || wqe->opcode == IB_WR_SEND_WITH_INV);
+	CHECK(wqe->opcode <= IB_WR_LOCAL_INV || wqe->opcode == IB_WR_SEND_WITH_INV);
 	if (status == IB_WC_SUCCESS) {
 		CHECK(wqe->length_bytes <= RXO_MAX_MSG_BYTES);
 		CHECK(!bounds->ud || wqe->length_bytes <= bounds->max_datagram_bytes);
@@ -50,7 +50,9 @@ static void check_send(const void *entry, const struct rxo_swqe_bounds *bounds, 
 		      wqe->opcode == IB_WR_SEND_WITH_IMM);
 		CHECK(!bounds->ud ||
 		      keeps_address(wqe, &((const struct rxe_send_wqe *)entry)->wr.wr.ud.av));
-		if (wqe->send_flags & IB_SEND_INLINE)
+		if (rxo_swqe_is_local(wqe))
+			CHECK(!wqe->length_bytes && !wqe->num_sge);
+		else if (wqe->send_flags & IB_SEND_INLINE)
 			CHECK(wqe->length_bytes <= bounds->max_inline_bytes && !wqe->num_sge);
 		else
 			CHECK(wqe->num_sge <= bounds->max_sge &&

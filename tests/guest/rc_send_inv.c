@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0 OR Linux-OpenIB
 /*
- * SEND with invalidate leaves, posted in either way, inline or from memory, in one packet or in several. Ours has nothing that
- * a peer may invalidate: it says so, as an invalid request, and what it had received of the message is flushed. What a peer
- * does that can is in peer_rxe.
+ * SEND with invalidate leaves, posted in either way, inline or from memory, in one packet or in several. A key that the peer
+ * has not, or that is of a plain region, cannot be invalidated: that is a remote access error, and the receive is flushed.
+ * What is done with one that can is in peer_rxe and kernel_reg.
  */
 #include "event.h"
 
@@ -42,12 +42,12 @@ static void post_receive(struct bed *bed)
 
 static void is_refused(struct bed *bed)
 {
-	struct ibv_wc wc = cq_expect(bed->pair.a.scq, IBV_WC_REM_INV_REQ_ERR);
+	struct ibv_wc wc = cq_expect(bed->pair.a.scq, IBV_WC_REM_ACCESS_ERR);
 
 	assert_int_equal(wc.wr_id, 3);
 	wc = cq_expect(bed->pair.b.rcq, IBV_WC_WR_FLUSH_ERR);
 	assert_int_equal(wc.wr_id, 7);
-	async_expect(bed->pair.b.rig->ctx, IBV_EVENT_QP_REQ_ERR);
+	async_expect(bed->pair.b.rig->ctx, IBV_EVENT_QP_ACCESS_ERR);
 	end_await_state(&bed->pair.a, IBV_QPS_ERR);
 	end_await_state(&bed->pair.b, IBV_QPS_ERR);
 }
@@ -74,7 +74,7 @@ static void posted(void **state)
 
 		wr.wr_id = 3;
 		wr.send_flags |= ways[i].flags;
-		wr.invalidate_rkey = KEY;
+		wr.invalidate_rkey = i % 2 ? KEY : bed.to.mr->rkey;
 		post_receive(&bed);
 		end_post(&bed.pair.a, &wr);
 		is_refused(&bed);

@@ -59,6 +59,17 @@ void rxo_mr_put(struct rxo_mr *mr)
 	kfree_rcu(mr, rcu);
 }
 
+/* So far there is no kind of key that can be taken back while its region stays. */
+int rxo_mr_invalidate(struct rxo_pd *pd, u32 qpn, u32 key, bool remote)
+{
+	struct rxo_dev *dev = to_rxo_dev(pd->ibpd.device);
+	const struct rxo_mr *mr;
+
+	guard(rcu)();
+	mr = xa_load(&dev->mrs, key >> 8);
+	return mr && mr->key == key ? -EPERM : -ENOENT;
+}
+
 static u64 mr_to_va(const struct rxo_mr *mr, u64 iova)
 {
 	return mr->mem->va + (iova - mr->iova);

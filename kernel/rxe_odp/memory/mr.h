@@ -79,6 +79,18 @@ struct rxo_mr *rxo_mr_get(struct rxo_pd *pd, u32 key, enum rxo_key_type type, in
 			  u64 iova, u64 length);
 void rxo_mr_put(struct rxo_mr *mr);
 
+/**
+ * rxo_mr_invalidate - take a key back
+ * @pd: the protection domain of the QP that asks
+ * @qpn: the QP's number
+ * @key: what is to be invalidated
+ * @remote: its peer asks, by a SEND with invalidate
+ *
+ * With BH off. When 0 is returned no access by the key touches memory any more, and none will.
+ * -ENOENT (no such key), -EPERM (another PD, or a key that the asker may not invalidate).
+ */
+int rxo_mr_invalidate(struct rxo_pd *pd, u32 qpn, u32 key, bool remote);
+
 /*
  * Copies. Any context up to softirq. @done counts bytes placed, also on error:
  * progress is kept page by page. 0, -EAGAIN (a miss: fault and come back),

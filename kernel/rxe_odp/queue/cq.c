@@ -159,6 +159,15 @@ static u8 cq_datagram_sl(const struct ib_wc *wc)
 	return BIT(3) | (wc->network_hdr_type == RDMA_NETWORK_IPV4 ? 2 : 1);
 }
 
+/* libibverbs has another bit for IB_WC_WITH_INVALIDATE than the kernel. */
+#define CQ_USER_WITH_INV	BIT(3)
+
+static u32 cq_user_flags(const struct ib_wc *wc)
+{
+	return (wc->wc_flags & (IB_WC_GRH | IB_WC_WITH_IMM)) |
+	       (wc->wc_flags & IB_WC_WITH_INVALIDATE ? CQ_USER_WITH_INV : 0);
+}
+
 static void cq_fill_uverbs_wc(struct ib_uverbs_wc *to, const struct ib_wc *wc)
 {
 	*to = (struct ib_uverbs_wc) {
@@ -170,7 +179,7 @@ static void cq_fill_uverbs_wc(struct ib_uverbs_wc *to, const struct ib_wc *wc)
 		.ex.imm_data	= wc->ex.imm_data,
 		.qp_num		= wc->qp->qp_num,
 		.src_qp		= wc->src_qp,
-		.wc_flags	= wc->wc_flags & (IB_WC_GRH | IB_WC_WITH_IMM),
+		.wc_flags	= cq_user_flags(wc),
 		.pkey_index	= wc->pkey_index,
 		.slid		= wc->slid,
 		.sl		= cq_datagram_sl(wc),

@@ -24,6 +24,7 @@ static bool wqe_opcode_allowed(u32 opcode, bool ud)
 	case IB_WR_SEND_WITH_IMM:
 		return true;
 	case IB_WR_SEND_WITH_INV:
+	case IB_WR_LOCAL_INV:
 	case IB_WR_RDMA_WRITE:
 	case IB_WR_RDMA_WRITE_WITH_IMM:
 	case IB_WR_RDMA_READ:
@@ -62,7 +63,7 @@ static enum ib_wc_status wqe_copy_op(struct rxo_swqe *to, const struct rxe_send_
 		to->rkey = wr->wr.atomic.rkey;
 		to->compare_add = wr->wr.atomic.compare_add;
 		to->swap = wr->wr.atomic.swap;
-	} else if (to->opcode == IB_WR_SEND_WITH_INV) {
+	} else if (to->opcode == IB_WR_SEND_WITH_INV || to->opcode == IB_WR_LOCAL_INV) {
 		to->rkey = wr->ex.invalidate_rkey;
 	} else {
 		to->remote_addr = wr->wr.rdma.remote_addr;
@@ -146,6 +147,9 @@ enum ib_wc_status rxo_swqe_parse(struct rxo_swqe *to, const struct rxe_send_wqe 
 	if (status)
 		return status;
 
+	/* It has no data, whatever it says of some. */
+	if (rxo_swqe_is_local(to))
+		return IB_WC_SUCCESS;
 	if (to->send_flags & IB_SEND_INLINE)
 		status = wqe_copy_inline(to, length, from->dma.inline_data,
 					 bounds->max_inline_bytes);

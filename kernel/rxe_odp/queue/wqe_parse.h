@@ -38,7 +38,7 @@ struct rxo_swqe {
 		};
 		struct rxo_swqe_av av;	/* UD, where ah_num is 0 */
 	};
-	u32 rkey;		/* that the peer accesses, or that it is to invalidate */
+	u32 rkey;		/* that the peer accesses, or that it or the device invalidates */
 	u32 length_bytes;
 	u32 num_sge;
 	u32 first_psn;		/* valid once started */
@@ -57,6 +57,12 @@ struct rxo_swqe {
 		DECLARE_FLEX_ARRAY(u8, inline_data);
 	};
 };
+
+/* What the device does by itself, in the order of its queue: no packet leaves for it. */
+static inline bool rxo_swqe_is_local(const struct rxo_swqe *wqe)
+{
+	return wqe->opcode == IB_WR_LOCAL_INV;
+}
 
 /* A scatter/gather list of our own, copied once and checked. */
 struct rxo_sgl {

@@ -173,6 +173,25 @@ void rxo_access_error_receive(struct rxo_qp *qp, int err)
 }
 
 /**
+ * rxo_access_error_invalidate() - note that a peer may not invalidate a key
+ * @qp: the queue pair; its rq.lock is held
+ * @key: the key
+ * @err: why
+ */
+void rxo_access_error_invalidate(struct rxo_qp *qp, u32 key, int err)
+{
+	struct sk_buff *skb = skb_peek(&qp->rq.held);
+	struct rxe_odp_access_error error = { .side = RXE_ODP_SIDE_REQUEST, .key = key };
+
+	lockdep_assert_held(&qp->rq.lock);
+	if (!skb)
+		return;
+	error.opcode = rxo_pkt(skb)->opcode;
+	error.psn = rxo_pkt(skb)->psn;
+	acc_store(qp, qp->pd, &error, err, &qp->rq.wait);
+}
+
+/**
  * rxo_access_error_peer() - note that the peer refused the oldest WQE the memory that it asks for
  * @qp: the queue pair; its sq.lock is held
  */

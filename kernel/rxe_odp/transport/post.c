@@ -31,6 +31,7 @@ static int post_fill_op(struct rxe_send_wr *to, const struct ib_send_wr *wr,
 	case IB_WR_SEND_WITH_IMM:
 		return 0;
 	case IB_WR_SEND_WITH_INV:
+	case IB_WR_LOCAL_INV:
 		to->ex.invalidate_rkey = wr->ex.invalidate_rkey;
 		return 0;
 	case IB_WR_RDMA_WRITE:

@@ -360,6 +360,7 @@ void rxo_access_error_send(struct rxo_qp *qp, const struct rxo_swqe *wqe, struct
 			   u32 offset, int err);			/* under sq.lock */
 void rxo_access_error_peer(struct rxo_qp *qp);			/* under sq.lock */
 void rxo_access_error_receive(struct rxo_qp *qp, int err);	/* under rq.lock */
+void rxo_access_error_invalidate(struct rxo_qp *qp, u32 key, int err);	/* under rq.lock */
 void rxo_access_error_read(struct rxo_qp *qp, struct rxe_odp_access_error *error);
 
 /* wait.c: waiting for a page */

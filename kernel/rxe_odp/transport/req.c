@@ -7,6 +7,9 @@
  * full, a fence, too many READs, an RNR timer, a page that is not there. A PSN
  * says where in its message a packet stands, so there is no cursor to keep: a
  * retry sets sq.psn and sq.cur back and that is all.
+ *
+ * What the device does by itself (an invalidation) stands among the other WQEs, has no PSN, and is
+ * done once, when its turn comes: a retry passes it by. It completes when those before it have.
  */
 
 #include "queue/queue.h"
@@ -60,6 +63,8 @@ static bool req_wants_data(const struct rxo_swqe *wqe)
 /* PSNs a message takes: its own packets, or a READ's responses. */
 static u32 req_psn_count(const struct rxo_qp *qp, const struct rxo_swqe *wqe)
 {
+	if (rxo_swqe_is_local(wqe))
+		return 0;
 	if (wqe->opcode == IB_WR_ATOMIC_CMP_AND_SWP || wqe->opcode == IB_WR_ATOMIC_FETCH_AND_ADD)
 		return 1;
 	return max(1u, DIV_ROUND_UP(wqe->length_bytes, qp->mtu_bytes));
@@ -153,6 +158,21 @@ static void req_fail_current(struct rxo_qp *qp, struct rxo_swqe *wqe, enum ib_wc
 		rxo_req_fail(qp, status);
 }
 
+/*
+ * Does a local operation. An invalidation waits until all before it are complete, as with a local
+ * invalidate fence (IBTA 10.6.5.1): none of those may send again from memory that it took back.
+ */
+static bool req_do_local(struct rxo_qp *qp, struct rxo_swqe *wqe)
+{
+	if (qp->sq.cur)
+		return false;
+	if (rxo_mr_invalidate(qp->pd, qp->ibqp.qp_num, wqe->rkey, false)) {
+		req_fail_current(qp, wqe, IB_WC_MW_BIND_ERR);
+		return false;
+	}
+	return true;
+}
+
 /* Whether a fresh WQE may start; gives it its PSNs. */
 static bool req_start_wqe(struct rxo_qp *qp, struct rxo_swqe *wqe)
 {
@@ -169,6 +189,8 @@ static bool req_start_wqe(struct rxo_qp *qp, struct rxo_swqe *wqe)
 	if (rxo_psn_sub(sq->alloc_psn, sq->una_psn) + count >= RXO_PSN_HALF)
 		return false;
 	if ((wqe->send_flags & IB_SEND_FENCE) && sq->rd_atomic)
+		return false;
+	if (rxo_swqe_is_local(wqe) && !req_do_local(qp, wqe))
 		return false;
 	if (req_wants_data(wqe)) {
 		u32 pieces = min3(DIV_ROUND_UP(count, RXO_READ_PKTS), RXO_READ_PIECES,
@@ -384,18 +406,38 @@ static bool req_may_go_on(struct rxo_qp *qp)
 	return sq->cur < sq->copied || rxo_swqe_posted(qp);
 }
 
+/*
+ * The WQE of the next packet; NULL when nothing may be sent now. Local operations before it are
+ * done, and count as packets of @budget.
+ */
+static struct rxo_swqe *req_next_wqe(struct rxo_qp *qp, u32 *budget)
+{
+	struct rxo_sq *sq = &qp->sq;
+	struct rxo_swqe *wqe;
+
+	while (*budget && req_may_go_on(qp)) {
+		wqe = req_current_wqe(qp);
+		if (!wqe || (!wqe->started && !req_start_wqe(qp, wqe)))
+			return NULL;
+		if (!rxo_swqe_is_local(wqe))
+			return wqe;
+		(*budget)--;
+		if (!sq->cur++)
+			rxo_swqe_complete(qp, IB_WC_SUCCESS);
+	}
+	return NULL;
+}
+
 /* The next packet of an RC QP; NULL when nothing may be sent now. */
-static struct sk_buff *req_next_packet(struct rxo_qp *qp)
+static struct sk_buff *req_next_packet(struct rxo_qp *qp, u32 *budget)
 {
 	struct rxo_sq *sq = &qp->sq;
 	struct rxo_swqe *wqe;
 	struct sk_buff *skb;
 	u32 next;
 
-	if (!req_may_go_on(qp))
-		return NULL;
-	wqe = req_current_wqe(qp);
-	if (!wqe || (!wqe->started && !req_start_wqe(qp, wqe)))
+	wqe = req_next_wqe(qp, budget);
+	if (!wqe)
 		return NULL;
 
 	next = rxo_psn_add(sq->psn, 1);
@@ -433,24 +475,25 @@ static void req_refused(struct rxo_qp *qp, u32 psn)
 /* Makes and sends one burst. False when nothing more may be sent now. */
 static bool req_send_burst(struct rxo_qp *qp, u32 *budget)
 {
-	u32 burst = min(*budget, qp->sq.tx.burst_pkts), bytes = 0, refused_psn;
+	u32 burst = min(*budget, qp->sq.tx.burst_pkts), bytes = 0, num, refused_psn;
 	struct sk_buff_head list;
 	struct sk_buff *skb = NULL;
 	bool taken, more;
 
 	__skb_queue_head_init(&list);
 	while (skb_queue_len(&list) < burst && rxo_ecn_may_send(qp, &qp->sq.tx)) {
-		skb = req_next_packet(qp);
+		skb = req_next_packet(qp, budget);
 		if (!skb)
 			break;
 		bytes += skb->len;
 		rxo_ecn_charge(qp, skb->len);
 		__skb_queue_tail(&list, skb);
 	}
-	if (skb_queue_empty(&list))
-		return false;
-	*budget -= skb_queue_len(&list);
-	more = skb;
+	num = skb_queue_len(&list);
+	*budget -= min(*budget, num);
+	more = skb || !*budget;
+	if (!num)
+		return more;
 	taken = rxo_net_xmit(qp->dev, &qp->path, &qp->sq.tx, &list, &refused_psn);
 	if (!taken) {
 		rxo_ecn_uncharge(qp, bytes - qp->sq.tx.taken_bytes);

@@ -217,8 +217,6 @@ static bool resp_in_sequence(const struct rxo_qp *qp, u32 flags)
 	} else if (!kind || qp->rq.msg.kind != kind) {
 		return false;
 	}
-	if (flags & RXO_OP_IETH)
-		return false;	/* nothing of ours can be invalidated remotely */
 	return qp->max_dest_rd_atomic || !(flags & (RXO_OP_READ | RXO_OP_ATOMIC));
 }
 
@@ -302,7 +300,31 @@ static void resp_complete_recv(struct rxo_qp *qp, struct sk_buff *skb)
 		wc.wc_flags |= IB_WC_WITH_IMM;
 		wc.ex.imm_data = rxo_pkt_imm(skb)->imm;
 	}
+	if (pkt->flags & RXO_OP_IETH) {
+		wc.wc_flags |= IB_WC_WITH_INVALIDATE;
+		wc.ex.invalidate_rkey = be32_to_cpu(rxo_pkt_ieth(skb)->rkey);
+	}
 	rxo_resp_recv_done(qp, &wc, pkt->solicited);
+}
+
+/*
+ * A SEND may ask, with its last packet, for a key to be invalidated. False if that key is none
+ * that the peer may name: it is told, and the message's receive is flushed.
+ */
+static bool resp_invalidate(struct rxo_qp *qp, struct sk_buff *skb)
+{
+	u32 key;
+	int err;
+
+	if (!(rxo_pkt(skb)->flags & RXO_OP_IETH))
+		return true;
+	key = be32_to_cpu(rxo_pkt_ieth(skb)->rkey);
+	err = rxo_mr_invalidate(qp->pd, qp->ibqp.qp_num, key, true);
+	if (!err)
+		return true;
+	rxo_access_error_invalidate(qp, key, err);
+	resp_refuse(qp, RXO_AETH_NAK_REM_ACC, rxo_pkt(skb)->psn);
+	return false;
 }
 
 /* The packet was executed: advance past it. */
@@ -357,7 +379,7 @@ static int resp_data_request(struct rxo_qp *qp, struct sk_buff *skb)
 		return err;
 	if (err)
 		resp_fail(qp, pkt->flags, pkt->psn, err);
-	else
+	else if (resp_invalidate(qp, skb))
 		resp_commit(qp, skb);
 	return 0;
 }

@@ -56,16 +56,14 @@ static const enum ib_wc_opcode wc_opcodes[] = {
 	[IB_WR_SEND] = IB_WC_SEND,
 	[IB_WR_SEND_WITH_IMM] = IB_WC_SEND,
 	[IB_WR_SEND_WITH_INV] = IB_WC_SEND,
+	[IB_WR_LOCAL_INV] = IB_WC_LOCAL_INV,
 	[IB_WR_RDMA_READ] = IB_WC_RDMA_READ,
 	[IB_WR_ATOMIC_CMP_AND_SWP] = IB_WC_COMP_SWAP,
 	[IB_WR_ATOMIC_FETCH_AND_ADD] = IB_WC_FETCH_ADD,
 };
 
-/*
- * Completes the oldest WQE: gives its slot back, then its completion (in this
- * order, so that a process that polled it may post). Under sq.lock.
- */
-void rxo_swqe_complete(struct rxo_qp *qp, enum ib_wc_status status)
+/* Gives the oldest WQE's slot back, then its completion: a process that polled it may post. */
+static void swqe_complete_one(struct rxo_qp *qp, enum ib_wc_status status)
 {
 	struct rxo_swqe *wqe = rxo_swqe_at(qp, 0);
 	bool signaled = qp->sq_sig_all || (wqe->send_flags & IB_SEND_SIGNALED);
@@ -91,6 +89,22 @@ void rxo_swqe_complete(struct rxo_qp *qp, enum ib_wc_status status)
 	if ((signaled || status != IB_WC_SUCCESS) &&
 	    rxo_cq_post(qp->send_cq, &wc, status != IB_WC_SUCCESS))
 		rxo_qp_set_error(qp);
+}
+
+/* Whether the oldest WQE was done by the device itself, ahead of those that it waited for. */
+static bool swqe_local_is_done(struct rxo_qp *qp)
+{
+	const struct rxo_swqe *wqe = rxo_swqe_at(qp, 0);
+
+	return qp->sq.copied && wqe->started && rxo_swqe_is_local(wqe);
+}
+
+/* Completes the oldest WQE, and what is done behind it. Under sq.lock. */
+void rxo_swqe_complete(struct rxo_qp *qp, enum ib_wc_status status)
+{
+	swqe_complete_one(qp, status);
+	while (status == IB_WC_SUCCESS && swqe_local_is_done(qp))
+		swqe_complete_one(qp, status);
 }
 
 /*
