@@ -2,6 +2,8 @@
 /*
  * /dev/rxe_odp_exporter: dma-bufs as exporters make them that no test machine has, and what an
  * importer has done with them.
+ *
+ * /dev/rxe_odp_kuser: a kernel user of memory registration.
  */
 #ifndef RXE_ODP_SELFTEST_H
 #define RXE_ODP_SELFTEST_H
@@ -39,5 +41,14 @@ struct rxe_odp_export_uses {
  * EBUSY: an importer has not let go of it; EIO: one has written to it afterwards.
  */
 #define RXE_ODP_EXPORT_REVOKE	_IO('X', 3)
+
+/* Runs the test of that name. EIO: it failed, and why; ENOENT, ENODEV: there is none. */
+struct rxe_odp_kuser_run {
+	char device[64];
+	char test[64];
+	char why[256];		/* out */
+};
+
+#define RXE_ODP_KUSER_RUN	_IOWR('X', 4, struct rxe_odp_kuser_run)
 
 #endif /* RXE_ODP_SELFTEST_H */

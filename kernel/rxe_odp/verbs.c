@@ -44,7 +44,8 @@ static int rxo_query_device(struct ib_device *ibdev, struct ib_device_attr *attr
 		.max_qp			= 1 << 20,
 		.max_qp_wr		= RXO_MAX_QP_WR,
 		.device_cap_flags	= IB_DEVICE_PORT_ACTIVE_EVENT | IB_DEVICE_SYS_IMAGE_GUID |
-					  IB_DEVICE_RC_RNR_NAK_GEN | IB_DEVICE_SRQ_RESIZE,
+					  IB_DEVICE_RC_RNR_NAK_GEN | IB_DEVICE_SRQ_RESIZE |
+					  IB_DEVICE_MEM_MGT_EXTENSIONS,
 		.kernel_cap_flags	= IBK_ALLOW_USER_UNREG | IBK_ON_DEMAND_PAGING,
 		.max_send_sge		= RXO_MAX_SGE,
 		.max_recv_sge		= RXO_MAX_SGE,
@@ -52,6 +53,7 @@ static int rxo_query_device(struct ib_device *ibdev, struct ib_device_attr *attr
 		.max_cq			= 1 << 20,
 		.max_cqe		= RXO_MAX_CQE,
 		.max_mr			= (1 << 24) - 1,
+		.max_fast_reg_page_list_len = RXO_MAX_FAST_BLOCKS,
 		.max_pd			= 1 << 20,
 		.max_qp_rd_atom		= RXO_MAX_RD_ATOMIC,
 		.max_res_rd_atom	= RXO_MAX_RD_ATOMIC * (1 << 20),
@@ -292,6 +294,8 @@ const struct ib_device_ops rxo_dev_ops = {
 	.post_recv		= rxo_post_recv,
 
 	.get_dma_mr		= rxo_get_dma_mr,
+	.alloc_mr		= rxo_alloc_mr,
+	.map_mr_sg		= rxo_map_mr_sg,
 	.reg_user_mr		= compat_reg_user_mr(rxo_reg_user_mr),
 	.reg_user_mr_dmabuf	= compat_reg_user_mr_dmabuf(rxo_reg_user_mr_dmabuf),
 	.rereg_user_mr		= rxo_rereg_user_mr,

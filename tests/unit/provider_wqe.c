@@ -237,6 +237,45 @@ static void a_datagram_needs_an_address(void **state)
 	free(wqe);
 }
 
+/* What the device does by itself: one for everybody, one for kernel users, none for datagrams. No data counts. */
+static void local_operations(void **state)
+{
+	struct rxo_swqe_bounds bounds = { .max_sge = 1 };
+	struct rxe_send_wqe wqe = {
+		.wr = { .wr_id = 8, .wr.mw = { .addr = 1ULL << 40, .rkey = 0x1234, .access = 7 } },
+		.dma = { .length = 1 << 20, .num_sge = 100 },
+	};
+	struct rxo_swqe parsed;
+	int ud;
+
+	(void)state;
+	for (ud = 0; ud < 2; ud++) {
+		bounds.ud = ud;
+		bounds.kernel = false;
+		wqe.wr.opcode = IB_WR_LOCAL_INV;
+		wqe.wr.ex.invalidate_rkey = 0x5678;
+		assert_int_equal(rxo_swqe_parse(&parsed, &wqe, &bounds),
+				 ud ? IB_WC_LOC_QP_OP_ERR : IB_WC_SUCCESS);
+		assert_int_equal(parsed.length_bytes, 0);
+		if (!ud) {
+			assert_true(rxo_swqe_is_local(&parsed));
+			assert_int_equal(parsed.rkey, 0x5678);
+		}
+		wqe.wr.opcode = IB_WR_REG_MR;
+		assert_int_equal(rxo_swqe_parse(&parsed, &wqe, &bounds), IB_WC_LOC_QP_OP_ERR);
+		bounds.kernel = true;
+		assert_int_equal(rxo_swqe_parse(&parsed, &wqe, &bounds),
+				 ud ? IB_WC_LOC_QP_OP_ERR : IB_WC_SUCCESS);
+		if (!ud) {
+			assert_true(rxo_swqe_is_local(&parsed));
+			assert_int_equal(parsed.remote_addr, 1ULL << 40);
+			assert_int_equal(parsed.rkey, 0x1234);
+			assert_int_equal(parsed.access, 7);
+			assert_int_equal(parsed.num_sge, 0);
+		}
+	}
+}
+
 /* The flags by which a program asks for what a queue pair executes, and no others. */
 static void operations(void **state)
 {
@@ -256,6 +295,7 @@ int main(void)
 		cmocka_unit_test(sends_arrive),
 		cmocka_unit_test(receives_arrive),
 		cmocka_unit_test(a_datagram_needs_an_address),
+		cmocka_unit_test(local_operations),
 		cmocka_unit_test(operations),
 	};
 

@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * What is behind a memory region, in four kinds: the kernel's own memory at its
- * kernel addresses (the device uses ib_core's virtual DMA addresses), user
- * memory under a pin, user memory on demand, and a dma-buf.
+ * What is behind a memory region, in five kinds: the kernel's own memory at its
+ * kernel addresses (the device uses ib_core's virtual DMA addresses), all of it
+ * or blocks that work requests register, user memory under a pin, user memory on
+ * demand, and a dma-buf.
  *
  * Payload is copied here and nowhere else. A copy may stop after any byte: at a
  * miss, or at a poisoned page, which must be an errno and not a machine check.
@@ -31,7 +32,7 @@ static struct rxo_mem *mem_alloc(enum rxo_mr_kind kind, u64 va, u64 length_bytes
 	refcount_set(&mem->refs, 1);
 	init_completion(&mem->unused);
 	INIT_LIST_HEAD(&mem->list);
-	if (kind != RXO_MR_DMA) {
+	if (kind != RXO_MR_DMA && kind != RXO_MR_FAST) {
 		mem->mm = current->mm;
 		mmgrab(mem->mm);
 	}
@@ -48,6 +49,34 @@ static void mem_free(struct rxo_mem *mem)
 struct rxo_mem *rxo_mem_create_dma(void)
 {
 	return mem_alloc(RXO_MR_DMA, 0, U64_MAX, true) ?: ERR_PTR(-ENOMEM);
+}
+
+static u64 *mem_alloc_blocks(u32 num)
+{
+	return kvcalloc(num, sizeof(u64), GFP_KERNEL_ACCOUNT);
+}
+
+static void mem_free_blocks(struct rxo_mem *mem)
+{
+	kvfree(mem->blocks);
+	kvfree(mem->next_blocks);
+}
+
+struct rxo_mem *rxo_mem_create_fast(u32 max_blocks)
+{
+	struct rxo_mem *mem = mem_alloc(RXO_MR_FAST, 0, 0, true);
+
+	if (!mem)
+		return ERR_PTR(-ENOMEM);
+	mem->max_blocks = max_blocks;
+	mem->blocks = mem_alloc_blocks(max_blocks);
+	mem->next_blocks = mem_alloc_blocks(max_blocks);
+	if (!mem->blocks || !mem->next_blocks) {
+		mem_free_blocks(mem);
+		mem_free(mem);
+		return ERR_PTR(-ENOMEM);
+	}
+	return mem;
 }
 
 /* One pointer per page, so that an access finds its page at once. */
@@ -207,6 +236,9 @@ void rxo_mem_destroy(struct rxo_dev *dev, struct rxo_mem *mem)
 	case RXO_MR_DMABUF:
 		rxo_dmabuf_close(mem->dmabuf);
 		break;
+	case RXO_MR_FAST:
+		mem_free_blocks(mem);
+		break;
 	}
 	mem_free(mem);
 }
@@ -269,6 +301,44 @@ static void mem_pinned_copy_to(const struct rxo_mem *mem, u64 va, const void *sr
 	}
 }
 
+/* The bytes of a fast registration at @va, and how many of @length lie behind each other there. */
+static void *mem_block_at(const struct rxo_mem *mem, u64 va, u32 length, u32 *bytes)
+{
+	u64 offset = va & (BIT_ULL(mem->block_shift) - 1);
+
+	*bytes = min_t(u64, length, BIT_ULL(mem->block_shift) - offset);
+	return (void *)(uintptr_t)(mem->blocks[va >> mem->block_shift] + offset);
+}
+
+static int mem_fast_copy_from(const struct rxo_mem *mem, u64 va, void *dst, u32 length, u32 *done)
+{
+	unsigned long left;
+	void *kaddr;
+	u32 n;
+
+	while (*done < length) {
+		kaddr = mem_block_at(mem, va + *done, length - *done, &n);
+		left = copy_mc_to_kernel(dst + *done, kaddr, n);
+		*done += n - left;
+		if (left)
+			return -EHWPOISON;
+	}
+	return 0;
+}
+
+static void mem_fast_copy_to(const struct rxo_mem *mem, u64 va, const void *src, u32 length,
+			     u32 *done)
+{
+	void *kaddr;
+	u32 n;
+
+	while (*done < length) {
+		kaddr = mem_block_at(mem, va + *done, length - *done, &n);
+		memcpy(kaddr, src + *done, n);
+		*done += n;
+	}
+}
+
 static int mem_dmabuf_copy_from(const struct rxo_mem *mem, u64 va, void *dst, u32 length,
 				u32 *done)
 {
@@ -319,6 +389,9 @@ int rxo_mem_copy_from(struct rxo_mem *mem, u64 va, void *dst, u32 length, u32 *d
 	case RXO_MR_DMABUF:
 		err = mem_dmabuf_copy_from(mem, va, dst, length, done);
 		break;
+	case RXO_MR_FAST:
+		err = mem_fast_copy_from(mem, va, dst, length, done);
+		break;
 	}
 	return err;
 }
@@ -345,6 +418,9 @@ int rxo_mem_copy_to(struct rxo_mem *mem, u64 va, const void *src, u32 length, u3
 		break;
 	case RXO_MR_DMABUF:
 		err = mem_dmabuf_copy_to(mem, va, src, length, done);
+		break;
+	case RXO_MR_FAST:
+		mem_fast_copy_to(mem, va, src, length, done);
 		break;
 	}
 	return err;
@@ -405,6 +481,9 @@ int rxo_mem_atomic(struct rxo_mem *mem, u64 va, bool cmp_swap, u64 compare, u64 
 		err = mem_atomic_on_word(kaddr, cmp_swap, compare, swap_add, old);
 		rxo_dmabuf_end();
 		return err;
+	case RXO_MR_FAST:
+		return mem_atomic_on_word(mem_block_at(mem, va, 8, &bytes), cmp_swap, compare,
+					  swap_add, old);
 	}
 	return -EINVAL;
 }

@@ -18,14 +18,15 @@ struct rxo_dmabuf;
 struct mm_struct;
 
 /*
- * Immutable while anyone holds a reference, but for @list (rxo_dev.mems_lock).
+ * Immutable while anyone holds a reference, but for @list (rxo_dev.mems_lock), and for memory that
+ * work requests register, while no key leads to it (mr_fast.c).
  * @refs counts the struct rxo_mr that lie above it: one, or while rereg_mr
  * exchanges it, and as long as accesses with the old rights last, more.
  */
 struct rxo_mem {
 	enum rxo_mr_kind kind;
 	bool writable;
-	u64 va;					/* of a dma-buf: the offset in it */
+	u64 va;					/* of a dma-buf or of blocks: the offset in it */
 	u64 length_bytes;
 	struct mm_struct *mm;			/* whose memory it is; the struct, not the memory */
 	union {
@@ -35,6 +36,12 @@ struct rxo_mem {
 		};
 		struct umem_odp_region *region;
 		struct rxo_dmabuf *dmabuf;
+		struct {
+			u64 *blocks;		/* kernel addresses; blocks[0] holds va */
+			u64 *next_blocks;	/* what is registered next: mr_fast.c */
+			u32 max_blocks;
+			u32 block_shift;
+		};
 	};
 	refcount_t refs;
 	struct completion unused;
@@ -42,6 +49,8 @@ struct rxo_mem {
 };
 
 struct rxo_mem *rxo_mem_create_dma(void);
+/* For up to @max_blocks. May sleep. -ENOMEM. */
+struct rxo_mem *rxo_mem_create_fast(u32 max_blocks);
 /* Of current's memory. May sleep. ERR_PTR: what ib_umem_get_va() says. */
 struct rxo_mem *rxo_mem_create_pinned(struct rxo_dev *dev, u64 va, u64 length_bytes, int access);
 /* Of current's memory. May sleep. ERR_PTR: what umem_odp_region_create() says. */

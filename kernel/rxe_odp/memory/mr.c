@@ -6,7 +6,8 @@
  * A key is the index of the region in rxo_dev.mrs, and a byte that changes with
  * each registration, so that a stale key does not reach the next owner of its
  * index. Local and remote key are the same number; the rights are what tells the
- * askers apart. All 32 bits are compared.
+ * askers apart. All 32 bits are compared. What kernel users register by work
+ * requests gets that byte from them (mr_fast.c).
  *
  * Lookup is RCU and a reference. The memory above which a struct rxo_mr lies
  * (mem.c) outlives every reference to it, since a struct rxo_mr holds one.
@@ -17,16 +18,15 @@
 #include "device/dev.h"
 #include "memory/mem.h"
 #include "memory/mr.h"
+#include "memory/mr_fast.h"
 
-#define REMOTE_RIGHTS (IB_ACCESS_REMOTE_READ | IB_ACCESS_REMOTE_WRITE | IB_ACCESS_REMOTE_ATOMIC)
-
-static int mr_check_access(const struct rxo_mr *mr, const struct rxo_pd *pd, enum rxo_key_type type,
-			   int access, u64 iova, u64 length)
+static int mr_check_access(const struct rxo_mr *mr, enum rxo_key_type type, int access, u64 iova,
+			   u64 length)
 {
-	if (mr->pd != pd || (mr->access & access) != access)
+	if ((mr->access & access) != access)
 		return -EPERM;
 	/* Without any remote right a peer gets no access. */
-	if (type == RXO_RKEY && !(access & REMOTE_RIGHTS))
+	if (type == RXO_RKEY && !(access & RXO_REMOTE_RIGHTS))
 		return -EPERM;
 	if (iova < mr->iova || length > mr->length || iova - mr->iova > mr->length - length)
 		return -ERANGE;
@@ -38,17 +38,28 @@ struct rxo_mr *rxo_mr_get(struct rxo_pd *pd, u32 key, enum rxo_key_type type, in
 {
 	struct rxo_dev *dev = to_rxo_dev(pd->ibpd.device);
 	struct rxo_mr *mr;
-	int err = -ENOENT;
+	int err = 0;
 
 	rcu_read_lock();
 	mr = xa_load(&dev->mrs, key >> 8);
-	if (mr && mr->key == key) {
-		err = mr_check_access(mr, pd, type, access, iova, length);
-		if (!err && !refcount_inc_not_zero(&mr->refs))
-			err = -ENOENT;
-	}
+	if (!mr || READ_ONCE(mr->key) != key)
+		err = -ENOENT;
+	else if (mr->pd != pd)
+		err = -EPERM;
+	else if (!refcount_inc_not_zero(&mr->refs))
+		err = -ENOENT;
 	rcu_read_unlock();
-	return err ? ERR_PTR(err) : mr;
+	if (err)
+		return ERR_PTR(err);
+
+	/* The key may have been taken back before the reference was there: mr_fast.c has the race. */
+	smp_mb__after_atomic();
+	err = smp_load_acquire(&mr->key) == key ?
+	      mr_check_access(mr, type, access, iova, length) : -ENOENT;
+	if (!err)
+		return mr;
+	rxo_mr_put(mr);
+	return ERR_PTR(err);
 }
 
 void rxo_mr_put(struct rxo_mr *mr)
@@ -59,15 +70,19 @@ void rxo_mr_put(struct rxo_mr *mr)
 	kfree_rcu(mr, rcu);
 }
 
-/* So far there is no kind of key that can be taken back while its region stays. */
 int rxo_mr_invalidate(struct rxo_pd *pd, u32 qpn, u32 key, bool remote)
 {
 	struct rxo_dev *dev = to_rxo_dev(pd->ibpd.device);
-	const struct rxo_mr *mr;
+	struct rxo_mr *mr;
 
 	guard(rcu)();
 	mr = xa_load(&dev->mrs, key >> 8);
-	return mr && mr->key == key ? -EPERM : -ENOENT;
+	if (!mr || READ_ONCE(mr->key) != key)
+		return -ENOENT;
+	/* What a process or a kernel user registered by a call goes by a call. */
+	if (mr->pd != pd || !mr->fast)
+		return -EPERM;
+	return rxo_fast_invalidate(mr, key, remote);
 }
 
 static u64 mr_to_va(const struct rxo_mr *mr, u64 iova)
@@ -123,7 +138,7 @@ u64 rxo_mr_fault_ns(struct rxo_mr *mr)
 	return umem_odp_region_fault_ns(mr->mem->region);
 }
 
-int rxo_mr_publish(struct rxo_dev *dev, struct rxo_mr *mr)
+int rxo_mr_publish(struct rxo_dev *dev, struct rxo_mr *mr, u32 *key)
 {
 	u32 index;
 	int err;
@@ -133,7 +148,10 @@ int rxo_mr_publish(struct rxo_dev *dev, struct rxo_mr *mr)
 			      GFP_KERNEL);
 	if (err < 0)
 		return err;
-	mr->key = index << 8 | get_random_u8();
+	*key = index << 8 | get_random_u8();
+	mr->index = index;
+	if (!mr->fast)
+		mr->key = *key;
 	err = xa_err(xa_store(&dev->mrs, index, mr, GFP_KERNEL));
 	if (err)
 		xa_release(&dev->mrs, index);
@@ -143,13 +161,14 @@ int rxo_mr_publish(struct rxo_dev *dev, struct rxo_mr *mr)
 void rxo_mr_replace(struct rxo_dev *dev, struct rxo_mr *mr, struct rxo_mr *old)
 {
 	mr->key = old->key;
+	mr->index = old->index;
 	/* Cannot fail: the entry is there. */
-	WARN_ON_ONCE(xa_store(&dev->mrs, mr->key >> 8, mr, GFP_KERNEL) != old);
+	WARN_ON_ONCE(xa_store(&dev->mrs, mr->index, mr, GFP_KERNEL) != old);
 	rxo_mr_put(old);
 }
 
 void rxo_mr_unpublish(struct rxo_dev *dev, struct rxo_mr *mr)
 {
-	xa_erase(&dev->mrs, mr->key >> 8);
+	xa_erase(&dev->mrs, mr->index);
 	rxo_mr_put(mr);
 }

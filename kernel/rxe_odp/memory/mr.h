@@ -24,12 +24,14 @@ enum rxo_mr_kind {
 	RXO_MR_PINNED,		/* user memory under ib_umem_get_va() */
 	RXO_MR_ODP,		/* a umem_odp region */
 	RXO_MR_DMABUF,		/* a dma-buf of any exporter that has an address for the CPU */
+	RXO_MR_FAST,		/* kernel memory, registered by work requests: mr_fast.c */
 };
 
 /*
  * What a key stands for: a protection domain, rights, and a window onto memory.
- * Immutable after publication in rxo_dev.mrs; rereg_mr exchanges the whole
- * object behind a key. @refs: one for the key, one for each access or waiter
+ * Immutable after publication in rxo_dev.mrs, but for those that work requests
+ * register and invalidate (mr_fast.c); rereg_mr exchanges the whole object
+ * behind a key. @refs: one for the key, one for each access or waiter
  * under way; deregistration unpublishes, closes the ODP region (which wakes its
  * waiters) and waits for the rest. So no reference may be kept across
  * packets: look the key up again.
@@ -42,6 +44,8 @@ struct rxo_mr {
 	u64 iova;
 	u64 length;
 	refcount_t refs;
+	u32 index : 24;		/* in rxo_dev.mrs */
+	u32 fast : 1;		/* above memory of RXO_MR_FAST */
 	struct rcu_head rcu;
 };
 
@@ -60,6 +64,12 @@ static inline struct rxo_ibmr *to_rxo_ibmr(struct ib_mr *ibmr)
 	return container_of(ibmr, struct rxo_ibmr, ibmr);
 }
 
+#define RXO_REMOTE_RIGHTS (IB_ACCESS_REMOTE_READ | IB_ACCESS_REMOTE_WRITE | \
+			   IB_ACCESS_REMOTE_ATOMIC)
+
+/* Blocks that one fast registration lists at most, each of at least 4 KiB. */
+#define RXO_MAX_FAST_BLOCKS 512
+
 /* Which key a request carries: a local or a remote one. */
 enum rxo_key_type { RXO_LKEY, RXO_RKEY };
 
@@ -72,7 +82,8 @@ enum rxo_key_type { RXO_LKEY, RXO_RKEY };
  * @iova: first byte
  * @length: bytes; 0 is refused by the caller, not here
  *
- * Any context up to softirq. Returns a referenced region, or ERR_PTR: -ENOENT
+ * Any context up to softirq; with BH off where @pd is a kernel user's, until a
+ * region that is not on demand is put. Returns a referenced region, or ERR_PTR: -ENOENT
  * (no such key), -EPERM (another PD, or a right is missing), -ERANGE.
  */
 struct rxo_mr *rxo_mr_get(struct rxo_pd *pd, u32 key, enum rxo_key_type type, int access,
@@ -90,6 +101,18 @@ void rxo_mr_put(struct rxo_mr *mr);
  * -ENOENT (no such key), -EPERM (another PD, or a key that the asker may not invalidate).
  */
 int rxo_mr_invalidate(struct rxo_pd *pd, u32 qpn, u32 key, bool remote);
+
+/**
+ * rxo_fast_register - what REG_MR does
+ * @pd: the protection domain of the QP that asks
+ * @key: the new key; its upper 24 bits say of which region
+ * @access: the new rights
+ * @iova: of the first byte
+ *
+ * With BH off. -ENOENT (no such region), -EPERM (another PD), -EBUSY (it has a key), -EINVAL (rights
+ * that there are not, nothing mapped).
+ */
+int rxo_fast_register(struct rxo_pd *pd, u32 key, int access, u64 iova);
 
 /*
  * Copies. Any context up to softirq. @done counts bytes placed, also on error:
@@ -128,10 +151,11 @@ u64 rxo_mr_present(struct rxo_mr *mr, u64 iova, u64 length, bool write);
 u64 rxo_mr_fault_ns(struct rxo_mr *mr);
 
 /*
- * Publish @mr under a new key of @dev, or under the key of @old, which loses its
- * key's reference. May sleep; 0 or -errno.
+ * Publish @mr under a new @key of @dev (one that is registered later is found by
+ * its index alone), or under the key of @old, which loses its key's reference.
+ * May sleep; 0 or -errno.
  */
-int rxo_mr_publish(struct rxo_dev *dev, struct rxo_mr *mr);
+int rxo_mr_publish(struct rxo_dev *dev, struct rxo_mr *mr, u32 *key);
 void rxo_mr_replace(struct rxo_dev *dev, struct rxo_mr *mr, struct rxo_mr *old);
 void rxo_mr_unpublish(struct rxo_dev *dev, struct rxo_mr *mr);
 
@@ -144,6 +168,8 @@ struct ib_mr *rxo_reg_user_mr_dmabuf(struct ib_pd *pd, u64 offset, u64 length, u
 				     struct uverbs_attr_bundle *attrs);
 struct ib_mr *rxo_rereg_user_mr(struct ib_mr *ibmr, int flags, u64 start, u64 length, u64 iova,
 				int access, struct ib_pd *pd, struct ib_udata *udata);
+struct ib_mr *rxo_alloc_mr(struct ib_pd *pd, enum ib_mr_type type, u32 max_num_sg);
+int rxo_map_mr_sg(struct ib_mr *ibmr, struct scatterlist *sg, int num, unsigned int *offset);
 int rxo_dereg_mr(struct ib_mr *ibmr, struct ib_udata *udata);
 
 /* Methods of our own (mr_methods.c) */

@@ -12,7 +12,7 @@
 #include "memory/mem.h"
 #include "memory/mr.h"
 
-/* A reference, whatever the region's domain and rights; or NULL. */
+/* A reference, whatever the region's domain and rights; or NULL. With BH off, as rxo_mr_get(). */
 static struct rxo_mr *explain_find(struct rxo_pd *pd, u32 key)
 {
 	struct rxo_dev *dev = to_rxo_dev(pd->ibpd.device);
@@ -20,7 +20,7 @@ static struct rxo_mr *explain_find(struct rxo_pd *pd, u32 key)
 
 	guard(rcu)();
 	mr = xa_load(&dev->mrs, key >> 8);
-	return mr && mr->key == key && refcount_inc_not_zero(&mr->refs) ? mr : NULL;
+	return mr && READ_ONCE(mr->key) == key && refcount_inc_not_zero(&mr->refs) ? mr : NULL;
 }
 
 /* Both domains live: one has a region that is held, the other a user that asks. */
@@ -98,7 +98,7 @@ void rxo_mr_explain(struct rxo_pd *pd, int err, enum umem_odp_refusal refusal,
 		error->region_address = mr->iova;
 		error->region_length = mr->length;
 		error->region_access = mr->access;
-		error->region_key = mr->key;
+		error->region_key = error->key;
 	}
 	rxo_mr_put(mr);
 }

@@ -8,12 +8,14 @@
 #include "device/dev.h"
 #include "memory/mem.h"
 #include "memory/mr.h"
+#include "memory/mr_fast.h"
 
 /* A region over @mem, with a reference of its own to it. No key yet. */
 static struct rxo_mr *mr_alloc(struct rxo_mem *mem, struct rxo_pd *pd, int access, u64 iova,
 			       u64 length)
 {
-	struct rxo_mr *mr = kzalloc_obj(*mr, GFP_KERNEL_ACCOUNT);
+	struct rxo_mr *mr = mem->kind == RXO_MR_FAST ? rxo_fast_alloc() :
+			    kzalloc_obj(*mr, GFP_KERNEL_ACCOUNT);
 
 	if (!mr)
 		return NULL;
@@ -33,6 +35,7 @@ static struct ib_mr *mr_publish_new(struct rxo_dev *dev, struct rxo_mem *mem, st
 {
 	struct rxo_ibmr *ibmr;
 	int err = -ENOMEM;
+	u32 key;
 
 	if (IS_ERR(mem))
 		return ERR_CAST(mem);
@@ -43,13 +46,13 @@ static struct ib_mr *mr_publish_new(struct rxo_dev *dev, struct rxo_mem *mem, st
 	ibmr->mr = mr_alloc(mem, pd, access, iova, length);
 	if (!ibmr->mr)
 		goto err_ibmr;
-	err = rxo_mr_publish(dev, ibmr->mr);
+	err = rxo_mr_publish(dev, ibmr->mr, &key);
 	if (err)
 		goto err_mr;
 
 	rxo_mem_put(mem);
-	ibmr->ibmr.lkey = ibmr->mr->key;
-	ibmr->ibmr.rkey = ibmr->mr->key;
+	ibmr->ibmr.lkey = key;
+	ibmr->ibmr.rkey = key;
 	ibmr->ibmr.iova = iova;
 	ibmr->ibmr.length = length;
 	return &ibmr->ibmr;
@@ -71,6 +74,16 @@ struct ib_mr *rxo_get_dma_mr(struct ib_pd *ibpd, int access)
 		return ERR_PTR(-EPERM);
 	return mr_publish_new(to_rxo_dev(ibpd->device), rxo_mem_create_dma(), to_rxo_pd(ibpd),
 			      access, 0, U64_MAX);
+}
+
+struct ib_mr *rxo_alloc_mr(struct ib_pd *ibpd, enum ib_mr_type type, u32 max_num_sg)
+{
+	if (type != IB_MR_TYPE_MEM_REG)
+		return ERR_PTR(-EOPNOTSUPP);
+	if (!max_num_sg || max_num_sg > RXO_MAX_FAST_BLOCKS)
+		return ERR_PTR(-EINVAL);
+	return mr_publish_new(to_rxo_dev(ibpd->device), rxo_mem_create_fast(max_num_sg),
+			      to_rxo_pd(ibpd), 0, 0, 0);
 }
 
 /* Whether a registration is on demand: it says so, or else the context, or the device. */
@@ -257,6 +270,8 @@ int rxo_dereg_mr(struct ib_mr *ib, struct ib_udata *udata)
 	 *
 	 * No reference is kept across packets, so this ends.
 	 */
+	if (ibmr->mr->fast)
+		rxo_fast_close(ibmr->mr);
 	rxo_mr_unpublish(dev, ibmr->mr);
 	rxo_mem_destroy(dev, ibmr->mem);
 	kfree(ibmr);

@@ -37,8 +37,8 @@
  * What a span names, with a reference. -ENOENT: no such key. -EPERM: another domain, or not to be
  * written. -EINVAL: not on demand. -EFAULT: not all of it lies in the region.
  */
-static struct rxo_mr *prefetch_mr_get(struct rxo_pd *pd, const struct rxo_span *span,
-				      enum rxo_prefetch_mode mode)
+static struct rxo_mr *prefetch_mr_find(struct rxo_pd *pd, const struct rxo_span *span,
+				       enum rxo_prefetch_mode mode)
 {
 	struct rxo_mr *mr;
 	int err = 0;
@@ -56,6 +56,18 @@ static struct rxo_mr *prefetch_mr_get(struct rxo_pd *pd, const struct rxo_span *
 		return mr;
 	rxo_mr_put(mr);
 	return ERR_PTR(err);
+}
+
+static struct rxo_mr *prefetch_mr_get(struct rxo_pd *pd, const struct rxo_span *span,
+				      enum rxo_prefetch_mode mode)
+{
+	struct rxo_mr *mr;
+
+	/* As rxo_mr_get() asks of kernel users. */
+	local_bh_disable();
+	mr = prefetch_mr_find(pd, span, mode);
+	local_bh_enable();
+	return mr;
 }
 
 static u64 prefetch_va(const struct rxo_mr *mr, const struct rxo_span *span)

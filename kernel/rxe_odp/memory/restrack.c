@@ -13,6 +13,7 @@ static const char * const kind_names[] = {
 	[RXO_MR_PINNED]	= "pinned",
 	[RXO_MR_ODP]	= "odp",
 	[RXO_MR_DMABUF]	= "dma-buf",
+	[RXO_MR_FAST]	= "fast",
 };
 
 int rxo_fill_res_mr_entry(struct sk_buff *msg, struct ib_mr *ibmr)

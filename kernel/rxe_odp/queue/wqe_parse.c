@@ -17,7 +17,7 @@ static bool wqe_is_atomic(u32 opcode)
 	return opcode == IB_WR_ATOMIC_CMP_AND_SWP || opcode == IB_WR_ATOMIC_FETCH_AND_ADD;
 }
 
-static bool wqe_opcode_allowed(u32 opcode, bool ud)
+static bool wqe_opcode_allowed(u32 opcode, const struct rxo_swqe_bounds *bounds)
 {
 	switch (opcode) {
 	case IB_WR_SEND:
@@ -30,7 +30,9 @@ static bool wqe_opcode_allowed(u32 opcode, bool ud)
 	case IB_WR_RDMA_READ:
 	case IB_WR_ATOMIC_CMP_AND_SWP:
 	case IB_WR_ATOMIC_FETCH_AND_ADD:
-		return !ud;
+		return !bounds->ud;
+	case IB_WR_REG_MR:
+		return bounds->kernel && !bounds->ud;
 	default:
 		return false;
 	}
@@ -65,6 +67,11 @@ static enum ib_wc_status wqe_copy_op(struct rxo_swqe *to, const struct rxe_send_
 		to->swap = wr->wr.atomic.swap;
 	} else if (to->opcode == IB_WR_SEND_WITH_INV || to->opcode == IB_WR_LOCAL_INV) {
 		to->rkey = wr->ex.invalidate_rkey;
+	} else if (to->opcode == IB_WR_REG_MR) {
+		/* post.c has written it as what it is like, a window. */
+		to->remote_addr = wr->wr.mw.addr;
+		to->rkey = wr->wr.mw.rkey;
+		to->access = wr->wr.mw.access;
 	} else {
 		to->remote_addr = wr->wr.rdma.remote_addr;
 		to->rkey = wr->wr.rdma.rkey;
@@ -137,7 +144,7 @@ enum ib_wc_status rxo_swqe_parse(struct rxo_swqe *to, const struct rxe_send_wqe 
 	memset(to, 0, sizeof(*to));
 	to->wr_id = wr.wr_id;
 	to->send_flags = wr.send_flags;
-	if (!wqe_opcode_allowed(wr.opcode, bounds->ud)) {
+	if (!wqe_opcode_allowed(wr.opcode, bounds)) {
 		to->opcode = IB_WR_SEND;
 		return IB_WC_LOC_QP_OP_ERR;
 	}

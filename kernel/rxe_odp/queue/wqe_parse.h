@@ -32,13 +32,14 @@ struct rxo_swqe {
 	u64 wr_id;
 	union {
 		struct {		/* RC */
-			u64 remote_addr;
+			u64 remote_addr;	/* REG_MR: the iova */
 			u64 compare_add;
 			u64 swap;
+			u32 access;		/* REG_MR */
 		};
 		struct rxo_swqe_av av;	/* UD, where ah_num is 0 */
 	};
-	u32 rkey;		/* that the peer accesses, or that it or the device invalidates */
+	u32 rkey;		/* that the peer accesses, or invalidates, or the device; REG_MR */
 	u32 length_bytes;
 	u32 num_sge;
 	u32 first_psn;		/* valid once started */
@@ -61,7 +62,7 @@ struct rxo_swqe {
 /* What the device does by itself, in the order of its queue: no packet leaves for it. */
 static inline bool rxo_swqe_is_local(const struct rxo_swqe *wqe)
 {
-	return wqe->opcode == IB_WR_LOCAL_INV;
+	return wqe->opcode == IB_WR_LOCAL_INV || wqe->opcode == IB_WR_REG_MR;
 }
 
 /* A scatter/gather list of our own, copied once and checked. */
@@ -82,6 +83,7 @@ struct rxo_swqe_bounds {
 	u32 max_inline_bytes;
 	u32 max_datagram_bytes;
 	bool ud;
+	bool kernel;		/* not of a process */
 };
 
 /**

@@ -12,6 +12,17 @@
 #include "queue/queue.h"
 #include "transport/qp.h"
 
+/* As struct rxe_send_wr has windows. The key's byte is the user's choice, its index is not. */
+static int post_fill_reg(struct rxe_send_wr *to, const struct ib_reg_wr *wr)
+{
+	if (wr->key >> 8 != wr->mr->lkey >> 8)
+		return -EINVAL;
+	to->wr.mw.addr = wr->mr->iova;
+	to->wr.mw.rkey = wr->key;
+	to->wr.mw.access = wr->access;
+	return 0;
+}
+
 static int post_fill_op(struct rxe_send_wr *to, const struct ib_send_wr *wr,
 			const struct rxo_qp *qp)
 {
@@ -34,6 +45,8 @@ static int post_fill_op(struct rxe_send_wr *to, const struct ib_send_wr *wr,
 	case IB_WR_LOCAL_INV:
 		to->ex.invalidate_rkey = wr->ex.invalidate_rkey;
 		return 0;
+	case IB_WR_REG_MR:
+		return post_fill_reg(to, reg_wr(wr));
 	case IB_WR_RDMA_WRITE:
 	case IB_WR_RDMA_WRITE_WITH_IMM:
 	case IB_WR_RDMA_READ:

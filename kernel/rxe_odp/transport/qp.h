@@ -53,7 +53,8 @@
 
 /*
  * Send WQEs that are copied and not completed, at most: a power of two. Each has a packet in the
- * window of an RC QP but for the next to be sent, so these are never too few.
+ * window of an RC QP but for the next to be sent and what the device does by itself, so that these
+ * are hardly ever too few.
  */
 #define RXO_SHADOW_WQES		256U
 static_assert(RXO_WINDOW_MAX_PKTS + RXO_READ_PKTS < RXO_SHADOW_WQES);

@@ -8,7 +8,7 @@
  * says where in its message a packet stands, so there is no cursor to keep: a
  * retry sets sq.psn and sq.cur back and that is all.
  *
- * What the device does by itself (an invalidation) stands among the other WQEs, has no PSN, and is
+ * What the device does by itself (to register, to invalidate) stands among the other WQEs, has no PSN, and is
  * done once, when its turn comes: a retry passes it by. It completes when those before it have.
  */
 
@@ -164,13 +164,18 @@ static void req_fail_current(struct rxo_qp *qp, struct rxo_swqe *wqe, enum ib_wc
  */
 static bool req_do_local(struct rxo_qp *qp, struct rxo_swqe *wqe)
 {
-	if (qp->sq.cur)
-		return false;
-	if (rxo_mr_invalidate(qp->pd, qp->ibqp.qp_num, wqe->rkey, false)) {
-		req_fail_current(qp, wqe, IB_WC_MW_BIND_ERR);
-		return false;
+	int err;
+
+	if (wqe->opcode == IB_WR_REG_MR) {
+		err = rxo_fast_register(qp->pd, wqe->rkey, wqe->access, wqe->remote_addr);
+	} else {
+		if (qp->sq.cur)
+			return false;
+		err = rxo_mr_invalidate(qp->pd, qp->ibqp.qp_num, wqe->rkey, false);
 	}
-	return true;
+	if (err)
+		req_fail_current(qp, wqe, IB_WC_MW_BIND_ERR);
+	return !err;
 }
 
 /* Whether a fresh WQE may start; gives it its PSNs. */

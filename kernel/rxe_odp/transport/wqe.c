@@ -38,6 +38,7 @@ struct rxo_swqe *rxo_swqe_copy_next(struct rxo_qp *qp)
 		.max_inline_bytes = sq->max_inline_bytes,
 		.max_datagram_bytes = ib_mtu_enum_to_int(READ_ONCE(qp->dev->mtu_cap)),
 		.ud = rxo_qp_is_ud(qp),
+		.kernel = !qp->user,
 	};
 	struct rxo_swqe *wqe;
 
@@ -57,6 +58,7 @@ static const enum ib_wc_opcode wc_opcodes[] = {
 	[IB_WR_SEND_WITH_IMM] = IB_WC_SEND,
 	[IB_WR_SEND_WITH_INV] = IB_WC_SEND,
 	[IB_WR_LOCAL_INV] = IB_WC_LOCAL_INV,
+	[IB_WR_REG_MR] = IB_WC_REG_MR,
 	[IB_WR_RDMA_READ] = IB_WC_RDMA_READ,
 	[IB_WR_ATOMIC_CMP_AND_SWP] = IB_WC_COMP_SWAP,
 	[IB_WR_ATOMIC_FETCH_AND_ADD] = IB_WC_FETCH_ADD,
