@@ -17,6 +17,7 @@
 #include "device/plain.h"
 #include "device/stats.h"
 #include "memory/mr.h"
+#include "memory/mw.h"
 #include "memory/prefetch.h"
 #include "net/ah.h"
 #include "queue/cq.h"
@@ -45,7 +46,8 @@ static int rxo_query_device(struct ib_device *ibdev, struct ib_device_attr *attr
 		.max_qp_wr		= RXO_MAX_QP_WR,
 		.device_cap_flags	= IB_DEVICE_PORT_ACTIVE_EVENT | IB_DEVICE_SYS_IMAGE_GUID |
 					  IB_DEVICE_RC_RNR_NAK_GEN | IB_DEVICE_SRQ_RESIZE |
-					  IB_DEVICE_MEM_MGT_EXTENSIONS,
+					  IB_DEVICE_MEM_MGT_EXTENSIONS |
+					  IB_DEVICE_MEM_WINDOW | IB_DEVICE_MEM_WINDOW_TYPE_2B,
 		.kernel_cap_flags	= IBK_ALLOW_USER_UNREG | IBK_ON_DEMAND_PAGING,
 		.max_send_sge		= RXO_MAX_SGE,
 		.max_recv_sge		= RXO_MAX_SGE,
@@ -53,6 +55,7 @@ static int rxo_query_device(struct ib_device *ibdev, struct ib_device_attr *attr
 		.max_cq			= 1 << 20,
 		.max_cqe		= RXO_MAX_CQE,
 		.max_mr			= (1 << 24) - 1,
+		.max_mw			= (1 << 24) - 1,
 		.max_fast_reg_page_list_len = RXO_MAX_FAST_BLOCKS,
 		.max_pd			= 1 << 20,
 		.max_qp_rd_atom		= RXO_MAX_RD_ATOMIC,
@@ -302,8 +305,12 @@ const struct ib_device_ops rxo_dev_ops = {
 	.advise_mr		= rxo_advise_mr,
 	.dereg_mr		= rxo_dereg_mr,
 
+	.alloc_mw		= rxo_alloc_mw,
+	.dealloc_mw		= rxo_dealloc_mw,
+
 	INIT_RDMA_OBJ_SIZE(ib_ah, rxo_ibah, ibah),
 	INIT_RDMA_OBJ_SIZE(ib_cq, rxo_cq, ibcq),
+	INIT_RDMA_OBJ_SIZE(ib_mw, rxo_ibmw, ibmw),
 	INIT_RDMA_OBJ_SIZE(ib_pd, rxo_pd, ibpd),
 	INIT_RDMA_OBJ_SIZE(ib_qp, rxo_qp, ibqp),
 	INIT_RDMA_OBJ_SIZE(ib_srq, rxo_srq, ibsrq),

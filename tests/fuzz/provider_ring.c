@@ -101,7 +101,8 @@ static void post(struct rxo_ring *ring, const struct rxo_wqe_bounds *bounds, str
 	static uint8_t data[256];
 	static struct rxo_ah ah = { .ah_num = 1 };
 	struct ibv_sge sges[64] = {};
-	struct ibv_send_wr wr = { .sg_list = sges };
+	static struct ibv_mw mw;
+	struct ibv_send_wr wr = { .sg_list = sges, .bind_mw.mw = &mw };
 	uint32_t room = rxo_ring_room(ring), i;
 	int err;
 

@@ -42,7 +42,7 @@ static void check_send(const void *entry, const struct rxo_swqe_bounds *bounds, 
 
 	CHECK(wqe);
 	status = rxo_swqe_parse(wqe, entry, bounds);
-	CHECK(wqe->opcode <= IB_WR_LOCAL_INV || wqe->opcode == IB_WR_SEND_WITH_INV);
+	CHECK(wqe->opcode <= IB_WR_BIND_MW || wqe->opcode == IB_WR_SEND_WITH_INV);
 	if (status == IB_WC_SUCCESS) {
 		CHECK(wqe->length_bytes <= RXO_MAX_MSG_BYTES);
 		CHECK(!bounds->ud || wqe->length_bytes <= bounds->max_datagram_bytes);

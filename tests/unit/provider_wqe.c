@@ -56,13 +56,19 @@ static bool is_send(enum ibv_wr_opcode opcode)
 	return opcode == IBV_WR_SEND || opcode == IBV_WR_SEND_WITH_IMM;
 }
 
+/* What the device does by itself: there is no data. */
+static bool is_local(enum ibv_wr_opcode opcode)
+{
+	return opcode == IBV_WR_LOCAL_INV || opcode == IBV_WR_BIND_MW;
+}
+
 static bool is_executed(enum ibv_wr_opcode opcode, bool ud)
 {
 	if (is_send(opcode))
 		return true;
-	return !ud &&
-	       (opcode == IBV_WR_RDMA_WRITE || opcode == IBV_WR_RDMA_WRITE_WITH_IMM ||
-		opcode == IBV_WR_RDMA_READ || opcode == IBV_WR_SEND_WITH_INV || is_atomic(opcode));
+	return !ud && (opcode == IBV_WR_RDMA_WRITE || opcode == IBV_WR_RDMA_WRITE_WITH_IMM ||
+		       opcode == IBV_WR_RDMA_READ || opcode == IBV_WR_SEND_WITH_INV ||
+		       is_atomic(opcode) || is_local(opcode));
 }
 
 /* Whether the request is one that a queue with these bounds takes, in words of the manual page. */
@@ -70,10 +76,33 @@ static bool is_right(const struct queue *q, const struct ibv_send_wr *wr, uint64
 {
 	if (!is_executed(wr->opcode, q->bounds.ud))
 		return false;
+	if (is_local(wr->opcode))
+		return true;
 	if (!(wr->send_flags & IBV_SEND_INLINE))
 		return wr->num_sge <= (int)q->bounds.max_sge && bytes <= RXO_MAX_MSG_BYTES;
 	return bytes <= q->bounds.max_inline_bytes && wr->opcode != IBV_WR_RDMA_READ &&
 	       !is_atomic(wr->opcode);
+}
+
+static void check_parsed_local(const struct rxo_swqe *got, const struct ibv_send_wr *wr)
+{
+	const struct ibv_mw_bind_info *info = &wr->bind_mw.bind_info;
+
+	assert_int_equal(got->wr_id, wr->wr_id);
+	assert_int_equal(got->opcode, wr->opcode);
+	assert_int_equal(got->send_flags, wr->send_flags & ~IBV_SEND_INLINE);
+	assert_int_equal(got->length_bytes, 0);
+	assert_int_equal(got->num_sge, 0);
+	if (wr->opcode == IBV_WR_LOCAL_INV) {
+		assert_int_equal(got->rkey, wr->invalidate_rkey);
+		return;
+	}
+	assert_int_equal(got->bind.addr, info->addr);
+	assert_int_equal(got->bind.length, info->length);
+	assert_int_equal(got->bind.lkey, info->mr ? info->mr->lkey : 0);
+	assert_int_equal(got->bind.mw_key, wr->bind_mw.mw->rkey);
+	assert_int_equal(got->bind.new_key, wr->bind_mw.rkey);
+	assert_int_equal(got->bind.access, info->mw_access_flags);
 }
 
 static void check_parsed(const struct rxo_swqe *got, const struct ibv_send_wr *wr, bool ud,
@@ -132,12 +161,31 @@ static uint64_t make_list(struct ibv_sge *sges, int num, const uint8_t *data, bo
 	return at;
 }
 
+/* What unbinds need not name a region. */
+static void make_bind(struct ibv_send_wr *wr, uint64_t *seed)
+{
+	static struct ibv_mr mr;
+	static struct ibv_mw mw;
+
+	mr.lkey = unit_random(seed);
+	mw.rkey = unit_random(seed);
+	wr->bind_mw.mw = &mw;
+	wr->bind_mw.rkey = unit_random(seed);
+	wr->bind_mw.bind_info = (struct ibv_mw_bind_info){
+		.mr = unit_random(seed) % 4 ? &mr : NULL,
+		.addr = unit_random(seed),
+		.length = unit_random(seed),
+		.mw_access_flags = unit_random(seed),
+	};
+}
+
 static void make_op(struct ibv_send_wr *wr, struct rxo_ah *ah, bool ud, uint64_t *seed)
 {
 	wr->wr_id = unit_random(seed);
 	wr->opcode = unit_random(seed) % 14;
 	wr->send_flags = unit_random(seed) % 16;
 	wr->imm_data = unit_random(seed);
+	make_bind(wr, seed);
 	if (ud) {
 		ah->ah_num = 1 + unit_random(seed) % UINT32_MAX;
 		wr->wr.ud.ah = &ah->ibah;
@@ -181,7 +229,10 @@ static void sends_arrive(void **state)
 			/* An atomic of another length than 8 is the kernel's to complete with an error. */
 			if (rxo_swqe_parse(q.parsed, q.wqe, &q.kernel) != IB_WC_SUCCESS)
 				assert_true(is_atomic(wr.opcode) && bytes != 8);
-			check_parsed(q.parsed, &wr, q.bounds.ud, data, bytes);
+			if (is_local(wr.opcode))
+				check_parsed_local(q.parsed, &wr);
+			else
+				check_parsed(q.parsed, &wr, q.bounds.ud, data, bytes);
 		} else {
 			assert_int_equal(rxo_swqe_fill(q.wqe, &wr, &q.bounds), EINVAL);
 		}
@@ -283,7 +334,8 @@ static void operations(void **state)
 	assert_int_equal(rxo_send_ops(true), IBV_QP_EX_WITH_SEND | IBV_QP_EX_WITH_SEND_WITH_IMM);
 	assert_int_equal(rxo_send_ops(false),
 			 IBV_QP_EX_WITH_SEND | IBV_QP_EX_WITH_SEND_WITH_IMM |
-				 IBV_QP_EX_WITH_SEND_WITH_INV | IBV_QP_EX_WITH_RDMA_WRITE |
+				 IBV_QP_EX_WITH_SEND_WITH_INV | IBV_QP_EX_WITH_LOCAL_INV |
+				 IBV_QP_EX_WITH_BIND_MW | IBV_QP_EX_WITH_RDMA_WRITE |
 				 IBV_QP_EX_WITH_RDMA_WRITE_WITH_IMM | IBV_QP_EX_WITH_RDMA_READ |
 				 IBV_QP_EX_WITH_ATOMIC_CMP_AND_SWP |
 				 IBV_QP_EX_WITH_ATOMIC_FETCH_AND_ADD);

@@ -49,11 +49,13 @@ static void context_free(struct ibv_context *ibctx)
 
 static const struct verbs_context_ops context_ops = {
 	.advise_mr = ibv_cmd_advise_mr,
+	.alloc_mw = rxo_alloc_mw,
 	.alloc_parent_domain = rxo_alloc_parent_domain,
 	.alloc_pd = rxo_alloc_pd,
 	.alloc_td = rxo_alloc_td,
 	.async_event = rxo_async_event,
 	.attach_mcast = ibv_cmd_attach_mcast,
+	.bind_mw = rxo_bind_mw,
 	.create_ah = rxo_create_ah,
 	.create_cq = rxo_create_cq,
 	.create_cq_ex = rxo_create_cq_ex,
@@ -61,6 +63,7 @@ static const struct verbs_context_ops context_ops = {
 	.create_qp_ex = rxo_create_qp_ex,
 	.create_srq = rxo_create_srq,
 	.create_srq_ex = rxo_create_srq_ex,
+	.dealloc_mw = rxo_dealloc_mw,
 	.dealloc_pd = rxo_dealloc_pd,
 	.dealloc_td = rxo_dealloc_td,
 	.dereg_mr = rxo_dereg_mr,

@@ -21,6 +21,7 @@ DV_SAME_PLACE(reserved);
 RXO_DV_SAME(RXE_ODP_DV_SIDE_PEER, RXE_ODP_SIDE_PEER);
 RXO_DV_SAME(RXE_ODP_DV_REASON_QP_ACCESS, RXE_ODP_REASON_QP_ACCESS);
 RXO_DV_SAME(RXE_ODP_DV_REASON_TAKEN_BACK, RXE_ODP_REASON_TAKEN_BACK);
+RXO_DV_SAME(RXE_ODP_DV_REASON_WINDOW, RXE_ODP_REASON_WINDOW);
 
 #define DV_ERROR_LEAST RXO_DV_THROUGH(struct rxe_odp_dv_qp_error, reserved)
 
@@ -83,6 +84,8 @@ static const struct {
 	[RXE_ODP_DV_REASON_OWNER_GONE] = { "the process whose memory it was has ended" },
 	[RXE_ODP_DV_REASON_DEREGISTERED] = { "the region was deregistered meanwhile" },
 	[RXE_ODP_DV_REASON_TAKEN_BACK] = { "the exporter of the dma-buf has taken it back" },
+	[RXE_ODP_DV_REASON_OTHER_QP] = { "the memory window is bound for another queue pair" },
+	[RXE_ODP_DV_REASON_WINDOW] = { "the memory window is bound already, or its type is not bound so" },
 };
 
 static void text_add_reason(struct text *text, const struct rxe_odp_dv_qp_error *error)
@@ -136,7 +139,7 @@ static const struct {
 } rights[] = {
 	{ IBV_ACCESS_LOCAL_WRITE, "local write" }, { IBV_ACCESS_REMOTE_WRITE, "remote write" },
 	{ IBV_ACCESS_REMOTE_READ, "remote read" }, { IBV_ACCESS_REMOTE_ATOMIC, "remote atomic" },
-	{ IBV_ACCESS_ON_DEMAND, "on demand" },
+	{ IBV_ACCESS_MW_BIND, "windows" },	   { IBV_ACCESS_ON_DEMAND, "on demand" },
 };
 
 static void text_add_region(struct text *text, const struct rxe_odp_dv_qp_error *error)

@@ -163,6 +163,11 @@ int rxo_dereg_mr(struct verbs_mr *vmr);
 struct ibv_mr *rxo_import_mr(struct ibv_pd *ibpd, uint32_t handle);
 void rxo_unimport_mr(struct ibv_mr *ibmr);
 
+/* mw.c */
+struct ibv_mw *rxo_alloc_mw(struct ibv_pd *ibpd, enum ibv_mw_type type);
+int rxo_dealloc_mw(struct ibv_mw *ibmw);
+int rxo_bind_mw(struct ibv_qp *ibqp, struct ibv_mw *ibmw, struct ibv_mw_bind *bind);
+
 /* ah.c */
 struct ibv_ah *rxo_create_ah(struct ibv_pd *ibpd, struct ibv_ah_attr *attr);
 int rxo_destroy_ah(struct ibv_ah *ibah);

@@ -12,6 +12,8 @@ enum op_kind {
 	OP_SEND_INV,
 	OP_RDMA,
 	OP_ATOMIC,
+	OP_LOCAL_INV,
+	OP_BIND,
 };
 
 /* What a connection executes; of these a datagram's queue pair has the two kinds of SEND. */
@@ -20,6 +22,7 @@ static const struct {
 	uint64_t ex_flag;
 	bool ud;
 	bool no_inline;
+	bool no_data; /* whatever the work request says of some */
 } send_ops[] = {
 	[IBV_WR_RDMA_WRITE] = { OP_RDMA, IBV_QP_EX_WITH_RDMA_WRITE },
 	[IBV_WR_RDMA_WRITE_WITH_IMM] = { OP_RDMA, IBV_QP_EX_WITH_RDMA_WRITE_WITH_IMM },
@@ -30,6 +33,8 @@ static const struct {
 	[IBV_WR_ATOMIC_FETCH_AND_ADD] = { OP_ATOMIC, IBV_QP_EX_WITH_ATOMIC_FETCH_AND_ADD, false,
 					  true },
 	[IBV_WR_SEND_WITH_INV] = { OP_SEND_INV, IBV_QP_EX_WITH_SEND_WITH_INV },
+	[IBV_WR_LOCAL_INV] = { OP_LOCAL_INV, IBV_QP_EX_WITH_LOCAL_INV, false, true, true },
+	[IBV_WR_BIND_MW] = { OP_BIND, IBV_QP_EX_WITH_BIND_MW, false, true, true },
 };
 
 static bool op_allowed(unsigned int opcode, bool ud)
@@ -155,6 +160,18 @@ void rxo_swqe_set_atomic(struct rxe_send_wqe *wqe, uint64_t remote_addr, uint32_
 	wqe->wr.wr.atomic.swap = swap;
 }
 
+void rxo_swqe_set_bind(struct rxe_send_wqe *wqe, const struct ibv_mw *mw, uint32_t rkey,
+		       const struct ibv_mw_bind_info *info)
+{
+	wqe->wr.wr.mw.addr = info->addr;
+	wqe->wr.wr.mw.length = info->length;
+	/* What unbinds names no region. */
+	wqe->wr.wr.mw.mr_lkey = info->mr ? info->mr->lkey : 0;
+	wqe->wr.wr.mw.mw_rkey = mw->rkey;
+	wqe->wr.wr.mw.rkey = rkey;
+	wqe->wr.wr.mw.access = info->mw_access_flags;
+}
+
 void rxo_swqe_set_ud(struct rxe_send_wqe *wqe, const struct ibv_ah *ah, uint32_t remote_qpn,
 		     uint32_t remote_qkey)
 {
@@ -187,8 +204,12 @@ static void swqe_set_op(struct rxe_send_wqe *wqe, const struct ibv_send_wr *wr)
 		rxo_swqe_set_atomic(wqe, wr->wr.atomic.remote_addr, wr->wr.atomic.rkey,
 				    wr->wr.atomic.compare_add, wr->wr.atomic.swap);
 		break;
+	case OP_BIND:
+		rxo_swqe_set_bind(wqe, wr->bind_mw.mw, wr->bind_mw.rkey, &wr->bind_mw.bind_info);
+		break;
 	case OP_SEND:
 	case OP_SEND_INV:
+	case OP_LOCAL_INV:
 	case OP_REFUSED:
 		break;
 	}
@@ -209,6 +230,8 @@ int rxo_swqe_fill(struct rxe_send_wqe *wqe, const struct ibv_send_wr *wr,
 		rxo_swqe_set_ud(wqe, wr->wr.ud.ah, wr->wr.ud.remote_qpn, wr->wr.ud.remote_qkey);
 	else
 		swqe_set_op(wqe, wr);
+	if (send_ops[wr->opcode].no_data)
+		return 0;
 	if (wr->send_flags & IBV_SEND_INLINE)
 		return swqe_set_inline_sges(wqe, wr, bounds);
 	return rxo_swqe_set_sges(wqe, wr->sg_list, wr->num_sge, bounds);

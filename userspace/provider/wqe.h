@@ -47,6 +47,8 @@ int rxo_swqe_set_inline(struct rxe_send_wqe *wqe, unsigned int opcode, unsigned 
 void rxo_swqe_set_rdma(struct rxe_send_wqe *wqe, uint64_t remote_addr, uint32_t rkey);
 void rxo_swqe_set_atomic(struct rxe_send_wqe *wqe, uint64_t remote_addr, uint32_t rkey,
 			 uint64_t compare_add, uint64_t swap);
+void rxo_swqe_set_bind(struct rxe_send_wqe *wqe, const struct ibv_mw *mw, uint32_t rkey,
+		       const struct ibv_mw_bind_info *info);
 void rxo_swqe_set_ud(struct rxe_send_wqe *wqe, const struct ibv_ah *ah, uint32_t remote_qpn,
 		     uint32_t remote_qkey);
 

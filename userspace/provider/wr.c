@@ -81,6 +81,23 @@ static void wr_send_inv(struct ibv_qp_ex *ibqp, uint32_t rkey)
 		wqe->wr.ex.invalidate_rkey = rkey;
 }
 
+static void wr_local_inv(struct ibv_qp_ex *ibqp, uint32_t rkey)
+{
+	struct rxe_send_wqe *wqe = wr_begin(to_rxo_qp_ex(ibqp), IBV_WR_LOCAL_INV);
+
+	if (wqe)
+		wqe->wr.ex.invalidate_rkey = rkey;
+}
+
+static void wr_bind_mw(struct ibv_qp_ex *ibqp, struct ibv_mw *mw, uint32_t rkey,
+		       const struct ibv_mw_bind_info *info)
+{
+	struct rxe_send_wqe *wqe = wr_begin(to_rxo_qp_ex(ibqp), IBV_WR_BIND_MW);
+
+	if (wqe)
+		rxo_swqe_set_bind(wqe, mw, rkey, info);
+}
+
 static void wr_rdma_write(struct ibv_qp_ex *ibqp, uint32_t rkey, uint64_t remote_addr)
 {
 	struct rxe_send_wqe *wqe = wr_begin(to_rxo_qp_ex(ibqp), IBV_WR_RDMA_WRITE);
@@ -192,6 +209,10 @@ void rxo_wr_init(struct ibv_qp_ex *qp, uint64_t send_ops)
 		qp->wr_send_imm = wr_send_imm;
 	if (send_ops & IBV_QP_EX_WITH_SEND_WITH_INV)
 		qp->wr_send_inv = wr_send_inv;
+	if (send_ops & IBV_QP_EX_WITH_LOCAL_INV)
+		qp->wr_local_inv = wr_local_inv;
+	if (send_ops & IBV_QP_EX_WITH_BIND_MW)
+		qp->wr_bind_mw = wr_bind_mw;
 	if (send_ops & IBV_QP_EX_WITH_RDMA_WRITE)
 		qp->wr_rdma_write = wr_rdma_write;
 	if (send_ops & IBV_QP_EX_WITH_RDMA_WRITE_WITH_IMM)

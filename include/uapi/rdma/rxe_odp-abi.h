@@ -180,6 +180,8 @@ enum rxe_odp_error_reason {
 	RXE_ODP_REASON_OWNER_GONE,	/* the process whose memory it was has ended */
 	RXE_ODP_REASON_DEREGISTERED,	/* while the access waited for a page */
 	RXE_ODP_REASON_TAKEN_BACK,	/* the dma-buf was, by its exporter */
+	RXE_ODP_REASON_OTHER_QP,	/* the memory window is for another queue pair */
+	RXE_ODP_REASON_WINDOW,		/* it is bound already, or what is asked is not for its type */
 };
 
 /*

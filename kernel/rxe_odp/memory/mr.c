@@ -19,6 +19,7 @@
 #include "memory/mem.h"
 #include "memory/mr.h"
 #include "memory/mr_fast.h"
+#include "memory/mw.h"
 
 static int mr_check_access(const struct rxo_mr *mr, enum rxo_key_type type, int access, u64 iova,
 			   u64 length)
@@ -33,8 +34,9 @@ static int mr_check_access(const struct rxo_mr *mr, enum rxo_key_type type, int 
 	return 0;
 }
 
-struct rxo_mr *rxo_mr_get(struct rxo_pd *pd, u32 key, enum rxo_key_type type, int access,
-			  u64 iova, u64 length)
+/* One lookup for regions and windows. */
+static struct rxo_mr *mr_resolve(struct rxo_pd *pd, u64 qp_id, u32 key, enum rxo_key_type type,
+				 int access, u64 iova, u64 length)
 {
 	struct rxo_dev *dev = to_rxo_dev(pd->ibpd.device);
 	struct rxo_mr *mr;
@@ -56,21 +58,37 @@ struct rxo_mr *rxo_mr_get(struct rxo_pd *pd, u32 key, enum rxo_key_type type, in
 	smp_mb__after_atomic();
 	err = smp_load_acquire(&mr->key) == key ?
 	      mr_check_access(mr, type, access, iova, length) : -ENOENT;
+	if (!err && mr->window)
+		err = rxo_mw_check_asker(mr, type, qp_id);
 	if (!err)
 		return mr;
 	rxo_mr_put(mr);
 	return ERR_PTR(err);
 }
 
+struct rxo_mr *rxo_mr_get(struct rxo_pd *pd, u32 key, enum rxo_key_type type, int access,
+			  u64 iova, u64 length)
+{
+	return mr_resolve(pd, 0, key, type, access, iova, length);
+}
+
+struct rxo_mr *rxo_mr_get_remote(struct rxo_pd *pd, u64 qp_id, u32 key, int access, u64 iova,
+				 u64 length)
+{
+	return mr_resolve(pd, qp_id, key, RXO_RKEY, access, iova, length);
+}
+
 void rxo_mr_put(struct rxo_mr *mr)
 {
 	if (!refcount_dec_and_test(&mr->refs))
 		return;
-	rxo_mem_put(mr->mem);
+	/* A window holds its region while it is bound, and by now it is not. */
+	if (!mr->window)
+		rxo_mem_put(mr->mem);
 	kfree_rcu(mr, rcu);
 }
 
-int rxo_mr_invalidate(struct rxo_pd *pd, u32 qpn, u32 key, bool remote)
+int rxo_mr_invalidate(struct rxo_pd *pd, u64 qp_id, u32 key, bool remote)
 {
 	struct rxo_dev *dev = to_rxo_dev(pd->ibpd.device);
 	struct rxo_mr *mr;
@@ -79,6 +97,8 @@ int rxo_mr_invalidate(struct rxo_pd *pd, u32 qpn, u32 key, bool remote)
 	mr = xa_load(&dev->mrs, key >> 8);
 	if (!mr || READ_ONCE(mr->key) != key)
 		return -ENOENT;
+	if (mr->window)
+		return rxo_mw_invalidate(pd, qp_id, mr, key);
 	/* What a process or a kernel user registered by a call goes by a call. */
 	if (mr->pd != pd || !mr->fast)
 		return -EPERM;
@@ -87,7 +107,7 @@ int rxo_mr_invalidate(struct rxo_pd *pd, u32 qpn, u32 key, bool remote)
 
 static u64 mr_to_va(const struct rxo_mr *mr, u64 iova)
 {
-	return mr->mem->va + (iova - mr->iova);
+	return mr->va + (iova - mr->iova);
 }
 
 int rxo_mr_copy_from(struct rxo_mr *mr, u64 iova, void *dst, u32 length, u32 *done)
@@ -150,7 +170,7 @@ int rxo_mr_publish(struct rxo_dev *dev, struct rxo_mr *mr, u32 *key)
 		return err;
 	*key = index << 8 | get_random_u8();
 	mr->index = index;
-	if (!mr->fast)
+	if (!mr->fast && !mr->window)
 		mr->key = *key;
 	err = xa_err(xa_store(&dev->mrs, index, mr, GFP_KERNEL));
 	if (err)

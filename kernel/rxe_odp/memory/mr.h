@@ -30,7 +30,7 @@ enum rxo_mr_kind {
 /*
  * What a key stands for: a protection domain, rights, and a window onto memory.
  * Immutable after publication in rxo_dev.mrs, but for those that work requests
- * register and invalidate (mr_fast.c); rereg_mr exchanges the whole object
+ * register, bind and invalidate (mr_fast.c, mw.c); rereg_mr exchanges the whole object
  * behind a key. @refs: one for the key, one for each access or waiter
  * under way; deregistration unpublishes, closes the ODP region (which wakes its
  * waiters) and waits for the rest. So no reference may be kept across
@@ -42,10 +42,13 @@ struct rxo_mr {
 	u32 key;
 	int access;		/* IB_ACCESS_* */
 	u64 iova;
+	u64 va;			/* of the byte at @iova, as @mem counts */
 	u64 length;
 	refcount_t refs;
 	u32 index : 24;		/* in rxo_dev.mrs */
 	u32 fast : 1;		/* above memory of RXO_MR_FAST */
+	u32 window : 1;		/* a memory window's */
+	atomic_t windows;	/* of a region: bound over it; negative: none may be any more */
 	struct rcu_head rcu;
 };
 
@@ -91,16 +94,28 @@ struct rxo_mr *rxo_mr_get(struct rxo_pd *pd, u32 key, enum rxo_key_type type, in
 void rxo_mr_put(struct rxo_mr *mr);
 
 /**
+ * rxo_mr_get_remote - resolve a key that a peer's request carries
+ * @pd: the protection domain of the QP that received it
+ * @qp_id: and which QP that is: a memory window may be for one alone
+ *
+ * As rxo_mr_get(), with BH off until it is put or waits (rxo_mw_to_region()). Returns a region or
+ * a window, or besides -EXDEV: a window for another QP.
+ */
+struct rxo_mr *rxo_mr_get_remote(struct rxo_pd *pd, u64 qp_id, u32 key, int access, u64 iova,
+				 u64 length);
+
+/**
  * rxo_mr_invalidate - take a key back
  * @pd: the protection domain of the QP that asks
- * @qpn: the QP's number
+ * @qp_id: and which QP that is
  * @key: what is to be invalidated
  * @remote: its peer asks, by a SEND with invalidate
  *
  * With BH off. When 0 is returned no access by the key touches memory any more, and none will.
- * -ENOENT (no such key), -EPERM (another PD, or a key that the asker may not invalidate).
+ * -ENOENT (no such key), -EPERM (another PD, or a key that the asker may not invalidate), -EXDEV
+ * (a window for another QP).
  */
-int rxo_mr_invalidate(struct rxo_pd *pd, u32 qpn, u32 key, bool remote);
+int rxo_mr_invalidate(struct rxo_pd *pd, u64 qp_id, u32 key, bool remote);
 
 /**
  * rxo_fast_register - what REG_MR does

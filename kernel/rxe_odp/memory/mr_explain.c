@@ -12,7 +12,10 @@
 #include "memory/mem.h"
 #include "memory/mr.h"
 
-/* A reference, whatever the region's domain and rights; or NULL. With BH off, as rxo_mr_get(). */
+/*
+ * A reference, whatever the domain and rights of the region or window; or NULL. With BH off, as
+ * rxo_mr_get(), which looks at the key twice for the same reason.
+ */
 static struct rxo_mr *explain_find(struct rxo_pd *pd, u32 key)
 {
 	struct rxo_dev *dev = to_rxo_dev(pd->ibpd.device);
@@ -20,7 +23,13 @@ static struct rxo_mr *explain_find(struct rxo_pd *pd, u32 key)
 
 	guard(rcu)();
 	mr = xa_load(&dev->mrs, key >> 8);
-	return mr && READ_ONCE(mr->key) == key && refcount_inc_not_zero(&mr->refs) ? mr : NULL;
+	if (!mr || READ_ONCE(mr->key) != key || !refcount_inc_not_zero(&mr->refs))
+		return NULL;
+	smp_mb__after_atomic();		/* as in rxo_mr_get() */
+	if (smp_load_acquire(&mr->key) == key)	/* likewise */
+		return mr;
+	rxo_mr_put(mr);
+	return NULL;
 }
 
 /* Both domains live: one has a region that is held, the other a user that asks. */
@@ -66,9 +75,12 @@ static u32 explain_errno(const struct rxo_mr *mr, struct rxo_pd *pd, int err,
 {
 	switch (err) {
 	case -ENOENT:
+	case -ENXIO:
 		return RXE_ODP_REASON_NO_KEY;
 	case -EPERM:
 		return mr ? explain_right(mr, pd) : RXE_ODP_REASON_NO_KEY;
+	case -EXDEV:
+		return RXE_ODP_REASON_OTHER_QP;
 	case -ERANGE:
 		return RXE_ODP_REASON_RANGE;
 	case -EINVAL:

@@ -138,6 +138,7 @@ static int fast_register(struct rxo_fast_mr *fast, u32 key, int access, u64 iova
 		return -EINVAL;
 	mr->access = access;
 	mr->iova = iova;
+	mr->va = mr->mem->va;
 	mr->length = mr->mem->length_bytes;
 	smp_store_release(&mr->key, key);	/* pairs with rxo_mr_get() */
 	return 0;

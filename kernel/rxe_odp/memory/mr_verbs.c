@@ -24,6 +24,7 @@ static struct rxo_mr *mr_alloc(struct rxo_mem *mem, struct rxo_pd *pd, int acces
 	mr->pd = pd;
 	mr->access = access;
 	mr->iova = iova;
+	mr->va = mem->va;
 	mr->length = length;
 	refcount_set(&mr->refs, 1);
 	return mr;
@@ -121,7 +122,7 @@ static struct ib_mr *mr_register(struct ib_pd *ibpd, u64 start, u64 length, u64 
 	struct rxo_mem *mem;
 
 	if (access & IB_ZERO_BASED)
-		return ERR_PTR(-EOPNOTSUPP);
+		iova = 0;
 	/* A kernel thread has no memory to register. Nor is there any at the very end. */
 	if (!current->mm || !length || start + length < start ||
 	    PAGE_ALIGN(start + length) <= start || iova + length - 1 < iova)
@@ -215,15 +216,13 @@ static int mr_rereg_dmabuf(struct rxo_ibmr *ibmr, struct rxo_pd *pd, int access)
  * An access that was let in before keeps the rights it had; none lasts longer
  * than one packet.
  */
-struct ib_mr *rxo_rereg_user_mr(struct ib_mr *ib, int flags, u64 start, u64 length, u64 iova,
-				int access, struct ib_pd *pd, struct ib_udata *udata)
+static struct ib_mr *mr_rereg(struct ib_mr *ib, int flags, u64 start, u64 length, u64 iova,
+			      int access, struct ib_pd *pd)
 {
 	struct rxo_ibmr *ibmr = to_rxo_ibmr(ib);
 	struct rxo_mem *mem = ibmr->mem;
 	int err;
 
-	if (flags & ~IB_MR_REREG_SUPPORTED)
-		return ERR_PTR(-EOPNOTSUPP);
 	if (!(flags & IB_MR_REREG_PD))
 		pd = ib->pd;
 	if (!(flags & IB_MR_REREG_ACCESS))
@@ -232,6 +231,9 @@ struct ib_mr *rxo_rereg_user_mr(struct ib_mr *ib, int flags, u64 start, u64 leng
 	if (!(flags & IB_MR_REREG_TRANS)) {
 		bool was_odp = mem->kind == RXO_MR_ODP, odp = was_odp;
 
+		/* Where addresses begin is a part of the translation. */
+		if ((access ^ ibmr->mr->access) & IB_ZERO_BASED)
+			return ERR_PTR(-EINVAL);
 		if (mem->kind == RXO_MR_DMABUF)
 			return ERR_PTR(mr_rereg_dmabuf(ibmr, to_rxo_pd(pd), access));
 		if (flags & IB_MR_REREG_ACCESS)
@@ -247,7 +249,33 @@ struct ib_mr *rxo_rereg_user_mr(struct ib_mr *ib, int flags, u64 start, u64 leng
 		length = ib->length;
 		iova = ibmr->mr->iova;
 	}
-	return rxo_reg_user_mr(pd, start, length, iova, access, NULL, udata);
+	return rxo_reg_user_mr(pd, start, length, iova, access, NULL, NULL);
+}
+
+/*
+ * No window may be bound any more: false if one is. A region that stays takes it back by
+ * setting the count to 0.
+ */
+static bool mr_forbid_windows(struct rxo_mr *mr)
+{
+	return atomic_cmpxchg(&mr->windows, 0, -1) <= 0;
+}
+
+struct ib_mr *rxo_rereg_user_mr(struct ib_mr *ib, int flags, u64 start, u64 length, u64 iova,
+				int access, struct ib_pd *pd, struct ib_udata *udata)
+{
+	struct rxo_mr *mr = to_rxo_ibmr(ib)->mr;
+	struct ib_mr *new;
+
+	if (flags & ~IB_MR_REREG_SUPPORTED)
+		return ERR_PTR(-EOPNOTSUPP);
+	if (!mr_forbid_windows(mr))
+		return ERR_PTR(-EBUSY);
+	new = mr_rereg(ib, flags, start, length, iova, access, pd);
+	/* Else @mr has gone, or will: another stands behind the key. */
+	if (IS_ERR(new))
+		atomic_set(&mr->windows, 0);
+	return new;
 }
 
 int rxo_dereg_mr(struct ib_mr *ib, struct ib_udata *udata)
@@ -255,6 +283,9 @@ int rxo_dereg_mr(struct ib_mr *ib, struct ib_udata *udata)
 	struct rxo_ibmr *ibmr = to_rxo_ibmr(ib);
 	struct rxo_dev *dev = to_rxo_dev(ib->device);
 
+	/* As for all that is in use. uverbs destroys what is left of a process until nothing is. */
+	if (!mr_forbid_windows(ibmr->mr))
+		return -EBUSY;
 	/*
 	 * Unpublished first: no lookup finds it any more. Its memory is destroyed
 	 * when those that found it before have put their references:

@@ -25,6 +25,7 @@ static bool wqe_opcode_allowed(u32 opcode, const struct rxo_swqe_bounds *bounds)
 		return true;
 	case IB_WR_SEND_WITH_INV:
 	case IB_WR_LOCAL_INV:
+	case IB_WR_BIND_MW:
 	case IB_WR_RDMA_WRITE:
 	case IB_WR_RDMA_WRITE_WITH_IMM:
 	case IB_WR_RDMA_READ:
@@ -52,6 +53,16 @@ static enum ib_wc_status wqe_copy_av(struct rxo_swqe_av *to, const struct rxe_av
 	return av->port_num == 1 ? IB_WC_SUCCESS : IB_WC_LOC_QP_OP_ERR;
 }
 
+static void wqe_copy_bind(struct rxo_swqe_bind *to, const struct rxe_send_wr *wr)
+{
+	to->addr = wr->wr.mw.addr;
+	to->length = wr->wr.mw.length;
+	to->lkey = wr->wr.mw.mr_lkey;
+	to->mw_key = wr->wr.mw.mw_rkey;
+	to->new_key = wr->wr.mw.rkey;
+	to->access = wr->wr.mw.access;
+}
+
 static enum ib_wc_status wqe_copy_op(struct rxo_swqe *to, const struct rxe_send_wr *wr, bool ud)
 {
 	if (ud) {
@@ -67,6 +78,8 @@ static enum ib_wc_status wqe_copy_op(struct rxo_swqe *to, const struct rxe_send_
 		to->swap = wr->wr.atomic.swap;
 	} else if (to->opcode == IB_WR_SEND_WITH_INV || to->opcode == IB_WR_LOCAL_INV) {
 		to->rkey = wr->ex.invalidate_rkey;
+	} else if (to->opcode == IB_WR_BIND_MW) {
+		wqe_copy_bind(&to->bind, wr);
 	} else if (to->opcode == IB_WR_REG_MR) {
 		/* post.c has written it as what it is like, a window. */
 		to->remote_addr = wr->wr.mw.addr;

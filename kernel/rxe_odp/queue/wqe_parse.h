@@ -25,6 +25,16 @@ struct rxo_swqe_av {
 	u8 traffic_class;
 };
 
+/* A window's memory, rights and keys: as in struct rxe_send_wr. */
+struct rxo_swqe_bind {
+	u64 addr;
+	u64 length;
+	u32 lkey;
+	u32 mw_key;
+	u32 new_key;
+	u32 access;
+};
+
 /*
  * A send WQE as the kernel sees it. Lives in the send queue's shadow ring, under sq.lock.
  */
@@ -37,6 +47,7 @@ struct rxo_swqe {
 			u64 swap;
 			u32 access;		/* REG_MR */
 		};
+		struct rxo_swqe_bind bind;
 		struct rxo_swqe_av av;	/* UD, where ah_num is 0 */
 	};
 	u32 rkey;		/* that the peer accesses, or invalidates, or the device; REG_MR */
@@ -62,7 +73,8 @@ struct rxo_swqe {
 /* What the device does by itself, in the order of its queue: no packet leaves for it. */
 static inline bool rxo_swqe_is_local(const struct rxo_swqe *wqe)
 {
-	return wqe->opcode == IB_WR_LOCAL_INV || wqe->opcode == IB_WR_REG_MR;
+	return wqe->opcode == IB_WR_LOCAL_INV || wqe->opcode == IB_WR_REG_MR ||
+	       wqe->opcode == IB_WR_BIND_MW;
 }
 
 /* A scatter/gather list of our own, copied once and checked. */

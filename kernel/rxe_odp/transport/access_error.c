@@ -93,6 +93,46 @@ void rxo_access_error_send(struct rxo_qp *qp, const struct rxo_swqe *wqe, struct
 	acc_store(qp, qp->pd, &error, err, wait);
 }
 
+/* What concerns the window, not the region that it is to lie over. */
+static bool acc_is_of_window(int err)
+{
+	return err == -ENXIO || err == -EBUSY || err == -EINVAL;
+}
+
+static void acc_set_bind(struct rxe_odp_access_error *error, const struct rxo_swqe_bind *bind,
+			 int err)
+{
+	error->key = acc_is_of_window(err) ? bind->mw_key : bind->lkey;
+	error->address = bind->addr;
+	error->fault_address = bind->addr;
+	error->length = bind->length;
+	error->access = bind->access;
+	if (err == -EBUSY || err == -EINVAL)
+		error->reason = RXE_ODP_REASON_WINDOW;
+}
+
+/**
+ * rxo_access_error_local() - note that a window was not bound, or a key not invalidated
+ * @qp: the queue pair; its sq.lock is held
+ * @wqe: what asked for it
+ * @err: why
+ */
+void rxo_access_error_local(struct rxo_qp *qp, const struct rxo_swqe *wqe, int err)
+{
+	struct rxe_odp_access_error error = {
+		.side = RXE_ODP_SIDE_SEND,
+		.wr_id = wqe->wr_id,
+		.opcode = wqe->opcode,
+		.psn = qp->sq.psn,
+		.key = wqe->rkey,
+	};
+
+	lockdep_assert_held(&qp->sq.lock);
+	if (wqe->opcode == IB_WR_BIND_MW)
+		acc_set_bind(&error, &wqe->bind, err);
+	acc_store(qp, qp->pd, &error, err, &qp->sq.wait);
+}
+
 static u32 acc_wanted(u32 flags)
 {
 	if (flags & RXO_OP_READ)

@@ -34,8 +34,8 @@ static int exec_write_payload(struct rxo_qp *qp, struct sk_buff *skb)
 	struct rxo_mr *mr;
 	int err;
 
-	mr = rxo_mr_get(qp->pd, msg->rkey, RXO_RKEY, IB_ACCESS_REMOTE_WRITE, msg->va,
-			msg->resid_bytes);
+	mr = rxo_mr_get_remote(qp->pd, qp->id, msg->rkey, IB_ACCESS_REMOTE_WRITE, msg->va,
+			       msg->resid_bytes);
 	if (IS_ERR(mr))
 		return PTR_ERR(mr);
 	err = rxo_mr_copy_to(mr, msg->va + done, rxo_pkt_payload(skb) + done,
@@ -131,8 +131,8 @@ static int exec_atomic_once(struct rxo_qp *qp, struct sk_buff *skb)
 
 	if (va % sizeof(u64))
 		return -EINVAL;
-	mr = rxo_mr_get(qp->pd, be32_to_cpu(eth->rkey), RXO_RKEY, IB_ACCESS_REMOTE_ATOMIC, va,
-			sizeof(u64));
+	mr = rxo_mr_get_remote(qp->pd, qp->id, be32_to_cpu(eth->rkey), IB_ACCESS_REMOTE_ATOMIC, va,
+			       sizeof(u64));
 	if (IS_ERR(mr))
 		return PTR_ERR(mr);
 	err = rxo_mr_atomic(mr, va, rxo_pkt(skb)->opcode == IB_OPCODE_RC_COMPARE_SWAP,
@@ -273,8 +273,9 @@ static struct rxo_mr *exec_read_mr(struct rxo_qp *qp)
 {
 	struct rxo_read *read = &qp->rq.read;
 
-	return rxo_mr_get(qp->pd, read->rkey, RXO_RKEY, IB_ACCESS_REMOTE_READ,
-			  read->va + read->offset_bytes, read->length_bytes - read->offset_bytes);
+	return rxo_mr_get_remote(qp->pd, qp->id, read->rkey, IB_ACCESS_REMOTE_READ,
+				 read->va + read->offset_bytes,
+				 read->length_bytes - read->offset_bytes);
 }
 
 /* A queue of this host refused the response of @psn: continue the READ there. */

@@ -17,6 +17,8 @@
 
 #define GSI_QKEY	0x80010000
 
+static atomic64_t qp_last_id;
+
 struct rxo_qp *rxo_qp_get(struct rxo_dev *dev, u32 qp_num)
 {
 	struct rxo_qpn *qpn;
@@ -201,6 +203,7 @@ static int qp_create_tx(struct rxo_qp *qp)
 static void qp_init(struct rxo_qp *qp, struct ib_qp_init_attr *init, bool user)
 {
 	qp->dev = to_rxo_dev(qp->ibqp.device);
+	qp->id = atomic64_inc_return(&qp_last_id);
 	qp->pd = to_rxo_pd(qp->ibqp.pd);
 	qp->send_cq = to_rxo_cq(init->send_cq);
 	qp->recv_cq = to_rxo_cq(init->recv_cq);

@@ -255,6 +255,7 @@ struct rxo_access_error {
 struct rxo_qp {
 	struct ib_qp ibqp;
 	struct rxo_dev *dev;
+	u64 id;				/* no other queue pair ever has it; immutable */
 	struct rxo_qpn *qpn;		/* immutable once published; with the references */
 	struct rxo_pd *pd;
 	struct rxo_cq *send_cq;
@@ -359,6 +360,7 @@ extern const struct uapi_definition rxo_qp_uapi[];
 void rxo_access_error_init(struct rxo_qp *qp);
 void rxo_access_error_send(struct rxo_qp *qp, const struct rxo_swqe *wqe, struct rxo_wait *wait,
 			   u32 offset, int err);			/* under sq.lock */
+void rxo_access_error_local(struct rxo_qp *qp, const struct rxo_swqe *wqe, int err);
 void rxo_access_error_peer(struct rxo_qp *qp);			/* under sq.lock */
 void rxo_access_error_receive(struct rxo_qp *qp, int err);	/* under rq.lock */
 void rxo_access_error_invalidate(struct rxo_qp *qp, u32 key, int err);	/* under rq.lock */

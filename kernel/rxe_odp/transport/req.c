@@ -12,6 +12,7 @@
  * done once, when its turn comes: a retry passes it by. It completes when those before it have.
  */
 
+#include "memory/mw.h"
 #include "queue/queue.h"
 #include "transport/qp.h"
 
@@ -158,6 +159,20 @@ static void req_fail_current(struct rxo_qp *qp, struct rxo_swqe *wqe, enum ib_wc
 		rxo_req_fail(qp, status);
 }
 
+static int req_bind(struct rxo_qp *qp, const struct rxo_swqe_bind *from)
+{
+	const struct rxo_mw_bind bind = {
+		.addr = from->addr,
+		.length = from->length,
+		.lkey = from->lkey,
+		.mw_key = from->mw_key,
+		.new_key = from->new_key,
+		.access = from->access,
+	};
+
+	return rxo_mw_bind(qp->pd, qp->id, &bind);
+}
+
 /*
  * Does a local operation. An invalidation waits until all before it are complete, as with a local
  * invalidate fence (IBTA 10.6.5.1): none of those may send again from memory that it took back.
@@ -168,14 +183,18 @@ static bool req_do_local(struct rxo_qp *qp, struct rxo_swqe *wqe)
 
 	if (wqe->opcode == IB_WR_REG_MR) {
 		err = rxo_fast_register(qp->pd, wqe->rkey, wqe->access, wqe->remote_addr);
+	} else if (wqe->opcode == IB_WR_BIND_MW) {
+		err = req_bind(qp, &wqe->bind);
 	} else {
 		if (qp->sq.cur)
 			return false;
-		err = rxo_mr_invalidate(qp->pd, qp->ibqp.qp_num, wqe->rkey, false);
+		err = rxo_mr_invalidate(qp->pd, qp->id, wqe->rkey, false);
 	}
-	if (err)
-		req_fail_current(qp, wqe, IB_WC_MW_BIND_ERR);
-	return !err;
+	if (!err)
+		return true;
+	rxo_access_error_local(qp, wqe, err);
+	req_fail_current(qp, wqe, IB_WC_MW_BIND_ERR);
+	return false;
 }
 
 /* Whether a fresh WQE may start; gives it its PSNs. */

@@ -319,7 +319,7 @@ static bool resp_invalidate(struct rxo_qp *qp, struct sk_buff *skb)
 	if (!(rxo_pkt(skb)->flags & RXO_OP_IETH))
 		return true;
 	key = be32_to_cpu(rxo_pkt_ieth(skb)->rkey);
-	err = rxo_mr_invalidate(qp->pd, qp->ibqp.qp_num, key, true);
+	err = rxo_mr_invalidate(qp->pd, qp->id, key, true);
 	if (!err)
 		return true;
 	rxo_access_error_invalidate(qp, key, err);

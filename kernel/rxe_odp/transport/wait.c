@@ -23,6 +23,7 @@
 #include <linux/mm.h>
 #include <linux/wait_bit.h>
 
+#include "memory/mw.h"
 #include "transport/qp.h"
 
 /* Of all packets that wait for a page. No socket or cgroup is charged for them. */
@@ -154,9 +155,10 @@ int rxo_wait_fault(struct rxo_wait *wait, struct rxo_miss *miss, bool write)
 		return -EBUSY;
 	}
 	wait->waiter.wake = wait_page_came;
-	wait->mr = miss->mr;
 	wait->iova = miss->iova;
 	wait->key = miss->mr->key;
+	rxo_mw_to_region(&miss->mr, &miss->iova);
+	wait->mr = miss->mr;
 	wait->failed = 0;
 	wait->start_ns = ktime_get_ns();
 	WRITE_ONCE(wait->pending, true);

@@ -216,6 +216,8 @@ enum rxe_odp_dv_error_reason {
 	RXE_ODP_DV_REASON_OWNER_GONE,	/* the process whose memory it was has ended */
 	RXE_ODP_DV_REASON_DEREGISTERED, /* while the access waited for a page */
 	RXE_ODP_DV_REASON_TAKEN_BACK,	/* the dma-buf was, by its exporter */
+	RXE_ODP_DV_REASON_OTHER_QP,	/* the memory window is for another queue pair */
+	RXE_ODP_DV_REASON_WINDOW, /* it is bound already, or what is asked is not for its type */
 };
 
 /* Addresses are those that requests name. What is said of a region is 0 where it does not belong to the domain that asked. */
