@@ -8,7 +8,7 @@
  * rdma-odp: timeout 120
  */
 #include "method.h"
-#include "pair.h"
+#include "mw.h"
 
 #include <fcntl.h>
 #include <glob.h>
@@ -31,7 +31,10 @@ static void *prefetch_and_wait(void *arg)
 	return NULL;
 }
 
-/* Writes over the wire for ever, to memory that it drops again and again; tells when the first has arrived. */
+/*
+ * Writes over the wire for ever, to memory that it drops again and again, by its own key and through windows, of which one was
+ * made before it; tells when the first has arrived.
+ */
 static void traffic(int tell)
 {
 	struct buf from, to, never;
@@ -41,6 +44,7 @@ static void traffic(int tell)
 	struct uffd uffd;
 	struct pair pair;
 	struct end c, d;
+	struct ibv_mw *mws[2];
 	struct ibv_wc wc;
 	pthread_t thread;
 	unsigned long i;
@@ -49,7 +53,12 @@ static void traffic(int tell)
 	pair_open(&pair, &conn);
 	ends_open(&c, &pair.rig, &d, &pair.peer, &conn);
 	buf_make(&from, pair.a.rig->pd, MEM_ANON, 32 * KIB, 0, ACCESS_ALL | IBV_ACCESS_ON_DEMAND);
-	buf_make(&to, pair.b.rig->pd, MEM_ANON, 32 * KIB, 0, ACCESS_ALL | IBV_ACCESS_ON_DEMAND);
+	mws[0] = mw_make(pair.b.rig->pd, IBV_MW_TYPE_1);
+	buf_make(&to, pair.b.rig->pd, MEM_ANON, 32 * KIB, 0,
+		 ACCESS_ALL | IBV_ACCESS_MW_BIND | IBV_ACCESS_ON_DEMAND);
+	mws[1] = mw_make(pair.b.rig->pd, IBV_MW_TYPE_2);
+	for (i = 0; i < 2; i++)
+		mw_bind(&pair.b, mws[i], &to, 0, to.bytes, ACCESS_WINDOW);
 	buf_make(&never, pair.b.rig->pd, MEM_ANON, PAGE, 0, ACCESS_ALL | IBV_ACCESS_ON_DEMAND);
 	uffd_register(&uffd, never.data, PAGE);
 	sge = buf_sge(&from, 0, 64);
@@ -64,6 +73,8 @@ static void traffic(int tell)
 		buf_forget(i & 1 ? &to : &from);
 		sge = buf_sge(&from, 0, from.bytes);
 		wr = wr_rdma(i % 3 ? IBV_WR_RDMA_WRITE : IBV_WR_RDMA_READ, &sge, 1, &to, 0);
+		if (i % 4 < 2)
+			wr.wr.rdma.rkey = mws[i % 2]->rkey;
 		/* When the device has gone, nothing may ever come: the parent kills us. */
 		if (ibv_post_send(pair.a.qp, &wr, &bad))
 			pause();

@@ -9,7 +9,7 @@
  *
  * rdma-odp: timeout 60
  */
-#include "pair.h"
+#include "mw.h"
 #include "random.h"
 #include "ring.h"
 
@@ -27,6 +27,7 @@ struct scribbler {
 	struct ring rings[MAX_RINGS];
 	unsigned int nr_rings;
 	const struct buf *buf;
+	struct ibv_mw *mws[2]; /* one of each type */
 };
 
 static uint32_t some_count(struct rnd *r)
@@ -50,6 +51,36 @@ static struct rxe_sge some_sge(struct scribbler *s)
 	};
 }
 
+/*
+ * A bind of a window, or an invalidation: by the window's first key, or by one of two that binds give, so that one in a few is
+ * right.
+ */
+static void some_local_op(struct scribbler *s, struct rxe_send_wr *wr)
+{
+	struct rnd *r = &s->rnd;
+	uint32_t first = s->mws[rnd_below(r, 2)]->rkey, base = first & ~0xff;
+	uint32_t key = rnd_one_in(r, 3) ? first : base | rnd_below(r, 2);
+
+	wr->opcode = rnd_one_in(r, 3) ? IBV_WR_LOCAL_INV : IBV_WR_BIND_MW;
+	wr->ex.invalidate_rkey = key;
+	if (wr->opcode == IBV_WR_LOCAL_INV)
+		return;
+	wr->wr.mw.addr = some_sge(s).addr;
+	wr->wr.mw.length = rnd_one_in(r, 4) ? some_count(r) : rnd_below(r, 5000);
+	wr->wr.mw.mr_lkey = some_sge(s).lkey;
+	wr->wr.mw.mw_rkey = key;
+	wr->wr.mw.rkey = base | rnd_below(r, 2);
+	wr->wr.mw.access = rnd_one_in(r, 4) ? rnd_next(r) : ACCESS_WINDOW;
+}
+
+/* A key of the peer's, which is here as well. */
+static uint32_t some_rkey(struct scribbler *s)
+{
+	if (rnd_one_in(&s->rnd, 2))
+		return some_sge(s).lkey;
+	return (s->mws[rnd_below(&s->rnd, 2)]->rkey & ~0xff) | rnd_below(&s->rnd, 2);
+}
+
 /* A work request that is nearly one, somewhere. */
 static void some_wqe(struct scribbler *s, uint8_t *at, size_t room)
 {
@@ -62,7 +93,11 @@ static void some_wqe(struct scribbler *s, uint8_t *at, size_t room)
 					   rnd_below(r, rnd_one_in(r, 4) ? 16 : 7);
 	wqe.wr.send_flags = rnd_next(r) & (rnd_one_in(r, 4) ? 0x1f : IBV_SEND_SIGNALED);
 	wqe.wr.wr.rdma.remote_addr = some_sge(s).addr;
-	wqe.wr.wr.rdma.rkey = sge.lkey;
+	wqe.wr.wr.rdma.rkey = some_rkey(s);
+	if (wqe.wr.opcode == IBV_WR_SEND_WITH_INV)
+		wqe.wr.ex.invalidate_rkey = some_rkey(s);
+	if (rnd_one_in(r, 4))
+		some_local_op(s, &wqe.wr);
 	if (rnd_one_in(r, 3)) {
 		/* UD as an old librxe has it: the address is here. */
 		wqe.wr.wr.ud.ah_num = 0;
@@ -161,7 +196,9 @@ static unsigned long round_of(struct rnd *r, enum ibv_qp_type type, bool srq, bo
 	conn.retry_cnt = 1;
 	pair_open(&pair, &conn);
 	buf_make(&buf, pair.rig.pd, MEM_ANON, 64 * KIB, 100,
-		 ACCESS_ALL | (srq ? IBV_ACCESS_ON_DEMAND : 0));
+		 ACCESS_ALL | IBV_ACCESS_MW_BIND | (srq ? IBV_ACCESS_ON_DEMAND : 0));
+	s.mws[0] = mw_make(pair.rig.pd, IBV_MW_TYPE_1);
+	s.mws[1] = mw_make(pair.rig.pd, IBV_MW_TYPE_2);
 	pattern_fill(buf.data, buf.bytes, seed, 0);
 	s.buf = &buf;
 	s.nr_rings = rings_find(s.rings, MAX_RINGS);
@@ -177,6 +214,9 @@ static unsigned long round_of(struct rnd *r, enum ibv_qp_type type, bool srq, bo
 	if (!under)
 		scribbler_stop(pid);
 	moved = moved_bytes(&buf, seed);
+	/* Whatever they were bound to. */
+	mw_free(s.mws[0]);
+	mw_free(s.mws[1]);
 	buf_free(&buf);
 	pair_close(&pair);
 	if (under)

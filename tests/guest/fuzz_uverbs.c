@@ -22,11 +22,11 @@
 
 #define KEEP	   16
 #define HANDLES	   4
-#define SHAPES	   21
+#define SHAPES	   23
 #define PATIENCE_S 30
 
 /* Kinds of objects by their ids in uverbs, and behind them our own. */
-#define ZOO_PREFETCH (UVERBS_OBJECT_MR + 1)
+#define ZOO_PREFETCH (UVERBS_OBJECT_MW + 1)
 #define ZOO_KINDS    (ZOO_PREFETCH + 1)
 
 /* What lives, of each kind; one is destroyed to make room. */
@@ -38,6 +38,7 @@ struct zoo {
 	struct ibv_srq *srqs[KEEP];
 	struct ibv_qp *qps[KEEP];
 	struct ibv_ah *ahs[KEEP];
+	struct ibv_mw *mws[KEEP];
 	uint8_t *memory;
 	int dma_buf;
 	/*
@@ -209,6 +210,17 @@ static bool create_ah(struct zoo *z)
 		fail_because("ibv_destroy_ah: errno %d", errno);
 	*ah = ibv_create_ah(z->rig.pd, &attr);
 	return *ah;
+}
+
+static bool alloc_mw(struct zoo *z)
+{
+	struct ibv_mw **mw = &z->mws[rnd_below(&z->rnd, KEEP)];
+
+	if (*mw && ibv_dealloc_mw(*mw))
+		fail_because("ibv_dealloc_mw: errno %d", errno);
+	*mw = ibv_alloc_mw(z->rig.pd,
+			   rnd_one_in(&z->rnd, 4) ? some_u32(&z->rnd) : 1 + rnd_below(&z->rnd, 2));
+	return *mw;
 }
 
 static const struct qp_step {
@@ -413,6 +425,13 @@ static const struct ioctl_shape {
 	  { CONST(WRITE_CMD, IB_USER_VERBS_CMD_REG_MR),
 	    IN(CORE_IN, sizeof(struct ib_uverbs_reg_mr)), OUT(CORE_OUT, 64) },
 	  3 },
+	{ "ALLOC_MW",
+	  UVERBS_OBJECT_DEVICE,
+	  UVERBS_METHOD_INVOKE_WRITE,
+	  UVERBS_OBJECT_MW,
+	  { CONST(WRITE_CMD, IB_USER_VERBS_CMD_ALLOC_MW),
+	    IN(CORE_IN, sizeof(struct ib_uverbs_alloc_mw)), OUT(CORE_OUT, 64) },
+	  3 },
 	{ CALL(MR, QUERY_MR),
 	  0,
 	  { HANDLE(QUERY_MR_HANDLE, MR), OUT(QUERY_MR_RESP_LKEY, 4), OUT(QUERY_MR_RESP_RKEY, 4),
@@ -493,6 +512,7 @@ static const struct ioctl_shape {
 	    OUT(REG_DMABUF_MR_RESP_RKEY, 4) },
 	  9 },
 	{ CALL(MR, MR_DESTROY), 0, { HANDLE(DESTROY_MR_HANDLE, MR) }, 1 },
+	{ CALL(MW, MW_DESTROY), 0, { HANDLE(DESTROY_MW_HANDLE, MW) }, 1 },
 	{ CALL(PD, PD_DESTROY), 0, { HANDLE(DESTROY_PD_HANDLE, PD) }, 1 },
 };
 
@@ -515,6 +535,7 @@ union ioctl_input {
 	struct rxe_odp_span span; /* of the prefetch, in the same bytes */
 	struct ib_uverbs_reg_mr mr;
 	struct ib_uverbs_qp_cap cap;
+	struct ib_uverbs_alloc_mw mw;
 };
 
 static void fill_input(struct zoo *z, const struct ioctl_shape *shape, union ioctl_input *input)
@@ -534,6 +555,11 @@ static void fill_input(struct zoo *z, const struct ioctl_shape *shape, union ioc
 		input->span = (struct rxe_odp_span){ at, 0, some_u32(r), 0 };
 		input->prefetch.advice = rnd_below(r, 4);
 		input->prefetch.eventfd = rnd_one_in(r, 8) ? (int)rnd_below(r, 64) : -1;
+	} else if (shape->makes == UVERBS_OBJECT_MW) {
+		input->mw = (struct ib_uverbs_alloc_mw){
+			.pd_handle = some_handle(z, UVERBS_OBJECT_PD),
+			.mw_type = rnd_below(r, 4),
+		};
 	} else {
 		input->mr = (struct ib_uverbs_reg_mr){
 			.start = at,
@@ -704,6 +730,8 @@ static void clear(struct zoo *z)
 			ibv_destroy_ah(z->ahs[i]);
 		if (z->qps[i])
 			ibv_destroy_qp(z->qps[i]);
+		if (z->mws[i])
+			ibv_dealloc_mw(z->mws[i]);
 		if (z->mrs[i])
 			ibv_dereg_mr(z->mrs[i]);
 	}
@@ -729,6 +757,7 @@ static struct call {
 	{ "modify_srq", modify_srq, 2 },
 	{ "create_qp", create_qp, 1 },
 	{ "create_ah", create_ah, 1 },
+	{ "alloc_mw", alloc_mw, 1 },
 	{ "modify_qp", modify_qp, 6 },
 	{ "post", post, 3 },
 	{ "map", map, 1 },

@@ -67,6 +67,13 @@ static int odp(struct bed *bed)
 	return mr ? ibv_dereg_mr(mr) : errno;
 }
 
+static int window(struct bed *bed)
+{
+	struct ibv_mw *mw = ibv_alloc_mw(bed->rig->pd, IBV_MW_TYPE_2);
+
+	return mw ? ibv_dealloc_mw(mw) : errno;
+}
+
 /* Its own region, so that what it could not do is there to be done the next time. */
 static int prefetch(struct bed *bed, uint32_t flags)
 {
@@ -224,6 +231,7 @@ static void every_allocation_of_a_verb(void **state)
 		{ "completion channel", channel },
 		{ "pinned region", pinned },
 		{ "on-demand region", odp },
+		{ "memory window", window },
 		{ "prefetch that is waited for", prefetch_and_wait },
 		{ "prefetch", prefetch_unwaited },
 		{ "CQ", cq },

@@ -285,8 +285,8 @@ static void send_invalidating(struct pair *pair, const struct buf *from, const s
 	pattern_check(to->data, bytes, rkey, 0, "what came with the invalidation");
 }
 
-/* Of a window that the stock end has bound to a queue pair: by its key the memory can be written until it is invalidated. */
-static void stock_window_is_invalidated(uint32_t bytes)
+/* Of a window that the other end has bound to a queue pair: by its key the memory can be written until it is invalidated. */
+static void window_is_invalidated(enum asker asker, uint32_t bytes)
 {
 	struct conn conn = CONN;
 	struct ibv_mw_bind_info info;
@@ -296,7 +296,7 @@ static void stock_window_is_invalidated(uint32_t bytes)
 	struct ibv_sge sge;
 	struct ibv_mw *mw;
 
-	open_mixed(&pair, &conn, &(void *){ NULL }, OURS, USUAL_MTU);
+	open_mixed(&pair, &conn, &(void *){ NULL }, asker, USUAL_MTU);
 	buf_make(&from, pair.a.rig->pd, MEM_ANON, bytes, 0, ACCESS_ALL);
 	buf_make(&to, pair.b.rig->pd, MEM_ANON, bytes, 0, ACCESS_ALL);
 	buf_make(&behind, pair.b.rig->pd, MEM_ANON, bytes, 0, ACCESS_ALL | IBV_ACCESS_MW_BIND);
@@ -329,11 +329,13 @@ static void stock_window_is_invalidated(uint32_t bytes)
 	pair_close(&pair);
 }
 
-static void our_sends_invalidate(void **state)
+static void sends_invalidate(void **state)
 {
 	(void)state;
-	stock_window_is_invalidated(100);
-	stock_window_is_invalidated(5000);
+	window_is_invalidated(OURS, 100);
+	window_is_invalidated(OURS, 5000);
+	window_is_invalidated(STOCK, 100);
+	window_is_invalidated(STOCK, 5000);
 }
 
 static void many_atomics(void **state, const struct conn *conn, enum asker asker)
@@ -485,7 +487,7 @@ int main(void)
 		TEST_BOTH(our_moves_bad_wire),
 		TEST_BOTH(stock_atomics_bad_wire),
 		TEST_BOTH(our_atomics_bad_wire),
-		TEST(our_sends_invalidate),
+		TEST(sends_invalidate),
 		{ "stock_passes_the_rule", stock_passes_the_rule, NULL, rule_end, NULL },
 		TEST(stock_writes_to_a_late_page),
 		TEST(stock_sends_to_a_late_page),
