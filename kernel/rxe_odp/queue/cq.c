@@ -6,9 +6,10 @@
  * them. Kernel users poll here.
  *
  * Completions are posted under the locks of a QP. The handler of a user CQ only
- * queues an event, so it is called at once; a kernel user's handler may post to
- * the same QP or poll the CQ, so it runs from a work item, without any lock of
- * ours: in a softirq, which is what handlers are written for.
+ * queues an event, and that of ib_alloc_cq() only schedules its poller, so these
+ * are called at once; any other kernel user's handler may post to the same QP or
+ * poll the CQ, so it runs from a work item, without any lock of ours: in a
+ * softirq, which is what handlers are written for.
  */
 #include <rdma/uverbs_ioctl.h>
 
@@ -136,13 +137,6 @@ int rxo_destroy_cq(struct ib_cq *ibcq, struct ib_udata *udata)
 	struct rxo_cq *cq = to_rxo_cq(ibcq);
 
 	cancel_work_sync(&cq->comp_work);
-	/*
-	 * ib_free_cq() stopped its own work before it came here, but ours may
-	 * have queued that again in between.
-	 */
-	if (!cq->user && (ibcq->poll_ctx == IB_POLL_WORKQUEUE ||
-			  ibcq->poll_ctx == IB_POLL_UNBOUND_WORKQUEUE))
-		cancel_work_sync(&ibcq->work);
 	rxo_queue_destroy(cq->queue);
 	return 0;
 }
@@ -214,9 +208,15 @@ static void cq_overflow_event(struct rxo_cq *cq)
 		cq->ibcq.event_handler(&event, cq->ibcq.cq_context);
 }
 
+/* Of all kernel users' only these have a batch of completions. */
+static bool cq_is_polled_by_core(const struct ib_cq *ibcq)
+{
+	return ibcq->wc;
+}
+
 static void cq_notify(struct rxo_cq *cq)
 {
-	if (cq->user)
+	if (cq->user || cq_is_polled_by_core(&cq->ibcq))
 		cq->ibcq.comp_handler(&cq->ibcq, cq->ibcq.cq_context);
 	else if (cq->ibcq.comp_handler)
 		queue_work(system_bh_wq, &cq->comp_work);
