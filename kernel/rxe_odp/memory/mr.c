@@ -54,8 +54,8 @@ static struct rxo_mr *mr_resolve(struct rxo_pd *pd, u64 qp_id, u32 key, enum rxo
 	if (err)
 		return ERR_PTR(err);
 
-	/* The key may have been taken back before the reference was there: mr_fast.c has the race. */
-	smp_mb__after_atomic();
+	/* The key may have been taken back before there was a reference: mr_fast.c. */
+	smp_mb__after_atomic();		/* pairs with fast_take_key() */
 	err = smp_load_acquire(&mr->key) == key ?
 	      mr_check_access(mr, type, access, iova, length) : -ENOENT;
 	if (!err && mr->window)

@@ -124,8 +124,8 @@ int rxo_mr_invalidate(struct rxo_pd *pd, u64 qp_id, u32 key, bool remote);
  * @access: the new rights
  * @iova: of the first byte
  *
- * With BH off. -ENOENT (no such region), -EPERM (another PD), -EBUSY (it has a key), -EINVAL (rights
- * that there are not, nothing mapped).
+ * With BH off. -ENOENT (no such region), -EPERM (another PD), -EBUSY (it has a key), -EINVAL
+ * (rights that there are not, nothing mapped).
  */
 int rxo_fast_register(struct rxo_pd *pd, u32 key, int access, u64 iova);
 

@@ -56,7 +56,7 @@ struct rxo_fast_map {
 
 struct rxo_fast_mr {
 	struct rxo_mr mr;
-	spinlock_t lock;		/* protects mr while it is FREE, and closed; innermost, _bh */
+	spinlock_t lock;		/* protects mr where it changes, closed; innermost, _bh */
 	bool closed;
 	struct rxo_fast_map next;
 };

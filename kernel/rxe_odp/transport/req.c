@@ -8,8 +8,9 @@
  * says where in its message a packet stands, so there is no cursor to keep: a
  * retry sets sq.psn and sq.cur back and that is all.
  *
- * What the device does by itself (to register, to invalidate) stands among the other WQEs, has no PSN, and is
- * done once, when its turn comes: a retry passes it by. It completes when those before it have.
+ * What the device does by itself (to register, to invalidate) stands among the other WQEs, has no
+ * PSN, and is done once, when its turn comes: a retry passes it by. It completes when those before
+ * it have.
  */
 
 #include "memory/mw.h"

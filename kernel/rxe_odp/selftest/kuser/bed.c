@@ -9,16 +9,23 @@
 
 #define BOUND_S	20
 
-int kuser_fail(struct kuser_bed *bed, const char *fmt, ...)
+void kuser_fail(struct kuser_bed *bed, const char *fmt, ...)
 {
 	va_list args;
 
-	if (!bed->why[0]) {
-		va_start(args, fmt);
-		vscnprintf(bed->why, sizeof(bed->why), fmt, args);
-		va_end(args);
-	}
-	return -EIO;
+	if (kuser_failed(bed))
+		return;
+	va_start(args, fmt);
+	vscnprintf(bed->why, sizeof(bed->why), fmt, args);
+	va_end(args);
+}
+
+bool kuser_check_at(struct kuser_bed *bed, bool condition, const char *what, const char *where,
+		    int line)
+{
+	if (!condition)
+		kuser_fail(bed, "%s, line %d: %s", where, line, what);
+	return condition;
 }
 
 static bool bed_gid_is_ipv4(const union ib_gid *gid)
@@ -26,13 +33,13 @@ static bool bed_gid_is_ipv4(const union ib_gid *gid)
 	return ipv6_addr_v4mapped((const struct in6_addr *)gid->raw);
 }
 
-static int bed_find_gid(struct kuser_bed *bed)
+static void bed_find_gid(struct kuser_bed *bed)
 {
 	for (bed->gid_index = 0; bed->gid_index < 64; bed->gid_index++)
 		if (!rdma_query_gid(bed->dev, 1, bed->gid_index, &bed->gid) &&
 		    bed_gid_is_ipv4(&bed->gid))
-			return 0;
-	return kuser_fail(bed, "%s has no IPv4 address", dev_name(&bed->dev->dev));
+			return;
+	kuser_fail(bed, "%s has no IPv4 address", dev_name(&bed->dev->dev));
 }
 
 static int bed_to_rtr(struct kuser_bed *bed, struct ib_qp *qp, u32 peer)
@@ -53,7 +60,7 @@ static int bed_to_rtr(struct kuser_bed *bed, struct ib_qp *qp, u32 peer)
 			    IB_QP_RQ_PSN | IB_QP_MAX_DEST_RD_ATOMIC | IB_QP_MIN_RNR_TIMER);
 }
 
-int kuser_connect(struct kuser_bed *bed, struct ib_qp *qp, u32 peer)
+void kuser_connect(struct kuser_bed *bed, struct ib_qp *qp, u32 peer)
 {
 	struct ib_qp_attr init = {
 		.qp_state = IB_QPS_INIT, .port_num = 1, .qp_access_flags = KUSER_ALL,
@@ -64,13 +71,14 @@ int kuser_connect(struct kuser_bed *bed, struct ib_qp *qp, u32 peer)
 	};
 	struct ib_qp_attr reset = { .qp_state = IB_QPS_RESET };
 
-	KUSER_CHECK(bed, !ib_modify_qp(qp, &reset, IB_QP_STATE));
-	KUSER_CHECK(bed, !ib_modify_qp(qp, &init, IB_QP_STATE | IB_QP_PKEY_INDEX | IB_QP_PORT |
+	if (kuser_failed(bed))
+		return;
+	kuser_check(bed, !ib_modify_qp(qp, &reset, IB_QP_STATE));
+	kuser_check(bed, !ib_modify_qp(qp, &init, IB_QP_STATE | IB_QP_PKEY_INDEX | IB_QP_PORT |
 				       IB_QP_ACCESS_FLAGS));
-	KUSER_CHECK(bed, !bed_to_rtr(bed, qp, peer));
-	KUSER_CHECK(bed, !ib_modify_qp(qp, &rts, IB_QP_STATE | IB_QP_TIMEOUT | IB_QP_RETRY_CNT |
+	kuser_check(bed, !bed_to_rtr(bed, qp, peer));
+	kuser_check(bed, !ib_modify_qp(qp, &rts, IB_QP_STATE | IB_QP_TIMEOUT | IB_QP_RETRY_CNT |
 				       IB_QP_RNR_RETRY | IB_QP_SQ_PSN | IB_QP_MAX_QP_RD_ATOMIC));
-	return 0;
 }
 
 static void bed_empty(struct ib_cq *cq)
@@ -81,21 +89,37 @@ static void bed_empty(struct ib_cq *cq)
 		;
 }
 
-int kuser_reconnect(struct kuser_bed *bed)
+void kuser_reconnect(struct kuser_bed *bed)
 {
 	struct ib_qp_attr reset = { .qp_state = IB_QPS_RESET };
 
-	KUSER_CHECK(bed, !ib_modify_qp(bed->a.qp, &reset, IB_QP_STATE));
-	KUSER_CHECK(bed, !ib_modify_qp(bed->b.qp, &reset, IB_QP_STATE));
+	if (kuser_failed(bed))
+		return;
+	kuser_check(bed, !ib_modify_qp(bed->a.qp, &reset, IB_QP_STATE));
+	kuser_check(bed, !ib_modify_qp(bed->b.qp, &reset, IB_QP_STATE));
 	bed_empty(bed->a.scq);
 	bed_empty(bed->a.rcq);
 	bed_empty(bed->b.scq);
 	bed_empty(bed->b.rcq);
-	KUSER_TRY(kuser_connect(bed, bed->a.qp, bed->b.qp->qp_num));
-	return kuser_connect(bed, bed->b.qp, bed->a.qp->qp_num);
+	kuser_connect(bed, bed->a.qp, bed->b.qp->qp_num);
+	kuser_connect(bed, bed->b.qp, bed->a.qp->qp_num);
 }
 
-static int side_open(struct kuser_bed *bed, struct kuser_side *side)
+struct ib_mr *kuser_alloc_mr(struct kuser_bed *bed, struct ib_pd *pd, u32 blocks)
+{
+	struct ib_mr *mr = ib_alloc_mr(pd, IB_MR_TYPE_MEM_REG, blocks);
+
+	return kuser_check(bed, !IS_ERR(mr)) ? mr : NULL;
+}
+
+static struct ib_cq *bed_alloc_cq(struct kuser_bed *bed)
+{
+	struct ib_cq *cq = ib_alloc_cq(bed->dev, bed, 2 * KUSER_WRS, 0, IB_POLL_DIRECT);
+
+	return kuser_check(bed, !IS_ERR(cq)) ? cq : NULL;
+}
+
+static void side_open(struct kuser_bed *bed, struct kuser_side *side)
 {
 	struct ib_qp_init_attr attr = {
 		.qp_type = IB_QPT_RC,
@@ -106,27 +130,18 @@ static int side_open(struct kuser_bed *bed, struct kuser_side *side)
 
 	for (i = 0; i < KUSER_PAGES; i++) {
 		side->pages[i] = alloc_page(GFP_KERNEL | __GFP_ZERO);
-		KUSER_CHECK(bed, side->pages[i]);
+		kuser_check(bed, side->pages[i]);
 	}
-	attr.send_cq = ib_alloc_cq(bed->dev, side, 2 * KUSER_WRS, 0, IB_POLL_DIRECT);
-	KUSER_CHECK(bed, !IS_ERR(attr.send_cq));
-	side->scq = attr.send_cq;
-	attr.recv_cq = ib_alloc_cq(bed->dev, side, 2 * KUSER_WRS, 0, IB_POLL_DIRECT);
-	KUSER_CHECK(bed, !IS_ERR(attr.recv_cq));
-	side->rcq = attr.recv_cq;
+	side->scq = bed_alloc_cq(bed);
+	side->rcq = bed_alloc_cq(bed);
+	side->mr = kuser_alloc_mr(bed, bed->pd, KUSER_PAGES);
+	if (kuser_failed(bed))
+		return;
+	attr.send_cq = side->scq;
+	attr.recv_cq = side->rcq;
 	side->qp = ib_create_qp(bed->pd, &attr);
-	if (IS_ERR(side->qp)) {
+	if (!kuser_check(bed, !IS_ERR(side->qp)))
 		side->qp = NULL;
-		return kuser_fail(bed, "no queue pair");
-	}
-	side->mr = ib_alloc_mr(bed->pd, IB_MR_TYPE_MEM_REG, KUSER_PAGES);
-	if (IS_ERR(side->mr)) {
-		int err = PTR_ERR(side->mr);
-
-		side->mr = NULL;
-		return kuser_fail(bed, "ib_alloc_mr: %d", err);
-	}
-	return 0;
 }
 
 static void side_close(struct kuser_side *side)
@@ -146,16 +161,18 @@ static void side_close(struct kuser_side *side)
 			__free_page(side->pages[i]);
 }
 
-int kuser_open(struct kuser_bed *bed, struct ib_device *dev)
+void kuser_open(struct kuser_bed *bed, struct ib_device *dev)
 {
 	bed->dev = dev;
-	KUSER_TRY(bed_find_gid(bed));
+	bed_find_gid(bed);
 	bed->pd = ib_alloc_pd(dev, 0);
 	bed->other_pd = ib_alloc_pd(dev, 0);
-	KUSER_CHECK(bed, !IS_ERR(bed->pd) && !IS_ERR(bed->other_pd));
-	KUSER_TRY(side_open(bed, &bed->a));
-	KUSER_TRY(side_open(bed, &bed->b));
-	return kuser_reconnect(bed);
+	kuser_check(bed, !IS_ERR(bed->pd) && !IS_ERR(bed->other_pd));
+	if (kuser_failed(bed))
+		return;
+	side_open(bed, &bed->a);
+	side_open(bed, &bed->b);
+	kuser_reconnect(bed);
 }
 
 void kuser_close(struct kuser_bed *bed)
@@ -186,41 +203,41 @@ void kuser_fill(struct kuser_side *side, u8 seed)
 		*kuser_byte(side, at) = bed_pattern(at, seed);
 }
 
-int kuser_expect(struct kuser_bed *bed, struct kuser_side *side, u32 at, u32 bytes, u8 seed,
-		 u32 seed_at)
+void kuser_expect(struct kuser_bed *bed, struct kuser_side *side, u32 at, u32 bytes, u8 seed,
+		  u32 seed_at)
 {
 	u32 i;
 
 	for (i = 0; i < bytes; i++)
 		if (*kuser_byte(side, at + i) != bed_pattern(seed_at + i, seed))
-			return kuser_fail(bed, "byte %u of buffer %s: not that of pattern %u", at + i,
-					  side == &bed->a ? "a" : "b", seed);
-	return 0;
+			kuser_fail(bed, "byte %u of buffer %s: not that of pattern %u", at + i,
+				   side == &bed->a ? "a" : "b", seed);
 }
 
-int kuser_poll(struct kuser_bed *bed, struct ib_cq *cq, enum ib_wc_status status, struct ib_wc *wc)
+void kuser_poll(struct kuser_bed *bed, struct ib_cq *cq, enum ib_wc_status status,
+		struct ib_wc *wc)
 {
 	unsigned long end = jiffies + BOUND_S * HZ;
 	struct ib_wc own;
 
 	wc = wc ?: &own;
-	while (ib_poll_cq(cq, 1, wc) != 1) {
+	*wc = (struct ib_wc) { .status = IB_WC_GENERAL_ERR };
+	while (!kuser_failed(bed) && ib_poll_cq(cq, 1, wc) != 1) {
 		if (time_after(jiffies, end) || fatal_signal_pending(current))
-			return kuser_fail(bed, "no completion within %d s", BOUND_S);
+			kuser_fail(bed, "no completion within %d s", BOUND_S);
 		usleep_range(20, 100);
 	}
 	if (wc->status != status)
-		return kuser_fail(bed, "request %llu completed as '%s', not '%s'", wc->wr_id,
-				  ib_wc_status_msg(wc->status), ib_wc_status_msg(status));
-	return 0;
+		kuser_fail(bed, "request %llu completed as '%s', not '%s'", wc->wr_id,
+			   ib_wc_status_msg(wc->status), ib_wc_status_msg(status));
 }
 
-int kuser_done(struct kuser_bed *bed, struct kuser_side *side, enum ib_wc_status status)
+void kuser_done(struct kuser_bed *bed, struct kuser_side *side, enum ib_wc_status status)
 {
-	return kuser_poll(bed, side->scq, status, NULL);
+	kuser_poll(bed, side->scq, status, NULL);
 }
 
-int kuser_map(struct kuser_bed *bed, struct kuser_side *side, u32 offset, u32 bytes)
+void kuser_map(struct kuser_bed *bed, struct kuser_side *side, u32 offset, u32 bytes)
 {
 	u32 first = offset / PAGE_SIZE, num = DIV_ROUND_UP(offset + bytes, PAGE_SIZE) - first, i;
 
@@ -231,10 +248,9 @@ int kuser_map(struct kuser_bed *bed, struct kuser_side *side, u32 offset, u32 by
 
 		sg_set_page(&side->sg[i], side->pages[first + i], to - from, from - at);
 	}
-	KUSER_CHECK(bed, ib_dma_map_sg(bed->dev, side->sg, num, DMA_BIDIRECTIONAL) == num);
-	KUSER_CHECK(bed, ib_map_mr_sg(side->mr, side->sg, num, NULL, PAGE_SIZE) == num);
-	KUSER_CHECK(bed, side->mr->length == bytes);
-	return 0;
+	kuser_check(bed, ib_dma_map_sg(bed->dev, side->sg, num, DMA_BIDIRECTIONAL) == num);
+	kuser_check(bed, ib_map_mr_sg(side->mr, side->sg, num, NULL, PAGE_SIZE) == num);
+	kuser_check(bed, side->mr->length == bytes);
 }
 
 struct ib_reg_wr kuser_reg_wr(struct kuser_side *side, u8 byte, int access)
@@ -268,43 +284,41 @@ struct ib_rdma_wr kuser_rdma_wr(enum ib_wr_opcode opcode, struct ib_sge *sge, u6
 	};
 }
 
-int kuser_post(struct kuser_bed *bed, struct kuser_side *side, struct ib_send_wr *wr)
+void kuser_post(struct kuser_bed *bed, struct kuser_side *side, struct ib_send_wr *wr)
 {
 	const struct ib_send_wr *bad;
 
-	KUSER_CHECK(bed, !ib_post_send(side->qp, wr, &bad));
-	return 0;
+	if (!kuser_failed(bed))
+		kuser_check(bed, !ib_post_send(side->qp, wr, &bad));
 }
 
-int kuser_receive(struct kuser_bed *bed, struct kuser_side *side, struct ib_sge *sge)
+void kuser_receive(struct kuser_bed *bed, struct kuser_side *side, struct ib_sge *sge)
 {
 	struct ib_recv_wr wr = { .wr_id = 9, .sg_list = sge, .num_sge = 1 };
 	const struct ib_recv_wr *bad;
 
-	KUSER_CHECK(bed, !ib_post_recv(side->qp, &wr, &bad));
-	return 0;
+	if (!kuser_failed(bed))
+		kuser_check(bed, !ib_post_recv(side->qp, &wr, &bad));
 }
 
-int kuser_register(struct kuser_bed *bed, struct kuser_side *side, u8 byte, int access,
-		   enum ib_wc_status status)
+void kuser_register(struct kuser_bed *bed, struct kuser_side *side, u8 byte, int access,
+		    enum ib_wc_status status)
 {
 	struct ib_reg_wr wr = kuser_reg_wr(side, byte, access);
 	struct ib_wc wc;
 
-	KUSER_TRY(kuser_post(bed, side, &wr.wr));
-	KUSER_TRY(kuser_poll(bed, side->scq, status, &wc));
-	KUSER_CHECK(bed, wc.opcode == IB_WC_REG_MR || status);
-	return 0;
+	kuser_post(bed, side, &wr.wr);
+	kuser_poll(bed, side->scq, status, &wc);
+	kuser_check(bed, wc.opcode == IB_WC_REG_MR || status);
 }
 
-int kuser_invalidate(struct kuser_bed *bed, struct kuser_side *side, u32 key,
-		     enum ib_wc_status status)
+void kuser_invalidate(struct kuser_bed *bed, struct kuser_side *side, u32 key,
+		      enum ib_wc_status status)
 {
 	struct ib_send_wr wr = kuser_inv_wr(key);
 	struct ib_wc wc;
 
-	KUSER_TRY(kuser_post(bed, side, &wr));
-	KUSER_TRY(kuser_poll(bed, side->scq, status, &wc));
-	KUSER_CHECK(bed, wc.opcode == IB_WC_LOCAL_INV || status);
-	return 0;
+	kuser_post(bed, side, &wr);
+	kuser_poll(bed, side->scq, status, &wc);
+	kuser_check(bed, wc.opcode == IB_WC_LOCAL_INV || status);
 }

@@ -3,7 +3,7 @@
  * Two queue pairs of a kernel user on one device, connected to each other, each with a buffer of
  * scattered pages and a region for them that work requests register.
  *
- * A test that fails says why once, and returns -EIO from then on.
+ * A test that fails says why, once: from then on nothing is posted nor waited for.
  */
 #ifndef KUSER_BED_H
 #define KUSER_BED_H
@@ -33,53 +33,53 @@ struct kuser_bed {
 	char why[256];
 };
 
-int kuser_fail(struct kuser_bed *bed, const char *fmt, ...) __printf(2, 3);
+static inline bool kuser_failed(const struct kuser_bed *bed)
+{
+	return bed->why[0];
+}
 
-#define KUSER_CHECK(bed, condition)						\
-do {										\
-	if (!(condition))							\
-		return kuser_fail(bed, "%s, line %d: %s", __func__, __LINE__, #condition); \
-} while (0)
+void kuser_fail(struct kuser_bed *bed, const char *fmt, ...) __printf(2, 3);
 
-#define KUSER_TRY(call)								\
-do {										\
-	int kuser_err = (call);							\
-										\
-	if (kuser_err)								\
-		return kuser_err;						\
-} while (0)
+#define kuser_check(bed, condition) \
+	kuser_check_at(bed, condition, #condition, __func__, __LINE__)
+bool kuser_check_at(struct kuser_bed *bed, bool condition, const char *what, const char *where,
+		    int line);
 
-int kuser_open(struct kuser_bed *bed, struct ib_device *dev);
+void kuser_open(struct kuser_bed *bed, struct ib_device *dev);
 void kuser_close(struct kuser_bed *bed);
-/* @qp alone, to the queue pair of number @peer; both of the bed, to each other, with nothing left. */
-int kuser_connect(struct kuser_bed *bed, struct ib_qp *qp, u32 peer);
-int kuser_reconnect(struct kuser_bed *bed);
+/* One, to the queue pair of number @peer; both of the bed, to each other, with nothing left. */
+void kuser_connect(struct kuser_bed *bed, struct ib_qp *qp, u32 peer);
+void kuser_reconnect(struct kuser_bed *bed);
 
 /* Byte @at of the buffer of @side. */
 u8 *kuser_byte(struct kuser_side *side, u32 at);
 void kuser_fill(struct kuser_side *side, u8 seed);
-int kuser_expect(struct kuser_bed *bed, struct kuser_side *side, u32 at, u32 bytes, u8 seed,
-		 u32 seed_at);
+void kuser_expect(struct kuser_bed *bed, struct kuser_side *side, u32 at, u32 bytes, u8 seed,
+		  u32 seed_at);
 
 /* Waits for the next completion, which is to have this status. */
-int kuser_poll(struct kuser_bed *bed, struct ib_cq *cq, enum ib_wc_status status, struct ib_wc *wc);
-int kuser_done(struct kuser_bed *bed, struct kuser_side *side, enum ib_wc_status status);
+void kuser_poll(struct kuser_bed *bed, struct ib_cq *cq, enum ib_wc_status status,
+		struct ib_wc *wc);
+void kuser_done(struct kuser_bed *bed, struct kuser_side *side, enum ib_wc_status status);
 
-/* Lists the buffer from @offset on, @bytes of it; 0 or a failure. */
-int kuser_map(struct kuser_bed *bed, struct kuser_side *side, u32 offset, u32 bytes);
+/* NULL: it failed. */
+struct ib_mr *kuser_alloc_mr(struct kuser_bed *bed, struct ib_pd *pd, u32 blocks);
+
+/* Lists @bytes of the buffer from @offset on. */
+void kuser_map(struct kuser_bed *bed, struct kuser_side *side, u32 offset, u32 bytes);
 
 /* Work requests, signaled, of which the caller may change what it likes before it posts them. */
 struct ib_reg_wr kuser_reg_wr(struct kuser_side *side, u8 byte, int access);
 struct ib_send_wr kuser_inv_wr(u32 key);
 struct ib_rdma_wr kuser_rdma_wr(enum ib_wr_opcode opcode, struct ib_sge *sge, u64 addr, u32 rkey);
-int kuser_post(struct kuser_bed *bed, struct kuser_side *side, struct ib_send_wr *wr);
-int kuser_receive(struct kuser_bed *bed, struct kuser_side *side, struct ib_sge *sge);
+void kuser_post(struct kuser_bed *bed, struct kuser_side *side, struct ib_send_wr *wr);
+void kuser_receive(struct kuser_bed *bed, struct kuser_side *side, struct ib_sge *sge);
 
 /* Each posted, completed with @status. */
-int kuser_register(struct kuser_bed *bed, struct kuser_side *side, u8 byte, int access,
-		   enum ib_wc_status status);
-int kuser_invalidate(struct kuser_bed *bed, struct kuser_side *side, u32 key,
-		     enum ib_wc_status status);
+void kuser_register(struct kuser_bed *bed, struct kuser_side *side, u8 byte, int access,
+		    enum ib_wc_status status);
+void kuser_invalidate(struct kuser_bed *bed, struct kuser_side *side, u32 key,
+		      enum ib_wc_status status);
 
 #define KUSER_ALL (IB_ACCESS_LOCAL_WRITE | IB_ACCESS_REMOTE_READ | IB_ACCESS_REMOTE_WRITE | \
 		   IB_ACCESS_REMOTE_ATOMIC)
@@ -97,7 +97,7 @@ static inline struct ib_sge kuser_plain_sge(struct kuser_bed *bed, struct kuser_
 
 struct kuser_test {
 	const char *name;
-	int (*run)(struct kuser_bed *bed);
+	void (*run)(struct kuser_bed *bed);
 };
 
 extern const struct kuser_test kuser_tests[];

@@ -54,7 +54,6 @@ static int kuser_run(struct rxe_odp_kuser_run *run)
 	struct kuser_bed *bed __free(kfree) = kzalloc(sizeof(*bed), GFP_KERNEL);
 	const struct kuser_test *test = kuser_find(run->test);
 	struct ib_device *dev;
-	int err;
 
 	if (!bed)
 		return -ENOMEM;
@@ -63,11 +62,13 @@ static int kuser_run(struct rxe_odp_kuser_run *run)
 	dev = kuser_find_device(run->device);
 	if (!dev)
 		return -ENODEV;
-	err = kuser_open(bed, dev) ?: test->run(bed);
+	kuser_open(bed, dev);
+	if (!kuser_failed(bed))
+		test->run(bed);
 	kuser_close(bed);
 	ib_device_put(dev);
 	strscpy(run->why, bed->why, sizeof(run->why));
-	return err;
+	return kuser_failed(bed) ? -EIO : 0;
 }
 
 static long kuser_ioctl(struct file *file, unsigned int cmd, unsigned long arg)
