@@ -48,7 +48,8 @@ KERNEL_TEST(under_way)
 KERNEL_TEST(many_in_flight)
 KERNEL_TEST(poll_contexts)
 
-TEST_MAIN(TEST(states), TEST(data), TEST(received_and_added), TEST(bounds), TEST(key_byte), TEST(key_of_another),
-	  TEST(after_invalidation), TEST(rights), TEST(other_domain), TEST(lists), TEST(block_sizes), TEST(by_peer),
-	  TEST(behind_read), TEST(deregistered_before), TEST(chained), TEST(under_way), TEST(many_in_flight),
+TEST_MAIN(TEST(states), TEST(data), TEST(received_and_added), TEST(bounds), TEST(key_byte),
+	  TEST(key_of_another), TEST(after_invalidation), TEST(rights), TEST(other_domain),
+	  TEST(lists), TEST(block_sizes), TEST(by_peer), TEST(behind_read),
+	  TEST(deregistered_before), TEST(chained), TEST(under_way), TEST(many_in_flight),
 	  TEST(poll_contexts))

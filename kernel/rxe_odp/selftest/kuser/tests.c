@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0
 /* What a kernel user of memory registration may rely on: each function is a test of that name. */
+#include <linux/cpumask.h>
 #include <linux/delay.h>
+#include <linux/sched/signal.h>
 
 #include "bed.h"
 
@@ -487,26 +489,38 @@ static void write_all_over(struct kuser_bed *bed, u32 num)
 	}
 }
 
+/* What is posted from here on is done there. */
+static void go_to_cpu(unsigned int nth)
+{
+	unsigned int cpu = cpumask_nth(nth % num_online_cpus(), cpu_online_mask);
+
+	if (cpu < nr_cpu_ids)
+		set_cpus_allowed_ptr(current, cpumask_of(cpu));
+}
+
 /*
  * The rule: when an invalidation has completed, nothing that came before touches the pages. WRITEs
- * of many packets are under way from the peer, who knows nothing of it.
+ * of many packets are under way from the peer, who knows nothing of it, and executed on another CPU.
  */
 static void under_way(struct kuser_bed *bed)
 {
 	struct kuser_side *b = &bed->b;
 	struct ib_send_wr inv;
-	struct ib_wc wc;
+	struct ib_wc wc = {};
 	int i;
 
 	kuser_fill(&bed->a, 50);
 	for (i = 0; i < 100; i++) {
 		kuser_map(bed, b, 0, KUSER_BYTES);
 		kuser_register(bed, b, i, KUSER_ALL, IB_WC_SUCCESS);
+		go_to_cpu(0);
 		write_all_over(bed, 64);
+		go_to_cpu(1);
 		udelay(i * 5);
 		inv = kuser_inv_wr(b->mr->rkey);
 		kuser_post(bed, b, &inv);
-		while (ib_poll_cq(b->scq, 1, &wc) != 1)
+		while (!kuser_failed(bed) && !fatal_signal_pending(current) &&
+		       ib_poll_cq(b->scq, 1, &wc) != 1)
 			cond_resched();
 		kuser_fill(b, 51);
 		kuser_check(bed, wc.status == IB_WC_SUCCESS);
@@ -514,6 +528,7 @@ static void under_way(struct kuser_bed *bed)
 		kuser_expect(bed, b, 0, KUSER_BYTES, 51, 0);
 		kuser_reconnect(bed);
 	}
+	set_cpus_allowed_ptr(current, cpu_possible_mask);
 }
 
 #define FLIGHT	16
