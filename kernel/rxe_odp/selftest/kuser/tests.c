@@ -500,7 +500,7 @@ static void go_to_cpu(unsigned int nth)
 
 /*
  * The rule: when an invalidation has completed, nothing that came before touches the pages. WRITEs
- * of many packets are under way from the peer, who knows nothing of it, and executed on another CPU.
+ * of many packets are under way from the peer, who knows nothing of it, and done on another CPU.
  */
 static void under_way(struct kuser_bed *bed)
 {
