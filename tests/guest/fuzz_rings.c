@@ -81,6 +81,9 @@ static uint32_t some_rkey(struct scribbler *s)
 	return (s->mws[rnd_below(&s->rnd, 2)]->rkey & ~0xff) | rnd_below(&s->rnd, 2);
 }
 
+/* The kernel's own among them, which registers memory. */
+#define LAST_OPCODE 0x20
+
 /* A work request that is nearly one, somewhere. */
 static void some_wqe(struct scribbler *s, uint8_t *at, size_t room)
 {
@@ -90,7 +93,7 @@ static void some_wqe(struct scribbler *s, uint8_t *at, size_t room)
 
 	rnd_fill(r, &wqe, sizeof(wqe));
 	wqe.wr.opcode = rnd_one_in(r, 8) ? IBV_WR_SEND_WITH_INV :
-					   rnd_below(r, rnd_one_in(r, 4) ? 16 : 7);
+					   rnd_below(r, rnd_one_in(r, 4) ? LAST_OPCODE + 1 : 7);
 	wqe.wr.send_flags = rnd_next(r) & (rnd_one_in(r, 4) ? 0x1f : IBV_SEND_SIGNALED);
 	wqe.wr.wr.rdma.remote_addr = some_sge(s).addr;
 	wqe.wr.wr.rdma.rkey = some_rkey(s);
