@@ -44,7 +44,7 @@ through_provider()
 		# They see to it themselves.
 		provider_*) ;;
 		# No verbs; packets and netdevs; kernel users.
-		umem_* | sample_* | vm_* | net_* | fuzz_wire.c | gsi_* | kernel_*) ;;
+		umem_* | sample_* | vm_* | net_* | fuzz_wire.c | gsi_* | kernel_* | uc_lost.c) ;;
 		# What takes long there is the kernel's, whoever posted: pages that do not come or go, owners that end, offsets and sizes.
 		odp_dax.c | odp_frozen.c | odp_fuse.c | odp_hot_leaf.c | odp_owner_ends.c | odp_uffd_* | odp_unaligned.c | odp_zram_swapin.c | rc_mtu_above.c) ;;
 		# Minutes where the CPU is emulated, for what is mostly the kernel's: there with TEST_LONG=1 alone.

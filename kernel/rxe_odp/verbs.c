@@ -28,6 +28,8 @@
 
 #define RC_ODP_CAPS (IB_ODP_SUPPORT_SEND | IB_ODP_SUPPORT_RECV | IB_ODP_SUPPORT_WRITE | \
 		     IB_ODP_SUPPORT_READ | IB_ODP_SUPPORT_ATOMIC | IB_ODP_SUPPORT_SRQ_RECV)
+#define UC_ODP_CAPS (IB_ODP_SUPPORT_SEND | IB_ODP_SUPPORT_RECV | IB_ODP_SUPPORT_WRITE | \
+		     IB_ODP_SUPPORT_SRQ_RECV)
 #define UD_ODP_CAPS (IB_ODP_SUPPORT_SEND | IB_ODP_SUPPORT_RECV | IB_ODP_SUPPORT_SRQ_RECV)
 
 static int rxo_query_device(struct ib_device *ibdev, struct ib_device_attr *attr,
@@ -71,6 +73,7 @@ static int rxo_query_device(struct ib_device *ibdev, struct ib_device_attr *attr
 		.odp_caps = {
 			.general_caps = IB_ODP_SUPPORT | IB_ODP_SUPPORT_IMPLICIT,
 			.per_transport_caps.rc_odp_caps = RC_ODP_CAPS,
+			.per_transport_caps.uc_odp_caps = UC_ODP_CAPS,
 			.per_transport_caps.ud_odp_caps = UD_ODP_CAPS,
 		},
 	};

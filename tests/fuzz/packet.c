@@ -46,7 +46,9 @@ static void check_packet(u8 *bth, u32 bytes)
 	if (rxo_pkt_parse(&pkt, bth, bytes))
 		return;
 	CHECK(pkt.flags & RXO_OP_VALID);
-	CHECK(!(pkt.flags & RXO_OP_RC) != !(pkt.flags & RXO_OP_UD));
+	CHECK(!(pkt.flags & (RXO_OP_RC | RXO_OP_UC)) != !(pkt.flags & RXO_OP_UD));
+	CHECK(!(pkt.flags & RXO_OP_RC) != !(pkt.flags & RXO_OP_UC) ||
+	      pkt.flags & (RXO_OP_UD | RXO_OP_CNP));
 	CHECK(pkt.qpn < 1 << 24 && pkt.psn < 1 << 24 && pkt.opcode == bth[0]);
 	CHECK(pkt.payload_off + pkt.payload_bytes + rxo_bth_pad((void *)bth) == bytes);
 	CHECK(!pkt.payload_bytes || pkt.flags & RXO_OP_PAYLOAD);

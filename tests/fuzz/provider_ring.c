@@ -135,7 +135,7 @@ static void batch_inline(struct rxo_ring *ring, const struct rxo_wqe_bounds *bou
 	unsigned int opcode = take_word(in) % 20;
 	int i;
 
-	if (rxo_swqe_begin(wqe, 1, opcode, 0, bounds->ud))
+	if (rxo_swqe_begin(wqe, 1, opcode, 0, bounds))
 		return;
 	/* What stands in the entry meanwhile is the kernel's word. */
 	scribble(ring, in);
@@ -159,6 +159,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	bounds.max_sge = input.max_sge % 33;
 	bounds.max_inline_bytes = input.max_inline;
 	bounds.ud = input.ud & 1;
+	bounds.uc = input.ud & 2;
 	if (input.honest & 1) {
 		input.shift = 8 + input.shift % 3;
 		input.mask = (2U << (input.mask % 6)) - 1;

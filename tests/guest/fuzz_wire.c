@@ -21,6 +21,7 @@
 #define QP1_QKEY    0x80010000
 #define QP1_MAX	    256 /* bytes of a management datagram */
 #define UD_SEND	    0x64
+#define UC	    0x20   /* its opcodes are RC's and this */
 #define LOCAL_BYTES 4096UL /* of one of our requests, at most */
 #define LARGE_BYTES (3 * GIB)
 #define ROUND	    150
@@ -39,7 +40,7 @@ struct target {
 
 /* What came through, in a way that nothing but forged packets explains. */
 struct seen {
-	unsigned long datagrams, sends, writes, answers, naks;
+	unsigned long datagrams, sends, unreliable, writes, answers, naks;
 };
 
 static size_t ip_bytes(const struct target *t)
@@ -137,7 +138,7 @@ static uint64_t some_va(struct rnd *r, const struct target *t)
 	}
 }
 
-/* Bytes between the BTH and the payload, by the opcode of a connected QP. */
+/* Bytes between the BTH and the payload, by RC's opcode. */
 static const uint8_t rc_headers[0x18] = {
 	[0x03] = 4,	  [0x05] = 4,  [0x06] = 16, [0x09] = 4, [0x0a] = 16, [0x0b] = 20,
 	[ROCE_READ] = 16, [0x0d] = 4,  [0x0f] = 4,  [0x10] = 4, [0x11] = 4,  [0x12] = 12,
@@ -211,6 +212,8 @@ static size_t build(struct rnd *r, const struct target *t, uint8_t *packet)
 
 	rnd_fill(r, bth, ROCE_BTH_BYTES);
 	bth[0] = opcode;
+	if (t->pair->conn.type == IBV_QPT_UC && opcode < UC && !rnd_one_in(r, 16))
+		bth[0] |= UC;
 	if (!rnd_one_in(r, 8))
 		bth[1] = (bth[1] & 0x80) | (-payload & 3) << 4; /* solicited, pad, version 0 */
 	if (!rnd_one_in(r, 8))
@@ -296,7 +299,7 @@ static void post_some(struct rnd *r, struct pair *pair, const struct buf *mine,
 
 	for (i = 0; i < RECEIVES; i++)
 		post_receive(r, pair, mine);
-	if (pair->conn.type == IBV_QPT_UD)
+	if (pair->conn.type != IBV_QPT_RC)
 		return;
 	for (i = 0; i < 10; i++) {
 		enum ibv_wr_opcode opcode = opcodes[rnd_below(r, ARRAY_SIZE(opcodes))];
@@ -321,7 +324,7 @@ struct round {
 
 static void look(struct rnd *r, struct round *round, struct seen *seen)
 {
-	bool ud = round->pair.conn.type == IBV_QPT_UD;
+	enum ibv_qp_type type = round->pair.conn.type;
 	struct ibv_wc wc;
 
 	while (ibv_poll_cq(round->pair.a.scq, 1, &wc) > 0) {
@@ -334,8 +337,9 @@ static void look(struct rnd *r, struct round *round, struct seen *seen)
 	while (ibv_poll_cq(round->pair.a.rcq, 1, &wc) > 0) {
 		if (wc.status != IBV_WC_SUCCESS)
 			continue;
-		seen->datagrams += ud;
-		seen->sends += !ud;
+		seen->datagrams += type == IBV_QPT_UD;
+		seen->sends += type == IBV_QPT_RC;
+		seen->unreliable += type == IBV_QPT_UC;
 		post_receive(r, &round->pair, &round->mine);
 	}
 }
@@ -357,9 +361,9 @@ static void aim(struct rnd *r, struct round *round, bool again)
 
 	/* One wrong request ends what answers would be for. */
 	if (again)
-		t->answering = rnd_one_in(r, 2);
+		t->answering = round->pair.conn.type != IBV_QPT_UC && rnd_one_in(r, 2);
 	assert_zero(ibv_query_qp(round->pair.a.qp, &attr, mask, &init));
-	if (round->pair.conn.type == IBV_QPT_RC &&
+	if (round->pair.conn.type != IBV_QPT_UD &&
 	    (again || (attr.qp_state == IBV_QPS_ERR && rnd_one_in(r, 2)))) {
 		/* What was still on its way may fail them at once: then there is a next time. */
 		if (!ends_reconnect(&round->pair.a, &round->pair.b, &round->pair.conn))
@@ -444,7 +448,8 @@ static void round_of(struct rnd *r, const struct wire *wire, const struct conn *
 
 static bool seen_all(const struct seen *seen)
 {
-	return seen->datagrams && seen->sends && seen->writes && seen->answers && seen->naks;
+	return seen->datagrams && seen->sends && seen->unreliable && seen->writes &&
+	       seen->answers && seen->naks;
 }
 
 /* It has nothing to do with any of this. */
@@ -490,7 +495,9 @@ static void random_packets(void **state)
 	conn.wire = true;
 	/* A slow kernel is given what it takes until each kind of packet has come through. */
 	do {
-		conn.type = rnd_one_in(&r, 4) ? IBV_QPT_UD : IBV_QPT_RC;
+		conn.type = rnd_one_in(&r, 4) ? IBV_QPT_UD :
+			    rnd_one_in(&r, 3) ? IBV_QPT_UC :
+						IBV_QPT_RC;
 		conn.ipv6 = rnd_one_in(&r, 2);
 		round_of(&r, &wire, &conn, rnd_one_in(&r, 2) ? IBV_ACCESS_ON_DEMAND : 0,
 			 by.pair.a.qp->qp_num, &seen);
@@ -499,8 +506,8 @@ static void random_packets(void **state)
 	} while (seconds() < end || (!seen_all(&seen) && seconds() < end + PATIENCE_S));
 	bystander_close(&by);
 	wire_close(&wire);
-	printf("%u rounds of %u packets: %lu datagrams, %lu sends, %lu bytes written, ", rounds,
-	       ROUND, seen.datagrams, seen.sends, seen.writes);
+	printf("%u rounds of %u packets: %lu datagrams, %lu sends, %lu of UC, %lu bytes written, ",
+	       rounds, ROUND, seen.datagrams, seen.sends, seen.unreliable, seen.writes);
 	printf("%lu answers, %lu NAKs\n", seen.answers, seen.naks);
 	assert_true(seen_all(&seen));
 	if (rig_is_stock())

@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: GPL-2.0 OR Linux-OpenIB
 # Queues on the way out that are short and slow: token buckets, a fifo of ten packets, netem's limit. What they refuse is made again
 # when there is room, and counts neither as sent nor as lost: eight queue pairs write and read through them without losing a
-# hundredth of their packets, and every datagram that completes arrives. A queue that refuses everything for ever is a dead path, and
+# hundredth of their packets, and every datagram and every message of UC that completes arrives. A queue that refuses everything for ever is a dead path, and
 # queue pairs may go while they wait for one.
 # rdma-odp: timeout 300
 set -u
@@ -118,6 +118,8 @@ for queue in 'tbf rate 100mbit burst 32k limit 64k' 'tbf rate 200mbit burst 32k 
 	[[ $queue == tbf*64k ]] || continue
 	exchange ib_send_bw -c UD -s 2048 -n 1000
 	check "datagrams"
+	exchange ib_send_bw -c UC -s 65536 -n 200
+	check "messages of UC"
 done
 [ "$all_refused" -gt 0 ] || fail "no queue was ever full"
 on=

@@ -73,6 +73,7 @@ exchange()
 	local prefix
 	for prefix in 0000:0000:0000:0000:0000:ffff:0a4b:000 fd75:0000:0000:0000:0000:0000:0000:000; do
 		both $prefix ibv_rc_pingpong -n 20 -s 20000 -c -g
+		both $prefix ibv_uc_pingpong -n 20 -s 20000 -c -g
 		both $prefix ibv_ud_pingpong -n 20 -s 1000 -g
 		both $prefix ib_write_bw -F -s 20000 -n 20 -x
 	done

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0 OR Linux-OpenIB
 /*
- * The capability bits say what works, and nothing else: ODP for every RC operation, SRQ receive, UD send and receive; and the
- * device says how long its answers may take for it.
+ * The capability bits say what works, and nothing else: ODP for every RC and UC operation, SRQ receive, UD send and receive; and
+ * the device says how long its answers may take for it.
  */
 #include "rig.h"
 
@@ -9,6 +9,8 @@ static void bits(void **state)
 {
 	uint32_t rc = IBV_ODP_SUPPORT_SEND | IBV_ODP_SUPPORT_RECV | IBV_ODP_SUPPORT_WRITE |
 		      IBV_ODP_SUPPORT_READ | IBV_ODP_SUPPORT_ATOMIC | IBV_ODP_SUPPORT_SRQ_RECV;
+	uint32_t uc = IBV_ODP_SUPPORT_SEND | IBV_ODP_SUPPORT_RECV | IBV_ODP_SUPPORT_WRITE |
+		      IBV_ODP_SUPPORT_SRQ_RECV;
 	uint32_t ud = IBV_ODP_SUPPORT_SEND | IBV_ODP_SUPPORT_RECV | IBV_ODP_SUPPORT_SRQ_RECV;
 	struct rig rig;
 
@@ -17,7 +19,7 @@ static void bits(void **state)
 	rig_need_odp(&rig, 0, 0);
 	assert_int_equal(rig.attr.odp_caps.per_transport_caps.rc_odp_caps, rc);
 	assert_int_equal(rig.attr.odp_caps.per_transport_caps.ud_odp_caps, ud);
-	assert_int_equal(rig.attr.odp_caps.per_transport_caps.uc_odp_caps, 0);
+	assert_int_equal(rig.attr.odp_caps.per_transport_caps.uc_odp_caps, uc);
 	assert_true(rig.attr.odp_caps.general_caps & IBV_ODP_SUPPORT);
 	rig_close(&rig);
 }

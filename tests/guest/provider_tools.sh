@@ -54,6 +54,8 @@ for args in '' '-e' '-o -c' '-o -e' '-N' '-N -e' '-N -o -c'; do
 done
 for args in '' '-e'; do
 	# shellcheck disable=SC2086
+	pair 18515 ibv_uc_pingpong -n 200 $args
+	# shellcheck disable=SC2086
 	pair 18515 ibv_ud_pingpong -n 200 -s 1024 $args
 done
 for args in '' '-e' '-o -c'; do
@@ -70,6 +72,11 @@ pair 18515 ib_atomic_bw -n 100
 pair 18515 ib_atomic_lat -n 100
 pair 18515 ib_send_bw -c UD -n 100 -s 1024
 pair 18515 ib_send_lat -c UD -n 100 -s 1024 -I 64
+# With UC perftest refuses --odp itself, whatever the device can do.
+for tool in write send; do
+	pair 18515 ib_${tool}_bw -c UC -n 100 -s 20000
+	pair 18515 ib_${tool}_lat -c UC -n 100 -s 20000
+done
 pair 18515 ib_write_bw -n 100 -q 4 -s 4096
 pair 18515 ib_send_bw -n 100 -q 4 -s 4096 -e
 pair 18515 ib_send_bw -n 100 -q 4 -s 4096 --use-srq

@@ -325,7 +325,8 @@ static void refused_at_creation(void **state)
 	refuse_qp(&pair, IBV_QPT_UD, IBV_QP_EX_WITH_RDMA_WRITE);
 	refuse_qp(&pair, IBV_QPT_UD, IBV_QP_EX_WITH_LOCAL_INV);
 	refuse_qp(&pair, IBV_QPT_UD, IBV_QP_EX_WITH_BIND_MW);
-	refuse_qp(&pair, IBV_QPT_UC, IBV_QP_EX_WITH_SEND);
+	refuse_qp(&pair, IBV_QPT_UC, IBV_QP_EX_WITH_SEND | IBV_QP_EX_WITH_RDMA_READ);
+	refuse_qp(&pair, IBV_QPT_RAW_PACKET, IBV_QP_EX_WITH_SEND);
 	assert_null(ibv_create_cq_ex(pair.rig.ctx, &cq_attr));
 	assert_int_equal(errno, EOPNOTSUPP);
 	cq_attr.wc_flags = IBV_WC_STANDARD_FLAGS;

@@ -16,14 +16,14 @@
 #define MANY	    10000
 
 /* The writer is destroyed as well, and its number is not told to anybody again soon. */
-static void connected(void **state)
+static void destroy_connected(enum ibv_qp_type type)
 {
 	struct conn conn = CONN;
 	struct buf from, to;
 	struct pair pair;
 	int i, j;
 
-	(void)state;
+	conn.type = type;
 	conn.wire = true;
 	pair_open(&pair, &conn);
 	buf_make(&from, pair.a.rig->pd, MEM_ANON, WRITE_BYTES, 0, ACCESS_ALL);
@@ -43,6 +43,18 @@ static void connected(void **state)
 	buf_free(&from);
 	buf_free(&to);
 	pair_close(&pair);
+}
+
+static void connected(void **state)
+{
+	(void)state;
+	destroy_connected(IBV_QPT_RC);
+}
+
+static void connected_unreliably(void **state)
+{
+	(void)state;
+	destroy_connected(IBV_QPT_UC);
 }
 
 /* Sends to whatever number it is told, as fast as it can. */
@@ -178,4 +190,4 @@ static void process_ends(void **state)
 	printf("%d queue pairs went in %.1f s\n", MANY, seconds() - begun);
 }
 
-TEST_MAIN(TEST(connected), TEST(datagrams), TEST(process_ends))
+TEST_MAIN(TEST(connected), TEST(connected_unreliably), TEST(datagrams), TEST(process_ends))

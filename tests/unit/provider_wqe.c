@@ -29,10 +29,12 @@ static void queue_open(struct queue *q, uint64_t *seed)
 	q->bounds.max_sge = unit_random(seed) % MAX_SGE;
 	q->bounds.max_inline_bytes = unit_random(seed) % 200;
 	q->bounds.ud = unit_random(seed) % 2;
+	q->bounds.uc = !q->bounds.ud && unit_random(seed) % 2;
 	q->kernel.max_sge = q->bounds.max_sge;
 	q->kernel.max_inline_bytes = q->bounds.max_inline_bytes;
 	q->kernel.max_datagram_bytes = UINT32_MAX;
 	q->kernel.ud = q->bounds.ud;
+	q->kernel.uc = q->bounds.uc;
 	room = rxo_swqe_bytes(&q->bounds);
 	q->wqe = malloc(room);
 	q->parsed = malloc(sizeof(*q->parsed) + room);
@@ -62,19 +64,20 @@ static bool is_local(enum ibv_wr_opcode opcode)
 	return opcode == IBV_WR_LOCAL_INV || opcode == IBV_WR_BIND_MW;
 }
 
-static bool is_executed(enum ibv_wr_opcode opcode, bool ud)
+static bool is_executed(enum ibv_wr_opcode opcode, const struct rxo_wqe_bounds *bounds)
 {
 	if (is_send(opcode))
 		return true;
-	return !ud && (opcode == IBV_WR_RDMA_WRITE || opcode == IBV_WR_RDMA_WRITE_WITH_IMM ||
-		       opcode == IBV_WR_RDMA_READ || opcode == IBV_WR_SEND_WITH_INV ||
-		       is_atomic(opcode) || is_local(opcode));
+	if (opcode == IBV_WR_RDMA_WRITE || opcode == IBV_WR_RDMA_WRITE_WITH_IMM || is_local(opcode))
+		return !bounds->ud;
+	return !bounds->ud && !bounds->uc &&
+	       (opcode == IBV_WR_RDMA_READ || opcode == IBV_WR_SEND_WITH_INV || is_atomic(opcode));
 }
 
 /* Whether the request is one that a queue with these bounds takes, in words of the manual page. */
 static bool is_right(const struct queue *q, const struct ibv_send_wr *wr, uint64_t bytes)
 {
-	if (!is_executed(wr->opcode, q->bounds.ud))
+	if (!is_executed(wr->opcode, &q->bounds))
 		return false;
 	if (is_local(wr->opcode))
 		return true;
@@ -283,7 +286,7 @@ static void a_datagram_needs_an_address(void **state)
 	assert_int_equal(rxo_swqe_fill(wqe, &wr, &bounds), EINVAL);
 	/* Begun by ibv_wr_send(), and no address set: whatever stood there before, it completes with an error. */
 	memset(wqe, 1, rxo_swqe_bytes(&bounds));
-	assert_int_equal(rxo_swqe_begin(wqe, 1, IBV_WR_SEND, 0, true), 0);
+	assert_int_equal(rxo_swqe_begin(wqe, 1, IBV_WR_SEND, 0, &bounds), 0);
 	assert_int_equal(rxo_swqe_parse(&parsed, wqe, &kernel), IB_WC_LOC_QP_OP_ERR);
 	free(wqe);
 }
@@ -330,9 +333,16 @@ static void local_operations(void **state)
 /* The flags by which a program asks for what a queue pair executes, and no others. */
 static void operations(void **state)
 {
+	struct rxo_wqe_bounds rc = {}, uc = { .uc = true }, ud = { .ud = true };
+
 	(void)state;
-	assert_int_equal(rxo_send_ops(true), IBV_QP_EX_WITH_SEND | IBV_QP_EX_WITH_SEND_WITH_IMM);
-	assert_int_equal(rxo_send_ops(false),
+	assert_int_equal(rxo_send_ops(&ud), IBV_QP_EX_WITH_SEND | IBV_QP_EX_WITH_SEND_WITH_IMM);
+	assert_int_equal(rxo_send_ops(&uc), IBV_QP_EX_WITH_SEND | IBV_QP_EX_WITH_SEND_WITH_IMM |
+						    IBV_QP_EX_WITH_LOCAL_INV |
+						    IBV_QP_EX_WITH_BIND_MW |
+						    IBV_QP_EX_WITH_RDMA_WRITE |
+						    IBV_QP_EX_WITH_RDMA_WRITE_WITH_IMM);
+	assert_int_equal(rxo_send_ops(&rc),
 			 IBV_QP_EX_WITH_SEND | IBV_QP_EX_WITH_SEND_WITH_IMM |
 				 IBV_QP_EX_WITH_SEND_WITH_INV | IBV_QP_EX_WITH_LOCAL_INV |
 				 IBV_QP_EX_WITH_BIND_MW | IBV_QP_EX_WITH_RDMA_WRITE |

@@ -43,9 +43,21 @@ static const struct row {
 	{ 0x14, "t", false, RXO_OP_RC | RXO_OP_REQ | RXO_OP_ATOMIC | RXO_OP_ONLY },
 	{ 0x16, "H", true, RXO_OP_RC | RXO_OP_REQ | RXO_OP_SEND | RXO_OP_END | RXO_OP_RECV },
 	{ 0x17, "H", true, RXO_OP_RC | RXO_OP_REQ | RXO_OP_SEND | RXO_OP_ONLY | RXO_OP_RECV },
+	{ 0x20, "", true, RXO_OP_UC | RXO_OP_REQ | RXO_OP_SEND | RXO_OP_START | RXO_OP_RECV },
+	{ 0x21, "", true, RXO_OP_UC | RXO_OP_REQ | RXO_OP_SEND | RXO_OP_MIDDLE | RXO_OP_RECV },
+	{ 0x22, "", true, RXO_OP_UC | RXO_OP_REQ | RXO_OP_SEND | RXO_OP_END | RXO_OP_RECV },
+	{ 0x23, "I", true, RXO_OP_UC | RXO_OP_REQ | RXO_OP_SEND | RXO_OP_END | RXO_OP_RECV },
+	{ 0x24, "", true, RXO_OP_UC | RXO_OP_REQ | RXO_OP_SEND | RXO_OP_ONLY | RXO_OP_RECV },
+	{ 0x25, "I", true, RXO_OP_UC | RXO_OP_REQ | RXO_OP_SEND | RXO_OP_ONLY | RXO_OP_RECV },
+	{ 0x26, "R", true, RXO_OP_UC | RXO_OP_REQ | RXO_OP_WRITE | RXO_OP_START },
+	{ 0x27, "", true, RXO_OP_UC | RXO_OP_REQ | RXO_OP_WRITE | RXO_OP_MIDDLE },
+	{ 0x28, "", true, RXO_OP_UC | RXO_OP_REQ | RXO_OP_WRITE | RXO_OP_END },
+	{ 0x29, "I", true, RXO_OP_UC | RXO_OP_REQ | RXO_OP_WRITE | RXO_OP_END | RXO_OP_RECV },
+	{ 0x2a, "R", true, RXO_OP_UC | RXO_OP_REQ | RXO_OP_WRITE | RXO_OP_ONLY },
+	{ 0x2b, "RI", true, RXO_OP_UC | RXO_OP_REQ | RXO_OP_WRITE | RXO_OP_ONLY | RXO_OP_RECV },
 	{ 0x64, "D", true, RXO_OP_UD | RXO_OP_REQ | RXO_OP_SEND | RXO_OP_ONLY | RXO_OP_RECV },
 	{ 0x65, "DI", true, RXO_OP_UD | RXO_OP_REQ | RXO_OP_SEND | RXO_OP_ONLY | RXO_OP_RECV },
-	{ 0x81, "C", false, RXO_OP_RC | RXO_OP_CNP },
+	{ 0x81, "C", false, RXO_OP_RC | RXO_OP_UC | RXO_OP_CNP },
 };
 
 static const struct row *row_of(u8 opcode)

@@ -7,16 +7,29 @@
 #define QP_COMP_MASK                                                                               \
 	(IBV_QP_INIT_ATTR_PD | IBV_QP_INIT_ATTR_CREATE_FLAGS | IBV_QP_INIT_ATTR_SEND_OPS_FLAGS)
 
+static struct rxo_wqe_bounds qp_bounds(const struct ibv_qp_init_attr_ex *attr)
+{
+	return (struct rxo_wqe_bounds){
+		.max_sge = attr->cap.max_send_sge,
+		.max_inline_bytes = attr->cap.max_inline_data,
+		.ud = attr->qp_type == IBV_QPT_UD,
+		.uc = attr->qp_type == IBV_QPT_UC,
+	};
+}
+
 static int qp_check_attr(const struct ibv_qp_init_attr_ex *attr)
 {
+	struct rxo_wqe_bounds bounds = qp_bounds(attr);
+
 	if (!check_comp_mask(attr->comp_mask, QP_COMP_MASK))
 		return EOPNOTSUPP;
-	if (attr->qp_type != IBV_QPT_RC && attr->qp_type != IBV_QPT_UD)
+	if (attr->qp_type != IBV_QPT_RC && attr->qp_type != IBV_QPT_UC &&
+	    attr->qp_type != IBV_QPT_UD)
 		return EOPNOTSUPP;
 	if (!(attr->comp_mask & IBV_QP_INIT_ATTR_PD))
 		return EINVAL;
 	if ((attr->comp_mask & IBV_QP_INIT_ATTR_SEND_OPS_FLAGS) &&
-	    (attr->send_ops_flags & ~rxo_send_ops(attr->qp_type == IBV_QPT_UD)))
+	    (attr->send_ops_flags & ~rxo_send_ops(&bounds)))
 		return EOPNOTSUPP;
 	return 0;
 }
@@ -47,11 +60,7 @@ static int qp_create_kernel(struct ibv_context *ibctx, struct rxo_qp *qp,
 				    &resp.ibv_resp, sizeof(resp));
 	if (err)
 		return err;
-	qp->bounds = (struct rxo_wqe_bounds){
-		.max_sge = attr->cap.max_send_sge,
-		.max_inline_bytes = attr->cap.max_inline_data,
-		.ud = attr->qp_type == IBV_QPT_UD,
-	};
+	qp->bounds = qp_bounds(attr);
 	qp->max_recv_sge = attr->cap.max_recv_sge;
 	err = qp_map_rings(qp, ibctx, &resp.drv_payload, attr->srq);
 	if (err)

@@ -16,40 +16,41 @@ enum op_kind {
 	OP_BIND,
 };
 
-/* What a connection executes; of these a datagram's queue pair has the two kinds of SEND. */
+/* What a reliable connection executes, and which of these an unreliable one or a datagram's queue pair does too. */
 static const struct {
 	enum op_kind kind;
 	uint64_t ex_flag;
 	bool ud;
 	bool no_inline;
 	bool no_data; /* whatever the work request says of some */
+	bool uc;
 } send_ops[] = {
-	[IBV_WR_RDMA_WRITE] = { OP_RDMA, IBV_QP_EX_WITH_RDMA_WRITE },
-	[IBV_WR_RDMA_WRITE_WITH_IMM] = { OP_RDMA, IBV_QP_EX_WITH_RDMA_WRITE_WITH_IMM },
-	[IBV_WR_SEND] = { OP_SEND, IBV_QP_EX_WITH_SEND, true },
-	[IBV_WR_SEND_WITH_IMM] = { OP_SEND, IBV_QP_EX_WITH_SEND_WITH_IMM, true },
+	[IBV_WR_RDMA_WRITE] = { OP_RDMA, IBV_QP_EX_WITH_RDMA_WRITE, .uc = true },
+	[IBV_WR_RDMA_WRITE_WITH_IMM] = { OP_RDMA, IBV_QP_EX_WITH_RDMA_WRITE_WITH_IMM, .uc = true },
+	[IBV_WR_SEND] = { OP_SEND, IBV_QP_EX_WITH_SEND, true, .uc = true },
+	[IBV_WR_SEND_WITH_IMM] = { OP_SEND, IBV_QP_EX_WITH_SEND_WITH_IMM, true, .uc = true },
 	[IBV_WR_RDMA_READ] = { OP_RDMA, IBV_QP_EX_WITH_RDMA_READ, false, true },
 	[IBV_WR_ATOMIC_CMP_AND_SWP] = { OP_ATOMIC, IBV_QP_EX_WITH_ATOMIC_CMP_AND_SWP, false, true },
 	[IBV_WR_ATOMIC_FETCH_AND_ADD] = { OP_ATOMIC, IBV_QP_EX_WITH_ATOMIC_FETCH_AND_ADD, false,
 					  true },
 	[IBV_WR_SEND_WITH_INV] = { OP_SEND_INV, IBV_QP_EX_WITH_SEND_WITH_INV },
-	[IBV_WR_LOCAL_INV] = { OP_LOCAL_INV, IBV_QP_EX_WITH_LOCAL_INV, false, true, true },
-	[IBV_WR_BIND_MW] = { OP_BIND, IBV_QP_EX_WITH_BIND_MW, false, true, true },
+	[IBV_WR_LOCAL_INV] = { OP_LOCAL_INV, IBV_QP_EX_WITH_LOCAL_INV, false, true, true, true },
+	[IBV_WR_BIND_MW] = { OP_BIND, IBV_QP_EX_WITH_BIND_MW, false, true, true, true },
 };
 
-static bool op_allowed(unsigned int opcode, bool ud)
+static bool op_allowed(unsigned int opcode, const struct rxo_wqe_bounds *bounds)
 {
 	return opcode < ARRAY_SIZE(send_ops) && send_ops[opcode].kind != OP_REFUSED &&
-	       (!ud || send_ops[opcode].ud);
+	       (!bounds->ud || send_ops[opcode].ud) && (!bounds->uc || send_ops[opcode].uc);
 }
 
-uint64_t rxo_send_ops(bool ud)
+uint64_t rxo_send_ops(const struct rxo_wqe_bounds *bounds)
 {
 	uint64_t flags = 0;
 	unsigned int i;
 
 	for (i = 0; i < ARRAY_SIZE(send_ops); i++)
-		if (op_allowed(i, ud))
+		if (op_allowed(i, bounds))
 			flags |= send_ops[i].ex_flag;
 	return flags;
 }
@@ -68,16 +69,16 @@ size_t rxo_rwqe_bytes(uint32_t max_sge)
 }
 
 int rxo_swqe_begin(struct rxe_send_wqe *wqe, uint64_t wr_id, unsigned int opcode,
-		   unsigned int send_flags, bool ud)
+		   unsigned int send_flags, const struct rxo_wqe_bounds *bounds)
 {
-	if (!op_allowed(opcode, ud))
+	if (!op_allowed(opcode, bounds))
 		return EINVAL;
 	wqe->wr.wr_id = wr_id;
 	wqe->wr.opcode = opcode;
 	wqe->wr.send_flags = send_flags & ~(unsigned int)IBV_SEND_INLINE;
 	wqe->dma.length = 0;
 	wqe->dma.num_sge = 0;
-	if (ud) {
+	if (bounds->ud) {
 		/* A datagram that is never told where to goes nowhere: neither a handle nor a port. */
 		wqe->wr.wr.ud.ah_num = 0;
 		wqe->wr.wr.ud.av.port_num = 0;
@@ -218,7 +219,7 @@ static void swqe_set_op(struct rxe_send_wqe *wqe, const struct ibv_send_wr *wr)
 int rxo_swqe_fill(struct rxe_send_wqe *wqe, const struct ibv_send_wr *wr,
 		  const struct rxo_wqe_bounds *bounds)
 {
-	int err = rxo_swqe_begin(wqe, wr->wr_id, wr->opcode, wr->send_flags, bounds->ud);
+	int err = rxo_swqe_begin(wqe, wr->wr_id, wr->opcode, wr->send_flags, bounds);
 
 	if (err)
 		return err;

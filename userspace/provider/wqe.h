@@ -19,6 +19,7 @@ struct rxo_wqe_bounds {
 	uint32_t max_sge;
 	uint32_t max_inline_bytes; /* send queues */
 	bool ud;
+	bool uc;
 };
 
 struct rxo_ah {
@@ -31,14 +32,14 @@ size_t rxo_swqe_bytes(const struct rxo_wqe_bounds *bounds);
 size_t rxo_rwqe_bytes(uint32_t max_sge);
 
 /* IBV_QP_EX_WITH_* of what a queue pair of this kind executes. */
-uint64_t rxo_send_ops(bool ud);
+uint64_t rxo_send_ops(const struct rxo_wqe_bounds *bounds);
 
 /*
  * The parts of a send WQE, in any order behind rxo_swqe_begin(), which looks at the opcode; errors are EINVAL, and leave a
  * WQE that must not be published. Two sums are looked at: that of inline data, for its room, and that of a list, for the longest message.
  */
 int rxo_swqe_begin(struct rxe_send_wqe *wqe, uint64_t wr_id, unsigned int opcode,
-		   unsigned int send_flags, bool ud);
+		   unsigned int send_flags, const struct rxo_wqe_bounds *bounds);
 int rxo_swqe_set_sges(struct rxe_send_wqe *wqe, const struct ibv_sge *sges, size_t num,
 		      const struct rxo_wqe_bounds *bounds);
 int rxo_swqe_set_inline(struct rxe_send_wqe *wqe, unsigned int opcode, unsigned int send_flags,

@@ -54,7 +54,7 @@ static struct rxe_send_wqe *wr_begin(struct rxo_qp *qp, enum ibv_wr_opcode opcod
 	batch->wqe = rxo_ring_at(&qp->sq, batch->num++);
 	batch->opcode = opcode;
 	batch->send_flags = ex->wr_flags;
-	err = rxo_swqe_begin(batch->wqe, ex->wr_id, opcode, ex->wr_flags, qp->bounds.ud);
+	err = rxo_swqe_begin(batch->wqe, ex->wr_id, opcode, ex->wr_flags, &qp->bounds);
 	if (err)
 		wr_spoil(batch, err);
 	return batch->wqe;

@@ -23,15 +23,16 @@ static bool wqe_opcode_allowed(u32 opcode, const struct rxo_swqe_bounds *bounds)
 	case IB_WR_SEND:
 	case IB_WR_SEND_WITH_IMM:
 		return true;
-	case IB_WR_SEND_WITH_INV:
 	case IB_WR_LOCAL_INV:
 	case IB_WR_BIND_MW:
 	case IB_WR_RDMA_WRITE:
 	case IB_WR_RDMA_WRITE_WITH_IMM:
+		return !bounds->ud;
+	case IB_WR_SEND_WITH_INV:
 	case IB_WR_RDMA_READ:
 	case IB_WR_ATOMIC_CMP_AND_SWP:
 	case IB_WR_ATOMIC_FETCH_AND_ADD:
-		return !bounds->ud;
+		return !bounds->ud && !bounds->uc;
 	case IB_WR_REG_MR:
 		return bounds->kernel && !bounds->ud;
 	default:

@@ -41,7 +41,7 @@ struct rxo_swqe_bind {
 struct rxo_swqe {
 	u64 wr_id;
 	union {
-		struct {		/* RC */
+		struct {		/* connected */
 			u64 remote_addr;	/* REG_MR: the iova */
 			u64 compare_add;
 			u64 swap;
@@ -95,6 +95,7 @@ struct rxo_swqe_bounds {
 	u32 max_inline_bytes;
 	u32 max_datagram_bytes;
 	bool ud;
+	bool uc;
 	bool kernel;		/* not of a process */
 };
 

@@ -28,7 +28,7 @@ void rxo_late_reset(struct rxo_qp *qp)
 /*
  * rxo_late_begin - the packet or the READ that is first in line waits for a page
  *
- * Starts the timer, once for all pages of the request. Datagrams have no peer to tell.
+ * Starts the timer, once for all pages of the request. Who is sent no answers is not told.
  */
 void rxo_late_begin(struct rxo_qp *qp)
 {
@@ -36,7 +36,7 @@ void rxo_late_begin(struct rxo_qp *qp)
 	struct rxo_late *late = &qp->rq.late;
 
 	lockdep_assert_held(&qp->rq.lock);
-	if (late->state != RXO_LATE_NOT || rxo_qp_is_ud(qp))
+	if (late->state != RXO_LATE_NOT || !qp->kind->acked)
 		return;
 	late->state = RXO_LATE_HELD;
 	late->since_ns = ktime_get_ns();

@@ -17,6 +17,34 @@
 
 #define GSI_QKEY	0x80010000
 
+#define UD_KIND {				\
+	.opcodes	= RXO_OP_UD,		\
+	.tx		= &rxo_tx_ud,		\
+	.send		= rxo_req_send_ud,	\
+	.take		= rxo_ud_exec,		\
+}
+
+static const struct rxo_qp_kind qp_kinds[] = {
+	[IB_QPT_RC] = {
+		.opcodes	= RXO_OP_RC,
+		.opcode_base	= IB_OPCODE_RC,
+		.connected	= true,
+		.acked		= true,
+		.tx		= &rxo_tx_rc,
+		.send		= rxo_req_send_rc,
+		.take		= rxo_resp_take_rc,
+	},
+	[IB_QPT_UC] = {
+		.opcodes	= RXO_OP_UC,
+		.opcode_base	= IB_OPCODE_UC,
+		.connected	= true,
+		.tx		= &rxo_tx_rc,
+		.send		= rxo_req_send_uc,
+		.take		= rxo_resp_take_uc,
+	},
+	[IB_QPT_UD] = UD_KIND,
+	[IB_QPT_GSI] = UD_KIND,
+};
 static atomic64_t qp_last_id;
 
 struct rxo_qp *rxo_qp_get(struct rxo_dev *dev, u32 qp_num)
@@ -72,14 +100,8 @@ static int qp_check_caps(const struct ib_qp_init_attr *init)
 {
 	const struct ib_qp_cap *cap = &init->cap;
 
-	switch (init->qp_type) {
-	case IB_QPT_RC:
-	case IB_QPT_UD:
-	case IB_QPT_GSI:
-		break;
-	default:
+	if (init->qp_type >= ARRAY_SIZE(qp_kinds) || !qp_kinds[init->qp_type].opcodes)
 		return -EOPNOTSUPP;
-	}
 	if (init->create_flags)
 		return -EOPNOTSUPP;
 	if (!init->send_cq || !init->recv_cq)
@@ -187,7 +209,7 @@ static int qp_offer_queues(struct rxo_qp *qp, struct ib_udata *udata)
 /* Both sides' packets are charged to one socket. */
 static int qp_create_tx(struct rxo_qp *qp)
 {
-	const struct rxo_tx_kind *kind = rxo_qp_is_ud(qp) ? &rxo_tx_ud : &rxo_tx_rc;
+	const struct rxo_tx_kind *kind = qp->kind->tx;
 	struct socket *sock = rxo_tx_sock(kind);
 
 	if (IS_ERR(sock))
@@ -203,6 +225,7 @@ static int qp_create_tx(struct rxo_qp *qp)
 static void qp_init(struct rxo_qp *qp, struct ib_qp_init_attr *init, bool user)
 {
 	qp->dev = to_rxo_dev(qp->ibqp.device);
+	qp->kind = &qp_kinds[init->qp_type];
 	qp->id = atomic64_inc_return(&qp_last_id);
 	qp->pd = to_rxo_pd(qp->ibqp.pd);
 	qp->send_cq = to_rxo_cq(init->send_cq);

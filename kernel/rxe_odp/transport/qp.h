@@ -124,6 +124,7 @@ struct rxo_sq {
 	u32 alloc_psn;
 	u32 rd_atomic;			/* READs and atomics that the peer may have to answer */
 	int cpu;			/* ran the requester last */
+	unsigned long sent_jiffies;	/* UC: likewise, and sent */
 	struct rxo_tx tx;
 	struct rxo_window window;
 	u32 asked_psn;			/* the last that asked for an acknowledgment */
@@ -246,6 +247,26 @@ struct rxo_qpn {
 	struct rcu_head rcu;
 };
 
+/*
+ * What the types of queue pairs do not have in common.
+ *
+ * opcodes	RXO_OP_*: of the packets that are for it
+ * opcode_base	of those that it sends: what is added to RC's
+ * connected	with one peer, from whose address alone it takes packets
+ * acked	who asks gets an answer, and waits for it
+ */
+struct rxo_qp_kind {
+	u32 opcodes;
+	u8 opcode_base;
+	bool connected;
+	bool acked;
+	const struct rxo_tx_kind *tx;
+	/* Sends what may be sent, within bounds. True: there is more. Under sq.lock. */
+	bool (*send)(struct rxo_qp *qp);
+	/* Executes a request. 0 when done with it, -EAGAIN to hold it. Under rq.lock. */
+	int (*take)(struct rxo_qp *qp, struct sk_buff *skb);
+};
+
 /* The last that was reported. */
 struct rxo_access_error {
 	spinlock_t lock;		/* protects last; _bh, innermost */
@@ -255,6 +276,7 @@ struct rxo_access_error {
 struct rxo_qp {
 	struct ib_qp ibqp;
 	struct rxo_dev *dev;
+	const struct rxo_qp_kind *kind;
 	u64 id;				/* no other queue pair ever has it; immutable */
 	struct rxo_qpn *qpn;		/* immutable once published; with the references */
 	struct rxo_pd *pd;
@@ -274,7 +296,7 @@ struct rxo_qp {
 	bool sqd_notify;		/* SQD, and an event is owed when drained; under sq.lock */
 
 	/* Set in INIT to RTS under qp->mutex with both engines locked out, then read-only. */
-	struct rxo_path path;		/* RC */
+	struct rxo_path path;		/* connected */
 	u32 mtu_bytes;
 	u32 dest_qpn;
 	u32 qkey;
@@ -308,7 +330,7 @@ static inline enum ib_qp_state rxo_qp_state(const struct rxo_qp *qp)
 
 static inline bool rxo_qp_is_ud(const struct rxo_qp *qp)
 {
-	return qp->ibqp.qp_type != IB_QPT_RC;
+	return !qp->kind->connected;
 }
 
 /* Whose keys the receive WQEs name. */
@@ -419,11 +441,15 @@ int rxo_post_recv(struct ib_qp *ibqp, const struct ib_recv_wr *wr, const struct 
 /* req.c: what is sent */
 int rxo_req_payload(struct rxo_qp *qp, struct rxo_swqe *wqe, u32 offset, void *to, u32 bytes);
 void rxo_req_init(struct rxo_qp *qp);
+bool rxo_req_send_rc(struct rxo_qp *qp);		/* under sq.lock */
+bool rxo_req_send_uc(struct rxo_qp *qp);		/* under sq.lock */
+bool rxo_req_send_ud(struct rxo_qp *qp);		/* under sq.lock */
 void rxo_req_run(struct rxo_qp *qp);			/* under sq.lock */
 void rxo_req_kick(struct rxo_qp *qp);			/* under sq.lock */
 void rxo_req_resume(struct rxo_qp *qp);			/* under sq.lock */
 void rxo_req_queue(struct rxo_qp *qp);			/* any context, interrupts off */
 void rxo_req_back_to(struct rxo_qp *qp, u32 psn);	/* under sq.lock */
+void rxo_req_skip_to(struct rxo_qp *qp, u32 psn);	/* under sq.lock */
 void rxo_req_fail(struct rxo_qp *qp, enum ib_wc_status status);	/* the oldest WQE; under sq.lock */
 void rxo_req_timer(struct rxo_qp *qp, bool progress);	/* under sq.lock */
 
@@ -435,6 +461,8 @@ bool rxo_comp_retry(struct rxo_qp *qp);			/* under sq.lock */
 
 /* resp.c: what the peer asks; order and answers */
 void rxo_resp_init(struct rxo_qp *qp);
+int rxo_resp_take_rc(struct rxo_qp *qp, struct sk_buff *skb);	/* under rq.lock */
+int rxo_resp_take_uc(struct rxo_qp *qp, struct sk_buff *skb);	/* under rq.lock */
 void rxo_resp_rcv(struct rxo_qp *qp, struct sk_buff *skb);
 void rxo_resp_run(struct rxo_qp *qp);			/* under rq.lock */
 int rxo_resp_take_wqe(struct rxo_qp *qp);		/* under rq.lock */

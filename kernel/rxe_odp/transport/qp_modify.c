@@ -117,6 +117,9 @@ static void qp_store_values(struct rxo_qp *qp, const struct ib_qp_attr *attr, in
 		qp->sq.alloc_psn = qp->sq.psn;
 		qp->sq.asked_psn = rxo_psn_sub(qp->sq.psn, 1);
 		rxo_window_init(&qp->sq.window);
+		/* Nothing is waited for: a burst is always in the window. */
+		if (!qp->kind->acked)
+			qp->sq.window.pkts = RXO_WINDOW_MAX_PKTS;
 	}
 	if (mask & IB_QP_PKEY_INDEX)
 		own->pkey_index = attr->pkey_index;
@@ -189,8 +192,8 @@ static int qp_apply(struct rxo_qp *qp, struct ib_qp_attr *attr, int mask, enum i
 }
 
 /*
- * What was posted to a QP of datagrams before it recovers is flushed, not sent. Bounded: the
- * process may go on posting.
+ * What was posted to an unreliable QP before it recovers is flushed, not sent. Bounded: the
+ * process may go on posting. The PSNs that a message has which failed are passed over.
  */
 static void qp_flush_sends(struct rxo_qp *qp)
 {
@@ -201,6 +204,8 @@ static void qp_flush_sends(struct rxo_qp *qp)
 	do {
 		spin_lock_bh(&qp->sq.lock);
 		more = rxo_sq_flush(qp);
+		if (qp->kind->connected)
+			rxo_req_skip_to(qp, qp->sq.alloc_psn);
 		spin_unlock_bh(&qp->sq.lock);
 		cond_resched();
 		left -= min(left, RXO_FLUSH_WQES);

@@ -7,9 +7,11 @@ static bool rcv_is_for_qp(const struct rxo_qp *qp, const struct sk_buff *skb)
 {
 	const struct rxo_pkt *pkt = rxo_pkt(skb);
 
-	if (rxo_qp_is_ud(qp))
-		return pkt->flags & RXO_OP_UD;
-	if (!(pkt->flags & RXO_OP_RC) || rxo_qp_state(qp) < IB_QPS_RTR)
+	if (!(pkt->flags & qp->kind->opcodes))
+		return false;
+	if (!qp->kind->connected)
+		return true;
+	if (rxo_qp_state(qp) < IB_QPS_RTR)
 		return false;
 	/*
 	 * The path is there as long as packets are taken: from RTR on. In SQD, or by way of RESET,
@@ -29,7 +31,7 @@ static void rcv_packet(struct rxo_dev *dev, struct sk_buff *skb)
 		kfree_skb(skb);
 		goto out;
 	}
-	if (pkt->ce && (pkt->flags & RXO_OP_RC))
+	if (pkt->ce && qp->kind->connected)
 		rxo_ecn_rcv_marked(qp);
 	if (pkt->flags & RXO_OP_CNP) {
 		rxo_ecn_rcv_cnp(qp);

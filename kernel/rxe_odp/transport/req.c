@@ -13,9 +13,14 @@
  * it have.
  */
 
+#include <linux/indirect_call_wrapper.h>
+
 #include "memory/mw.h"
 #include "queue/queue.h"
 #include "transport/qp.h"
+
+/* How long a packet may be in this host's backlogs, which tell nobody when it leaves them. */
+#define BACKLOG_JIFFIES	2
 
 /* How many ACK timeouts queues of this host excuse for each try: see req_silence_is_ours(). */
 #define MAX_EXCUSED	16
@@ -23,7 +28,7 @@
 #define FIRST	1
 #define LAST	2
 
-/* By WR opcode, then by whether the packet is the message's first or last or both. */
+/* RC's, by WR opcode, then by whether the packet is the message's first or last or both. */
 static const u8 packet_opcodes[][4] = {
 	[IB_WR_SEND] = {
 		IB_OPCODE_RC_SEND_MIDDLE, IB_OPCODE_RC_SEND_FIRST,
@@ -137,19 +142,30 @@ void rxo_req_back_to(struct rxo_qp *qp, u32 psn)
 }
 
 /*
- * The oldest WQE fails: it completes with @status, the rest as flushed. A QP of
- * datagrams can recover.
+ * The oldest WQE fails: it completes with @status, the rest as flushed. A QP that is not
+ * acknowledged can recover.
  */
 void rxo_req_fail(struct rxo_qp *qp, enum ib_wc_status status)
 {
 	lockdep_assert_held(&qp->sq.lock);
 	if (qp->sq.copied)
 		rxo_swqe_complete(qp, status);
-	if (rxo_qp_is_ud(qp))
-		rxo_qp_set_send_error(qp);
-	else
+	if (qp->kind->acked)
 		rxo_qp_set_error(qp);
+	else
+		rxo_qp_set_send_error(qp);
 	rxo_sq_flush(qp);
+}
+
+/* Nothing is sent of what has PSNs before @psn, nor are answers to it waited for. */
+void rxo_req_skip_to(struct rxo_qp *qp, u32 psn)
+{
+	struct rxo_sq *sq = &qp->sq;
+
+	lockdep_assert_held(&sq->lock);
+	WRITE_ONCE(sq->psn, psn);
+	WRITE_ONCE(sq->una_psn, psn);
+	sq->sent_psn = psn;
 }
 
 /* A WQE that may not go on fails as soon as those before it are done. */
@@ -350,7 +366,7 @@ static void req_fill_headers(struct rxo_qp *qp, const struct rxo_swqe *wqe, stru
 	bool solicited = last && (wqe->send_flags & IB_SEND_SOLICITED) && (flags & RXO_OP_RECV);
 
 	rxo_bth_init(rxo_pkt_bth(skb), opcode, solicited, rxo_pad(bytes), IB_DEFAULT_PKEY_FULL,
-		     qp->dest_qpn, last || window_end, qp->sq.psn);
+		     qp->dest_qpn, qp->kind->acked && (last || window_end), qp->sq.psn);
 	if (flags & RXO_OP_RETH) {
 		struct rxo_reth *reth = rxo_pkt_reth(skb);
 
@@ -370,7 +386,8 @@ static struct sk_buff *req_build_data(struct rxo_qp *qp, struct rxo_swqe *wqe)
 	u32 offset = rxo_psn_sub(psn, wqe->first_psn) * qp->mtu_bytes;
 	u32 bytes = min(wqe->length_bytes - offset, qp->mtu_bytes);
 	u8 opcode = packet_opcodes[wqe->opcode][(psn == wqe->first_psn ? FIRST : 0) |
-						(psn == wqe->last_psn ? LAST : 0)];
+						(psn == wqe->last_psn ? LAST : 0)] +
+		    qp->kind->opcode_base;
 	u32 every = rxo_window_ask_pkts(&qp->sq.window);
 	/*
 	 * Ask also with the last packet that the window allows, if no packet in it asked; and with
@@ -453,7 +470,7 @@ static struct rxo_swqe *req_next_wqe(struct rxo_qp *qp, u32 *budget)
 	return NULL;
 }
 
-/* The next packet of an RC QP; NULL when nothing may be sent now. */
+/* The next packet of a connected QP; NULL when nothing may be sent now. */
 static struct sk_buff *req_next_packet(struct rxo_qp *qp, u32 *budget)
 {
 	struct rxo_sq *sq = &qp->sq;
@@ -493,7 +510,7 @@ static void req_refused(struct rxo_qp *qp, u32 psn)
 
 	req_move_back_to(qp, psn);
 	/* If it took nothing, other flows may have filled it. */
-	if (psn != sq->una_psn)
+	if (psn != sq->una_psn && qp->kind->acked)
 		rxo_window_shrink(&sq->window, rxo_psn_sub(psn, sq->una_psn) + 1);
 }
 
@@ -527,8 +544,7 @@ static bool req_send_burst(struct rxo_qp *qp, u32 *budget)
 	return taken && more;
 }
 
-/* Whether there is more to do at once. */
-static bool req_run_rc(struct rxo_qp *qp)
+bool rxo_req_send_rc(struct rxo_qp *qp)
 {
 	u32 budget = RXO_BUDGET_PKTS;
 	struct rxo_sq *sq = &qp->sq;
@@ -543,7 +559,33 @@ static bool req_run_rc(struct rxo_qp *qp)
 	return !budget && more;
 }
 
-static bool req_run_ud(struct rxo_qp *qp)
+/* The network has taken all before the cursor: it is done, though the peer may not get it. */
+static void req_complete_sent(struct rxo_qp *qp)
+{
+	struct rxo_sq *sq = &qp->sq;
+
+	rxo_req_skip_to(qp, sq->psn);
+	while (sq->cur)
+		rxo_swqe_complete(qp, IB_WC_SUCCESS);
+}
+
+bool rxo_req_send_uc(struct rxo_qp *qp)
+{
+	u32 budget = RXO_BUDGET_PKTS, left = 0;
+	struct rxo_sq *sq = &qp->sq;
+
+	/* A request that may not be sent fails when those before it are done, in the next round. */
+	while (budget && budget != left && req_may_go_on(qp) && rxo_tx_may_send(&sq->tx)) {
+		left = budget;
+		req_send_burst(qp, &budget);
+		req_complete_sent(qp);
+	}
+	if (budget < RXO_BUDGET_PKTS)
+		WRITE_ONCE(sq->sent_jiffies, jiffies);
+	return !budget;
+}
+
+bool rxo_req_send_ud(struct rxo_qp *qp)
 {
 	u32 budget = RXO_BUDGET_PKTS;
 	struct rxo_swqe *wqe;
@@ -587,7 +629,7 @@ void rxo_req_run(struct rxo_qp *qp)
 	switch (rxo_qp_state(qp)) {
 	case IB_QPS_RTS:
 	case IB_QPS_SQD:
-		more = rxo_qp_is_ud(qp) ? req_run_ud(qp) : req_run_rc(qp);
+		more = INDIRECT_CALL_1(qp->kind->send, rxo_req_send_rc, qp);
 		rxo_tx_run_ends(&qp->sq.tx);
 		if (rxo_qp_state(qp) == IB_QPS_SQD)
 			req_check_drained(qp);
@@ -619,8 +661,12 @@ static bool req_is_bound_to_cpu(const struct rxo_qp *qp)
 {
 	const struct rxo_sq *sq = &qp->sq;
 
-	return (!rxo_qp_is_ud(qp) && READ_ONCE(sq->una_psn) != READ_ONCE(sq->psn)) ||
-	       !rxo_tx_is_idle(&sq->tx);
+	if (qp->kind->acked)
+		return READ_ONCE(sq->una_psn) != READ_ONCE(sq->psn) || !rxo_tx_is_idle(&sq->tx);
+	/* Of a connection nobody says what has arrived: long enough ago is as good. */
+	return !rxo_tx_is_idle(&sq->tx) ||
+	       (qp->kind->connected &&
+		time_before(jiffies, READ_ONCE(sq->sent_jiffies) + BACKLOG_JIFFIES));
 }
 
 /* Runs the requester here, or on the CPU of before: @stays, or while the flow is bound to it. */
@@ -789,6 +835,7 @@ void rxo_req_init(struct rxo_qp *qp)
 
 	spin_lock_init(&sq->lock);
 	spin_lock_init(&sq->post_lock);
+	sq->sent_jiffies = jiffies;
 	timer_setup(&sq->ack_timer, req_ack_timeout, 0);
 	timer_setup(&sq->rnr_timer, req_rnr_timeout, 0);
 	INIT_WORK(&sq->work, req_work);

@@ -11,6 +11,8 @@
  * the queue allows, since a peer that missed it would send everything again.
  */
 
+#include <linux/indirect_call_wrapper.h>
+
 #include "queue/queue.h"
 #include "transport/qp.h"
 
@@ -170,7 +172,20 @@ static void resp_flush(struct rxo_qp *qp)
 		resp_look_again(qp, found);
 }
 
-/* The request at @psn cannot be executed: send a NAK, and put the QP in error. */
+/*
+ * What is left of the message is dropped, and its peer not told. Its receive WQE is for the next
+ * message (IBTA 9.9.3.1, class D).
+ */
+static void resp_drop_message(struct rxo_qp *qp)
+{
+	qp->rq.msg.kind = 0;
+	rxo_stat_inc(qp->dev, RXO_STAT_RCV_DROPPED);
+}
+
+/*
+ * The request at @psn cannot be executed: send a NAK, and put the QP in error. Without
+ * acknowledgments only a receive that failed does so.
+ */
 static void resp_refuse(struct rxo_qp *qp, u8 nak, u32 psn)
 {
 	static const enum ib_event_type events[] = {
@@ -179,7 +194,12 @@ static void resp_refuse(struct rxo_qp *qp, u8 nak, u32 psn)
 		[RXO_AETH_NAK_REM_OP & RXO_AETH_VALUE] = IB_EVENT_QP_FATAL,
 	};
 
-	rxo_resp_send_ack(qp, nak, psn);
+	if (qp->kind->acked) {
+		rxo_resp_send_ack(qp, nak, psn);
+	} else if (nak != RXO_AETH_NAK_REM_OP) {
+		resp_drop_message(qp);
+		return;
+	}
 	rxo_qp_set_error(qp);
 	/* A receive that failed says so in its completion. */
 	if (nak != RXO_AETH_NAK_REM_OP)
@@ -194,7 +214,8 @@ static void resp_fail(struct rxo_qp *qp, u32 flags, u32 psn, int err)
 		rxo_access_error_receive(qp, err);
 	if (flags & RXO_OP_SEND) {
 		if (err == -EMSGSIZE) {
-			resp_recv_failed(qp, IB_WC_LOC_LEN_ERR);
+			if (qp->kind->acked)
+				resp_recv_failed(qp, IB_WC_LOC_LEN_ERR);
 			resp_refuse(qp, RXO_AETH_NAK_INV_REQ, psn);
 		} else {
 			resp_recv_failed(qp, err == -EINVAL ? IB_WC_LOC_QP_OP_ERR :
@@ -367,7 +388,10 @@ static int resp_data_request(struct rxo_qp *qp, struct sk_buff *skb)
 	    (!send && (pkt->flags & RXO_OP_RECV) && (pkt->flags & RXO_OP_END)))
 		err = rxo_resp_take_wqe(qp);
 	if (err == -ENOENT) {
-		rxo_resp_send_rnr(qp, qp->min_rnr_timer, pkt->psn);
+		if (qp->kind->acked)
+			rxo_resp_send_rnr(qp, qp->min_rnr_timer, pkt->psn);
+		else
+			resp_drop_message(qp);
 		return 0;
 	}
 	if (err) {
@@ -444,8 +468,7 @@ static void resp_out_of_sequence(struct rxo_qp *qp)
 	rxo_resp_send_ack(qp, RXO_AETH_NAK_PSN_SEQ, rq->psn);
 }
 
-/* One request: 0 when done with it, -EAGAIN to hold it. */
-static int resp_request(struct rxo_qp *qp, struct sk_buff *skb)
+int rxo_resp_take_rc(struct rxo_qp *qp, struct sk_buff *skb)
 {
 	const struct rxo_pkt *pkt = rxo_pkt(skb);
 	struct rxo_rq *rq = &qp->rq;
@@ -474,6 +497,38 @@ static int resp_request(struct rxo_qp *qp, struct sk_buff *skb)
 	if (pkt->flags & RXO_OP_ATOMIC)
 		return resp_atomic_request(qp, skb);
 	return resp_data_request(qp, skb);
+}
+
+/*
+ * Without retries a message of which a packet is missing is lost. The next begins with its first
+ * packet, whatever its PSN: how many were lost is unknown, and messages may come twice or out of
+ * order (IBTA 9.8.3).
+ */
+int rxo_resp_take_uc(struct rxo_qp *qp, struct sk_buff *skb)
+{
+	struct rxo_pkt *pkt = rxo_pkt(skb);
+	struct rxo_rq *rq = &qp->rq;
+	int err = 0;
+
+	if (pkt->psn != rq->psn) {
+		rxo_stat_inc(qp->dev, RXO_STAT_OUT_OF_SEQUENCE);
+		rq->psn = pkt->psn;
+		rq->msg.kind = 0;
+	}
+	if (pkt->flags & RXO_OP_START)
+		rq->msg.kind = 0;
+	pkt->ack_req = false;
+	if (!resp_in_sequence(qp, pkt->flags)) {
+		resp_drop_message(qp);
+	} else if (!resp_is_allowed(qp, pkt->flags)) {
+		rxo_access_error_receive(qp, -EACCES);
+		resp_drop_message(qp);
+	} else {
+		err = resp_data_request(qp, skb);
+	}
+	if (!err)
+		rq->psn = rxo_psn_add(pkt->psn, 1);
+	return err;
 }
 
 bool rxo_resp_takes_requests(const struct rxo_qp *qp)
@@ -517,7 +572,7 @@ static int resp_step(struct rxo_qp *qp, u32 *budget)
 	if (!skb)
 		return -ENOENT;
 	(*budget)--;
-	err = rxo_qp_is_ud(qp) ? rxo_ud_exec(qp, skb) : resp_request(qp, skb);
+	err = INDIRECT_CALL_1(qp->kind->take, rxo_resp_take_rc, qp, skb);
 	if (err != -EAGAIN) {
 		rxo_late_end(qp);
 		__skb_unlink(skb, &rq->held);

@@ -5,7 +5,7 @@
  *
  * Headers follow the BTH in one fixed order (IBTA 9.2, table 38), of which each
  * opcode has a subset: DETH, RETH, AETH, AtomicETH, AtomicAckETH, ImmDt, IETH.
- * UC, RD and XRC are not spoken, nor FLUSH and ATOMIC WRITE: their rows are zero.
+ * RD and XRC are not spoken, nor FLUSH and ATOMIC WRITE: their rows are zero.
  */
 #include <linux/errno.h>
 #include <linux/build_bug.h>
@@ -38,6 +38,7 @@ enum header_bytes {
 #define EXT_IETH	.hdr_bytes = BTH + IETH, .ieth = BTH
 
 #define OF_RC		(RXO_OP_VALID | RXO_OP_RC)
+#define OF_UC		(RXO_OP_VALID | RXO_OP_UC)
 #define OF_SEND		(RXO_OP_REQ | RXO_OP_SEND | RXO_OP_PAYLOAD | RXO_OP_RECV)
 #define OF_WRITE	(RXO_OP_REQ | RXO_OP_WRITE | RXO_OP_PAYLOAD)
 #define OF_ATOMIC	(RXO_OP_REQ | RXO_OP_ATOMIC | RXO_OP_ONLY | RXO_OP_ATOMIC_ETH)
@@ -51,6 +52,9 @@ enum header_bytes {
 #define RC_ACK		(OF_RC | RXO_OP_ACK | RXO_OP_ONLY | RXO_OP_AETH)
 #define RC_ATOMIC	(OF_RC | OF_ATOMIC)
 #define RC_ATOMIC_ACK	(RC_ACK | RXO_OP_ATOMIC_ACK | RXO_OP_ATOMIC_ACK_ETH)
+#define UC_SEND		(OF_UC | OF_SEND)
+#define UC_WRITE	(OF_UC | OF_WRITE)
+#define UC_WRITE_IMM	(OF_UC | OF_WRITE | RXO_OP_IMM | RXO_OP_RECV)
 #define UD_SEND		(RXO_OP_VALID | RXO_OP_UD | OF_SEND | RXO_OP_ONLY | RXO_OP_DETH)
 
 const struct rxo_opcode_info rxo_opcodes[256] = {
@@ -123,6 +127,42 @@ const struct rxo_opcode_info rxo_opcodes[256] = {
 	[IB_OPCODE_RC_FETCH_ADD] = {
 		.flags = RC_ATOMIC, EXT_ATOMIC,
 	},
+	[IB_OPCODE_UC_SEND_FIRST] = {
+		.flags = UC_SEND | RXO_OP_START, EXT_NONE,
+	},
+	[IB_OPCODE_UC_SEND_MIDDLE] = {
+		.flags = UC_SEND | RXO_OP_MIDDLE, EXT_NONE,
+	},
+	[IB_OPCODE_UC_SEND_LAST] = {
+		.flags = UC_SEND | RXO_OP_END, EXT_NONE,
+	},
+	[IB_OPCODE_UC_SEND_LAST_WITH_IMMEDIATE] = {
+		.flags = UC_SEND | RXO_OP_IMM | RXO_OP_END, EXT_IMM,
+	},
+	[IB_OPCODE_UC_SEND_ONLY] = {
+		.flags = UC_SEND | RXO_OP_ONLY, EXT_NONE,
+	},
+	[IB_OPCODE_UC_SEND_ONLY_WITH_IMMEDIATE] = {
+		.flags = UC_SEND | RXO_OP_IMM | RXO_OP_ONLY, EXT_IMM,
+	},
+	[IB_OPCODE_UC_RDMA_WRITE_FIRST] = {
+		.flags = UC_WRITE | RXO_OP_RETH | RXO_OP_START, EXT_RETH,
+	},
+	[IB_OPCODE_UC_RDMA_WRITE_MIDDLE] = {
+		.flags = UC_WRITE | RXO_OP_MIDDLE, EXT_NONE,
+	},
+	[IB_OPCODE_UC_RDMA_WRITE_LAST] = {
+		.flags = UC_WRITE | RXO_OP_END, EXT_NONE,
+	},
+	[IB_OPCODE_UC_RDMA_WRITE_LAST_WITH_IMMEDIATE] = {
+		.flags = UC_WRITE_IMM | RXO_OP_END, EXT_IMM,
+	},
+	[IB_OPCODE_UC_RDMA_WRITE_ONLY] = {
+		.flags = UC_WRITE | RXO_OP_RETH | RXO_OP_ONLY, EXT_RETH,
+	},
+	[IB_OPCODE_UC_RDMA_WRITE_ONLY_WITH_IMMEDIATE] = {
+		.flags = UC_WRITE_IMM | RXO_OP_RETH | RXO_OP_ONLY, EXT_RETH_IMM,
+	},
 	[IB_OPCODE_UD_SEND_ONLY] = {
 		.flags = UD_SEND, EXT_DETH,
 	},
@@ -130,7 +170,7 @@ const struct rxo_opcode_info rxo_opcodes[256] = {
 		.flags = UD_SEND | RXO_OP_IMM, EXT_DETH_IMM,
 	},
 	[RXO_OPCODE_CNP] = {
-		.flags = OF_RC | RXO_OP_CNP, EXT_CNP,
+		.flags = OF_RC | OF_UC | RXO_OP_CNP, EXT_CNP,
 	},
 };
 

@@ -94,6 +94,7 @@ enum rxo_op_flags {
 	RXO_OP_VALID		= 1 << 0,
 	RXO_OP_RC		= 1 << 1,
 	RXO_OP_UD		= 1 << 2,
+	RXO_OP_UC		= 1 << 24,
 	RXO_OP_REQ		= 1 << 3,	/* goes to the responder */
 	RXO_OP_ACK		= 1 << 4,	/* goes to the requester */
 	RXO_OP_START		= 1 << 5,	/* first or only packet of a message */

@@ -82,8 +82,9 @@ int end_to_rtr(struct end *end, const struct end *other, const struct conn *conn
 	int mask = IBV_QP_STATE;
 
 	if (conn->type != IBV_QPT_UD)
-		mask |= IBV_QP_AV | IBV_QP_PATH_MTU | IBV_QP_DEST_QPN | IBV_QP_RQ_PSN |
-			IBV_QP_MAX_DEST_RD_ATOMIC | IBV_QP_MIN_RNR_TIMER;
+		mask |= IBV_QP_AV | IBV_QP_PATH_MTU | IBV_QP_DEST_QPN | IBV_QP_RQ_PSN;
+	if (conn->type == IBV_QPT_RC)
+		mask |= IBV_QP_MAX_DEST_RD_ATOMIC | IBV_QP_MIN_RNR_TIMER;
 	return ibv_modify_qp(end->qp, &attr, mask);
 }
 
@@ -99,7 +100,7 @@ int end_to_rts(struct end *end, const struct conn *conn)
 	};
 	int mask = IBV_QP_STATE | IBV_QP_SQ_PSN;
 
-	if (conn->type != IBV_QPT_UD)
+	if (conn->type == IBV_QPT_RC)
 		mask |= IBV_QP_TIMEOUT | IBV_QP_RETRY_CNT | IBV_QP_RNR_RETRY |
 			IBV_QP_MAX_QP_RD_ATOMIC;
 	return ibv_modify_qp(end->qp, &attr, mask);
@@ -387,6 +388,17 @@ static void check_recv(const char *file, int line, enum op op, const struct ibv_
 		fail_at(file, line, "%s: byte_len %u, not %zu", op_name(op), wc->byte_len, bytes);
 }
 
+/* A request of UC's is complete when it is sent; what a message behind it finds there has arrived. */
+static void await_sent(const char *file, int line, struct pair *pair)
+{
+	struct ibv_send_wr wr = wr_make(IBV_WR_SEND, NULL, 0);
+
+	end_post_recv_at(file, line, &pair->b, 0, NULL, 0);
+	end_post_at(file, line, &pair->a, &wr);
+	cq_expect_at(file, line, pair->a.scq, IBV_WC_SUCCESS);
+	cq_expect_at(file, line, pair->b.rcq, IBV_WC_SUCCESS);
+}
+
 void pair_move_at(const char *file, int line, struct pair *pair, enum op op, const struct buf *from,
 		  size_t from_at, const struct buf *to, size_t to_at, size_t bytes)
 {
@@ -414,6 +426,8 @@ void pair_move_at(const char *file, int line, struct pair *pair, enum op op, con
 		if (wc.wr_id != wr.wr_id || wc.qp_num != pair->b.qp->qp_num)
 			fail_at(file, line, "%s: the receive completion is another's", op_name(op));
 		check_recv(file, line, op, &wc, imm, bytes);
+	} else if (pair->conn.type == IBV_QPT_UC) {
+		await_sent(file, line, pair);
 	}
 }
 
