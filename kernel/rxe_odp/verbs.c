@@ -68,6 +68,9 @@ static int rxo_query_device(struct ib_device *ibdev, struct ib_device_attr *attr
 		.max_srq		= 1 << 20,
 		.max_srq_wr		= RXO_MAX_SRQ_WR,
 		.max_srq_sge		= RXO_MAX_SGE,
+		.max_mcast_grp		= RXO_MAX_MCAST_GROUPS,
+		.max_mcast_qp_attach	= RXO_MAX_MCAST_QPS,
+		.max_total_mcast_qp_attach = RXO_MAX_MCAST_MEMBERS,
 		.max_pkeys		= 1,
 		.local_ca_ack_delay	= RXO_CA_ACK_DELAY,
 		.odp_caps = {
@@ -298,6 +301,8 @@ const struct ib_device_ops rxo_dev_ops = {
 	.destroy_qp		= rxo_destroy_qp,
 	.post_send		= rxo_post_send,
 	.post_recv		= rxo_post_recv,
+	.attach_mcast		= rxo_attach_mcast,
+	.detach_mcast		= rxo_detach_mcast,
 
 	.get_dma_mr		= rxo_get_dma_mr,
 	.alloc_mr		= rxo_alloc_mr,

@@ -32,7 +32,7 @@ static void not_less(const struct limit *limits, size_t count)
 /* clang-format on */
 
 /*
- * Left out: windows, multicast, raw packets and domains, which we do not have; local_ca_ack_delay, which is better the
+ * Left out: windows, raw packets and domains, which we do not have; local_ca_ack_delay, which is better the
  * smaller it is; and max_pkeys, where stock rxe says 64 of a port that has one.
  */
 static void device(void **state)
@@ -64,6 +64,9 @@ static void device(void **state)
 		LIMIT(max_srq),
 		LIMIT(max_srq_wr),
 		LIMIT(max_srq_sge),
+		LIMIT(max_mcast_grp),
+		LIMIT(max_mcast_qp_attach),
+		LIMIT(max_total_mcast_qp_attach),
 		LIMIT(phys_port_cnt),
 		{ "num_comp_vectors", a.ctx->num_comp_vectors, b.ctx->num_comp_vectors },
 	};

@@ -142,6 +142,7 @@ static void rdev_init(struct rxo_dev *dev, struct net_device *netdev)
 	xa_init_flags(&dev->ahs, XA_FLAGS_ALLOC1 | XA_FLAGS_LOCK_IRQ | XA_FLAGS_ACCOUNT);
 	xa_init_flags(&dev->mrs, XA_FLAGS_ALLOC1 | XA_FLAGS_ACCOUNT);
 	mutex_init(&dev->mems_lock);
+	mutex_init(&dev->mcast_lock);
 	INIT_LIST_HEAD(&dev->mems);
 	INIT_LIST_HEAD(&dev->list);
 	init_waitqueue_head(&dev->calls_wait);

@@ -28,6 +28,11 @@ struct rxo_ns;
 #define RXO_MAX_RD_ATOMIC	128
 #define RXO_GSI_QPN		1
 #define RXO_FIRST_QPN		17	/* 0 is the SMI */
+#define RXO_MULTICAST_QPN	0xffffff
+#define RXO_MCAST_BUCKETS	64
+#define RXO_MAX_MCAST_GROUPS	8192	/* as rxe, and the next */
+#define RXO_MAX_MCAST_QPS	56	/* of a group */
+#define RXO_MAX_MCAST_MEMBERS	(RXO_MAX_MCAST_GROUPS * RXO_MAX_MCAST_QPS)
 
 /* What a packet with payload has around it: IPv6, UDP, BTH, RETH and immediate, ICRC. */
 #define RXO_MAX_OVERHEAD_BYTES	(40 + 8 + 12 + 16 + 4 + 4)
@@ -46,6 +51,9 @@ struct rxo_dev {
 	struct xarray qps;		/* QPN to struct rxo_qpn, RCU lookups */
 	struct xarray ahs;		/* ah_num to struct rxo_ah */
 	struct xarray mrs;		/* key >> 8 to struct rxo_mr, RCU lookups */
+	struct mutex mcast_lock;	/* protects writers of mcast, mcast_members; outside RTNL */
+	struct hlist_head mcast[RXO_MCAST_BUCKETS]; /* transport/mcast.c's, RCU readers */
+	u32 mcast_members;
 	struct rxo_stats __percpu *stats;
 	struct mutex mems_lock;		/* protects mems, odp_retired */
 	struct list_head mems;		/* of struct rxo_mem, the ODP ones */

@@ -44,7 +44,7 @@ struct rxo_path {
  * @remote_qpn: not looked at then
  *
  * Any context, hard interrupts included. Returns 0; -EINVAL for attributes that name no
- * RoCEv2 path, or addresses of two families, or a multicast destination; -ENODEV
+ * RoCEv2 path, or addresses of two families, or a multicast destination of a connection; -ENODEV
  * when a link-local source has lost its netdev; -ENOMEM.
  */
 int rxo_path_init(struct rxo_dev *dev, struct rxo_path *path, const struct rdma_ah_attr *attr,
@@ -129,6 +129,19 @@ extern const struct rxo_transport *rxo_net_transport;
  * @grh: filled: the IPv6 header, or 20 bytes of zero and the IPv4 header
  */
 void rxo_net_grh(const struct sk_buff *skb, struct ib_grh *grh);
+
+/* The GID that a received packet was sent to. */
+void rxo_net_dgid(const struct sk_buff *skb, union ib_gid *gid);
+
+/**
+ * rxo_net_join - let packets to a multicast group in
+ * @dev: the device, whose netdev becomes a member
+ * @group: an IPv6 address, or an IPv4 one mapped
+ *
+ * May sleep; not under RTNL. 0 or -errno. Undone by rxo_net_leave().
+ */
+int rxo_net_join(struct rxo_dev *dev, const union ib_gid *group);
+void rxo_net_leave(struct rxo_dev *dev, const union ib_gid *group);
 
 /* The network type of a received packet, for ib_wc.network_hdr_type. */
 enum rdma_network_type rxo_net_type(const struct sk_buff *skb);

@@ -11,7 +11,8 @@
  * the loopback device or that took another way in, any other. IPv6 remembers
  * where a link-local address looped back belongs (inet6_iif()). The device is
  * on that netdev, or on one below it: a VLAN, a bridge or a bond shows its
- * addresses in the GID table of the devices below.
+ * addresses in the GID table of the devices below. A multicast group is a member's:
+ * of the netdev by which the packet came in.
  *
  *	detach				encap_rcv (softirq, RCU)
  *	------				------------------------
@@ -88,7 +89,7 @@ static u32 ns_packet_qpn(const struct sk_buff *skb)
 	return bth ? rxo_bth_qpn(bth) : 0;
 }
 
-static void ns_packet_gid(const struct sk_buff *skb, union ib_gid *gid)
+void rxo_net_dgid(const struct sk_buff *skb, union ib_gid *gid)
 {
 	struct in6_addr *addr = (struct in6_addr *)gid->raw;
 
@@ -142,7 +143,7 @@ static struct rxo_dev *ns_find_below(struct rxo_ns *ns, struct net_device *netde
 	if (below.dev || !netdev)
 		return below.dev;
 	below.qpn = ns_packet_qpn(skb);
-	ns_packet_gid(skb, &below.gid);
+	rxo_net_dgid(skb, &below.gid);
 	netdev_walk_all_lower_dev_rcu(netdev, ns_below_visit, &priv);
 	return below.dev;
 }
@@ -161,6 +162,12 @@ static bool ns_has_address4(const struct net_device *netdev, __be32 addr)
 }
 
 /* The netdev by which a packet came in, if it has the address; an address may be on several. */
+static bool ns_is_multicast(const struct sk_buff *skb)
+{
+	return skb->protocol == htons(ETH_P_IP) ? ipv4_is_multicast(ip_hdr(skb)->daddr) :
+						  ipv6_addr_is_multicast(&ipv6_hdr(skb)->daddr);
+}
+
 static struct net_device *ns_address_owner4(struct net *net, const struct sk_buff *skb)
 {
 	__be32 addr = ip_hdr(skb)->daddr;
@@ -188,6 +195,9 @@ struct rxo_dev *rxo_ns_dev(struct sock *sk, struct sk_buff *skb, struct net_devi
 		return NULL;
 	*netdev = skb->protocol == htons(ETH_P_IP) ? ns_address_owner4(sock_net(sk), skb) :
 						     ns_address_owner6(sock_net(sk), skb);
+	/* A group's packet is for who got it. */
+	if (!*netdev && ns_is_multicast(skb))
+		*netdev = skb->dev;
 	return ns_find_below(ns, *netdev, skb);
 }
 

@@ -44,9 +44,14 @@ static int path_check_attr(const struct rxo_dev *dev, const struct rdma_ah_attr 
 		return -EINVAL;
 	if (sgid->device != &dev->ibdev || sgid->gid_type != IB_GID_TYPE_ROCE_UDP_ENCAP)
 		return -EINVAL;
-	if (rdma_is_multicast_addr((struct in6_addr *)attr->grh.dgid.raw))
-		return -EINVAL;
 	return 0;
+}
+
+static bool path_is_multicast(const struct rxo_path *path)
+{
+	return path->dst.sa.sa_family == AF_INET ?
+	       ipv4_is_multicast(path->dst.in4.sin_addr.s_addr) :
+	       ipv6_addr_is_multicast(&path->dst.in6.sin6_addr);
 }
 
 static bool path_is_link_local(const struct in6_addr *addr)
@@ -95,6 +100,8 @@ static int path_fill(struct rxo_dev *dev, struct rxo_path *path, const struct rd
 	rdma_gid2ip(&path->src.sa, &grh->sgid_attr->gid);
 	rdma_gid2ip(&path->dst.sa, &grh->dgid);
 	if (path->src.sa.sa_family != path->dst.sa.sa_family)
+		return -EINVAL;
+	if (local_qpn && path_is_multicast(path))
 		return -EINVAL;
 
 	return path_set_netdev(path, grh->sgid_attr);
@@ -181,7 +188,7 @@ static struct dst_entry *path_route4(struct net *net, struct rxo_path *path)
 
 	if (IS_ERR(rt))
 		return NULL;
-	if (rt->rt_flags & (RTCF_BROADCAST | RTCF_MULTICAST)) {
+	if (rt->rt_flags & RTCF_BROADCAST) {
 		ip_rt_put(rt);
 		return NULL;
 	}
@@ -189,7 +196,9 @@ static struct dst_entry *path_route4(struct net *net, struct rxo_path *path)
 	dst = xfrm_lookup_route(net, &rt->dst, flowi4_to_flowi(&flow), NULL, 0);
 	if (IS_ERR(dst))
 		return NULL;
-	dst_cache_set_ip4(&path->route, dst, flow.saddr);
+	/* To a group it says whether this host is a member, and no change of that ends it. */
+	if (!path_is_multicast(path))
+		dst_cache_set_ip4(&path->route, dst, flow.saddr);
 	return dst;
 }
 

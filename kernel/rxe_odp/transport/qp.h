@@ -518,6 +518,11 @@ static inline void rxo_ecn_charge(struct rxo_qp *qp, u32 bytes)
 int rxo_ud_send(struct rxo_qp *qp, struct rxo_swqe *wqe);
 int rxo_ud_exec(struct rxo_qp *qp, struct sk_buff *skb);
 
+/* mcast.c */
+int rxo_attach_mcast(struct ib_qp *ibqp, union ib_gid *gid, u16 lid);
+int rxo_detach_mcast(struct ib_qp *ibqp, union ib_gid *gid, u16 lid);
+void rxo_mcast_rcv(struct rxo_dev *dev, struct sk_buff *skb);
+
 /* rcv.c */
 extern const struct rxo_transport rxo_transport;
 

@@ -26,6 +26,10 @@ static void rcv_packet(struct rxo_dev *dev, struct sk_buff *skb)
 	const struct rxo_pkt *pkt = rxo_pkt(skb);
 	struct rxo_qp *qp = rxo_qp_get(dev, pkt->qpn);
 
+	if (!qp && pkt->qpn == RXO_MULTICAST_QPN && (pkt->flags & RXO_OP_UD)) {
+		rxo_mcast_rcv(dev, skb);
+		return;
+	}
 	if (!qp || !rcv_is_for_qp(qp, skb)) {
 		rxo_stat_inc(dev, RXO_STAT_RCV_DROPPED);
 		kfree_skb(skb);
