@@ -9,6 +9,7 @@ function(add_unit_test source)
 	add_executable(${target} ${source} ${ARGN})
 	target_include_directories(${target} PRIVATE
 		${CMAKE_SOURCE_DIR}/tests/unit/shim
+		${CMAKE_SOURCE_DIR}/tests/unit/shim-verbs
 		${CMAKE_SOURCE_DIR}/tests/unit
 		${CMAKE_SOURCE_DIR}/kernel/umem_odp
 		${CMAKE_SOURCE_DIR}/kernel/rxe_odp

@@ -55,6 +55,12 @@ static inline struct ib_umem *ib_umem_get_va(struct ib_device *device, unsigned 
 #define compat_young_t int
 #endif
 
+/* Bits of struct ib_odp_caps; before, nobody could say it of these two. */
+#ifndef HAVE_IB_ODP_SUPPORT_FLUSH
+#define IB_ODP_SUPPORT_FLUSH		BIT(6)
+#define IB_ODP_SUPPORT_ATOMIC_WRITE	BIT(7)
+#endif
+
 #ifndef HAVE_TIMER_CONTAINER_OF
 #define timer_container_of(var, callback_timer, timer_fieldname) \
 	from_timer(var, callback_timer, timer_fieldname)

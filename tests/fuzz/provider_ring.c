@@ -60,7 +60,8 @@ static void poll(struct rxo_ring *ring)
 	for (i = 0; i < num && i < 64; i++) {
 		rxo_cqe_parse(&wc, rxo_ring_at(ring, i));
 		CHECK(wc.status <= IBV_WC_GENERAL_ERR);
-		CHECK(wc.status || wc.opcode <= IBV_WC_LOCAL_INV || wc.opcode == IBV_WC_RECV ||
+		CHECK(wc.status || wc.opcode <= IBV_WC_LOCAL_INV || wc.opcode == IBV_WC_FLUSH ||
+		      wc.opcode == IBV_WC_ATOMIC_WRITE || wc.opcode == IBV_WC_RECV ||
 		      wc.opcode == IBV_WC_RECV_RDMA_WITH_IMM);
 	}
 	rxo_ring_take(ring, i);

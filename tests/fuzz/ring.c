@@ -42,9 +42,14 @@ static void check_send(const void *entry, const struct rxo_swqe_bounds *bounds, 
 
 	CHECK(wqe);
 	status = rxo_swqe_parse(wqe, entry, bounds);
-	CHECK(wqe->opcode <= IB_WR_BIND_MW || wqe->opcode == IB_WR_SEND_WITH_INV);
-	if (status == IB_WC_SUCCESS) {
+	CHECK(wqe->opcode <= IB_WR_BIND_MW || wqe->opcode == IB_WR_SEND_WITH_INV ||
+	      wqe->opcode == IB_WR_FLUSH || wqe->opcode == IB_WR_ATOMIC_WRITE);
+	if (status == IB_WC_SUCCESS && wqe->opcode == IB_WR_FLUSH) {
+		CHECK(!bounds->ud && !wqe->num_sge && !(wqe->send_flags & IB_SEND_INLINE));
+		CHECK(wqe->flush_placement && wqe->flush_placement <= 3);
+	} else if (status == IB_WC_SUCCESS) {
 		CHECK(wqe->length_bytes <= RXO_MAX_MSG_BYTES);
+		CHECK(wqe->opcode != IB_WR_ATOMIC_WRITE || wqe->length_bytes == 8);
 		CHECK(!bounds->ud || wqe->length_bytes <= bounds->max_datagram_bytes);
 		CHECK(!bounds->ud || wqe->opcode == IB_WR_SEND ||
 		      wqe->opcode == IB_WR_SEND_WITH_IMM);

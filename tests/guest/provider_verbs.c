@@ -306,8 +306,7 @@ static void refuse_qp(struct pair *pair, enum ibv_qp_type type, uint64_t ops)
 
 static void refused_at_creation(void **state)
 {
-	static const uint64_t none[] = { IBV_QP_EX_WITH_TSO, IBV_QP_EX_WITH_FLUSH,
-					 IBV_QP_EX_WITH_ATOMIC_WRITE };
+	static const uint64_t none[] = { IBV_QP_EX_WITH_TSO };
 	struct ibv_cq_init_attr_ex cq_attr = {
 		.cqe = 4,
 		.wc_flags = IBV_WC_EX_WITH_COMPLETION_TIMESTAMP,
@@ -325,6 +324,8 @@ static void refused_at_creation(void **state)
 	refuse_qp(&pair, IBV_QPT_UD, IBV_QP_EX_WITH_RDMA_WRITE);
 	refuse_qp(&pair, IBV_QPT_UD, IBV_QP_EX_WITH_LOCAL_INV);
 	refuse_qp(&pair, IBV_QPT_UD, IBV_QP_EX_WITH_BIND_MW);
+	refuse_qp(&pair, IBV_QPT_UD, IBV_QP_EX_WITH_FLUSH);
+	refuse_qp(&pair, IBV_QPT_UD, IBV_QP_EX_WITH_ATOMIC_WRITE);
 	refuse_qp(&pair, IBV_QPT_UC, IBV_QP_EX_WITH_SEND | IBV_QP_EX_WITH_RDMA_READ);
 	refuse_qp(&pair, IBV_QPT_RAW_PACKET, IBV_QP_EX_WITH_SEND);
 	assert_null(ibv_create_cq_ex(pair.rig.ctx, &cq_attr));

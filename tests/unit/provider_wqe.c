@@ -64,6 +64,11 @@ static bool is_local(enum ibv_wr_opcode opcode)
 	return opcode == IBV_WR_LOCAL_INV || opcode == IBV_WR_BIND_MW;
 }
 
+static bool is_word(enum ibv_wr_opcode opcode)
+{
+	return is_atomic(opcode) || opcode == IBV_WR_ATOMIC_WRITE;
+}
+
 static bool is_executed(enum ibv_wr_opcode opcode, const struct rxo_wqe_bounds *bounds)
 {
 	if (is_send(opcode))
@@ -71,7 +76,7 @@ static bool is_executed(enum ibv_wr_opcode opcode, const struct rxo_wqe_bounds *
 	if (opcode == IBV_WR_RDMA_WRITE || opcode == IBV_WR_RDMA_WRITE_WITH_IMM || is_local(opcode))
 		return !bounds->ud;
 	return !bounds->ud && !bounds->uc &&
-	       (opcode == IBV_WR_RDMA_READ || opcode == IBV_WR_SEND_WITH_INV || is_atomic(opcode));
+	       (opcode == IBV_WR_RDMA_READ || opcode == IBV_WR_SEND_WITH_INV || is_word(opcode));
 }
 
 /* Whether the request is one that a queue with these bounds takes, in words of the manual page. */
@@ -185,7 +190,7 @@ static void make_bind(struct ibv_send_wr *wr, uint64_t *seed)
 static void make_op(struct ibv_send_wr *wr, struct rxo_ah *ah, bool ud, uint64_t *seed)
 {
 	wr->wr_id = unit_random(seed);
-	wr->opcode = unit_random(seed) % 14;
+	wr->opcode = unit_random(seed) % 17;
 	wr->send_flags = unit_random(seed) % 16;
 	wr->imm_data = unit_random(seed);
 	make_bind(wr, seed);
@@ -231,7 +236,10 @@ static void sends_arrive(void **state)
 			assert_int_equal(rxo_swqe_fill(q.wqe, &wr, &q.bounds), 0);
 			/* An atomic of another length than 8 is the kernel's to complete with an error. */
 			if (rxo_swqe_parse(q.parsed, q.wqe, &q.kernel) != IB_WC_SUCCESS)
-				assert_true(is_atomic(wr.opcode) && bytes != 8);
+				assert_true(is_word(wr.opcode) && bytes != 8);
+			/* Without a list the kernel takes the bytes to stand in the entry, as librxe has it. */
+			if (wr.opcode == IBV_WR_ATOMIC_WRITE && !wr.num_sge)
+				q.parsed->send_flags = wr.send_flags;
 			if (is_local(wr.opcode))
 				check_parsed_local(q.parsed, &wr);
 			else
@@ -242,6 +250,54 @@ static void sends_arrive(void **state)
 		queue_close(&q);
 	}
 	assert_in_range(taken, ROUNDS / 10, ROUNDS);
+}
+
+/* What the extended way of posting writes; librxe writes the same fields. */
+static void atomic_writes_and_flushes_arrive(void **state)
+{
+	static const uint8_t word[8] = { 1, 2, 3, 4, 5, 6, 7, 8 };
+	uint64_t seed = 7;
+	int i;
+
+	(void)state;
+	for (i = 0; i < ROUNDS; i++) {
+		uint64_t addr = unit_random(&seed), key = unit_random(&seed);
+		uint8_t type = unit_random(&seed) % 5, level = unit_random(&seed) % 3;
+		uint32_t length = unit_random(&seed);
+		bool right = type && type < 4 && level < 2;
+		struct queue q;
+
+		queue_open(&q, &seed);
+		q.bounds.ud = q.kernel.ud = false;
+		if (!q.bounds.max_inline_bytes && !q.bounds.max_sge)
+			q.kernel.max_inline_bytes =
+				sizeof(struct rxe_sge); /* as a queue pair is made */
+		else if (q.bounds.max_sge)
+			q.kernel.max_inline_bytes = 16 * q.bounds.max_sge;
+		assert_int_equal(rxo_swqe_begin(q.wqe, i, IBV_WR_FLUSH, 0, false), 0);
+		rxo_swqe_set_flush(q.wqe, addr, key, length, type, level);
+		assert_int_equal(rxo_swqe_parse(q.parsed, q.wqe, &q.kernel),
+				 right ? IB_WC_SUCCESS : IB_WC_LOC_QP_OP_ERR);
+		if (right) {
+			assert_int_equal(q.parsed->remote_addr, addr);
+			assert_int_equal(q.parsed->rkey, (uint32_t)key);
+			assert_int_equal(q.parsed->length_bytes, length);
+			assert_int_equal(q.parsed->flush_placement, type);
+			assert_int_equal(q.parsed->flush_whole, level);
+		}
+		if (q.kernel.max_inline_bytes >= 8) {
+			assert_int_equal(rxo_swqe_begin(q.wqe, i, IBV_WR_ATOMIC_WRITE, 0, false),
+					 0);
+			rxo_swqe_set_rdma(q.wqe, addr, key);
+			rxo_swqe_set_atomic_write(q.wqe, word);
+			assert_int_equal(rxo_swqe_parse(q.parsed, q.wqe, &q.kernel), IB_WC_SUCCESS);
+			assert_int_equal(q.parsed->remote_addr, addr);
+			assert_int_equal(q.parsed->rkey, (uint32_t)key);
+			assert_int_equal(q.parsed->length_bytes, 8);
+			assert_memory_equal(q.parsed->inline_data, word, 8);
+		}
+		queue_close(&q);
+	}
 }
 
 static void receives_arrive(void **state)
@@ -348,13 +404,15 @@ static void operations(void **state)
 				 IBV_QP_EX_WITH_BIND_MW | IBV_QP_EX_WITH_RDMA_WRITE |
 				 IBV_QP_EX_WITH_RDMA_WRITE_WITH_IMM | IBV_QP_EX_WITH_RDMA_READ |
 				 IBV_QP_EX_WITH_ATOMIC_CMP_AND_SWP |
-				 IBV_QP_EX_WITH_ATOMIC_FETCH_AND_ADD);
+				 IBV_QP_EX_WITH_ATOMIC_FETCH_AND_ADD | IBV_QP_EX_WITH_FLUSH |
+				 IBV_QP_EX_WITH_ATOMIC_WRITE);
 }
 
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(sends_arrive),
+		cmocka_unit_test(atomic_writes_and_flushes_arrive),
 		cmocka_unit_test(receives_arrive),
 		cmocka_unit_test(a_datagram_needs_an_address),
 		cmocka_unit_test(local_operations),

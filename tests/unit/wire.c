@@ -12,7 +12,7 @@
 
 /*
  * Extension headers, one letter each: (D)ETH, (R)ETH, (A)ETH, A(t)omicETH,
- * AtomicAc(K)ETH, (I)mmDt, IET(H); what a (C)NP reserves.
+ * AtomicAc(K)ETH, (I)mmDt, IET(H), (F)ETH; what a (C)NP reserves.
  */
 static const struct row {
 	u8 opcode;
@@ -43,6 +43,8 @@ static const struct row {
 	{ 0x14, "t", false, RXO_OP_RC | RXO_OP_REQ | RXO_OP_ATOMIC | RXO_OP_ONLY },
 	{ 0x16, "H", true, RXO_OP_RC | RXO_OP_REQ | RXO_OP_SEND | RXO_OP_END | RXO_OP_RECV },
 	{ 0x17, "H", true, RXO_OP_RC | RXO_OP_REQ | RXO_OP_SEND | RXO_OP_ONLY | RXO_OP_RECV },
+	{ 0x1c, "FR", false, RXO_OP_RC | RXO_OP_REQ | RXO_OP_FLUSH | RXO_OP_ONLY },
+	{ 0x1d, "R", true, RXO_OP_RC | RXO_OP_REQ | RXO_OP_ATOMIC_WRITE | RXO_OP_ONLY },
 	{ 0x20, "", true, RXO_OP_UC | RXO_OP_REQ | RXO_OP_SEND | RXO_OP_START | RXO_OP_RECV },
 	{ 0x21, "", true, RXO_OP_UC | RXO_OP_REQ | RXO_OP_SEND | RXO_OP_MIDDLE | RXO_OP_RECV },
 	{ 0x22, "", true, RXO_OP_UC | RXO_OP_REQ | RXO_OP_SEND | RXO_OP_END | RXO_OP_RECV },
@@ -109,7 +111,7 @@ static void table(void **state)
 	for (opcode = 0; opcode < 256; opcode++) {
 		const struct rxo_opcode_info *info = &rxo_opcodes[opcode];
 		const u32 headers = RXO_OP_DETH | RXO_OP_RETH | RXO_OP_AETH | RXO_OP_ATOMIC_ETH |
-				    RXO_OP_ATOMIC_ACK_ETH | RXO_OP_IMM | RXO_OP_IETH;
+				    RXO_OP_ATOMIC_ACK_ETH | RXO_OP_IMM | RXO_OP_IETH | RXO_OP_FETH;
 		const struct row *row = row_of(opcode);
 
 		if (!row) {
@@ -126,6 +128,7 @@ static void table(void **state)
 		assert_int_equal(info->atomic_ack_eth, offset_of(row, 'K'));
 		assert_int_equal(info->imm, offset_of(row, 'I'));
 		assert_int_equal(info->ieth, offset_of(row, 'H'));
+		assert_int_equal(info->feth, offset_of(row, 'F'));
 		assert_int_equal(!!(info->flags & RXO_OP_DETH), !!info->deth);
 		assert_int_equal(!!(info->flags & RXO_OP_RETH), !!info->reth);
 		assert_int_equal(!!(info->flags & RXO_OP_AETH), !!info->aeth);
@@ -133,6 +136,7 @@ static void table(void **state)
 		assert_int_equal(!!(info->flags & RXO_OP_ATOMIC_ACK_ETH), !!info->atomic_ack_eth);
 		assert_int_equal(!!(info->flags & RXO_OP_IMM), !!info->imm);
 		assert_int_equal(!!(info->flags & RXO_OP_IETH), !!info->ieth);
+		assert_int_equal(!!(info->flags & RXO_OP_FETH), !!info->feth);
 		assert_int_equal(!!(info->flags & RXO_OP_PAYLOAD), row->payload);
 		assert_int_equal(info->flags & ~(headers | RXO_OP_PAYLOAD),
 				 row->flags | RXO_OP_VALID);
@@ -326,6 +330,8 @@ static void accessors(void **state)
 			assert_ptr_equal(rxo_bth_imm(bytes), bytes + offset_of(row, 'I'));
 		if (strchr(row->headers, 'H'))
 			assert_ptr_equal(rxo_bth_ieth(bytes), bytes + offset_of(row, 'H'));
+		if (strchr(row->headers, 'F'))
+			assert_ptr_equal(rxo_bth_feth(bytes), bytes + offset_of(row, 'F'));
 	}
 }
 

@@ -14,6 +14,8 @@ static bool cqe_opcode_known(uint32_t opcode)
 	case IBV_WC_FETCH_ADD:
 	case IBV_WC_BIND_MW:
 	case IBV_WC_LOCAL_INV:
+	case IBV_WC_FLUSH:
+	case IBV_WC_ATOMIC_WRITE:
 	case IBV_WC_RECV:
 	case IBV_WC_RECV_RDMA_WITH_IMM:
 		return true;

@@ -14,6 +14,8 @@ enum op_kind {
 	OP_ATOMIC,
 	OP_LOCAL_INV,
 	OP_BIND,
+	OP_ATOMIC_WRITE,
+	OP_FLUSH,
 };
 
 /* What a reliable connection executes, and which of these an unreliable one or a datagram's queue pair does too. */
@@ -36,6 +38,8 @@ static const struct {
 	[IBV_WR_SEND_WITH_INV] = { OP_SEND_INV, IBV_QP_EX_WITH_SEND_WITH_INV },
 	[IBV_WR_LOCAL_INV] = { OP_LOCAL_INV, IBV_QP_EX_WITH_LOCAL_INV, false, true, true, true },
 	[IBV_WR_BIND_MW] = { OP_BIND, IBV_QP_EX_WITH_BIND_MW, false, true, true, true },
+	[IBV_WR_FLUSH] = { OP_FLUSH, IBV_QP_EX_WITH_FLUSH, false, true },
+	[IBV_WR_ATOMIC_WRITE] = { OP_ATOMIC_WRITE, IBV_QP_EX_WITH_ATOMIC_WRITE },
 };
 
 static bool op_allowed(unsigned int opcode, const struct rxo_wqe_bounds *bounds)
@@ -57,7 +61,7 @@ uint64_t rxo_send_ops(const struct rxo_wqe_bounds *bounds)
 
 size_t rxo_swqe_bytes(const struct rxo_wqe_bounds *bounds)
 {
-	size_t sges = bounds->max_sge * sizeof(struct rxe_sge);
+	size_t sges = (bounds->max_sge ? bounds->max_sge : 1) * sizeof(struct rxe_sge);
 
 	return sizeof(struct rxe_send_wqe) +
 	       (sges > bounds->max_inline_bytes ? sges : bounds->max_inline_bytes);
@@ -173,6 +177,26 @@ void rxo_swqe_set_bind(struct rxe_send_wqe *wqe, const struct ibv_mw *mw, uint32
 	wqe->wr.wr.mw.access = info->mw_access_flags;
 }
 
+void rxo_swqe_set_atomic_write(struct rxe_send_wqe *wqe, const void *data)
+{
+	memcpy(wqe->dma.inline_data, data, RXO_ATOMIC_BYTES);
+	wqe->dma.length = RXO_ATOMIC_BYTES;
+}
+
+void rxo_swqe_set_flush(struct rxe_send_wqe *wqe, uint64_t remote_addr, uint32_t rkey,
+			uint32_t length, uint8_t type, uint8_t level)
+{
+	struct rxe_odp_flush_wr flush = {
+		.remote_addr = remote_addr,
+		.rkey = rkey,
+		.type = type,
+		.level = level,
+	};
+
+	memcpy(&wqe->wr.wr, &flush, sizeof(flush));
+	wqe->dma.length = length;
+}
+
 void rxo_swqe_set_ud(struct rxe_send_wqe *wqe, const struct ibv_ah *ah, uint32_t remote_qpn,
 		     uint32_t remote_qkey)
 {
@@ -199,6 +223,7 @@ static void swqe_set_op(struct rxe_send_wqe *wqe, const struct ibv_send_wr *wr)
 {
 	switch (send_ops[wr->opcode].kind) {
 	case OP_RDMA:
+	case OP_ATOMIC_WRITE:
 		rxo_swqe_set_rdma(wqe, wr->wr.rdma.remote_addr, wr->wr.rdma.rkey);
 		break;
 	case OP_ATOMIC:
@@ -211,6 +236,7 @@ static void swqe_set_op(struct rxe_send_wqe *wqe, const struct ibv_send_wr *wr)
 	case OP_SEND:
 	case OP_SEND_INV:
 	case OP_LOCAL_INV:
+	case OP_FLUSH:
 	case OP_REFUSED:
 		break;
 	}
@@ -223,7 +249,9 @@ int rxo_swqe_fill(struct rxe_send_wqe *wqe, const struct ibv_send_wr *wr,
 
 	if (err)
 		return err;
-	if (wr->num_sge < 0 || (bounds->ud && !wr->wr.ud.ah))
+	/* A work request of the old kind cannot say what a FLUSH is to place, and how much. */
+	if (wr->num_sge < 0 || (bounds->ud && !wr->wr.ud.ah) ||
+	    send_ops[wr->opcode].kind == OP_FLUSH)
 		return EINVAL;
 	/* One field by either name: immediate data, or the key to invalidate. */
 	wqe->wr.ex.imm_data = wr->imm_data;

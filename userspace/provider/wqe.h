@@ -11,8 +11,10 @@
 #include <stdint.h>
 #include <infiniband/verbs.h>
 #include <rdma/rdma_user_rxe.h>
+#include <rdma/rxe_odp-abi.h>
 
 #define RXO_MAX_MSG_BYTES 0x80000000U
+#define RXO_ATOMIC_BYTES  8
 
 /* What a queue was created with. */
 struct rxo_wqe_bounds {
@@ -50,6 +52,10 @@ void rxo_swqe_set_atomic(struct rxe_send_wqe *wqe, uint64_t remote_addr, uint32_
 			 uint64_t compare_add, uint64_t swap);
 void rxo_swqe_set_bind(struct rxe_send_wqe *wqe, const struct ibv_mw *mw, uint32_t rkey,
 		       const struct ibv_mw_bind_info *info);
+/* The bytes of an ATOMIC WRITE are in the WQE; where to is rxo_swqe_set_rdma()'s. */
+void rxo_swqe_set_atomic_write(struct rxe_send_wqe *wqe, const void *data);
+void rxo_swqe_set_flush(struct rxe_send_wqe *wqe, uint64_t remote_addr, uint32_t rkey,
+			uint32_t length, uint8_t type, uint8_t level);
 void rxo_swqe_set_ud(struct rxe_send_wqe *wqe, const struct ibv_ah *ah, uint32_t remote_qpn,
 		     uint32_t remote_qkey);
 

@@ -143,6 +143,32 @@ static void wr_atomic_fetch_add(struct ibv_qp_ex *ibqp, uint32_t rkey, uint64_t 
 		rxo_swqe_set_atomic(wqe, remote_addr, rkey, add, 0);
 }
 
+static void wr_atomic_write(struct ibv_qp_ex *ibqp, uint32_t rkey, uint64_t remote_addr,
+			    const void *data)
+{
+	struct rxe_send_wqe *wqe = wr_begin(to_rxo_qp_ex(ibqp), IBV_WR_ATOMIC_WRITE);
+
+	if (!wqe)
+		return;
+	rxo_swqe_set_rdma(wqe, remote_addr, rkey);
+	rxo_swqe_set_atomic_write(wqe, data);
+}
+
+static void wr_flush(struct ibv_qp_ex *ibqp, uint32_t rkey, uint64_t remote_addr, size_t length,
+		     uint8_t type, uint8_t level)
+{
+	struct rxo_qp *qp = to_rxo_qp_ex(ibqp);
+	struct rxe_send_wqe *wqe = wr_begin(qp, IBV_WR_FLUSH);
+
+	if (!wqe)
+		return;
+	/* The range has 32 bits on the wire; of a whole region no length is looked at. */
+	if (level == IBV_FLUSH_RANGE && length > UINT32_MAX)
+		wr_spoil(&qp->batch, EINVAL);
+	else
+		rxo_swqe_set_flush(wqe, remote_addr, rkey, length, type, level);
+}
+
 static void wr_set_ud_addr(struct ibv_qp_ex *ibqp, struct ibv_ah *ah, uint32_t remote_qpn,
 			   uint32_t remote_qkey)
 {
@@ -223,4 +249,8 @@ void rxo_wr_init(struct ibv_qp_ex *qp, uint64_t send_ops)
 		qp->wr_atomic_cmp_swp = wr_atomic_cmp_swp;
 	if (send_ops & IBV_QP_EX_WITH_ATOMIC_FETCH_AND_ADD)
 		qp->wr_atomic_fetch_add = wr_atomic_fetch_add;
+	if (send_ops & IBV_QP_EX_WITH_ATOMIC_WRITE)
+		qp->wr_atomic_write = wr_atomic_write;
+	if (send_ops & IBV_QP_EX_WITH_FLUSH)
+		qp->wr_flush = wr_flush;
 }

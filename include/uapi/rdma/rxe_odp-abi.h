@@ -54,6 +54,18 @@ struct rxe_odp_alloc_ucontext_resp {
 };
 
 /*
+ * Where a FLUSH goes: wr.flush of struct rxe_send_wr, which headers of before Linux 6.2 have not.
+ * The length is that of the WQE's dma, and this one's is not looked at.
+ */
+struct rxe_odp_flush_wr {
+	__aligned_u64 remote_addr;
+	__u32 length;
+	__u32 rkey;
+	__u8 type;			/* IBV_FLUSH_GLOBAL, IBV_FLUSH_PERSISTENT */
+	__u8 level;			/* IBV_FLUSH_RANGE, IBV_FLUSH_MR */
+};
+
+/*
  * The promise: a word in the header of every send queue, pad_3[RXE_ODP_PROMISE_PAD] of struct
  * rxe_queue_buf, beside the consumer index. The kernel writes it and never reads it. As long as it
  * is not 0 somebody in the kernel is going to look at the queue, and who has posted need not ring:

@@ -10,6 +10,9 @@
  */
 #include <linux/atomic.h>
 #include <linux/highmem.h>
+#include <linux/ioport.h>
+#include <linux/libnvdimm.h>
+#include <linux/memremap.h>
 #include <linux/sched/mm.h>
 #include <linux/slab.h>
 #include <linux/uaccess.h>
@@ -428,22 +431,27 @@ int rxo_mem_copy_to(struct rxo_mem *mem, u64 va, const void *src, u32 length, u3
 
 /*
  * Uses the CPU's own atomics, so that CPUs and the NIC may share a counter. Those
- * cannot recover from poisoned memory: a safe read comes first.
+ * cannot recover from poisoned memory: a safe read comes first. A store consumes no
+ * poison; what was written before it is seen before it.
  */
-static int mem_atomic_on_word(void *kaddr, bool cmp_swap, u64 compare, u64 swap_add, u64 *old)
+static int mem_atomic_on_word(void *kaddr, enum rxo_atomic_op op, u64 compare, u64 value, u64 *old)
 {
 	atomic64_t *word = kaddr;
 
+	if (op == RXO_ATOMIC_STORE) {
+		atomic64_set_release(word, value);
+		return 0;
+	}
 	if (copy_mc_to_kernel(old, kaddr, sizeof(*old)))
 		return -EHWPOISON;
-	if (cmp_swap)
-		*old = atomic64_cmpxchg(word, compare, swap_add);
+	if (op == RXO_ATOMIC_CMP_SWAP)
+		*old = atomic64_cmpxchg(word, compare, value);
 	else
-		*old = atomic64_fetch_add(swap_add, word);
+		*old = atomic64_fetch_add(value, word);
 	return 0;
 }
 
-int rxo_mem_atomic(struct rxo_mem *mem, u64 va, bool cmp_swap, u64 compare, u64 swap_add,
+int rxo_mem_atomic(struct rxo_mem *mem, u64 va, enum rxo_atomic_op op, u64 compare, u64 value,
 		   u64 *old)
 {
 	struct umem_odp_access acc;
@@ -458,11 +466,10 @@ int rxo_mem_atomic(struct rxo_mem *mem, u64 va, bool cmp_swap, u64 compare, u64 
 	case RXO_MR_DMA:
 		if (!mem_is_mapped(va, 8))
 			return -EFAULT;
-		return mem_atomic_on_word((void *)(uintptr_t)va, cmp_swap, compare, swap_add, old);
+		return mem_atomic_on_word((void *)(uintptr_t)va, op, compare, value, old);
 	case RXO_MR_PINNED:
 		kaddr = kmap_local_page(mem_page_at(mem, va, 8, &bytes));
-		err = mem_atomic_on_word(kaddr + offset_in_page(va), cmp_swap, compare, swap_add,
-					 old);
+		err = mem_atomic_on_word(kaddr + offset_in_page(va), op, compare, value, old);
 		kunmap_local(kaddr);
 		return err;
 	case RXO_MR_ODP:
@@ -471,19 +478,125 @@ int rxo_mem_atomic(struct rxo_mem *mem, u64 va, bool cmp_swap, u64 compare, u64 
 			return err;
 		err = -EFAULT;
 		if (!WARN_ON_ONCE(acc.len_bytes != 8))
-			err = mem_atomic_on_word(acc.kaddr, cmp_swap, compare, swap_add, old);
+			err = mem_atomic_on_word(acc.kaddr, op, compare, value, old);
 		umem_odp_access_end(&acc);
 		return err;
 	case RXO_MR_DMABUF:
 		kaddr = rxo_dmabuf_begin(mem->dmabuf, va);
 		if (!kaddr)
 			return -EFAULT;
-		err = mem_atomic_on_word(kaddr, cmp_swap, compare, swap_add, old);
+		err = mem_atomic_on_word(kaddr, op, compare, value, old);
 		rxo_dmabuf_end();
 		return err;
 	case RXO_MR_FAST:
-		return mem_atomic_on_word(mem_block_at(mem, va, 8, &bytes), cmp_swap, compare,
-					  swap_add, old);
+		return mem_atomic_on_word(mem_block_at(mem, va, 8, &bytes), op, compare, value,
+					  old);
 	}
 	return -EINVAL;
+}
+
+/*
+ * Holes of a file are read as a page of zeros that nobody has written to; no other page that is not
+ * the memory of a device has no mapping.
+ */
+static int mem_write_back_page(struct page *page, u64 va, u32 bytes)
+{
+	void *kaddr;
+
+	if (!is_zone_device_page(page))
+		return page_folio(page)->mapping ? -EOPNOTSUPP : 0;
+	kaddr = kmap_local_page(page);
+	arch_wb_cache_pmem(kaddr + offset_in_page(va), bytes);
+	kunmap_local(kaddr);
+	return 0;
+}
+
+static int mem_odp_write_back(struct rxo_mem *mem, u64 va, u32 bytes)
+{
+	struct umem_odp_access acc;
+	int err = umem_odp_access_begin(mem->region, &acc, va, bytes, false);
+
+	if (err)
+		return err;
+	err = mem_write_back_page(virt_to_page(acc.kaddr), va, bytes);
+	umem_odp_access_end(&acc);
+	return err;
+}
+
+/*
+ * What is not there is a miss, and not left out: it may have been written to, and taken out of the
+ * page tables since, which writes nothing back.
+ */
+int rxo_mem_write_back(struct rxo_mem *mem, u64 va, u32 length, u32 *done)
+{
+	struct page *page;
+	int err = 0;
+	u32 n;
+
+	*done = 0;
+	if (mem->kind != RXO_MR_ODP && mem->kind != RXO_MR_PINNED)
+		return -EOPNOTSUPP;
+	for (; *done < length; *done += n) {
+		if (mem->kind == RXO_MR_PINNED) {
+			page = mem_page_at(mem, va + *done, length - *done, &n);
+			err = mem_write_back_page(page, va + *done, n);
+		} else {
+			n = min_t(u64, length - *done, PAGE_SIZE - offset_in_page(va + *done));
+			err = mem_odp_write_back(mem, va + *done, n);
+		}
+		if (err)
+			break;
+	}
+	pmem_wmb();
+	return err;
+}
+
+static bool mem_pages_are_persistent(const struct rxo_mem *mem)
+{
+	size_t num = ib_umem_num_pages(mem->umem), i;
+
+	for (i = 0; i < num; i++) {
+		if (region_intersects(page_to_phys(mem->pages[i]), PAGE_SIZE, IORESOURCE_MEM,
+				      IORES_DESC_PERSISTENT_MEMORY) != REGION_INTERSECTS)
+			return false;
+		cond_resched();
+	}
+	return true;
+}
+
+/*
+ * Mapped with MAP_SYNC: a file system gives no other mapping whose blocks are the file's as soon as
+ * they can be written to, and whose memory needs nothing but the CPU's own write-back.
+ */
+static bool mem_mapping_is_synchronous(const struct rxo_mem *mem)
+{
+	const u64 end = mem->va + mem->length_bytes;
+	struct mm_struct *mm = mem->mm;
+	struct vm_area_struct *vma;
+	u64 at = mem->va;
+
+	if (!mmget_not_zero(mm))
+		return false;
+	mmap_read_lock(mm);
+	while (at < end) {
+		vma = vma_lookup(mm, at);
+		if (!vma || !(vma->vm_flags & VM_SYNC))
+			break;
+		at = vma->vm_end;
+	}
+	mmap_read_unlock(mm);
+	mmput(mm);
+	return at >= end;
+}
+
+bool rxo_mem_is_persistent(const struct rxo_mem *mem)
+{
+	switch (mem->kind) {
+	case RXO_MR_PINNED:
+		return mem_pages_are_persistent(mem);
+	case RXO_MR_ODP:
+		return mem_mapping_is_synchronous(mem);
+	default:
+		return false;
+	}
 }

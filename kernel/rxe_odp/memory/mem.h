@@ -61,6 +61,12 @@ struct rxo_mem *rxo_mem_create_odp(struct rxo_dev *dev, u64 va, u64 length_bytes
  */
 struct rxo_mem *rxo_mem_create_dmabuf(struct rxo_dev *dev, int fd, u64 offset, u64 length_bytes);
 
+/*
+ * Whether what is written back (below) outlives a loss of power, as far as that can be said of what
+ * is mapped now. May sleep.
+ */
+bool rxo_mem_is_persistent(const struct rxo_mem *mem);
+
 /* Closes it, waits until the last reference is put (the caller's was), and frees. May sleep. */
 void rxo_mem_destroy(struct rxo_dev *dev, struct rxo_mem *mem);
 
@@ -84,7 +90,8 @@ bool rxo_mem_is_taken_back(const struct rxo_mem *mem);
 /* [va, va + length) lies inside: the caller has checked. The rest is as in mr.h. */
 int rxo_mem_copy_from(struct rxo_mem *mem, u64 va, void *dst, u32 length, u32 *done);
 int rxo_mem_copy_to(struct rxo_mem *mem, u64 va, const void *src, u32 length, u32 *done);
-int rxo_mem_atomic(struct rxo_mem *mem, u64 va, bool cmp_swap, u64 compare, u64 swap_add,
+int rxo_mem_atomic(struct rxo_mem *mem, u64 va, enum rxo_atomic_op op, u64 compare, u64 value,
 		   u64 *old);
+int rxo_mem_write_back(struct rxo_mem *mem, u64 va, u32 length, u32 *done);
 
 #endif /* RXO_MEM_H */

@@ -21,32 +21,45 @@
 #include "memory/mr_fast.h"
 #include "memory/mw.h"
 
-static int mr_check_access(const struct rxo_mr *mr, enum rxo_key_type type, int access, u64 iova,
-			   u64 length)
+/* What a lookup asks for: see mr.h. */
+struct mr_ask {
+	struct rxo_pd *pd;
+	u64 qp_id;
+	u32 key;
+	enum rxo_key_type type;
+	int access;
+	bool whole;		/* all that the key stands for, not a range of it */
+	u64 iova;
+	u64 length;
+};
+
+static int mr_check_access(const struct rxo_mr *mr, const struct mr_ask *ask)
 {
-	if ((mr->access & access) != access)
+	if ((mr->access & ask->access) != ask->access)
 		return -EPERM;
 	/* Without any remote right a peer gets no access. */
-	if (type == RXO_RKEY && !(access & RXO_REMOTE_RIGHTS))
+	if (ask->type == RXO_RKEY && !(ask->access & RXO_REMOTE_RIGHTS))
 		return -EPERM;
-	if (iova < mr->iova || length > mr->length || iova - mr->iova > mr->length - length)
+	if (ask->whole)
+		return 0;
+	if (ask->iova < mr->iova || ask->length > mr->length ||
+	    ask->iova - mr->iova > mr->length - ask->length)
 		return -ERANGE;
 	return 0;
 }
 
 /* One lookup for regions and windows. */
-static struct rxo_mr *mr_resolve(struct rxo_pd *pd, u64 qp_id, u32 key, enum rxo_key_type type,
-				 int access, u64 iova, u64 length)
+static struct rxo_mr *mr_resolve(const struct mr_ask *ask)
 {
-	struct rxo_dev *dev = to_rxo_dev(pd->ibpd.device);
+	struct rxo_dev *dev = to_rxo_dev(ask->pd->ibpd.device);
 	struct rxo_mr *mr;
 	int err = 0;
 
 	rcu_read_lock();
-	mr = xa_load(&dev->mrs, key >> 8);
-	if (!mr || READ_ONCE(mr->key) != key)
+	mr = xa_load(&dev->mrs, ask->key >> 8);
+	if (!mr || READ_ONCE(mr->key) != ask->key)
 		err = -ENOENT;
-	else if (mr->pd != pd)
+	else if (mr->pd != ask->pd)
 		err = -EPERM;
 	else if (!refcount_inc_not_zero(&mr->refs))
 		err = -ENOENT;
@@ -56,10 +69,9 @@ static struct rxo_mr *mr_resolve(struct rxo_pd *pd, u64 qp_id, u32 key, enum rxo
 
 	/* The key may have been taken back before there was a reference: mr_fast.c. */
 	smp_mb__after_atomic();		/* pairs with fast_take_key() */
-	err = smp_load_acquire(&mr->key) == key ?
-	      mr_check_access(mr, type, access, iova, length) : -ENOENT;
+	err = smp_load_acquire(&mr->key) == ask->key ? mr_check_access(mr, ask) : -ENOENT;
 	if (!err && mr->window)
-		err = rxo_mw_check_asker(mr, type, qp_id);
+		err = rxo_mw_check_asker(mr, ask->type, ask->qp_id);
 	if (!err)
 		return mr;
 	rxo_mr_put(mr);
@@ -69,13 +81,26 @@ static struct rxo_mr *mr_resolve(struct rxo_pd *pd, u64 qp_id, u32 key, enum rxo
 struct rxo_mr *rxo_mr_get(struct rxo_pd *pd, u32 key, enum rxo_key_type type, int access,
 			  u64 iova, u64 length)
 {
-	return mr_resolve(pd, 0, key, type, access, iova, length);
+	return mr_resolve(&(struct mr_ask) {
+		.pd = pd, .key = key, .type = type, .access = access, .iova = iova, .length = length,
+	});
 }
 
 struct rxo_mr *rxo_mr_get_remote(struct rxo_pd *pd, u64 qp_id, u32 key, int access, u64 iova,
 				 u64 length)
 {
-	return mr_resolve(pd, qp_id, key, RXO_RKEY, access, iova, length);
+	return mr_resolve(&(struct mr_ask) {
+		.pd = pd, .qp_id = qp_id, .key = key, .type = RXO_RKEY, .access = access,
+		.iova = iova, .length = length,
+	});
+}
+
+struct rxo_mr *rxo_mr_get_remote_whole(struct rxo_pd *pd, u64 qp_id, u32 key, int access)
+{
+	return mr_resolve(&(struct mr_ask) {
+		.pd = pd, .qp_id = qp_id, .key = key, .type = RXO_RKEY, .access = access,
+		.whole = true,
+	});
 }
 
 void rxo_mr_put(struct rxo_mr *mr)
@@ -120,10 +145,15 @@ int rxo_mr_copy_to(struct rxo_mr *mr, u64 iova, const void *src, u32 length, u32
 	return rxo_mem_copy_to(mr->mem, mr_to_va(mr, iova), src, length, done);
 }
 
-int rxo_mr_atomic(struct rxo_mr *mr, u64 iova, bool cmp_swap, u64 compare, u64 swap_add,
+int rxo_mr_atomic(struct rxo_mr *mr, u64 iova, enum rxo_atomic_op op, u64 compare, u64 value,
 		  u64 *old)
 {
-	return rxo_mem_atomic(mr->mem, mr_to_va(mr, iova), cmp_swap, compare, swap_add, old);
+	return rxo_mem_atomic(mr->mem, mr_to_va(mr, iova), op, compare, value, old);
+}
+
+int rxo_mr_write_back(struct rxo_mr *mr, u64 iova, u32 length, u32 *done)
+{
+	return rxo_mem_write_back(mr->mem, mr_to_va(mr, iova), length, done);
 }
 
 int rxo_mr_fault_async(struct rxo_mr *mr, u64 iova, u64 length, bool write,

@@ -68,10 +68,14 @@ static inline struct rxo_ibmr *to_rxo_ibmr(struct ib_mr *ibmr)
 }
 
 #define RXO_REMOTE_RIGHTS (IB_ACCESS_REMOTE_READ | IB_ACCESS_REMOTE_WRITE | \
-			   IB_ACCESS_REMOTE_ATOMIC)
+			   IB_ACCESS_REMOTE_ATOMIC | IB_ACCESS_FLUSH_GLOBAL | \
+			   IB_ACCESS_FLUSH_PERSISTENT)
 
 /* Blocks that one fast registration lists at most, each of at least 4 KiB. */
 #define RXO_MAX_FAST_BLOCKS 512
+
+/* What an atomic does with its eight bytes. */
+enum rxo_atomic_op { RXO_ATOMIC_CMP_SWAP, RXO_ATOMIC_FETCH_ADD, RXO_ATOMIC_STORE };
 
 /* Which key a request carries: a local or a remote one. */
 enum rxo_key_type { RXO_LKEY, RXO_RKEY };
@@ -103,6 +107,8 @@ void rxo_mr_put(struct rxo_mr *mr);
  */
 struct rxo_mr *rxo_mr_get_remote(struct rxo_pd *pd, u64 qp_id, u32 key, int access, u64 iova,
 				 u64 length);
+/* The same for all that the key stands for. */
+struct rxo_mr *rxo_mr_get_remote_whole(struct rxo_pd *pd, u64 qp_id, u32 key, int access);
 
 /**
  * rxo_mr_invalidate - take a key back
@@ -139,17 +145,29 @@ int rxo_mr_copy_to(struct rxo_mr *mr, u64 iova, const void *src, u32 length, u32
 
 /**
  * rxo_mr_atomic - one 8-byte atomic on region memory, atomic to CPUs also
- * @mr: with IB_ACCESS_REMOTE_ATOMIC, checked by rxo_mr_get()
+ * @mr: with the right to it, checked by rxo_mr_get()
  * @iova: of memory that is 8-byte aligned, else -EINVAL
- * @cmp_swap: compare-and-swap, else fetch-and-add
+ * @op: what is done
  * @compare: for compare-and-swap
- * @swap_add: the value to swap in, or to add
- * @old: what was there
+ * @value: to swap in, to add, to store
+ * @old: what was there; not of a store
  *
  * As for the copies: 0 or -EAGAIN, -EFAULT, ...
  */
-int rxo_mr_atomic(struct rxo_mr *mr, u64 iova, bool cmp_swap, u64 compare, u64 swap_add,
+int rxo_mr_atomic(struct rxo_mr *mr, u64 iova, enum rxo_atomic_op op, u64 compare, u64 value,
 		  u64 *old);
+
+/**
+ * rxo_mr_write_back - let what was written to persistent memory reach it
+ * @mr: with IB_ACCESS_FLUSH_PERSISTENT, checked by rxo_mr_get()
+ * @iova: first byte
+ * @length: bytes
+ * @done: bytes that are through, also on error
+ *
+ * As for the copies: 0 or -EAGAIN (memory that is not there may have been written before), -EFAULT,
+ * -EOPNOTSUPP (not persistent: something else was mapped since the registration).
+ */
+int rxo_mr_write_back(struct rxo_mr *mr, u64 iova, u32 length, u32 *done);
 
 /*
  * After -EAGAIN: ask for [iova, iova + length) to be made present. Softirq-safe.

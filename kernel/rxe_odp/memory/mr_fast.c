@@ -150,7 +150,8 @@ int rxo_fast_register(struct rxo_pd *pd, u32 key, int access, u64 iova)
 	struct rxo_fast_mr *fast;
 	struct rxo_mr *mr;
 
-	if (ib_check_mr_access(&dev->ibdev, access) || access & IB_ACCESS_ON_DEMAND)
+	if (ib_check_mr_access(&dev->ibdev, access) ||
+	    access & (IB_ACCESS_ON_DEMAND | IB_ACCESS_FLUSH_PERSISTENT))
 		return -EINVAL;
 	guard(rcu)();
 	mr = xa_load(&dev->mrs, key >> 8);

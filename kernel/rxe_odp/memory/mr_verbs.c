@@ -10,6 +10,12 @@
 #include "memory/mr.h"
 #include "memory/mr_fast.h"
 
+/* Nobody is to be told that his data outlives a loss of power when it does not. */
+static bool mr_may_be_flushed(const struct rxo_mem *mem, int access)
+{
+	return !(access & IB_ACCESS_FLUSH_PERSISTENT) || rxo_mem_is_persistent(mem);
+}
+
 /* A region over @mem, with a reference of its own to it. No key yet. */
 static struct rxo_mr *mr_alloc(struct rxo_mem *mem, struct rxo_pd *pd, int access, u64 iova,
 			       u64 length)
@@ -40,6 +46,10 @@ static struct ib_mr *mr_publish_new(struct rxo_dev *dev, struct rxo_mem *mem, st
 
 	if (IS_ERR(mem))
 		return ERR_CAST(mem);
+	if (!mr_may_be_flushed(mem, access)) {
+		err = -EINVAL;
+		goto err_mem;
+	}
 	ibmr = kzalloc_obj(*ibmr, GFP_KERNEL_ACCOUNT);
 	if (!ibmr)
 		goto err_mem;
@@ -193,6 +203,8 @@ static int mr_replace_rights(struct rxo_ibmr *ibmr, struct rxo_pd *pd, int acces
 {
 	struct rxo_mr *old = ibmr->mr, *mr;
 
+	if (!mr_may_be_flushed(old->mem, access))
+		return -EINVAL;
 	mr = mr_alloc(old->mem, pd, access, old->iova, old->length);
 	if (!mr)
 		return -ENOMEM;

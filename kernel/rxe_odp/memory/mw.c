@@ -23,8 +23,11 @@
 #include "device/dev.h"
 #include "memory/mw.h"
 
+/* What a window may grant. FLUSH is for regions: what is persistent is known of their memory. */
+#define MW_RIGHTS (IB_ACCESS_REMOTE_READ | IB_ACCESS_REMOTE_WRITE | IB_ACCESS_REMOTE_ATOMIC)
+
 /* Rights over the region beside them may be said, as other devices let them, and are not given. */
-#define MW_ACCESS (RXO_REMOTE_RIGHTS | IB_ACCESS_LOCAL_WRITE | IB_ACCESS_MW_BIND | \
+#define MW_ACCESS (MW_RIGHTS | IB_ACCESS_LOCAL_WRITE | IB_ACCESS_MW_BIND | \
 		   IB_ACCESS_ON_DEMAND | IB_ACCESS_OPTIONAL | IB_ZERO_BASED)
 
 struct rxo_mw {
@@ -181,7 +184,7 @@ static void mw_open(struct rxo_mw *mw, struct rxo_mr *region, u64 qp_id,
 	mw->region = region;
 	mw->qp_id = qp_id;
 	mr->mem = region->mem;
-	mr->access = bind->access & RXO_REMOTE_RIGHTS;
+	mr->access = bind->access & MW_RIGHTS;
 	mr->iova = bind->access & IB_ZERO_BASED ? 0 : bind->addr;
 	mr->va = region->va + (bind->addr - region->iova);
 	mr->length = bind->length;

@@ -66,4 +66,9 @@ static inline struct rxo_ieth *rxo_pkt_ieth(const struct sk_buff *skb)
 	return rxo_bth_ieth(skb->data);
 }
 
+static inline struct rxo_feth *rxo_pkt_feth(const struct sk_buff *skb)
+{
+	return rxo_bth_feth(skb->data);
+}
+
 #endif /* RXO_PACKET_H */

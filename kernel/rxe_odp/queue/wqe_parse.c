@@ -9,6 +9,7 @@
 #include <linux/compiler.h>
 #include <linux/errno.h>
 #include <linux/string.h>
+#include <rdma/rxe_odp-abi.h>
 
 #include "queue/wqe_parse.h"
 
@@ -32,6 +33,8 @@ static bool wqe_opcode_allowed(u32 opcode, const struct rxo_swqe_bounds *bounds)
 	case IB_WR_RDMA_READ:
 	case IB_WR_ATOMIC_CMP_AND_SWP:
 	case IB_WR_ATOMIC_FETCH_AND_ADD:
+	case IB_WR_FLUSH:
+	case IB_WR_ATOMIC_WRITE:
 		return !bounds->ud && !bounds->uc;
 	case IB_WR_REG_MR:
 		return bounds->kernel && !bounds->ud;
@@ -64,8 +67,25 @@ static void wqe_copy_bind(struct rxo_swqe_bind *to, const struct rxe_send_wr *wr
 	to->access = wr->wr.mw.access;
 }
 
+static enum ib_wc_status wqe_copy_flush(struct rxo_swqe *to, const struct rxe_send_wr *wr)
+{
+	struct rxe_odp_flush_wr flush;
+
+	memcpy(&flush, &wr->wr, sizeof(flush));
+	to->remote_addr = flush.remote_addr;
+	to->rkey = flush.rkey;
+	to->flush_placement = flush.type;
+	to->flush_whole = flush.level == IB_FLUSH_MR;
+	if (!flush.type || flush.type & ~(IB_FLUSH_GLOBAL | IB_FLUSH_PERSISTENT) ||
+	    flush.level > IB_FLUSH_MR)
+		return IB_WC_LOC_QP_OP_ERR;
+	return IB_WC_SUCCESS;
+}
+
 static enum ib_wc_status wqe_copy_op(struct rxo_swqe *to, const struct rxe_send_wr *wr, bool ud)
 {
+	if (to->opcode == IB_WR_FLUSH)
+		return wqe_copy_flush(to, wr);
 	if (ud) {
 		to->remote_qpn = wr->wr.ud.remote_qpn;
 		to->remote_qkey = wr->wr.ud.remote_qkey;
@@ -136,11 +156,29 @@ static enum ib_wc_status wqe_copy_list(struct rxo_swqe *to, u32 num, const struc
 static enum ib_wc_status wqe_check_length(const struct rxo_swqe *wqe,
 					  const struct rxo_swqe_bounds *bounds)
 {
-	if (wqe_is_atomic(wqe->opcode))
+	if (wqe_is_atomic(wqe->opcode) || wqe->opcode == IB_WR_ATOMIC_WRITE)
 		return wqe->length_bytes == sizeof(u64) ? IB_WC_SUCCESS : IB_WC_LOC_LEN_ERR;
 	if (bounds->ud && wqe->length_bytes > bounds->max_datagram_bytes)
 		return IB_WC_LOC_LEN_ERR;
 	return IB_WC_SUCCESS;
+}
+
+static enum ib_wc_status wqe_copy_data(struct rxo_swqe *to, const struct rxe_dma_info *dma,
+				       u32 length, u32 num_sge,
+				       const struct rxo_swqe_bounds *bounds)
+{
+	/* Of a FLUSH nothing is sent: the length is that of the peer's range. */
+	if (to->opcode == IB_WR_FLUSH) {
+		to->send_flags &= ~IB_SEND_INLINE;
+		to->length_bytes = length;
+		return IB_WC_SUCCESS;
+	}
+	/* The bytes of an ATOMIC WRITE stand in the WQE, and librxe does not call that inline. */
+	if (to->opcode == IB_WR_ATOMIC_WRITE && !num_sge)
+		to->send_flags |= IB_SEND_INLINE;
+	if (to->send_flags & IB_SEND_INLINE)
+		return wqe_copy_inline(to, length, dma->inline_data, bounds->max_inline_bytes);
+	return wqe_copy_list(to, num_sge, dma->sge, bounds->max_sge);
 }
 
 enum ib_wc_status rxo_swqe_parse(struct rxo_swqe *to, const struct rxe_send_wqe *from,
@@ -171,11 +209,7 @@ enum ib_wc_status rxo_swqe_parse(struct rxo_swqe *to, const struct rxe_send_wqe 
 	/* It has no data, whatever it says of some. */
 	if (rxo_swqe_is_local(to))
 		return IB_WC_SUCCESS;
-	if (to->send_flags & IB_SEND_INLINE)
-		status = wqe_copy_inline(to, length, from->dma.inline_data,
-					 bounds->max_inline_bytes);
-	else
-		status = wqe_copy_list(to, num_sge, from->dma.sge, bounds->max_sge);
+	status = wqe_copy_data(to, &from->dma, length, num_sge, bounds);
 	return status ?: wqe_check_length(to, bounds);
 }
 

@@ -46,6 +46,8 @@ struct rxo_swqe {
 			u64 compare_add;
 			u64 swap;
 			u32 access;		/* REG_MR */
+			u8 flush_placement;	/* IB_FLUSH_GLOBAL, IB_FLUSH_PERSISTENT */
+			bool flush_whole;	/* the whole region, not a range of it */
 		};
 		struct rxo_swqe_bind bind;
 		struct rxo_swqe_av av;	/* UD, where ah_num is 0 */

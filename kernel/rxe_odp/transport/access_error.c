@@ -146,7 +146,7 @@ static void acc_set_request(struct rxe_odp_access_error *error, const struct rxo
 {
 	u32 flags = rxo_pkt(skb)->flags;
 
-	error->access = acc_wanted(flags);
+	error->access = flags & RXO_OP_FLUSH ? rxo_flush_access(skb) : acc_wanted(flags);
 	if (flags & RXO_OP_ATOMIC) {
 		error->address = be64_to_cpu(rxo_pkt_atomic_eth(skb)->va);
 		error->key = be32_to_cpu(rxo_pkt_atomic_eth(skb)->rkey);

@@ -5,7 +5,8 @@
  *
  * sq.una_psn is the oldest PSN without an answer. An acknowledgment covers all
  * SENDs and WRITEs before it, but never a READ or an atomic, which complete when
- * their data arrives. An answer to a later request therefore tells that such data
+ * their data arrives, nor a FLUSH or an ATOMIC WRITE, whose response is that of a
+ * READ of no bytes. An answer to a later request therefore tells that such data
  * was lost (an implied NAK), and we send from there again, once until una_psn
  * advances.
  *
@@ -16,7 +17,7 @@
 #include "transport/qp.h"
 #include "wire/rnr.h"
 
-static bool comp_wants_data(const struct rxo_swqe *wqe)
+static bool comp_wants_response(const struct rxo_swqe *wqe)
 {
 	return wqe->counts_rd;
 }
@@ -87,7 +88,7 @@ static bool comp_ack_before(struct rxo_qp *qp, u32 psn)
 
 		if (!sq->copied || !wqe->started)
 			return false;	/* impossible: psn was checked against sent_psn */
-		if (comp_wants_data(wqe))
+		if (comp_wants_response(wqe))
 			return false;
 		if (rxo_psn_cmp(wqe->last_psn, psn) >= 0) {
 			comp_moved_to(qp, psn);
@@ -210,13 +211,24 @@ static int comp_take_read(struct rxo_qp *qp, struct rxo_swqe *wqe, struct sk_buf
 	return 0;
 }
 
+/* Of a FLUSH or an ATOMIC WRITE: it was done. */
+static void comp_take_done(struct rxo_qp *qp, const struct rxo_pkt *pkt)
+{
+	if (pkt->opcode != IB_OPCODE_RC_RDMA_READ_RESPONSE_ONLY || pkt->payload_bytes) {
+		rxo_req_fail(qp, IB_WC_BAD_RESP_ERR);
+		return;
+	}
+	comp_moved_to(qp, rxo_psn_add(pkt->psn, 1));
+	rxo_swqe_complete(qp, IB_WC_SUCCESS);
+}
+
 static int comp_take_atomic(struct rxo_qp *qp, struct rxo_swqe *wqe, struct sk_buff *skb)
 {
 	struct rxo_pkt *pkt = rxo_pkt(skb);
 	u64 old = be64_to_cpu(rxo_pkt_atomic_ack_eth(skb)->orig);
 	int err;
 
-	if (wqe->opcode == IB_WR_RDMA_READ) {
+	if (wqe->opcode != IB_WR_ATOMIC_CMP_AND_SWP && wqe->opcode != IB_WR_ATOMIC_FETCH_AND_ADD) {
 		rxo_req_fail(qp, IB_WC_BAD_RESP_ERR);
 		return 0;
 	}
@@ -243,8 +255,12 @@ static int comp_take_data(struct rxo_qp *qp, struct sk_buff *skb)
 		return 0;
 	}
 	wqe = rxo_swqe_at(qp, 0);
-	if (!qp->sq.copied || !wqe->started || !comp_wants_data(wqe)) {
+	if (!qp->sq.copied || !wqe->started || !comp_wants_response(wqe)) {
 		rxo_req_fail(qp, IB_WC_BAD_RESP_ERR);
+		return 0;
+	}
+	if (wqe->opcode == IB_WR_FLUSH || wqe->opcode == IB_WR_ATOMIC_WRITE) {
+		comp_take_done(qp, pkt);
 		return 0;
 	}
 	if (pkt->flags & RXO_OP_READ_RESP)

@@ -13,6 +13,9 @@
 /* How much of a READ is faulted in ahead. */
 #define READ_AHEAD_BYTES	SZ_2M
 
+/* How much of persistent memory is written back in one run with BH off. */
+#define WRITE_BACK_BYTES	SZ_1M
+
 /* A SEND's length is unknown before its end: fault in this much of the buffer. */
 #define SEND_AHEAD_BYTES	SZ_64K
 
@@ -25,12 +28,19 @@ static int exec_take_fault_err(struct rxo_rq *rq)
 	return err;
 }
 
+/* Asks for the pages of a miss; takes over the reference to its region. */
+static int exec_fault(struct rxo_qp *qp, struct rxo_mr *mr, u64 iova, u64 length_bytes, bool write)
+{
+	struct rxo_miss miss = { .mr = mr, .iova = iova, .length_bytes = length_bytes };
+
+	return rxo_wait_fault(&qp->rq.wait, &miss, write) ?: -EINPROGRESS;
+}
+
 static int exec_write_payload(struct rxo_qp *qp, struct sk_buff *skb)
 {
 	struct rxo_pkt *pkt = rxo_pkt(skb);
 	struct rxo_msg *msg = &qp->rq.msg;
 	u32 done = pkt->done_bytes, copied = 0;
-	struct rxo_miss miss;
 	struct rxo_mr *mr;
 	int err;
 
@@ -41,15 +51,11 @@ static int exec_write_payload(struct rxo_qp *qp, struct sk_buff *skb)
 	err = rxo_mr_copy_to(mr, msg->va + done, rxo_pkt_payload(skb) + done,
 			     pkt->payload_bytes - done, &copied);
 	pkt->done_bytes += copied;
-	if (err != -EAGAIN) {
-		rxo_mr_put(mr);
-		return err;
-	}
-	miss.mr = mr;
-	miss.iova = msg->va + pkt->done_bytes;
-	miss.length_bytes = msg->resid_bytes - pkt->done_bytes;
-	err = rxo_wait_fault(&qp->rq.wait, &miss, true);
-	return err ?: -EINPROGRESS;
+	if (err == -EAGAIN)
+		return exec_fault(qp, mr, msg->va + pkt->done_bytes,
+				  msg->resid_bytes - pkt->done_bytes, true);
+	rxo_mr_put(mr);
+	return err;
 }
 
 /* If the fault finds the pages present: try again here, then once more from the work item. */
@@ -119,32 +125,36 @@ static void exec_send_atomic_ack(struct rxo_qp *qp, u32 psn, u64 old)
 		*owed = (struct rxo_owed) { .kind = RXO_OWED_ATOMIC, .psn = psn };
 }
 
-static int exec_atomic_once(struct rxo_qp *qp, struct sk_buff *skb)
+/* On eight bytes of a region: the last four arguments are rxo_mr_atomic()'s. */
+static int exec_on_word(struct rxo_qp *qp, u32 rkey, int access, u64 va, enum rxo_atomic_op op,
+			u64 compare, u64 value, u64 *old)
 {
-	struct rxo_atomic_eth *eth = rxo_pkt_atomic_eth(skb);
-	u64 va = be64_to_cpu(eth->va);
-	struct rxo_atomic_res *res;
-	struct rxo_miss miss;
 	struct rxo_mr *mr;
-	u64 old;
 	int err;
 
 	if (va % sizeof(u64))
 		return -EINVAL;
-	mr = rxo_mr_get_remote(qp->pd, qp->id, be32_to_cpu(eth->rkey), IB_ACCESS_REMOTE_ATOMIC, va,
-			       sizeof(u64));
+	mr = rxo_mr_get_remote(qp->pd, qp->id, rkey, access, va, sizeof(u64));
 	if (IS_ERR(mr))
 		return PTR_ERR(mr);
-	err = rxo_mr_atomic(mr, va, rxo_pkt(skb)->opcode == IB_OPCODE_RC_COMPARE_SWAP,
-			    be64_to_cpu(eth->comp), be64_to_cpu(eth->swap_add), &old);
-	if (err == -EAGAIN) {
-		miss.mr = mr;
-		miss.iova = va;
-		miss.length_bytes = sizeof(u64);
-		err = rxo_wait_fault(&qp->rq.wait, &miss, true);
-		return err ?: -EINPROGRESS;
-	}
+	err = rxo_mr_atomic(mr, va, op, compare, value, old);
+	if (err == -EAGAIN)
+		return exec_fault(qp, mr, va, sizeof(u64), true);
 	rxo_mr_put(mr);
+	return err;
+}
+
+static int exec_atomic_once(struct rxo_qp *qp, struct sk_buff *skb)
+{
+	struct rxo_atomic_eth *eth = rxo_pkt_atomic_eth(skb);
+	bool cas = rxo_pkt(skb)->opcode == IB_OPCODE_RC_COMPARE_SWAP;
+	struct rxo_atomic_res *res;
+	u64 old;
+	int err;
+
+	err = exec_on_word(qp, be32_to_cpu(eth->rkey), IB_ACCESS_REMOTE_ATOMIC,
+			   be64_to_cpu(eth->va), cas ? RXO_ATOMIC_CMP_SWAP : RXO_ATOMIC_FETCH_ADD,
+			   be64_to_cpu(eth->comp), be64_to_cpu(eth->swap_add), &old);
 	if (err)
 		return err;
 
@@ -162,6 +172,90 @@ int rxo_exec_atomic(struct rxo_qp *qp, struct sk_buff *skb)
 {
 	lockdep_assert_held(&qp->rq.lock);
 	return exec_twice(qp, skb, exec_atomic_once);
+}
+
+static int exec_atomic_write_once(struct rxo_qp *qp, struct sk_buff *skb)
+{
+	const struct rxo_reth *reth = rxo_pkt_reth(skb);
+	u64 value, old;
+
+	/* oA19-28: eight bytes, no more and no less. */
+	if (be32_to_cpu(reth->len) != sizeof(value) || rxo_pkt(skb)->payload_bytes != sizeof(value))
+		return -EINVAL;
+	memcpy(&value, rxo_pkt_payload(skb), sizeof(value));
+	return exec_on_word(qp, be32_to_cpu(reth->rkey), IB_ACCESS_REMOTE_WRITE,
+			    be64_to_cpu(reth->va), RXO_ATOMIC_STORE, 0, value, &old);
+}
+
+int rxo_exec_atomic_write(struct rxo_qp *qp, struct sk_buff *skb)
+{
+	lockdep_assert_held(&qp->rq.lock);
+	return exec_twice(qp, skb, exec_atomic_write_once);
+}
+
+/* The region of a FLUSH, and what of it is to be flushed. */
+static struct rxo_mr *exec_flush_mr(struct rxo_qp *qp, struct sk_buff *skb, u64 *iova, u64 *length)
+{
+	const struct rxo_reth *reth = rxo_pkt_reth(skb);
+	u32 select = be32_to_cpu(rxo_pkt_feth(skb)->bits) & RXO_FETH_SELECT;
+	u32 rkey = be32_to_cpu(reth->rkey);
+	int access = rxo_flush_access(skb);
+	struct rxo_mr *mr;
+
+	*iova = be64_to_cpu(reth->va);
+	*length = be32_to_cpu(reth->len);
+	if (!select)
+		return rxo_mr_get_remote(qp->pd, qp->id, rkey, access, *iova, *length);
+	mr = rxo_mr_get_remote_whole(qp->pd, qp->id, rkey, access);
+	if (IS_ERR(mr))
+		return mr;
+	*iova = mr->iova;
+	*length = mr->length;
+	return mr;
+}
+
+/*
+ * What was written is visible to everybody as soon as it is in memory that the CPUs keep coherent:
+ * pages that are not there need not come for that.
+ */
+static int exec_flush_once(struct rxo_qp *qp, struct sk_buff *skb)
+{
+	struct rxo_pkt *pkt = rxo_pkt(skb);
+	u64 iova, length, done = (u64)pkt->flushed_pages << PAGE_SHIFT;
+	struct rxo_mr *mr = exec_flush_mr(qp, skb, &iova, &length);
+	u32 copied;
+	int err;
+
+	if (IS_ERR(mr))
+		return PTR_ERR(mr);
+	if (!(rxo_flush_access(skb) & IB_ACCESS_FLUSH_PERSISTENT)) {
+		rxo_mr_put(mr);
+		return 0;
+	}
+	err = rxo_mr_write_back(mr, iova + done, min_t(u64, length - done, WRITE_BACK_BYTES),
+				&copied);
+	done += copied;
+	pkt->flushed_pages = done >> PAGE_SHIFT;
+	if (err == -EAGAIN)
+		return exec_fault(qp, mr, iova + done, min_t(u64, length - done, READ_AHEAD_BYTES),
+				  false);
+	rxo_mr_put(mr);
+	if (err)
+		return err;
+	return done < length ? rxo_wait_again(&qp->rq.wait, -EAGAIN) : 0;
+}
+
+int rxo_exec_flush(struct rxo_qp *qp, struct sk_buff *skb)
+{
+	u32 bits = be32_to_cpu(rxo_pkt_feth(skb)->bits);
+	u32 select = bits & RXO_FETH_SELECT;
+
+	lockdep_assert_held(&qp->rq.lock);
+	if (!rxo_flush_access(skb) ||
+	    (bits & RXO_FETH_PLACEMENT & ~(RXO_FETH_GLOBAL | RXO_FETH_PERSISTENT)) ||
+	    (select && select != RXO_FETH_SELECT_MR))
+		return -EINVAL;
+	return exec_twice(qp, skb, exec_flush_once);
 }
 
 /*

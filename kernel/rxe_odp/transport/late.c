@@ -112,8 +112,8 @@ static void late_timeout(struct timer_list *timer)
 
 /*
  * A request arrives while the peer has been told to come back. The waiting one
- * gets another RNR NAK; so do earlier READs and atomics, which answer from memory.
- * Other earlier ones were executed: ACK. Behind a duplicate READ all get an RNR
+ * gets another RNR NAK; so do earlier requests that no ACK completes. Other
+ * earlier ones were executed: ACK. Behind a duplicate READ all get an RNR
  * NAK: the peer may have the READ's data and would get no answer.
  */
 static void late_rcv_told(struct rxo_qp *qp, const struct rxo_pkt *pkt)
@@ -121,7 +121,7 @@ static void late_rcv_told(struct rxo_qp *qp, const struct rxo_pkt *pkt)
 	const struct rxo_rq *rq = &qp->rq;
 	s32 ahead = rxo_psn_cmp(pkt->psn, rq->late.psn);
 
-	if (!ahead || (ahead < 0 && (pkt->flags & (RXO_OP_READ | RXO_OP_ATOMIC))))
+	if (!ahead || (ahead < 0 && (pkt->flags & RXO_OP_ANSWERED)))
 		late_send_rnr(qp, pkt->psn);
 	else if (ahead < 0)
 		rxo_resp_send_ack(qp, RXO_AETH_ACK, pkt->psn);

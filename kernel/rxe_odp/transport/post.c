@@ -50,6 +50,7 @@ static int post_fill_op(struct rxe_send_wr *to, const struct ib_send_wr *wr,
 	case IB_WR_RDMA_WRITE:
 	case IB_WR_RDMA_WRITE_WITH_IMM:
 	case IB_WR_RDMA_READ:
+	case IB_WR_ATOMIC_WRITE:
 		to->wr.rdma.remote_addr = rdma_wr(wr)->remote_addr;
 		to->wr.rdma.rkey = rdma_wr(wr)->rkey;
 		return 0;

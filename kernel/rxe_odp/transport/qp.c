@@ -117,7 +117,8 @@ static int qp_check_caps(const struct ib_qp_init_attr *init)
 static int qp_create_sq(struct rxo_qp *qp, struct ib_qp_init_attr *init)
 {
 	struct rxo_sq *sq = &qp->sq;
-	u32 extra = max_t(u32, init->cap.max_send_sge * sizeof(struct rxe_sge),
+	/* One entry at least: librxe writes the eight bytes of an ATOMIC WRITE there. */
+	u32 extra = max_t(u32, max(1u, init->cap.max_send_sge) * sizeof(struct rxe_sge),
 			  ALIGN(init->cap.max_inline_data, sizeof(struct rxe_sge)));
 
 	sq->max_wr = max(1u, init->cap.max_send_wr);

@@ -122,7 +122,7 @@ struct rxo_sq {
 	u32 psn;
 	u32 sent_psn;
 	u32 alloc_psn;
-	u32 rd_atomic;			/* READs and atomics that the peer may have to answer */
+	u32 rd_atomic;			/* requests that the peer may owe a response to */
 	int cpu;			/* ran the requester last */
 	unsigned long sent_jiffies;	/* UC: likewise, and sent */
 	struct rxo_tx tx;
@@ -163,7 +163,7 @@ struct rxo_late {
 };
 
 /* An answer that a full queue of this host refused. */
-enum rxo_owed_kind { RXO_OWED_NOTHING, RXO_OWED_ACK, RXO_OWED_ATOMIC };
+enum rxo_owed_kind { RXO_OWED_NOTHING, RXO_OWED_ACK, RXO_OWED_ATOMIC, RXO_OWED_DONE };
 
 struct rxo_owed {
 	enum rxo_owed_kind kind;
@@ -472,6 +472,15 @@ void rxo_resp_send_ack(struct rxo_qp *qp, u8 syndrome, u32 psn);
 void rxo_resp_send_rnr(struct rxo_qp *qp, u8 timer, u32 psn);	/* under rq.lock */
 bool rxo_resp_takes_requests(const struct rxo_qp *qp);
 
+/* The rights that a FLUSH needs of its QP and its region. */
+static inline u32 rxo_flush_access(const struct sk_buff *skb)
+{
+	u32 bits = be32_to_cpu(rxo_pkt_feth(skb)->bits);
+
+	return (bits & RXO_FETH_GLOBAL ? IB_ACCESS_FLUSH_GLOBAL : 0) |
+	       (bits & RXO_FETH_PERSISTENT ? IB_ACCESS_FLUSH_PERSISTENT : 0);
+}
+
 /* late.c: pages that a peer's request waits for; all under rq.lock */
 void rxo_late_init(struct rxo_qp *qp);
 void rxo_late_reset(struct rxo_qp *qp);
@@ -487,6 +496,8 @@ bool rxo_late_page_came(struct rxo_qp *qp);
 int rxo_exec_write(struct rxo_qp *qp, struct sk_buff *skb);
 int rxo_exec_send(struct rxo_qp *qp, struct sk_buff *skb);
 int rxo_exec_atomic(struct rxo_qp *qp, struct sk_buff *skb);
+int rxo_exec_atomic_write(struct rxo_qp *qp, struct sk_buff *skb);
+int rxo_exec_flush(struct rxo_qp *qp, struct sk_buff *skb);
 int rxo_exec_read(struct rxo_qp *qp, u32 *budget);
 void rxo_exec_resend_atomic(struct rxo_qp *qp, u32 psn);
 

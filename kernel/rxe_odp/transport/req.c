@@ -52,6 +52,8 @@ static const u8 packet_opcodes[][4] = {
 		[FIRST | LAST] = IB_OPCODE_RC_COMPARE_SWAP },
 	[IB_WR_ATOMIC_FETCH_AND_ADD] = {
 		[FIRST | LAST] = IB_OPCODE_RC_FETCH_ADD },
+	[IB_WR_ATOMIC_WRITE] = {
+		[FIRST | LAST] = IB_OPCODE_RC_ATOMIC_WRITE },
 };
 
 static bool req_may_send(const struct rxo_qp *qp)
@@ -61,10 +63,16 @@ static bool req_may_send(const struct rxo_qp *qp)
 	return state == IB_QPS_RTS || state == IB_QPS_SQD;
 }
 
-static bool req_wants_data(const struct rxo_swqe *wqe)
+static bool req_is_atomic(const struct rxo_swqe *wqe)
 {
-	return wqe->opcode == IB_WR_RDMA_READ || wqe->opcode == IB_WR_ATOMIC_CMP_AND_SWP ||
-	       wqe->opcode == IB_WR_ATOMIC_FETCH_AND_ADD;
+	return wqe->opcode == IB_WR_ATOMIC_CMP_AND_SWP || wqe->opcode == IB_WR_ATOMIC_FETCH_AND_ADD;
+}
+
+/* Completed by a response, which may be one without data; the peer keeps these apart. */
+static bool req_wants_response(const struct rxo_swqe *wqe)
+{
+	return wqe->opcode == IB_WR_RDMA_READ || req_is_atomic(wqe) ||
+	       wqe->opcode == IB_WR_FLUSH || wqe->opcode == IB_WR_ATOMIC_WRITE;
 }
 
 /* PSNs a message takes: its own packets, or a READ's responses. */
@@ -72,7 +80,7 @@ static u32 req_psn_count(const struct rxo_qp *qp, const struct rxo_swqe *wqe)
 {
 	if (rxo_swqe_is_local(wqe))
 		return 0;
-	if (wqe->opcode == IB_WR_ATOMIC_CMP_AND_SWP || wqe->opcode == IB_WR_ATOMIC_FETCH_AND_ADD)
+	if (req_is_atomic(wqe) || wqe->opcode == IB_WR_FLUSH)
 		return 1;
 	return max(1u, DIV_ROUND_UP(wqe->length_bytes, qp->mtu_bytes));
 }
@@ -233,7 +241,7 @@ static bool req_start_wqe(struct rxo_qp *qp, struct rxo_swqe *wqe)
 		return false;
 	if (rxo_swqe_is_local(wqe) && !req_do_local(qp, wqe))
 		return false;
-	if (req_wants_data(wqe)) {
+	if (req_wants_response(wqe)) {
 		u32 pieces = min3(DIV_ROUND_UP(count, RXO_READ_PKTS), RXO_READ_PIECES,
 				  qp->max_rd_atomic);
 
@@ -307,6 +315,24 @@ static struct sk_buff *req_build_read(struct rxo_qp *qp, const struct rxo_swqe *
 	reth->rkey = cpu_to_be32(wqe->rkey);
 	reth->len = cpu_to_be32(min(wqe->length_bytes - offset,
 				    rxo_psn_sub(end, qp->sq.psn) * qp->mtu_bytes));
+	return skb;
+}
+
+static struct sk_buff *req_build_flush(struct rxo_qp *qp, const struct rxo_swqe *wqe)
+{
+	struct sk_buff *skb = req_alloc_packet(qp, IB_OPCODE_RC_FLUSH, 0);
+	struct rxo_reth *reth;
+
+	if (!skb)
+		return NULL;
+	rxo_bth_init(rxo_pkt_bth(skb), IB_OPCODE_RC_FLUSH, false, 0, IB_DEFAULT_PKEY_FULL,
+		     qp->dest_qpn, true, qp->sq.psn);
+	rxo_pkt_feth(skb)->bits = cpu_to_be32(wqe->flush_placement |
+					      (wqe->flush_whole ? RXO_FETH_SELECT_MR : 0));
+	reth = rxo_pkt_reth(skb);
+	reth->va = cpu_to_be64(wqe->remote_addr);
+	reth->rkey = cpu_to_be32(wqe->rkey);
+	reth->len = cpu_to_be32(wqe->length_bytes);
 	return skb;
 }
 
@@ -488,8 +514,10 @@ static struct sk_buff *req_next_packet(struct rxo_qp *qp, u32 *budget)
 			return NULL;
 		next = req_read_piece_end(wqe, sq->psn);
 		skb = req_build_read(qp, wqe, next);
-	} else if (req_wants_data(wqe)) {
+	} else if (req_is_atomic(wqe)) {
 		skb = req_build_atomic(qp, wqe);
+	} else if (wqe->opcode == IB_WR_FLUSH) {
+		skb = req_build_flush(qp, wqe);
 	} else {
 		skb = req_build_data(qp, wqe);
 	}

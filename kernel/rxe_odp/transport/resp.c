@@ -37,6 +37,24 @@ void rxo_resp_send_ack(struct rxo_qp *qp, u8 syndrome, u32 psn)
 		};
 }
 
+/* A FLUSH or an ATOMIC WRITE was done: the response is that to a READ of no bytes. */
+static void resp_send_done(struct rxo_qp *qp, u32 psn)
+{
+	const u8 opcode = IB_OPCODE_RC_RDMA_READ_RESPONSE_ONLY;
+	struct sk_buff *skb = rxo_net_alloc(qp->dev, &qp->path, rxo_opcodes[opcode].hdr_bytes);
+	struct rxo_rq *rq = &qp->rq;
+
+	lockdep_assert_held(&rq->lock);
+	rq->owed.kind = RXO_OWED_NOTHING;
+	if (!skb)
+		return;		/* as if the network had lost it */
+	rxo_bth_init(rxo_pkt_bth(skb), opcode, false, 0, IB_DEFAULT_PKEY_FULL, qp->dest_qpn,
+		     false, psn);
+	rxo_aeth_init(rxo_pkt_aeth(skb), RXO_AETH_ACK, rq->msn);
+	if (!rxo_net_xmit_one(qp->dev, &qp->path, &rq->tx, skb))
+		rq->owed = (struct rxo_owed) { .kind = RXO_OWED_DONE, .psn = psn };
+}
+
 void rxo_resp_send_rnr(struct rxo_qp *qp, u8 timer, u32 psn)
 {
 	rxo_stat_inc(qp->dev, RXO_STAT_SENT_RNR);
@@ -70,6 +88,8 @@ static bool resp_settle(struct rxo_qp *qp)
 		return false;
 	if (owed.kind == RXO_OWED_ACK)
 		rxo_resp_send_ack(qp, owed.syndrome, owed.psn);
+	else if (owed.kind == RXO_OWED_DONE)
+		resp_send_done(qp, owed.psn);
 	else
 		rxo_exec_resend_atomic(qp, owed.psn);
 	return rq->owed.kind == RXO_OWED_NOTHING;
@@ -238,17 +258,22 @@ static bool resp_in_sequence(const struct rxo_qp *qp, u32 flags)
 	} else if (!kind || qp->rq.msg.kind != kind) {
 		return false;
 	}
-	return qp->max_dest_rd_atomic || !(flags & (RXO_OP_READ | RXO_OP_ATOMIC));
+	/* A FLUSH leaves nothing to be kept for its duplicate, and stock rxe does not count it. */
+	return qp->max_dest_rd_atomic || !(flags & (RXO_OP_ANSWERED & ~RXO_OP_FLUSH));
 }
 
-static bool resp_is_allowed(const struct rxo_qp *qp, u32 flags)
+static bool resp_is_allowed(const struct rxo_qp *qp, const struct sk_buff *skb)
 {
-	if (flags & RXO_OP_WRITE)
+	u32 flags = rxo_pkt(skb)->flags;
+
+	if (flags & (RXO_OP_WRITE | RXO_OP_ATOMIC_WRITE))
 		return qp->access & IB_ACCESS_REMOTE_WRITE;
 	if (flags & RXO_OP_READ)
 		return qp->access & IB_ACCESS_REMOTE_READ;
 	if (flags & RXO_OP_ATOMIC)
 		return qp->access & IB_ACCESS_REMOTE_ATOMIC;
+	if (flags & RXO_OP_FLUSH)
+		return !(rxo_flush_access(skb) & ~qp->access);
 	return true;
 }
 
@@ -437,6 +462,25 @@ static int resp_atomic_request(struct rxo_qp *qp, struct sk_buff *skb)
 	return 0;
 }
 
+static int resp_done_request(struct rxo_qp *qp, struct sk_buff *skb)
+{
+	const struct rxo_pkt *pkt = rxo_pkt(skb);
+	struct rxo_rq *rq = &qp->rq;
+	int err;
+
+	err = pkt->flags & RXO_OP_FLUSH ? rxo_exec_flush(qp, skb) : rxo_exec_atomic_write(qp, skb);
+	if (err == -EAGAIN)
+		return err;
+	if (err) {
+		resp_fail(qp, pkt->flags, pkt->psn, err);
+		return 0;
+	}
+	rq->psn = rxo_psn_add(rq->psn, 1);
+	rq->msn = (rq->msn + 1) & RXO_MSN_MASK;
+	resp_send_done(qp, pkt->psn);
+	return 0;
+}
+
 /* A duplicate: its answer was lost, or is late. */
 static void resp_duplicate(struct rxo_qp *qp, struct sk_buff *skb)
 {
@@ -450,6 +494,8 @@ static void resp_duplicate(struct rxo_qp *qp, struct sk_buff *skb)
 	 */
 	if (pkt->flags & RXO_OP_ATOMIC)
 		rxo_exec_resend_atomic(qp, pkt->psn);
+	else if (pkt->flags & (RXO_OP_FLUSH | RXO_OP_ATOMIC_WRITE))
+		resp_send_done(qp, pkt->psn);	/* it was; what came later stays */
 	else if (!(pkt->flags & RXO_OP_READ))
 		rxo_resp_send_ack(qp, RXO_AETH_ACK, pkt->psn);
 	else if ((qp->access & IB_ACCESS_REMOTE_READ) &&
@@ -487,7 +533,7 @@ int rxo_resp_take_rc(struct rxo_qp *qp, struct sk_buff *skb)
 		resp_refuse(qp, RXO_AETH_NAK_INV_REQ, pkt->psn);
 		return 0;
 	}
-	if (!resp_is_allowed(qp, pkt->flags)) {
+	if (!resp_is_allowed(qp, skb)) {
 		rxo_access_error_receive(qp, -EACCES);
 		resp_refuse(qp, RXO_AETH_NAK_INV_REQ, pkt->psn);
 		return 0;
@@ -496,6 +542,8 @@ int rxo_resp_take_rc(struct rxo_qp *qp, struct sk_buff *skb)
 		return resp_read_request(qp, skb);
 	if (pkt->flags & RXO_OP_ATOMIC)
 		return resp_atomic_request(qp, skb);
+	if (pkt->flags & (RXO_OP_FLUSH | RXO_OP_ATOMIC_WRITE))
+		return resp_done_request(qp, skb);
 	return resp_data_request(qp, skb);
 }
 
@@ -520,7 +568,7 @@ int rxo_resp_take_uc(struct rxo_qp *qp, struct sk_buff *skb)
 	pkt->ack_req = false;
 	if (!resp_in_sequence(qp, pkt->flags)) {
 		resp_drop_message(qp);
-	} else if (!resp_is_allowed(qp, pkt->flags)) {
+	} else if (!resp_is_allowed(qp, skb)) {
 		rxo_access_error_receive(qp, -EACCES);
 		resp_drop_message(qp);
 	} else {

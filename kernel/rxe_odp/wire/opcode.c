@@ -4,8 +4,8 @@
  * is and where its extension headers are; and the parser that rests on it.
  *
  * Headers follow the BTH in one fixed order (IBTA 9.2, table 38), of which each
- * opcode has a subset: DETH, RETH, AETH, AtomicETH, AtomicAckETH, ImmDt, IETH.
- * RD and XRC are not spoken, nor FLUSH and ATOMIC WRITE: their rows are zero.
+ * opcode has a subset: DETH, FETH, RETH, AETH, AtomicETH, AtomicAckETH, ImmDt, IETH.
+ * RD and XRC are not spoken: their rows are zero.
  */
 #include <linux/errno.h>
 #include <linux/build_bug.h>
@@ -21,6 +21,7 @@ enum header_bytes {
 	ATOMIC_ACK_ETH	= sizeof(struct rxo_atomic_ack_eth),
 	IMM		= sizeof(struct rxo_immdt),
 	IETH		= sizeof(struct rxo_ieth),
+	FETH		= sizeof(struct rxo_feth),
 };
 
 /* Which headers follow the BTH, and where; the flags say the same once more. */
@@ -36,6 +37,7 @@ enum header_bytes {
 #define EXT_IMM		.hdr_bytes = BTH + IMM, .imm = BTH
 #define EXT_CNP		.hdr_bytes = BTH + RXO_CNP_BYTES
 #define EXT_IETH	.hdr_bytes = BTH + IETH, .ieth = BTH
+#define EXT_FETH_RETH	.hdr_bytes = BTH + FETH + RETH, .feth = BTH, .reth = BTH + FETH
 
 #define OF_RC		(RXO_OP_VALID | RXO_OP_RC)
 #define OF_UC		(RXO_OP_VALID | RXO_OP_UC)
@@ -51,6 +53,9 @@ enum header_bytes {
 #define RC_READ_RESP	(OF_RC | OF_READ_RESP)
 #define RC_ACK		(OF_RC | RXO_OP_ACK | RXO_OP_ONLY | RXO_OP_AETH)
 #define RC_ATOMIC	(OF_RC | OF_ATOMIC)
+#define RC_ATOMIC_WRITE	(OF_RC | RXO_OP_REQ | RXO_OP_ATOMIC_WRITE | RXO_OP_PAYLOAD | \
+			 RXO_OP_ONLY | RXO_OP_RETH)
+#define RC_FLUSH	(OF_RC | RXO_OP_REQ | RXO_OP_FLUSH | RXO_OP_ONLY | RXO_OP_FETH | RXO_OP_RETH)
 #define RC_ATOMIC_ACK	(RC_ACK | RXO_OP_ATOMIC_ACK | RXO_OP_ATOMIC_ACK_ETH)
 #define UC_SEND		(OF_UC | OF_SEND)
 #define UC_WRITE	(OF_UC | OF_WRITE)
@@ -127,6 +132,12 @@ const struct rxo_opcode_info rxo_opcodes[256] = {
 	[IB_OPCODE_RC_FETCH_ADD] = {
 		.flags = RC_ATOMIC, EXT_ATOMIC,
 	},
+	[IB_OPCODE_RC_FLUSH] = {
+		.flags = RC_FLUSH, EXT_FETH_RETH,
+	},
+	[IB_OPCODE_RC_ATOMIC_WRITE] = {
+		.flags = RC_ATOMIC_WRITE, EXT_RETH,
+	},
 	[IB_OPCODE_UC_SEND_FIRST] = {
 		.flags = UC_SEND | RXO_OP_START, EXT_NONE,
 	},
@@ -182,6 +193,7 @@ static_assert(sizeof(struct rxo_atomic_eth) == 28);
 static_assert(sizeof(struct rxo_atomic_ack_eth) == 8);
 static_assert(sizeof(struct rxo_immdt) == 4);
 static_assert(sizeof(struct rxo_ieth) == 4);
+static_assert(sizeof(struct rxo_feth) == 4);
 
 int rxo_pkt_parse(struct rxo_pkt *pkt, const void *data, u32 bytes)
 {

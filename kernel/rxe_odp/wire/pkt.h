@@ -12,12 +12,13 @@
 
 #define RXO_NO_VLAN	0xffff
 
-/* Immutable after parsing, except @done_bytes. */
+/* Immutable after parsing, except @done_bytes and @flushed_pages. */
 struct rxo_pkt {
 	u32 psn;
 	u32 qpn;		/* destination QP */
 	u32 flags;		/* of the opcode: RXO_OP_* in wire.h */
 	u32 done_bytes;		/* payload already placed, while the packet is held for a fault */
+	u32 flushed_pages;	/* of a FLUSH, likewise: whole pages that were written back */
 	u16 payload_off;	/* from the BTH */
 	u16 payload_bytes;	/* without the pad */
 	u16 pkey;
@@ -76,6 +77,11 @@ static inline struct rxo_immdt *rxo_bth_imm(void *bth)
 static inline struct rxo_ieth *rxo_bth_ieth(void *bth)
 {
 	return bth + rxo_bth_info(bth)->ieth;
+}
+
+static inline struct rxo_feth *rxo_bth_feth(void *bth)
+{
+	return bth + rxo_bth_info(bth)->feth;
 }
 
 #endif /* RXO_PKT_H */

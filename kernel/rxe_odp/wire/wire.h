@@ -72,6 +72,17 @@ struct rxo_ieth {
 	__be32 rkey;
 } __packed;
 
+/* What a FLUSH asks for (annex A19): the rest is reserved. */
+struct rxo_feth {
+	__be32 bits;		/* RXO_FETH_* */
+} __packed;
+
+#define RXO_FETH_GLOBAL		0x01U	/* placement: seen by everybody */
+#define RXO_FETH_PERSISTENT	0x02U	/* outlives a loss of power */
+#define RXO_FETH_PLACEMENT	0x0fU
+#define RXO_FETH_SELECT		0x30U	/* 0: the range of the RETH */
+#define RXO_FETH_SELECT_MR	0x10U	/* the whole region of the key */
+
 /* Congestion notification: 16 reserved bytes behind the BTH (RoCEv2 annex, A17.9.3). */
 #define RXO_OPCODE_CNP		0x81
 #define RXO_CNP_BYTES		16
@@ -116,6 +127,12 @@ enum rxo_op_flags {
 	RXO_OP_IMM		= 1 << 21,
 	RXO_OP_IETH		= 1 << 22,
 	RXO_OP_CNP		= 1 << 23,
+	RXO_OP_FETH		= 1 << 28,
+	RXO_OP_FLUSH		= 1 << 29,
+	RXO_OP_ATOMIC_WRITE	= 1 << 30,
+
+	/* Answered like a READ: with a response that completes the request, never by an ACK. */
+	RXO_OP_ANSWERED		= RXO_OP_READ | RXO_OP_ATOMIC | RXO_OP_FLUSH | RXO_OP_ATOMIC_WRITE,
 
 	RXO_OP_ONLY		= RXO_OP_START | RXO_OP_END,
 };
@@ -131,6 +148,7 @@ struct rxo_opcode_info {
 	u8 atomic_ack_eth;
 	u8 imm;
 	u8 ieth;
+	u8 feth;
 };
 
 extern const struct rxo_opcode_info rxo_opcodes[256];

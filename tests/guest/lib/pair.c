@@ -5,6 +5,24 @@
 
 #define NAP_US 50
 
+static struct ibv_qp *qp_create_ex(struct rig *rig, const struct ibv_qp_init_attr *attr,
+				   uint64_t send_ops)
+{
+	struct ibv_qp_init_attr_ex ex = {
+		.qp_type = attr->qp_type,
+		.sq_sig_all = attr->sq_sig_all,
+		.cap = attr->cap,
+		.send_cq = attr->send_cq,
+		.recv_cq = attr->recv_cq,
+		.srq = attr->srq,
+		.comp_mask = IBV_QP_INIT_ATTR_PD | IBV_QP_INIT_ATTR_SEND_OPS_FLAGS,
+		.pd = rig->pd,
+		.send_ops_flags = send_ops,
+	};
+
+	return ibv_create_qp_ex(rig->ctx, &ex);
+}
+
 void end_create(struct end *end, struct rig *rig, const struct conn *conn)
 {
 	bool srq = end->srq;
@@ -36,7 +54,8 @@ void end_create(struct end *end, struct rig *rig, const struct conn *conn)
 	attr.send_cq = end->scq;
 	attr.recv_cq = end->rcq;
 	attr.srq = end->srq;
-	end->qp = ibv_create_qp(rig->pd, &attr);
+	end->qp = conn->send_ops ? qp_create_ex(rig, &attr, conn->send_ops) :
+				   ibv_create_qp(rig->pd, &attr);
 	if (!end->qp)
 		fail_because("ibv_create_qp: errno %d", errno);
 }
@@ -464,6 +483,43 @@ void pair_add_checked_at(const char *file, int line, struct pair *pair, const st
 	expect_word(file, line, result, *sum, "the old value");
 	*sum += 3;
 	expect_word(file, line, target, *sum, "the sum");
+}
+
+static struct ibv_qp_ex *wr_begin(struct end *end)
+{
+	struct ibv_qp_ex *ex = ibv_qp_to_qp_ex(end->qp);
+
+	assert_non_null(ex);
+	ibv_wr_start(ex);
+	ex->wr_id = 0;
+	ex->wr_flags = IBV_SEND_SIGNALED;
+	return ex;
+}
+
+static void wr_end(const char *file, int line, struct ibv_qp_ex *ex)
+{
+	int rc = ibv_wr_complete(ex);
+
+	if (rc)
+		fail_at(file, line, "ibv_wr_complete: %d", rc);
+}
+
+void end_post_atomic_write_at(const char *file, int line, struct end *end, const struct buf *remote,
+			      size_t offset, uint64_t value)
+{
+	struct ibv_qp_ex *ex = wr_begin(end);
+
+	ibv_wr_atomic_write(ex, remote->mr->rkey, (uintptr_t)remote->data + offset, &value);
+	wr_end(file, line, ex);
+}
+
+void end_post_flush_at(const char *file, int line, struct end *end, uint32_t rkey,
+		       uint64_t remote_addr, size_t bytes, uint8_t type, uint8_t level)
+{
+	struct ibv_qp_ex *ex = wr_begin(end);
+
+	ibv_wr_flush(ex, rkey, remote_addr, bytes, type, level);
+	wr_end(file, line, ex);
 }
 
 void pair_assert_works_at(const char *file, int line, struct pair *pair)

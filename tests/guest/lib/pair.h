@@ -32,6 +32,7 @@ struct conn {
 	uint32_t send_wr, recv_wr, sge, inline_bytes;
 	int cqe;
 	bool srq_a, srq_b;
+	uint64_t send_ops; /* IBV_QP_EX_WITH_*: then requests can be posted the extended way too */
 };
 
 /* timeout 17 is half a second: an emulated guest under load must not run into it. */
@@ -116,6 +117,13 @@ struct ibv_send_wr wr_atomic(enum ibv_wr_opcode opcode, struct ibv_sge *sge,
 			     uint64_t swap);
 void end_post_at(const char *file, int line, struct end *end, struct ibv_send_wr *wr);
 #define end_post(end, wr) end_post_at(__FILE__, __LINE__, end, wr)
+/* What only the extended way can say; the queue pair was made for it. Signalled. */
+void end_post_atomic_write_at(const char *file, int line, struct end *end, const struct buf *remote,
+			      size_t offset, uint64_t value);
+#define end_post_atomic_write(...) end_post_atomic_write_at(__FILE__, __LINE__, __VA_ARGS__)
+void end_post_flush_at(const char *file, int line, struct end *end, uint32_t rkey,
+		       uint64_t remote_addr, size_t bytes, uint8_t type, uint8_t level);
+#define end_post_flush(...) end_post_flush_at(__FILE__, __LINE__, __VA_ARGS__)
 void end_post_recv_at(const char *file, int line, struct end *end, uint64_t wr_id,
 		      struct ibv_sge *sge, int num_sge);
 #define end_post_recv(end, wr_id, sge, num)                                                        \

@@ -24,10 +24,17 @@ enum {
 	IB_WR_LOCAL_INV = IB_UVERBS_WR_LOCAL_INV,
 	IB_WR_BIND_MW = IB_UVERBS_WR_BIND_MW,
 	IB_WR_SEND_WITH_INV = IB_UVERBS_WR_SEND_WITH_INV,
+	IB_WR_FLUSH = 14, /* a header of before Linux 6.2 has not these two */
+	IB_WR_ATOMIC_WRITE = 15,
 	IB_WR_REG_MR = 0x20,
 };
 
 #define IB_SEND_INLINE (1 << 3)
+
+#define IB_FLUSH_GLOBAL	    1
+#define IB_FLUSH_PERSISTENT 2
+#define IB_FLUSH_RANGE	    0
+#define IB_FLUSH_MR	    1
 
 enum ib_wc_status { IB_WC_SUCCESS, IB_WC_LOC_LEN_ERR, IB_WC_LOC_QP_OP_ERR };
 
