@@ -101,7 +101,12 @@ static void some_wqe(struct scribbler *s, uint8_t *at, size_t room)
 		wqe.wr.ex.invalidate_rkey = some_rkey(s);
 	if (rnd_one_in(r, 4))
 		some_local_op(s, &wqe.wr);
-	if (rnd_one_in(r, 3)) {
+	if (wqe.wr.opcode == IBV_WR_FLUSH) {
+		/* The key of a FLUSH has another place. */
+		wqe.wr.wr.flush.rkey = some_rkey(s);
+		wqe.wr.wr.flush.type = rnd_below(r, 5);
+		wqe.wr.wr.flush.level = rnd_below(r, 3);
+	} else if (rnd_one_in(r, 3)) {
 		/* UD as an old librxe has it: the address is here. */
 		wqe.wr.wr.ud.ah_num = 0;
 		wqe.wr.wr.ud.av.port_num = 1;
@@ -194,12 +199,14 @@ static unsigned long round_of(struct rnd *r, enum ibv_qp_type type, bool srq, bo
 	pid_t pid;
 
 	conn.type = type;
+	conn.access |= IBV_ACCESS_FLUSH_GLOBAL;
 	conn.srq_b = srq;
 	conn.timeout = 8;
 	conn.retry_cnt = 1;
 	pair_open(&pair, &conn);
 	buf_make(&buf, pair.rig.pd, MEM_ANON, 64 * KIB, 100,
-		 ACCESS_ALL | IBV_ACCESS_MW_BIND | (srq ? IBV_ACCESS_ON_DEMAND : 0));
+		 ACCESS_ALL | IBV_ACCESS_MW_BIND | IBV_ACCESS_FLUSH_GLOBAL |
+			 (srq ? IBV_ACCESS_ON_DEMAND : 0));
 	s.mws[0] = mw_make(pair.rig.pd, IBV_MW_TYPE_1);
 	s.mws[1] = mw_make(pair.rig.pd, IBV_MW_TYPE_2);
 	pattern_fill(buf.data, buf.bytes, seed, 0);

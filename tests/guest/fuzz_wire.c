@@ -18,15 +18,18 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
-#define QP1_QKEY    0x80010000
-#define QP1_MAX	    256 /* bytes of a management datagram */
-#define UD_SEND	    0x64
-#define UC	    0x20   /* its opcodes are RC's and this */
-#define LOCAL_BYTES 4096UL /* of one of our requests, at most */
-#define LARGE_BYTES (3 * GIB)
-#define ROUND	    150
-#define RECEIVES    16
-#define PATIENCE_S  40
+#define QP1_QKEY      0x80010000
+#define QP1_MAX	      256 /* bytes of a management datagram */
+#define UD_SEND	      0x64
+#define FLUSH	      0x1c
+#define ATOMIC_WRITE  0x1d
+#define UC	      0x20   /* its opcodes are RC's and this */
+#define LOCAL_BYTES   4096UL /* of one of our requests, at most */
+#define LARGE_BYTES   (3 * GIB)
+#define ROUND	      150
+#define CONNECTED_OPS (IBV_QP_EX_WITH_FLUSH | IBV_QP_EX_WITH_ATOMIC_WRITE)
+#define RECEIVES      16
+#define PATIENCE_S    40
 
 /* Where packets go: end a of a pair, and what they may say about it. */
 struct target {
@@ -139,16 +142,24 @@ static uint64_t some_va(struct rnd *r, const struct target *t)
 }
 
 /* Bytes between the BTH and the payload, by RC's opcode. */
-static const uint8_t rc_headers[0x18] = {
-	[0x03] = 4,	  [0x05] = 4,  [0x06] = 16, [0x09] = 4, [0x0a] = 16, [0x0b] = 20,
-	[ROCE_READ] = 16, [0x0d] = 4,  [0x0f] = 4,  [0x10] = 4, [0x11] = 4,  [0x12] = 12,
-	[0x13] = 28,	  [0x14] = 28, [0x16] = 4,  [0x17] = 4,
+static const uint8_t rc_headers[0x1e] = {
+	[0x03] = 4,	  [0x05] = 4,  [0x06] = 16, [0x09] = 4, [0x0a] = 16,  [0x0b] = 20,
+	[ROCE_READ] = 16, [0x0d] = 4,  [0x0f] = 4,  [0x10] = 4, [0x11] = 4,   [0x12] = 12,
+	[0x13] = 28,	  [0x14] = 28, [0x16] = 4,  [0x17] = 4, [FLUSH] = 20, [ATOMIC_WRITE] = 16,
 };
 
-/* READ requests, acknowledgments, atomics: a payload makes them malformed. */
+/* READ requests, acknowledgments, atomics, FLUSH: a payload makes them malformed. */
 static bool has_payload(uint8_t opcode)
 {
-	return opcode != ROCE_READ && (opcode < 0x11 || opcode > 0x14);
+	return opcode != ROCE_READ && opcode != FLUSH && (opcode < 0x11 || opcode > 0x14);
+}
+
+static void put_reth(struct rnd *r, const struct target *t, uint32_t length, uint8_t *at)
+{
+	roce_put64(at, some_va(r, t));
+	if (!rnd_one_in(r, 6))
+		roce_put32(at + 8, t->buf->mr->rkey);
+	roce_put32(at + 12, length);
 }
 
 /* The header that such an opcode has, with values that are nearly right. */
@@ -157,17 +168,21 @@ static size_t extended_header(struct rnd *r, const struct target *t, uint8_t opc
 {
 	rnd_fill(r, at, 28);
 	switch (opcode) {
-	case 0x06: /* RDMA WRITE first, only, only with immediate; RDMA READ request; atomics */
+	case 0x06: /* RDMA WRITE first, only, only with immediate; RDMA READ request */
 	case 0x0a:
 	case 0x0b:
 	case ROCE_READ:
-	case 0x13:
+	case ATOMIC_WRITE:
+		put_reth(r, t, some_length(r, payload), at);
+		break;
+	case FLUSH:
+		put_reth(r, t, some_length(r, 4096), at + 4);
+		if (!rnd_one_in(r, 4))
+			roce_put32(at, 1 | rnd_below(r, 2) << 4);
+		break;
+	case 0x13: /* atomics: what RETHs have as their length is the first half of a value */
 	case 0x14:
-		roce_put64(at, some_va(r, t));
-		if (!rnd_one_in(r, 6))
-			roce_put32(at + 8, t->buf->mr->rkey);
-		if (opcode <= ROCE_READ)
-			roce_put32(at + 12, some_length(r, payload));
+		put_reth(r, t, rnd_next(r), at);
 		break;
 	case UD_SEND:
 	case UD_SEND + 1:
@@ -200,6 +215,8 @@ static size_t some_payload(struct rnd *r, uint8_t opcode, uint32_t qpn)
 		return 0;
 	if (qpn == 1 && !rnd_one_in(r, 4))
 		return QP1_MAX;
+	if (opcode == ATOMIC_WRITE && !rnd_one_in(r, 4))
+		return 8;
 	return rnd_one_in(r, 2) ? 1024 : rnd_below(r, 1100);
 }
 
@@ -292,9 +309,10 @@ static void post_receive(struct rnd *r, struct pair *pair, const struct buf *min
 static void post_some(struct rnd *r, struct pair *pair, const struct buf *mine,
 		      const struct buf *theirs)
 {
-	static const enum ibv_wr_opcode opcodes[] = { IBV_WR_RDMA_WRITE, IBV_WR_SEND,
-						      IBV_WR_RDMA_READ,
-						      IBV_WR_ATOMIC_FETCH_AND_ADD };
+	static const enum ibv_wr_opcode opcodes[] = {
+		IBV_WR_RDMA_WRITE,	     IBV_WR_SEND,  IBV_WR_RDMA_READ,
+		IBV_WR_ATOMIC_FETCH_AND_ADD, IBV_WR_FLUSH, IBV_WR_ATOMIC_WRITE
+	};
 	unsigned int i;
 
 	for (i = 0; i < RECEIVES; i++)
@@ -307,6 +325,15 @@ static void post_some(struct rnd *r, struct pair *pair, const struct buf *mine,
 					     1024 * (1 + rnd_below(r, 3)));
 		struct ibv_send_wr wr = wr_rdma(opcode, &sge, 1, theirs, 0);
 
+		if (opcode == IBV_WR_FLUSH) {
+			end_post_flush(&pair->a, theirs->mr->rkey, 0, 0, IBV_FLUSH_GLOBAL,
+				       IBV_FLUSH_MR);
+			continue;
+		}
+		if (opcode == IBV_WR_ATOMIC_WRITE) {
+			end_post_atomic_write(&pair->a, theirs, 0, i);
+			continue;
+		}
 		if (opcode == IBV_WR_ATOMIC_FETCH_AND_ADD) {
 			sge.length = 8;
 			wr = wr_atomic(opcode, &sge, theirs, 0, 1, 0);
@@ -384,14 +411,15 @@ static void open_make(struct round *round, int odp)
 	struct buf *open = &round->open;
 
 	if (!odp) {
-		buf_make(open, round->pair.a.rig->pd, MEM_ANON, 64 * KIB, 40, ACCESS_ALL);
+		buf_make(open, round->pair.a.rig->pd, MEM_ANON, 64 * KIB, 40,
+			 ACCESS_ALL | IBV_ACCESS_FLUSH_GLOBAL);
 		return;
 	}
 	*open = (struct buf){ .bytes = LARGE_BYTES };
 	open->data = mmap(NULL, LARGE_BYTES, PROT_READ | PROT_WRITE,
 			  MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
 	assert_ptr_not_equal(open->data, MAP_FAILED);
-	buf_reg(open, round->pair.a.rig->pd, ACCESS_ALL | odp);
+	buf_reg(open, round->pair.a.rig->pd, ACCESS_ALL | IBV_ACCESS_FLUSH_GLOBAL | odp);
 }
 
 static void open_free(struct round *round)
@@ -493,11 +521,13 @@ static void random_packets(void **state)
 		before[i] = rig_counter(counters[i]);
 	bystander_open(&by);
 	conn.wire = true;
+	conn.access |= IBV_ACCESS_FLUSH_GLOBAL;
 	/* A slow kernel is given what it takes until each kind of packet has come through. */
 	do {
 		conn.type = rnd_one_in(&r, 4) ? IBV_QPT_UD :
 			    rnd_one_in(&r, 3) ? IBV_QPT_UC :
 						IBV_QPT_RC;
+		conn.send_ops = conn.type == IBV_QPT_RC ? CONNECTED_OPS : 0;
 		conn.ipv6 = rnd_one_in(&r, 2);
 		round_of(&r, &wire, &conn, rnd_one_in(&r, 2) ? IBV_ACCESS_ON_DEMAND : 0,
 			 by.pair.a.qp->qp_num, &seen);

@@ -19,6 +19,7 @@
 #define DIRECTORY "/tmp/rdma_odp_dax"
 #define FILE_NAME DIRECTORY "/file"
 #define BYTES	  (4 * MIB)
+#define FLUSH	  (IBV_ACCESS_FLUSH_GLOBAL | IBV_ACCESS_FLUSH_PERSISTENT)
 
 static bool loaded, mounted;
 
@@ -113,12 +114,14 @@ static void dax_open(struct dax *dax)
 {
 	struct conn conn = CONN;
 
+	conn.send_ops = IBV_QP_EX_WITH_FLUSH;
+	conn.access |= FLUSH;
 	map_file(&dax->file);
 	conn.mtu = IBV_MTU_4096;
 	pair_open(&dax->pair, &conn);
 	rig_need_odp(&dax->pair.rig, 0, 0);
 	buf_make(&dax->from, dax->pair.rig.pd, MEM_ANON, BYTES, 0, ACCESS_ALL);
-	buf_reg(&dax->file, dax->pair.rig.pd, ACCESS_ALL | IBV_ACCESS_ON_DEMAND);
+	buf_reg(&dax->file, dax->pair.rig.pd, ACCESS_ALL | FLUSH | IBV_ACCESS_ON_DEMAND);
 }
 
 static void dax_close(struct dax *dax)
@@ -227,10 +230,68 @@ static void unmapped(void **state)
 	dax_close(&dax);
 }
 
+static enum ibv_wc_status flush(struct dax *dax, size_t at, size_t bytes, uint8_t level)
+{
+	end_post_flush(&dax->pair.a, dax->file.mr->rkey, (uintptr_t)dax->file.data + at, bytes,
+		       IBV_FLUSH_GLOBAL | IBV_FLUSH_PERSISTENT, level);
+	return cq_wait(dax->pair.a.scq).status;
+}
+
+/*
+ * Persistent placement, where the file has holes, where pages were written to and are in no page table of the NIC's any more,
+ * and over all of it. (What was in a cache of the CPU only cannot be told from outside.)
+ */
+static void flushed(void **state)
+{
+	struct dax dax;
+
+	(void)state;
+	dax_open(&dax);
+	assert_int_equal(flush(&dax, 0, BYTES, IBV_FLUSH_RANGE), IBV_WC_SUCCESS);
+	assert_int_equal(write_at(&dax, MIB + 4000), IBV_WC_SUCCESS);
+	assert_int_equal(flush(&dax, MIB + 4000, 64, IBV_FLUSH_RANGE), IBV_WC_SUCCESS);
+	write_all(&dax, OP_WRITE, 1);
+	assert_int_equal(flush(&dax, 77, BYTES - 100, IBV_FLUSH_RANGE), IBV_WC_SUCCESS);
+	assert_zero(madvise(dax.file.map, BYTES, MADV_DONTNEED));
+	assert_int_equal(flush(&dax, 0, 0, IBV_FLUSH_MR), IBV_WC_SUCCESS);
+	check_file(1);
+	assert_int_equal(flush(&dax, 0, BYTES + 1, IBV_FLUSH_RANGE), IBV_WC_REM_ACCESS_ERR);
+	dax_close(&dax);
+}
+
+/* Without MAP_SYNC blocks may not be the file's yet; and what is mapped there later is not persistent by itself. */
+static void flush_refused(void **state)
+{
+	struct dax dax;
+	uint8_t *map;
+
+	(void)state;
+	dax_open(&dax);
+	map = mmap(NULL, BYTES, PROT_READ | PROT_WRITE, MAP_SHARED, dax.file.fd, 0);
+	assert_true(map != MAP_FAILED);
+	errno = 0;
+	assert_null(
+		ibv_reg_mr(dax.pair.rig.pd, map, BYTES, ACCESS_ALL | FLUSH | IBV_ACCESS_ON_DEMAND));
+	assert_int_equal(errno, EINVAL);
+	assert_zero(munmap(map, BYTES));
+
+	write_all(&dax, OP_WRITE, 1);
+	map = mmap(dax.file.map + PAGE, PAGE, PROT_READ | PROT_WRITE,
+		   MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED, -1, 0);
+	assert_true(map == dax.file.map + PAGE);
+	assert_int_equal(write_at(&dax, PAGE), IBV_WC_SUCCESS);
+	assert_int_equal(flush(&dax, 0, PAGE, IBV_FLUSH_RANGE), IBV_WC_SUCCESS);
+	assert_int_equal(flush(&dax, 0, 0, IBV_FLUSH_MR), IBV_WC_REM_ACCESS_ERR);
+	pair_reconnect(&dax.pair);
+	assert_int_equal(flush(&dax, PAGE, 1, IBV_FLUSH_RANGE), IBV_WC_REM_ACCESS_ERR);
+	dax_close(&dax);
+}
+
 /* The device is made by the first test and goes after the last. */
 /* clang-format off */
 #define FIRST(fn) { #fn, fn, begin, NULL, NULL }
 #define LAST(fn) { #fn, fn, NULL, end, NULL }
 /* clang-format on */
 
-TEST_MAIN(FIRST(written_is_in_the_file), TEST(cut_short), LAST(unmapped))
+TEST_MAIN(FIRST(written_is_in_the_file), TEST(cut_short), TEST(flushed), TEST(flush_refused),
+	  LAST(unmapped))
