@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0 OR Linux-OpenIB
 /*
- * More completions than the CQ holds: the device says so with a CQ error event, no earlier completion is overwritten,
- * and other CQs and QPs are not disturbed.
+ * More completions than the CQ holds: the device says so with an error event of the CQ and one of the QP, no earlier completion
+ * is overwritten, and other CQs and QPs are not disturbed.
  */
 #include "event.h"
 
@@ -34,6 +34,8 @@ static void overflow(void **state)
 	}
 	event = async_expect(pair.a.rig->ctx, IBV_EVENT_CQ_ERR);
 	assert_ptr_equal(event.element.cq, small);
+	event = async_expect(pair.a.rig->ctx, IBV_EVENT_QP_FATAL);
+	assert_ptr_equal(event.element.qp, pair.a.qp);
 	kept = small->cqe < 4 ? small->cqe : 4;
 	for (i = 0; i < kept; i++)
 		assert_int_equal(cq_success(small).wr_id, i);

@@ -65,14 +65,30 @@ void rxo_qp_set_state(struct rxo_qp *qp, enum ib_qp_state state)
 	smp_store_release(&qp->state, state);
 }
 
-void rxo_qp_set_error(struct rxo_qp *qp)
+/* Returns whether it was not there yet. */
+static bool qp_enter_error(struct rxo_qp *qp)
 {
+	bool entered;
+
 	spin_lock_bh(&qp->state_lock);
-	if (qp->state != IB_QPS_RESET)
+	entered = qp->state != IB_QPS_RESET && qp->state != IB_QPS_ERR;
+	if (entered)
 		rxo_qp_set_state(qp, IB_QPS_ERR);
 	spin_unlock_bh(&qp->state_lock);
 	queue_work(rxo_wq, &qp->sq.work);
 	queue_work(rxo_wq, &qp->rq.work);
+	return entered;
+}
+
+void rxo_qp_set_error(struct rxo_qp *qp)
+{
+	qp_enter_error(qp);
+}
+
+void rxo_qp_cq_overran(struct rxo_qp *qp)
+{
+	if (qp_enter_error(qp))
+		rxo_qp_event(qp, IB_EVENT_QP_FATAL);
 }
 
 void rxo_qp_set_send_error(struct rxo_qp *qp)

@@ -360,6 +360,8 @@ int rxo_destroy_qp(struct ib_qp *ibqp, struct ib_udata *udata);
 struct rxo_qp *rxo_qp_get(struct rxo_dev *dev, u32 qpn);
 /* To the error state from inside an engine: any lock of the QP may be held; both engines flush. */
 void rxo_qp_set_error(struct rxo_qp *qp);
+/* A completion was lost, which nothing but an event can tell: to the error state. Likewise. */
+void rxo_qp_cq_overran(struct rxo_qp *qp);
 /* A datagram could not be sent: to SQE, where receiving goes on. Any lock of the QP may be held. */
 void rxo_qp_set_send_error(struct rxo_qp *qp);
 /* Raise an asynchronous event. Any context. */

@@ -132,7 +132,7 @@ void rxo_resp_recv_done(struct rxo_qp *qp, struct ib_wc *wc, bool solicited)
 	if (!qp->srq)
 		rxo_queue_advance(rq->queue);
 	if (rxo_cq_post(qp->recv_cq, wc, solicited))
-		rxo_qp_set_error(qp);
+		rxo_qp_cq_overran(qp);
 }
 
 static void resp_recv_failed(struct rxo_qp *qp, enum ib_wc_status status)
