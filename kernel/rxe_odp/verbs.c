@@ -268,7 +268,10 @@ const struct ib_device_ops rxo_dev_ops = {
 	.alloc_hw_port_stats	= rxo_alloc_hw_port_stats,
 	.get_hw_stats		= rxo_get_hw_stats,
 	.process_mad		= rxo_process_mad,
+	.fill_res_cq_entry	= rxo_fill_res_cq_entry,
 	.fill_res_mr_entry	= rxo_fill_res_mr_entry,
+	.fill_res_qp_entry	= rxo_fill_res_qp_entry,
+	.fill_res_srq_entry	= rxo_fill_res_srq_entry,
 	.fill_stat_mr_entry	= rxo_fill_stat_mr_entry,
 
 	.alloc_ucontext		= rxo_open_ucontext,

@@ -51,4 +51,7 @@ int rxo_destroy_cq(struct ib_cq *ibcq, struct ib_udata *udata);
 int rxo_poll_cq(struct ib_cq *ibcq, int num, struct ib_wc *wc);
 int rxo_req_notify_cq(struct ib_cq *ibcq, enum ib_cq_notify_flags flags);
 
+/* restrack.c */
+int rxo_fill_res_cq_entry(struct sk_buff *msg, struct ib_cq *ibcq);
+
 #endif /* RXO_CQ_H */

@@ -66,4 +66,7 @@ int rxo_destroy_srq(struct ib_srq *ibsrq, struct ib_udata *udata);
 int rxo_post_srq_recv(struct ib_srq *ibsrq, const struct ib_recv_wr *wr,
 		      const struct ib_recv_wr **bad);
 
+/* restrack.c */
+int rxo_fill_res_srq_entry(struct sk_buff *msg, struct ib_srq *ibsrq);
+
 #endif /* RXO_SRQ_H */

@@ -380,6 +380,9 @@ int rxo_query_qp(struct ib_qp *ibqp, struct ib_qp_attr *attr, int mask,
 /* qp_methods.c: methods of our own */
 extern const struct uapi_definition rxo_qp_uapi[];
 
+/* qp_restrack.c */
+int rxo_fill_res_qp_entry(struct sk_buff *msg, struct ib_qp *ibqp);
+
 /* access_error.c: the last access that was refused, for people to read */
 void rxo_access_error_init(struct rxo_qp *qp);
 void rxo_access_error_send(struct rxo_qp *qp, const struct rxo_swqe *wqe, struct rxo_wait *wait,
