@@ -22,6 +22,7 @@
 #include <net/udp_tunnel.h>
 #include <rdma/ib_umem.h>
 #include <rdma/ib_verbs.h>
+#include <rdma/rdma_counter.h>
 
 #ifndef HAVE_IB_UMEM_GET_VA
 static inline struct ib_umem *ib_umem_get_va(struct ib_device *device, unsigned long addr,
@@ -108,6 +109,47 @@ static struct ib_mr *fn##_adaptor(struct ib_pd *pd, u64 offset, u64 length, u64 
 }
 
 #define compat_reg_user_mr_dmabuf(fn) fn##_adaptor
+#endif
+
+#ifdef HAVE_COUNTER_BIND_QP_PORT
+#define COMPAT_DEFINE_COUNTER_BIND_QP(fn)
+#define compat_counter_bind_qp(fn) fn
+#define COMPAT_DEFINE_COUNTER_UNBIND_QP(fn)
+#define compat_counter_unbind_qp(fn) fn
+#else
+#define COMPAT_DEFINE_COUNTER_BIND_QP(fn) \
+static int fn##_adaptor(struct rdma_counter *counter, struct ib_qp *qp) \
+{ \
+	return fn(counter, qp, 1); \
+}
+
+#define compat_counter_bind_qp(fn) fn##_adaptor
+#define COMPAT_DEFINE_COUNTER_UNBIND_QP(fn) \
+static int fn##_adaptor(struct ib_qp *qp) \
+{ \
+	return fn(qp, 1); \
+}
+
+#define compat_counter_unbind_qp(fn) fn##_adaptor
+#endif
+
+/* A driver that has nothing of its own in a counter; before, none could have. */
+#ifdef HAVE_COUNTER_INIT
+struct compat_counter {
+	struct rdma_counter core;
+};
+
+#define COMPAT_DEFINE_COUNTER_INIT(fn) \
+static void fn(struct rdma_counter *counter) \
+{ \
+}
+
+#define compat_counter_init(fn) \
+	.counter_init = fn, \
+	INIT_RDMA_OBJ_SIZE(rdma_counter, compat_counter, core),
+#else
+#define COMPAT_DEFINE_COUNTER_INIT(fn)
+#define compat_counter_init(fn)
 #endif
 
 #ifdef HAVE_RESIZE_USER_CQ

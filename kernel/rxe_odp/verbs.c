@@ -248,6 +248,9 @@ const struct uapi_definition rxo_dev_uapi[] = {
 COMPAT_DEFINE_REG_USER_MR(rxo_reg_user_mr)
 COMPAT_DEFINE_REG_USER_MR_DMABUF(rxo_reg_user_mr_dmabuf)
 COMPAT_DEFINE_RESIZE_USER_CQ(rxo_resize_user_cq)
+COMPAT_DEFINE_COUNTER_BIND_QP(rxo_counter_bind_qp)
+COMPAT_DEFINE_COUNTER_UNBIND_QP(rxo_counter_unbind_qp)
+COMPAT_DEFINE_COUNTER_INIT(rxo_counter_init)
 
 const struct ib_device_ops rxo_dev_ops = {
 	.owner			= THIS_MODULE,
@@ -268,6 +271,12 @@ const struct ib_device_ops rxo_dev_ops = {
 	.alloc_hw_port_stats	= rxo_alloc_hw_port_stats,
 	.get_hw_stats		= rxo_get_hw_stats,
 	.process_mad		= rxo_process_mad,
+	.counter_alloc_stats	= rxo_counter_alloc_stats,
+	.counter_bind_qp	= compat_counter_bind_qp(rxo_counter_bind_qp),
+	.counter_unbind_qp	= compat_counter_unbind_qp(rxo_counter_unbind_qp),
+	.counter_update_stats	= rxo_counter_update_stats,
+	.counter_dealloc	= rxo_counter_dealloc,
+	compat_counter_init(rxo_counter_init)
 	.fill_res_cq_entry	= rxo_fill_res_cq_entry,
 	.fill_res_mr_entry	= rxo_fill_res_mr_entry,
 	.fill_res_qp_entry	= rxo_fill_res_qp_entry,

@@ -1,6 +1,7 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0 OR Linux-OpenIB
-# The rdma tool's statistics: counters of the link count; there are none per queue pair, and asking for them harms nobody.
+# The rdma tool's statistics: counters of the link count; so do those that queue pairs are bound to, by hand or automatically,
+# and what these count is in the link's once. What the tool shows of the objects beside.
 set -u
 
 fail() { echo "rdma_statistic: $*"; cat /tmp/stat_server /tmp/stat_client 2>/dev/null; exit 1; }
@@ -25,7 +26,7 @@ eventually()
 }
 
 listens() { [ -n "$(ss -Hltn 'sport = :18515')" ]; }
-counter() { rdma statistic show link $link | grep -oE "$1 [0-9]+" | cut -d' ' -f2; }
+counter() { rdma statistic show link "$link" | grep -oE "$1 [0-9]+" | cut -d' ' -f2; }
 
 # refused ERROR CMD...
 refused()
@@ -41,7 +42,7 @@ serve()
 	for index in {0..15}; do
 		! grep -qx 0000:0000:0000:0000:0000:ffff:0a4d:0001 "/sys/class/infiniband/rxe_odp0/ports/1/gids/$index" || break
 	done
-	ibv_rc_pingpong -d rxe_odp0 -g "$index" -n 50 -s 8192 -c >/tmp/stat_server 2>&1 &
+	ibv_rc_pingpong -d rxe_odp0 -g "$index" -s 8192 -c "${@:--n50}" >/tmp/stat_server 2>&1 &
 	server=$!
 	eventually listens || fail "the server does not listen"
 }
@@ -52,19 +53,69 @@ exchange()
 	wait $server || fail "the server failed"
 }
 
-rdma statistic qp set link $link auto type on || fail "no automatic mode"
-sent=$(counter sent_bytes) received=$(counter rcvd_bytes)
-serve
-qpn=$(rdma resource show qp link $link | grep -oE "lqpn [0-9]+ .* type RC" | head -n 1 | cut -d' ' -f2)
-exchange
-rdma statistic qp set link $link auto off || fail "the automatic mode does not end"
-[ $(($(counter sent_bytes) - sent)) -ge $((2 * 50 * 8192)) ] || fail "sent_bytes does not count"
-[ $(($(counter rcvd_bytes) - received)) -ge $((2 * 50 * 8192)) ] || fail "rcvd_bytes does not count"
-[ -n "$qpn" ] || fail "the queue pair is not shown"
+# the number of the first connected queue pair
+first_qpn() { rdma resource show qp link "$link" | grep -oE "lqpn [0-9]+ .* type RC" | head -n 1 | cut -d' ' -f2; }
+# qp_counter NAME QPN: of the counter that the queue pair is bound to
+qp_counter() { rdma statistic qp show link "$link" | tr '\n' ' ' | sed 's/link /\n&/g' | grep -E "LQPN: <([0-9]+,)*$2[,>]" | grep -oE "$1 [0-9]+" | cut -d' ' -f2; }
+counts() { [ "$(qp_counter "$1" "$2")" -gt 0 ] 2>/dev/null; }
 
-serve
-qpn=$(rdma resource show qp link $link | grep -oE "lqpn [0-9]+ .* type RC" | head -n 1 | cut -d' ' -f2)
-refused 'Cannot allocate memory' rdma statistic qp bind link $link lqpn "$qpn"
+within_bounds() { [ "$1" -ge $((2 * 50 * 8192)) ] && [ "$1" -lt $((3 * 50 * 8192)) ]; }
+
+# What 50 exchanges are for the link: unbound, bound by hand, bound automatically, the same each time.
+measure()
+{
+	local sent received
+	sent=$(counter sent_bytes) received=$(counter rcvd_bytes)
+	serve
+	qpn=$(first_qpn)
+	[ -n "$qpn" ] || fail "the queue pair is not shown"
+	"$@"
+	exchange
+	sent=$(($(counter sent_bytes) - sent)) received=$(($(counter rcvd_bytes) - received))
+	within_bounds $sent || fail "$1: sent_bytes has grown by $sent"
+	within_bounds $received || fail "$1: rcvd_bytes has grown by $received"
+}
+
+is_bound() { rdma statistic qp show link "$link" | grep -qE "LQPN: <([0-9]+,)*${qpn}[,>]"; }
+
+bind_it()
+{
+	rdma statistic qp bind link "$link" lqpn "$qpn" || fail "cannot bind"
+	is_bound || fail "the counter is not shown"
+}
+
+unbind_it()
+{
+	local cntn
+	bind_it
+	cntn=$(rdma statistic qp show link "$link" | grep -oE 'cntn [0-9]+' | head -n 1 | cut -d' ' -f2)
+	rdma statistic qp unbind link "$link" cntn "$cntn" lqpn "$qpn" || fail "cannot unbind"
+	! is_bound || fail "the counter is still shown"
+}
+
+measure true
+measure bind_it
+measure unbind_it
+rdma statistic qp set link "$link" auto type on || fail "no automatic mode"
+automatic() { is_bound || fail "no automatic counter"; }
+measure automatic
+rdma statistic qp set link "$link" auto off || fail "the automatic mode does not end"
+
+# While it goes on.
+serve -n 100000000
+qpn=$(first_qpn)
+bind_it
+ibv_rc_pingpong -d rxe_odp0 -g "$index" -n 100000000 -s 8192 -c 127.0.0.1 >/tmp/stat_client 2>&1 &
+client=$!
+for name in sent_pkts rcvd_pkts sent_bytes rcvd_bytes rdma_sends rdma_recvs; do
+	eventually counts $name "$qpn" || fail "$name of a queue pair does not count"
+done
+rdma -dd resource show qp link "$link" lqpn "$qpn" | grep -q 'drv_sq_una_psn' || fail "no details of the queue pair"
+rdma -dd resource show cq dev rxe_odp0 | grep -q 'drv_filled' || fail "no details of the completion queue"
+for object in pd mr cq ctx; do
+	rdma resource show $object dev rxe_odp0 | grep -q ibv_rc_pingpong || fail "the $object of a process is not shown"
+done
+kill $client $server
+wait $client $server 2>/dev/null
 refused 'Invalid argument' rdma -r resource show qp
-exchange
 exit 0

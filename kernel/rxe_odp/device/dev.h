@@ -55,6 +55,8 @@ struct rxo_dev {
 	struct hlist_head mcast[RXO_MCAST_BUCKETS]; /* transport/mcast.c's, RCU readers */
 	u32 mcast_members;
 	struct rxo_stats __percpu *stats;
+	struct xarray counters;		/* of struct rxo_counter, by rdma_counter.id */
+	struct rxo_counter bound;	/* the sum of all, those that are gone included */
 	struct mutex mems_lock;		/* protects mems, odp_retired */
 	struct list_head mems;		/* of struct rxo_mem, the ODP ones */
 	struct umem_odp_stats odp_retired; /* what deregistered regions have seen */
@@ -95,6 +97,16 @@ static inline void rxo_stat_add(struct rxo_dev *dev, enum rxo_stat stat, u64 n)
 static inline void rxo_stat_inc(struct rxo_dev *dev, enum rxo_stat stat)
 {
 	rxo_stat_add(dev, stat, 1);
+}
+
+/* Beside rxo_stat_add(). @counter: that of the queue pair, which may be NULL; it keeps it alive. */
+static inline void rxo_counter_add(struct rxo_dev *dev, struct rxo_counter *counter,
+				   enum rxo_stat stat, u64 n)
+{
+	if (!counter)
+		return;
+	atomic64_add(n, &counter->count[stat]);
+	atomic64_add(n, &dev->bound.count[stat]);
 }
 
 struct rxo_pd {

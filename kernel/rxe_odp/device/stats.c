@@ -1,7 +1,9 @@
 // SPDX-License-Identifier: GPL-2.0
 /* Counters of a device, and what restrack shows of a memory region. */
 #include <linux/percpu.h>
+#include <linux/slab.h>
 #include <rdma/ib_verbs.h>
+#include <rdma/rdma_counter.h>
 #include <rdma/rdma_netlink.h>
 #include <rdma/restrack.h>
 
@@ -103,8 +105,11 @@ int rxo_get_hw_stats(struct ib_device *ibdev, struct rdma_hw_stats *stats, u32 p
 	/* Port 0 would be the device's own counters: there are none. */
 	if (port != 1)
 		return -EINVAL;
-	for (i = 0; i < RXO_STAT_NUM; i++)
-		stats->value[i] = rxo_stat_read(dev, i);
+	for (i = 0; i < RXO_STAT_NUM; i++) {
+		u64 bound = atomic64_read(&dev->bound.count[i]);
+
+		stats->value[i] = rxo_stat_read(dev, i) - bound;
+	}
 	rxo_dev_upper->sum_odp_stats(dev, &odp);
 	for (; i < ARRAY_SIZE(descs); i++)
 		stats->value[i] = stats_of_odp(&odp, i);
@@ -119,5 +124,57 @@ int rxo_stats_put_odp(struct sk_buff *msg, const struct umem_odp_stats *stats)
 		if (rdma_nl_stat_hwcounter_entry(msg, descs[i].name + strlen(ODP_PREFIX),
 						 stats_of_odp(stats, i)))
 			return -EMSGSIZE;
+	return 0;
+}
+
+struct rxo_counter *rxo_counter_of(struct rdma_counter *counter)
+{
+	struct rxo_dev *dev = to_rxo_dev(counter->device);
+	struct rxo_counter *own;
+
+	if (counter->id)
+		return xa_load(&dev->counters, counter->id);
+	own = kzalloc_obj(*own, GFP_KERNEL);
+	if (own && xa_alloc(&dev->counters, &counter->id, own, xa_limit_32b, GFP_KERNEL)) {
+		kfree(own);
+		own = NULL;
+	}
+	return own;
+}
+
+/*
+ * As many values as the port has, since the core adds them up; those that no queue pair has are not
+ * shown.
+ */
+struct rdma_hw_stats *rxo_counter_alloc_stats(struct rdma_counter *counter)
+{
+	struct rdma_hw_stats *stats = rxo_alloc_hw_port_stats(counter->device, counter->port);
+	unsigned int i;
+
+	if (!stats)
+		return NULL;
+	for (i = RXO_STAT_NUM; i < ARRAY_SIZE(descs); i++)
+		set_bit(i, stats->is_disabled);
+	set_bit(RXO_STAT_ICRC_ERR, stats->is_disabled);
+	set_bit(RXO_STAT_LINK_DOWNED, stats->is_disabled);
+	return stats;
+}
+
+int rxo_counter_update_stats(struct rdma_counter *counter)
+{
+	const struct rxo_counter *own = rxo_counter_of(counter);
+	unsigned int i;
+
+	if (!own)
+		return -ENOMEM;
+	for (i = 0; i < RXO_STAT_NUM; i++)
+		counter->stats->value[i] = atomic64_read(&own->count[i]);
+	return 0;
+}
+
+/* No queue pair is bound to it any more. */
+int rxo_counter_dealloc(struct rdma_counter *counter)
+{
+	kfree(xa_erase(&to_rxo_dev(counter->device)->counters, counter->id));
 	return 0;
 }

@@ -3,6 +3,7 @@
 #ifndef RXO_STATS_H
 #define RXO_STATS_H
 
+#include <linux/atomic.h>
 #include <linux/percpu.h>
 #include <linux/types.h>
 #include <umem_odp/umem_odp.h>
@@ -43,10 +44,20 @@ struct rxo_stats {
 	u64 count[RXO_STAT_NUM];
 };
 
+/*
+ * Of the queue pairs that an administrator has bound to it ("rdma statistic qp"). The core shows
+ * of a port what the device says and what all counters have counted: so what is counted here is
+ * taken out of what the device says (rxo_dev.bound).
+ */
+struct rxo_counter {
+	atomic64_t count[RXO_STAT_NUM];
+};
+
 struct ib_device;
 struct ib_grh;
 struct ib_mad;
 struct ib_wc;
+struct rdma_counter;
 struct rdma_hw_stats;
 struct rxo_dev;
 struct sk_buff;
@@ -57,6 +68,15 @@ u64 rxo_stat_read(const struct rxo_dev *dev, enum rxo_stat stat);
 /* The verbs. */
 struct rdma_hw_stats *rxo_alloc_hw_port_stats(struct ib_device *ibdev, u32 port);
 int rxo_get_hw_stats(struct ib_device *ibdev, struct rdma_hw_stats *stats, u32 port, int index);
+
+/*
+ * The counter behind one of the core's, made at the first call; NULL without memory. May sleep, and
+ * is called under rdma_counter.lock.
+ */
+struct rxo_counter *rxo_counter_of(struct rdma_counter *counter);
+struct rdma_hw_stats *rxo_counter_alloc_stats(struct rdma_counter *counter);
+int rxo_counter_update_stats(struct rdma_counter *counter);
+int rxo_counter_dealloc(struct rdma_counter *counter);
 
 /* Writes a region's figures, under their names, into a netlink message. 0 or -EMSGSIZE. */
 int rxo_stats_put_odp(struct sk_buff *msg, const struct umem_odp_stats *stats);

@@ -153,8 +153,8 @@ static int pkt_local_out(struct net *net, struct sk_buff *skb)
  * False for a packet that a full queue refused. A packet dropped otherwise (by a filter, by a
  * netdev that is down) counts as lost in the network.
  */
-static bool pkt_xmit(struct rxo_dev *dev, struct sk_buff *skb, const struct rxo_path *path,
-		     struct rxo_tx *tx, struct dst_entry *dst)
+static bool pkt_xmit(struct sk_buff *skb, const struct rxo_path *path, struct rxo_tx *tx,
+		     struct dst_entry *dst)
 {
 	u32 bth_bytes = skb->len, ip_packet_bytes;
 	void *icrc = skb_put(skb, RXO_ICRC_BYTES);
@@ -173,14 +173,14 @@ static bool pkt_xmit(struct rxo_dev *dev, struct sk_buff *skb, const struct rxo_
 	ip_packet_bytes = skb->len;
 	err = pkt_local_out(dev_net(dst->dev), skb);
 	if (err == NET_XMIT_DROP && !rxo_tx_lost(tx)) {
-		rxo_stat_inc(dev, RXO_STAT_SEND_REFUSED);
+		rxo_tx_count(tx, RXO_STAT_SEND_REFUSED, 1);
 		return false;
 	}
 	if (net_xmit_eval(err)) {	/* a macro: evaluates it twice */
-		rxo_stat_inc(dev, RXO_STAT_SEND_ERR);
+		rxo_tx_count(tx, RXO_STAT_SEND_ERR, 1);
 	} else {
-		rxo_stat_inc(dev, RXO_STAT_SENT_PKTS);
-		rxo_stat_add(dev, RXO_STAT_SENT_BYTES, ip_packet_bytes);
+		rxo_tx_count(tx, RXO_STAT_SENT_PKTS, 1);
+		rxo_tx_count(tx, RXO_STAT_SENT_BYTES, ip_packet_bytes);
 		tx->taken_bytes += bth_bytes;
 	}
 	return true;
@@ -204,7 +204,7 @@ bool rxo_net_xmit(struct rxo_dev *dev, struct rxo_path *path, struct rxo_tx *tx,
 	rcu_read_lock();
 	dst = rxo_path_route(dev, path);
 	if (!dst) {
-		rxo_stat_add(dev, RXO_STAT_SEND_ERR, skb_queue_len(list));
+		rxo_tx_count(tx, RXO_STAT_SEND_ERR, skb_queue_len(list));
 		__skb_queue_purge(list);
 		goto out;
 	}
@@ -215,7 +215,7 @@ bool rxo_net_xmit(struct rxo_dev *dev, struct rxo_path *path, struct rxo_tx *tx,
 		psn = rxo_bth_psn(rxo_pkt_bth(skb));
 		bytes = rxo_tx_charge(tx, skb, crowded, skb_queue_empty(list));
 		charged += bytes;
-		taken = pkt_xmit(dev, skb, path, tx, dst);
+		taken = pkt_xmit(skb, path, tx, dst);
 		num += taken;
 	}
 	if (charged)

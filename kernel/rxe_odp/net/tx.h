@@ -52,6 +52,7 @@ struct rxo_tx {
 	struct list_head turn;		/* of dev->tx_refused */
 	bool is_my_turn;
 
+	struct rxo_counter *counter;	/* that the queue pair is bound to, or NULL */
 	bool blocked;			/* may_send() said no, or packets were refused */
 	u32 burst_pkts;			/* worth making at once: half of them may be refused */
 	u32 taken_bytes;		/* of the last list of packets */
@@ -100,6 +101,14 @@ void rxo_tx_wait_jiffy(struct rxo_tx *tx);
 static inline bool rxo_tx_is_idle(const struct rxo_tx *tx)
 {
 	return !sk_wmem_alloc_get(tx->sock->sk);
+}
+
+/* Counts, for the device and for the counter that the queue pair is bound to. */
+static inline void rxo_tx_count(struct rxo_tx *tx, enum rxo_stat stat, u64 n)
+{
+	lockdep_assert_held(tx->lock);
+	rxo_stat_add(tx->dev, stat, n);
+	rxo_counter_add(tx->dev, tx->counter, stat, n);
 }
 
 /* Ends all waiting of a direction that is not run any more. May sleep; @work may be queued. */

@@ -49,13 +49,13 @@ bool rxo_comp_retry(struct rxo_qp *qp)
 
 	lockdep_assert_held(&sq->lock);
 	if (!sq->retry_left) {
-		rxo_stat_inc(qp->dev, RXO_STAT_RETRY_EXCEEDED);
+		rxo_tx_count(&qp->sq.tx, RXO_STAT_RETRY_EXCEEDED, 1);
 		rxo_req_fail(qp, IB_WC_RETRY_EXC_ERR);
 		return false;
 	}
 	sq->retry_left--;
 	rxo_window_lost(&sq->window, sq->una_psn, sq->psn);
-	rxo_stat_inc(qp->dev, RXO_STAT_COMPLETER_RETRY);
+	rxo_tx_count(&qp->sq.tx, RXO_STAT_COMPLETER_RETRY, 1);
 	rxo_req_back_to(qp, sq->una_psn);
 	return true;
 }
@@ -71,7 +71,7 @@ static void comp_retry_gap(struct rxo_qp *qp)
 		return;
 	qp->sq.gap_retried = true;
 	qp->sq.gap_psn = qp->sq.psn;
-	rxo_stat_inc(qp->dev, RXO_STAT_RCVD_SEQ_ERR);
+	rxo_tx_count(&qp->sq.tx, RXO_STAT_RCVD_SEQ_ERR, 1);
 	rxo_comp_retry(qp);
 }
 
@@ -104,9 +104,9 @@ static void comp_take_rnr(struct rxo_qp *qp, u8 timer)
 {
 	struct rxo_sq *sq = &qp->sq;
 
-	rxo_stat_inc(qp->dev, RXO_STAT_RCVD_RNR);
+	rxo_tx_count(&qp->sq.tx, RXO_STAT_RCVD_RNR, 1);
 	if (!sq->rnr_left) {
-		rxo_stat_inc(qp->dev, RXO_STAT_RNR_EXCEEDED);
+		rxo_tx_count(&qp->sq.tx, RXO_STAT_RNR_EXCEEDED, 1);
 		rxo_req_fail(qp, IB_WC_RNR_RETRY_EXC_ERR);
 		return;
 	}
@@ -125,7 +125,7 @@ static void comp_take_nak(struct rxo_qp *qp, u8 syndrome)
 		/* The peer NAKs what followed a packet with an RNR NAK: the RNR resends it. */
 		if (qp->sq.rnr_wait)
 			break;
-		rxo_stat_inc(qp->dev, RXO_STAT_RCVD_SEQ_ERR);
+		rxo_tx_count(&qp->sq.tx, RXO_STAT_RCVD_SEQ_ERR, 1);
 		rxo_comp_retry(qp);
 		break;
 	case RXO_AETH_NAK_INV_REQ:
@@ -308,12 +308,13 @@ void rxo_comp_rcv(struct rxo_qp *qp, struct sk_buff *skb)
 	struct rxo_sq *sq = &qp->sq;
 
 	spin_lock(&sq->lock);
+	rxo_qp_count_received(&sq->tx, skb);
 	if (!comp_takes_answers(qp)) {
 		kfree_skb(skb);
 	} else if (rxo_wait_hold(&sq->place_wait, &sq->held, skb)) {
 		rxo_comp_drain(qp);
 		if (!skb_queue_empty(&sq->held))
-			rxo_stat_inc(qp->dev, RXO_STAT_ACK_DEFERRED);
+			rxo_tx_count(&qp->sq.tx, RXO_STAT_ACK_DEFERRED, 1);
 		rxo_req_kick(qp);
 	}
 	spin_unlock(&sq->lock);

@@ -76,7 +76,7 @@ void rxo_ecn_rcv_marked(struct rxo_qp *qp)
 	if (!rxo_resp_takes_requests(qp) || now_ns - rq->cnp_ns < CNP_NS)
 		return;
 	if (ecn_send_cnp(qp)) {
-		rxo_stat_inc(qp->dev, RXO_STAT_CNP_SENT);
+		rxo_tx_count(&rq->tx, RXO_STAT_CNP_SENT, 1);
 		rq->cnp_ns = now_ns;
 	}
 }

@@ -68,7 +68,7 @@ static void late_send_rnr(struct rxo_qp *qp, u32 psn)
 	const struct rxo_late *late = &qp->rq.late;
 	u64 age_ns = ktime_get_ns() - late->since_ns;
 
-	rxo_stat_inc(qp->dev, RXO_STAT_FAULT_RNR);
+	rxo_tx_count(&qp->rq.tx, RXO_STAT_FAULT_RNR, 1);
 	rxo_resp_send_rnr(qp, rxo_rnr_timer(max(age_ns, late->fault_ns)), psn);
 }
 

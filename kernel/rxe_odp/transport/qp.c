@@ -456,3 +456,32 @@ int rxo_destroy_qp(struct ib_qp *ibqp, struct ib_udata *udata)
 	kfree_rcu(qpn, rcu);
 	return 0;
 }
+
+/* Both directions count under their locks: behind this nobody uses the counter of before. */
+static void qp_set_counter(struct rxo_qp *qp, struct rxo_counter *counter)
+{
+	spin_lock_bh(&qp->sq.lock);
+	spin_lock(&qp->rq.lock);
+	qp->sq.tx.counter = counter;
+	qp->rq.tx.counter = counter;
+	spin_unlock(&qp->rq.lock);
+	spin_unlock_bh(&qp->sq.lock);
+}
+
+int rxo_counter_bind_qp(struct rdma_counter *counter, struct ib_qp *ibqp, u32 port)
+{
+	struct rxo_counter *own = rxo_counter_of(counter);
+
+	if (!own)
+		return -ENOMEM;
+	qp_set_counter(to_rxo_qp(ibqp), own);
+	ibqp->counter = counter;
+	return 0;
+}
+
+int rxo_counter_unbind_qp(struct ib_qp *ibqp, u32 port)
+{
+	qp_set_counter(to_rxo_qp(ibqp), NULL);
+	ibqp->counter = NULL;
+	return 0;
+}

@@ -339,6 +339,16 @@ static inline struct rxo_pd *rxo_rq_pd(const struct rxo_qp *qp)
 	return qp->srq ? to_rxo_pd(qp->srq->ibsrq.pd) : qp->pd;
 }
 
+/* A received packet, which the device has counted already. Under @tx's lock. */
+static inline void rxo_qp_count_received(struct rxo_tx *tx, const struct sk_buff *skb)
+{
+	u32 bytes = skb->data - skb_network_header(skb) + skb->len + RXO_ICRC_BYTES;
+
+	lockdep_assert_held(tx->lock);
+	rxo_counter_add(tx->dev, tx->counter, RXO_STAT_RCVD_PKTS, 1);
+	rxo_counter_add(tx->dev, tx->counter, RXO_STAT_RCVD_BYTES, bytes);
+}
+
 /* Another reference, for a caller that has one. */
 static inline void rxo_qp_hold(struct rxo_qp *qp)
 {
@@ -356,6 +366,9 @@ static inline void rxo_qp_put(struct rxo_qp *qp)
 /* qp.c: the object and its life */
 int rxo_create_qp(struct ib_qp *ibqp, struct ib_qp_init_attr *init, struct ib_udata *udata);
 int rxo_destroy_qp(struct ib_qp *ibqp, struct ib_udata *udata);
+/* To a counter of "rdma statistic qp", and away from it. May sleep. */
+int rxo_counter_bind_qp(struct rdma_counter *counter, struct ib_qp *ibqp, u32 port);
+int rxo_counter_unbind_qp(struct ib_qp *ibqp, u32 port);
 /* A reference, or NULL. Softirq. */
 struct rxo_qp *rxo_qp_get(struct rxo_dev *dev, u32 qpn);
 /* To the error state from inside an engine: any lock of the QP may be held; both engines flush. */

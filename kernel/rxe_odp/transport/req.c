@@ -146,7 +146,7 @@ void rxo_req_back_to(struct rxo_qp *qp, u32 psn)
 
 	lockdep_assert_held(&qp->sq.lock);
 	if (req_move_back_to(qp, psn))
-		rxo_stat_add(qp->dev, RXO_STAT_RETRIED_PKTS, num);
+		rxo_tx_count(&qp->sq.tx, RXO_STAT_RETRIED_PKTS, num);
 }
 
 /*
@@ -802,7 +802,7 @@ static void req_ack_is_late(struct rxo_qp *qp)
 {
 	lockdep_assert_held(&qp->sq.lock);
 	if (!req_silence_is_ours(qp)) {
-		rxo_stat_inc(qp->dev, RXO_STAT_ACK_TIMEOUT);
+		rxo_tx_count(&qp->sq.tx, RXO_STAT_ACK_TIMEOUT, 1);
 		if (!rxo_comp_retry(qp))
 			return;
 		rxo_req_kick(qp);

@@ -57,7 +57,7 @@ static void resp_send_done(struct rxo_qp *qp, u32 psn)
 
 void rxo_resp_send_rnr(struct rxo_qp *qp, u8 timer, u32 psn)
 {
-	rxo_stat_inc(qp->dev, RXO_STAT_SENT_RNR);
+	rxo_tx_count(&qp->rq.tx, RXO_STAT_SENT_RNR, 1);
 	qp->rq.quiet = true;
 	rxo_resp_send_ack(qp, RXO_AETH_RNR | timer, psn);
 }
@@ -127,7 +127,7 @@ void rxo_resp_recv_done(struct rxo_qp *qp, struct ib_wc *wc, bool solicited)
 	wc->qp = &qp->ibqp;
 	wc->port_num = 1;
 	if (wc->status == IB_WC_SUCCESS)
-		rxo_stat_inc(qp->dev, RXO_STAT_RECVS);
+		rxo_tx_count(&qp->rq.tx, RXO_STAT_RECVS, 1);
 	rq->have_wqe = false;
 	if (!qp->srq)
 		rxo_queue_advance(rq->queue);
@@ -487,7 +487,7 @@ static void resp_duplicate(struct rxo_qp *qp, struct sk_buff *skb)
 	const struct rxo_pkt *pkt = rxo_pkt(skb);
 	struct rxo_rq *rq = &qp->rq;
 
-	rxo_stat_inc(qp->dev, RXO_STAT_DUPLICATE_REQUEST);
+	rxo_tx_count(&qp->rq.tx, RXO_STAT_DUPLICATE_REQUEST, 1);
 	/*
 	 * ACK the duplicate's own PSN, no later one: stock rxe that gets an ACK for the
 	 * end of a message while it resends the beginning hangs or flushes.
@@ -507,7 +507,7 @@ static void resp_out_of_sequence(struct rxo_qp *qp)
 {
 	struct rxo_rq *rq = &qp->rq;
 
-	rxo_stat_inc(qp->dev, RXO_STAT_OUT_OF_SEQUENCE);
+	rxo_tx_count(&qp->rq.tx, RXO_STAT_OUT_OF_SEQUENCE, 1);
 	if (rq->quiet)
 		return;
 	rq->quiet = true;
@@ -692,6 +692,7 @@ void rxo_resp_rcv(struct rxo_qp *qp, struct sk_buff *skb)
 	struct rxo_pkt *pkt = rxo_pkt(skb);
 
 	spin_lock(&rq->lock);
+	rxo_qp_count_received(&rq->tx, skb);
 	if (!rxo_resp_takes_requests(qp)) {
 		kfree_skb(skb);
 	} else if ((rq->late.state != RXO_LATE_NOT && rxo_late_rcv(qp, pkt)) ||

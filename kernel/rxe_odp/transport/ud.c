@@ -220,6 +220,6 @@ int rxo_ud_exec(struct rxo_qp *qp, struct sk_buff *skb)
 	rxo_qp_set_error(qp);
 	return 0;
 drop:
-	rxo_stat_inc(qp->dev, RXO_STAT_RCV_DROPPED);
+	rxo_tx_count(&qp->rq.tx, RXO_STAT_RCV_DROPPED, 1);
 	return 0;
 }

@@ -46,6 +46,14 @@ static bool wait_charge(struct sk_buff *skb)
 	return true;
 }
 
+/* Of the same direction: it counts. */
+static struct rxo_tx *wait_tx(const struct rxo_wait *wait)
+{
+	struct rxo_qp *qp = wait->qp;
+
+	return wait->lock == &qp->sq.lock ? &qp->sq.tx : &qp->rq.tx;
+}
+
 /*
  * rxo_wait_hold - put a packet behind those that are to be executed
  * @wait: of this direction
@@ -57,17 +65,17 @@ static bool wait_charge(struct sk_buff *skb)
  */
 bool rxo_wait_hold(struct rxo_wait *wait, struct sk_buff_head *held, struct sk_buff *skb)
 {
-	struct rxo_dev *dev = wait->qp->dev;
+	struct rxo_tx *tx = wait_tx(wait);
 	bool waits = wait->pending || !skb_queue_empty(held);
 
 	lockdep_assert_held(wait->lock);
 	if (skb_queue_len(held) >= RXO_HOLD_PKTS || (waits && !wait_charge(skb))) {
-		rxo_stat_inc(dev, RXO_STAT_RCV_DROPPED);
+		rxo_tx_count(tx, RXO_STAT_RCV_DROPPED, 1);
 		kfree_skb(skb);
 		return false;
 	}
 	if (wait->pending)
-		rxo_stat_inc(dev, RXO_STAT_FAULT_HELD_PKTS);
+		rxo_tx_count(tx, RXO_STAT_FAULT_HELD_PKTS, 1);
 	rxo_pkt(skb)->done_bytes = 0;
 	__skb_queue_tail(held, skb);
 	return true;
@@ -166,7 +174,7 @@ int rxo_wait_fault(struct rxo_wait *wait, struct rxo_miss *miss, bool write)
 
 	err = rxo_mr_fault_async(miss->mr, miss->iova, miss->length_bytes, write, &wait->waiter);
 	if (err == -EINPROGRESS) {
-		rxo_stat_inc(wait->qp->dev, RXO_STAT_ODP_FAULTS);
+		rxo_tx_count(wait_tx(wait), RXO_STAT_ODP_FAULTS, 1);
 		return -EAGAIN;
 	}
 	wait_clear(wait);

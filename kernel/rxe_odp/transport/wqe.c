@@ -86,7 +86,7 @@ static void swqe_complete_one(struct rxo_qp *qp, enum ib_wc_status status)
 	if (wqe->opcode == IB_WR_RDMA_WRITE_WITH_IMM)
 		wc.wc_flags = IB_WC_WITH_IMM;
 	if (wc.opcode == IB_WC_SEND && status != IB_WC_WR_FLUSH_ERR)
-		rxo_stat_inc(qp->dev, RXO_STAT_SENDS);
+		rxo_tx_count(&qp->sq.tx, RXO_STAT_SENDS, 1);
 	qp->sq.rd_atomic -= wqe->counts_rd;
 	rxo_queue_advance(qp->sq.queue);
 	WRITE_ONCE(qp->sq.copied, qp->sq.copied - 1);
