@@ -1,9 +1,11 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0 OR Linux-OpenIB
-# guest-tests.sh run KERNEL:          boots a guest and runs the test programs in it; after a crash or a hang it
-#                                     boots again and goes on behind the culprit. One result for each in build/KERNEL/session.
-# guest-tests.sh result KERNEL NAME:  tells the result of one.
-# guest-tests.sh list KERNEL:         the names.
+# guest-tests.sh run KERNEL PART PARTS:    boots a guest and runs every PARTSth of the test programs in it, from the PARTth on; after a
+#                                          crash or a hang it boots again and goes on behind the culprit. One result for each
+#                                          in build/KERNEL/session.PART.
+# guest-tests.sh result KERNEL PART NAME:  tells the result of one.
+# guest-tests.sh unload KERNEL PART:       tells how the guest ended.
+# guest-tests.sh list KERNEL:              the names.
 #
 # RDMA_ODP_PATTERN, an extended regular expression over "guest.KERNEL.NAME", chooses programs. A line
 # "rdma-odp: timeout N" in a program's source gives it N seconds instead of 120.
@@ -13,8 +15,8 @@
 # these, and so does a kernel that is known to run on KVM; of those whose CPU is emulated each runs one half; with --long each all.
 . "$(dirname "$0")/lib.sh"
 
-verb=${1:?} kernel=${2:?}
-session=$SRC/build/$kernel/session
+verb=${1:?} kernel=${2:?} part=${3:-}
+session=$SRC/build/$kernel/session.$part
 # What "list" said last: "run" runs that, though it may know of KVM what "list" did not.
 listed=$SRC/build/$kernel/names
 
@@ -79,7 +81,7 @@ limit()
 
 prepare()
 {
-	local name source
+	local name source parts=$1
 	factor=1
 	! slow || factor=5
 	rm -rf "$session"
@@ -102,7 +104,7 @@ prepare()
 		esac
 		chmod 755 "$session/programs/$name"
 		echo "$name $(limit "$name")" >>"$session/todo"
-	done <"$listed"
+	done < <(awk -v part="$part" -v parts="$parts" '(NR - 1) % parts + 1 == part' "$listed")
 	[ ! -d "$SRC/tests/guest/data" ] || cp -r "$SRC/tests/guest/data" "$session/"
 	cp -r "$SRC/docs/recipes" "$session/"
 	mkdir "$session/provider"
@@ -152,7 +154,7 @@ keep_failures()
 # bound by two minutes has taken the guest with it.
 boot_once()
 {
-	local name vm current='' since=$SECONDS now done_before='' done_now rc=0 bound=240 args=()
+	local name vm current='' since=$SECONDS now before=0 rc=0 bound=240 args=()
 	for name in STORM_S FUZZ_S FUZZ_SEED TEST_LONG; do
 		[ -z "${!name:-}" ] || args+=(-e "$name=${!name}")
 	done
@@ -162,30 +164,43 @@ boot_once()
 	# shellcheck disable=SC2064
 	trap "kill $vm 2>/dev/null; wait $vm; exit 130" INT TERM HUP
 	while kill -0 $vm 2>/dev/null; do
-		now=$(cat "$session/results/current" 2>/dev/null || :)
-		done_now=$(find "$session/results" -name '*.status' | wc -l)
-		if [ "$now" != "$current" ] || [ "$done_now" != "$done_before" ]; then
-			[ -z "$current" ] || [ "$now" = "$current" ] || told "$current"
-			current=$now done_before=$done_now since=$SECONDS bound=240
+		# By the shell alone: the guests have the CPUs.
+		now=''
+		! read -r now 2>/dev/null <"$session/results/current" || :
+		tell_results
+		if [ "$now" != "$current" ] || [ ${#told[@]} != "$before" ]; then
+			current=$now before=${#told[@]} since=$SECONDS bound=240
 			[ -z "$current" ] || bound=$(($(awk -v n="$current" '$1 == n { print $2 }' "$session/todo") + 120))
 		fi
 		if [ $((SECONDS - since)) -gt "$bound" ]; then
 			echo "guest-tests: no progress for $bound s, the guest is killed" >>"$session/boot.out"
 			kill $vm
 		fi
-		sleep 0.5
+		sleep 1
 	done
 	wait $vm || rc=$?
 	trap - INT TERM HUP
-	[ -z "$current" ] || told "$current"
+	tell_results
 	return $rc
 }
 
-told()
+# Each result once.
+declare -A told=()
+tell_results()
 {
-	[ ! -e "$session/results/$1.status" ] ||
-		tell "guest.$kernel.$1: $(awk '{ printf "%s, %s s", ($1 == 0 ? "passed" : $1 == 77 ? "skipped" : "FAILED"), $2 }' \
-			"$session/results/$1.status")"
+	local f name status seconds
+	for f in "$session"/results/*.status; do
+		name=${f##*/} name=${name%.status}
+		[[ -e $f && -z ${told[$name]:-} ]] || continue
+		read -r status seconds <"$f" || continue
+		told[$name]=1
+		case $status in
+		0) status=passed ;;
+		77) status=skipped ;;
+		*) status=FAILED ;;
+		esac
+		tell "guest.$kernel.$name: $status, $seconds s"
+	done
 }
 
 left()
@@ -198,7 +213,11 @@ left()
 
 run()
 {
-	local rc current boots=0 idle=0
+	local rc current boots=0 idle=0 prepared
+	# Until ./run test has made this kernel ready.
+	exec {prepared}>>"$SRC/build/$kernel/.prepared"
+	flock "$prepared"
+	exec {prepared}>&-
 	if [ -e "$SRC/build/$kernel/unfit" ]; then
 		cat "$SRC/build/$kernel/unfit"
 		exit 1
@@ -206,7 +225,7 @@ run()
 	"$SRC/scripts/modules.sh" "$kernel"
 	"$SRC/scripts/programs.sh" "$kernel" tests/guest tests
 	"$SRC/scripts/provider.sh" "$kernel"
-	prepare
+	prepare "$1"
 	while [ -n "$(left)" ]; do
 		boots=$((boots + 1))
 		tell "guest.$kernel: booting, $(left | wc -l) programs to run"
@@ -217,7 +236,7 @@ run()
 		if [ -n "$current" ] && [ ! -e "$session/results/$current.status" ]; then
 			fail "$current" "the guest died or hung while it ran"
 			cat "$session/boot.out" >>"$session/results/$current.out"
-			told "$current"
+			tell_results
 			idle=0
 		elif [ -z "$current" ] && [ -n "$(left)" ]; then
 			# It did not come up. Once more may be luck; twice is not.
@@ -270,8 +289,8 @@ unload()
 }
 
 case $verb in
-run) run ;;
-result) result "${3:?}" ;;
+run) run "${4:?}" ;;
+result) result "${4:?}" ;;
 unload) unload ;;
 list)
 	mkdir -p "${listed%/*}"

@@ -53,8 +53,11 @@ mkdir -p "$SRC/build"
 # Results lie in build/: one at a time in a clone.
 exec {lock}>"$SRC/build/.lock"
 flock -n "$lock" || { say "waiting for another ./run test in this clone"; flock "$lock"; }
+# A few programs are not worth a second guest.
+parts=2
+[ -z "$pattern" ] || parts=1
 step "configuring" "$SRC/build/configure.log" \
-	cmake -S "$SRC" --preset default "-DRDMA_ODP_KERNELS=$(IFS=';'; echo "${kernels[*]}")"
+	cmake -S "$SRC" --preset default "-DRDMA_ODP_KERNELS=$(IFS=';'; echo "${kernels[*]}")" -DRDMA_ODP_PARTS=$parts
 
 # Session tests are fixtures: ctest adds them where a chosen test needs one.
 choose=(-R "${pattern:-.}" "${only[@]}")
@@ -68,57 +71,48 @@ chosen=$(ctest --test-dir "$SRC/build/host" -N "${choose[@]}" | sed -n 's/^ *Tes
 build_unit() { cmake --build "$SRC/build/host" -j "$(nproc)"; }
 ! grep -qE '^(unit|fuzz)\.' <<<"$chosen" || step "building the unit tests and fuzzers" "$SRC/build/unit.log" build_unit
 
-# make_kernel KERNEL: its tree, or the User Mode Linux.
-make_kernel()
-{
-	local tree
-	tree=$("$SRC/scripts/tree.sh" "${1/uml/backports}") || return 1
-	case $1 in
-	uml) "$SRC/scripts/uml.sh" uml >/dev/null ;;
-	*) "$SRC/scripts/kvm.sh" "$tree" || : ;;
-	esac
-}
-
-# prepare_kernel KERNEL: what its tests need. Where that fails, build/KERNEL/unfit says why in a sentence, its session fails
-# with it, and the other kernels still run: the newest kernel of a distribution may be newer than this tree.
-prepare_kernel()
-{
-	local k=$1 what log
-	mkdir -p "$SRC/build/$k"
-	rm -f "$SRC/build/$k"/{unfit,session/results/kernel}
-	what="the kernel or its guest tree cannot be made" log=$CACHE/log
-	(make_kernel "$k") && {
-		what="the modules do not build" log=$SRC/build/modules-$k.log
-		(step "building the modules ($k)" "$log" "$SRC/scripts/modules.sh" "$k")
-	} && {
-		what="the test programs do not build" log=$SRC/build/programs-$k.log
-		(step "building the test programs ($k)" "$log" "$SRC/scripts/programs.sh" "$k" tests/guest tests)
-	} && return
-	[ "$log" = "$CACHE/log" ] || what="$("$SRC/scripts/release.sh" "$k"): $what"
-	echo "$k: $what; see $log" >"$SRC/build/$k/unfit"
-	say "$(cat "$SRC/build/$k/unfit"). Its tests fail, the other kernels still run."
-}
-
-# Kernels and trees first, with their progress on the terminal.
+# The first kernel with its progress on the terminal. The others come in the background, with what CPU time is left over by the guests
+# that run meanwhile; their sessions wait for the lock.
+chosen_kernels=()
 for k in stable backports uml; do
-	! grep -qE "^guest\.$k\." <<<"$chosen" || prepare_kernel $k
+	! grep -qE "^guest\.$k\." <<<"$chosen" || chosen_kernels+=("$k")
 done
-
-# ctest shows nothing of a running test: the sessions tell their progress in a file, and it is shown from there.
-export RDMA_ODP_PATTERN=$pattern RDMA_ODP_PROGRESS=$SRC/build/progress
-: >"$RDMA_ODP_PROGRESS"
-tail -f -n +1 --pid $$ "$RDMA_ODP_PROGRESS" >&2 &
-tail=$!
-ctest=''
+tail='' ctest='' background=''
 stop()
 {
 	[ -z "$ctest" ] || kill -INT "$ctest" 2>/dev/null || :
 	[ -z "$ctest" ] || wait "$ctest" 2>/dev/null || :
-	kill "$tail" 2>/dev/null || :
+	[ -z "$background" ] || kill -- "-$background" 2>/dev/null || :
+	[ -z "$tail" ] || kill "$tail" 2>/dev/null || :
 }
 trap stop EXIT
 trap 'exit 130' INT
 trap 'exit 143' TERM HUP
+
+# ctest shows nothing of a running test: the sessions, and what is made in the background, tell their progress in a file, and it is
+# shown from there.
+export RDMA_ODP_PATTERN=$pattern RDMA_ODP_PROGRESS=$SRC/build/progress
+: >"$RDMA_ODP_PROGRESS"
+tail -f -n +1 --pid $$ "$RDMA_ODP_PROGRESS" >&2 &
+tail=$!
+
+prepare_in_background()
+{
+	local k fd fds=() prepared=''
+	for k; do
+		mkdir -p "$SRC/build/$k"
+		exec {fd}>>"$SRC/build/$k/.prepared"
+		flock "$fd"
+		fds+=("$fd") prepared+=" $k=$fd"
+	done
+	RDMA_ODP_PREPARED=$prepared setsid chrt --idle 0 "$SRC/scripts/prepare.sh" "$@" </dev/null 2>>"$RDMA_ODP_PROGRESS" {lock}>&- &
+	background=$!
+	for fd in "${fds[@]}"; do
+		exec {fd}>&-
+	done
+}
+[ ${#chosen_kernels[@]} -lt 2 ] || prepare_in_background "${chosen_kernels[@]:1}"
+[ ${#chosen_kernels[@]} -eq 0 ] || "$SRC/scripts/prepare.sh" "${chosen_kernels[0]}"
 
 rc=0
 : >"$SRC/build/ctest.out"
@@ -134,7 +128,7 @@ wait "$show" 2>/dev/null || :
 skips()
 {
 	local f name kernel
-	for f in "$SRC"/build/{stable,backports,uml}/session/results/*.status; do
+	for f in "$SRC"/build/{stable,backports,uml}/session.*/results/*.status; do
 		[ -e "$f" ] || continue
 		[ "$f" -nt "$SRC/build/configure.log" ] || continue
 		[ "$(cut -d' ' -f1 "$f")" = 77 ] || continue
@@ -147,17 +141,17 @@ skips()
 # The kernels that were asked for: what their guests said they are, or why there was none.
 versions()
 {
-	local k dir
+	local k dir ran
 	for k in stable backports uml; do
 		grep -qE "^guest\.$k\." <<<"$chosen" || continue
 		dir=$SRC/build/$k
 		if [ -e "$dir/unfit" ]; then
 			printf '  %s\n' "$(cat "$dir/unfit")"
-		elif [ -e "$dir/session/results/kernel" ]; then
-			printf '  %s: %s\n' "$k" "$(cat "$dir/session/results/kernel")"
+		elif ran=$(cat "$dir"/session.*/results/kernel 2>/dev/null | head -n 1) && [ -n "$ran" ]; then
+			printf '  %s: %s\n' "$k" "$ran"
 		else
 			printf '  %s: %s did not come up; see %s\n' "$k" "$("$SRC/scripts/release.sh" $k)" \
-				"$(cat "$dir/session/results/boot.kept" 2>/dev/null || echo "the output of session.$k")"
+				"$(cat "$dir"/session.*/results/boot.kept 2>/dev/null | head -n 1 | grep . || echo "the output of session.$k.1")"
 		fi
 	done
 }
