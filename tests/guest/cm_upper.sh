@@ -20,7 +20,7 @@ eventually()
 }
 
 inside() { ip netns exec upper_ns "$@"; }
-has_gid() { inside grep -qsrx "$2" /sys/class/infiniband/"$1"/ports/1/gids; }
+has_gid() { inside grep -rqsx --include='?' "$2" /sys/class/infiniband/"$1"/ports/1/gids; }
 no_device() { ! inside rdma link show 2>/dev/null | grep -q "link $1/"; }
 listens() { rdma resource show cm_id | grep -q 'state LISTEN'; }
 
@@ -53,7 +53,7 @@ try()
 	ip addr add "10.$2.0.2/24" dev "$3"
 	ip link set "$3" up
 	eventually has_gid upper_a "0000:0000:0000:0000:0000:ffff:0a$hex:0001" || fail "no GID of $1's address"
-	eventually grep -qsrx "0000:0000:0000:0000:0000:ffff:0a$hex:0002" /sys/class/infiniband/upper_b/ports/1/gids ||
+	eventually grep -rqsx --include='?' "0000:0000:0000:0000:0000:ffff:0a$hex:0002" /sys/class/infiniband/upper_b/ports/1/gids ||
 		fail "no GID of $3's address"
 	rping -s -a "10.$2.0.2" -C 10 -S 4000 -V >/tmp/upper_server 2>&1 &
 	local server=$!

@@ -18,7 +18,7 @@ static const char *const names[2][2] = { { "ownx0", "ownx1" }, { "owny0", "owny1
 static const char up[] =
 	"vlan=$1\n"
 	"side() { ns=$1; shift; if [ $ns = 0 ]; then \"$@\"; else ip netns exec peer \"$@\"; fi; }\n"
-	"has_gid() { side $1 grep -rqsx $3 /sys/class/infiniband/$2/ports/1/gids; }\n"
+	"has_gid() { side $1 grep -rqsx --include='?' $3 /sys/class/infiniband/$2/ports/1/gids; }\n"
 	"await_gid()\n"
 	"{\n"
 	"	for n in $(seq 100); do has_gid \"$@\" && return; sleep 0.1; done\n"
@@ -264,7 +264,7 @@ static void address_on_a_dummy(void **state)
 	      "ip addr add 10.80.0.1/32 dev owndummy && "
 	      "rdma link add owndummy type rxe_odp netdev owndummy && "
 	      "ip -n peer route add 10.80.0.1 via 10.78.0.1 && n=0 && "
-	      "until cat /sys/class/infiniband/owndummy/ports/1/gids/* 2>/dev/null | "
+	      "until cat /sys/class/infiniband/owndummy/ports/1/gids/? 2>/dev/null | "
 	      "grep -q ffff:0a50:0001; do n=$((n + 1)); [ $n -lt 100 ] || exit; sleep 0.1; done");
 	setenv("RDMA_ODP_DEVICE", "owndummy", 1);
 	rig_open(&dummy);

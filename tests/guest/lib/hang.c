@@ -10,13 +10,14 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-#define DEVICE	  "hang0"
-#define IN_HANG	  "ip netns exec hang "
-#define SEED	  7
-#define BOUND_MS  (BOUND_S * 1000)
-#define COUNTER	  "/sys/class/infiniband/" DEVICE "/ports/1/hw_counters/fault_rnr"
-#define GID	  "0000:0000:0000:0000:0000:ffff:0a58:0001"
-#define GID_THERE IN_HANG "grep -qsx " GID " -r /sys/class/infiniband/" DEVICE "/ports/1/gids/"
+#define DEVICE	 "hang0"
+#define IN_HANG	 "ip netns exec hang "
+#define SEED	 7
+#define BOUND_MS (BOUND_S * 1000)
+#define COUNTER	 "/sys/class/infiniband/" DEVICE "/ports/1/hw_counters/fault_rnr"
+#define GID	 "0000:0000:0000:0000:0000:ffff:0a58:0001"
+#define GID_THERE                                                                                  \
+	IN_HANG "grep -rqsx --include='?' " GID " /sys/class/infiniband/" DEVICE "/ports/1/gids/"
 
 /* What the owner is told to do, a byte at a time; it answers with the same byte, or FAILED. */
 enum order {

@@ -16,8 +16,8 @@ static const char set_up[] =
 	"rdma link add mixed0 type rxe netdev veth0 || exit 1\n"
 	"gids=/sys/class/infiniband/mixed0/ports/1/gids\n"
 	"for i in $(seq 100); do\n"
-	"	grep -qsx 0000:0000:0000:0000:0000:ffff:0a4d:0001 $gids/* &&\n"
-	"		grep -qsx fd77:0000:0000:0000:0000:0000:0000:0001 $gids/* && exit 0\n"
+	"	grep -qsx 0000:0000:0000:0000:0000:ffff:0a4d:0001 $gids/? &&\n"
+	"		grep -qsx fd77:0000:0000:0000:0000:0000:0000:0001 $gids/? && exit 0\n"
 	"	sleep 0.1\n"
 	"done\n"
 	"exit 1\n";
