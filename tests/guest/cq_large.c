@@ -104,10 +104,10 @@ static void source_poll(struct source *s)
 	assert_int_equal(ibv_poll_cq(s->cq, 1, wc), 0);
 }
 
-/* Under KASAN a smaller one, whose ring is still larger than what fits a few megabytes. */
+/* Under KASAN, or where the CPU is emulated, a smaller one, whose ring is still larger than what fits a few megabytes. */
 static int many(void)
 {
-	return slow_kernel() ? MOST / 8 : MOST;
+	return slow_cpu() ? MOST / 8 : MOST;
 }
 
 /* The ring has twice as many entries as are asked for. */

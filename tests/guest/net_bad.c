@@ -6,7 +6,7 @@
 #include "netem.h"
 #include "pair.h"
 
-#define ROUNDS	  (slow_kernel() ? 3 : 6)
+#define ROUNDS	  (slow_cpu() ? 3 : 6)
 #define MAX_BYTES (24 * KIB)
 
 static int clean_wire(void **state)

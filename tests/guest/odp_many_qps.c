@@ -159,7 +159,7 @@ static void *hammer(void *arg)
 
 static void a_hot_leaf(void **state)
 {
-	unsigned int rounds = slow_kernel() ? 500 : 3000, n;
+	unsigned int rounds = slow_cpu() ? 500 : 3000, n;
 	struct hammer hammers[2];
 	pthread_t threads[2];
 	struct buf local, hot;

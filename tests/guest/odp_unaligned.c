@@ -68,9 +68,10 @@ static void one_case(struct pair *pair, enum op op, struct buf *from, struct buf
 			fail_because("%s: bytes around the target changed", what);
 }
 
+/* Each length once is enough for all pairs. */
 static unsigned int cases_of_each(void)
 {
-	return slow_kernel() ? 9 : 2 * ARRAY_SIZE(lengths);
+	return slow_kernel() ? 9 : (slow_cpu() ? 1 : 2) * ARRAY_SIZE(lengths);
 }
 
 static void combination(struct pair *pair, enum op op, int ends)

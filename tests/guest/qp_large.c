@@ -21,7 +21,7 @@
 /* Far more than the kernel copies at once. */
 static uint32_t many(void)
 {
-	return slow_kernel() ? 5000 : 100000;
+	return slow_kernel() ? 5000 : emulated_cpu() ? 20000 : 100000;
 }
 
 static struct conn conn_many(enum ibv_qp_type type)

@@ -10,7 +10,7 @@
 #include <unistd.h>
 
 #define REFUSED 3
-#define RACES	(slow_kernel() ? 50 : 200)
+#define RACES	(slow_cpu() ? 50 : 200)
 
 struct wires {
 	struct conn conn;

@@ -149,7 +149,7 @@ static void deregistered_under_traffic(void **state)
 {
 	size_t shared = 2 * HUGE_BYTES - 100 * PAGE_BYTES, bytes = 2 * shared;
 	uint8_t *map = map_small(2 * bytes), *at = map + shared;
-	unsigned int rounds = slow_kernel() ? 20 : 50, i;
+	unsigned int rounds = slow_cpu() ? 20 : 50, i;
 	struct umem_selftest_hammer result;
 	int goes, stays;
 

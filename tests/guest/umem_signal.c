@@ -133,7 +133,7 @@ static void fork_and_register(int (*registers)(void), int which, int flags)
 
 static void processes_register(int (*registers)(void))
 {
-	unsigned int processes = slow_kernel() ? 5 : 15, i;
+	unsigned int processes = slow_cpu() ? 5 : 15, i;
 
 	make_mappings();
 	for (i = 0; i < processes; i++) {

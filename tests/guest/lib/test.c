@@ -131,3 +131,31 @@ bool slow_kernel(void)
 
 	return kernel && !strcmp(kernel, "uml");
 }
+
+/* QEMU's own model of a CPU says what it is. */
+static bool cpu_is_qemus(void)
+{
+	char line[256];
+	bool found = false;
+	FILE *f = fopen("/proc/cpuinfo", "r");
+
+	while (f && !found && fgets(line, sizeof(line), f))
+		found = !strncmp(line, "model name", 10) && strstr(line, "QEMU TCG");
+	if (f)
+		fclose(f);
+	return found;
+}
+
+bool emulated_cpu(void)
+{
+	static int emulated = -1;
+
+	if (emulated < 0)
+		emulated = !env_number("TEST_LONG", 0) && cpu_is_qemus();
+	return emulated;
+}
+
+bool slow_cpu(void)
+{
+	return slow_kernel() || emulated_cpu();
+}

@@ -94,4 +94,10 @@ unsigned long env_number(const char *name, unsigned long fallback);
 /* True in a User Mode Linux, which is instrumented and slow: tests take less data there. */
 bool slow_kernel(void);
 
+/* True where the CPU is emulated, but for the long set: what is only done again and again, and on uml too, is done less often. */
+bool emulated_cpu(void);
+
+/* Either of the two. */
+bool slow_cpu(void);
+
 #endif
