@@ -7,7 +7,7 @@ set -u
 
 fail() { echo "dev_churn: $*"; exit 1; }
 
-seconds=${STORM_S:-15}
+seconds=${STORM_S:-8}
 end=$(($(date +%s) + seconds))
 going() { [ "$(date +%s)" -lt $end ]; }
 

@@ -69,19 +69,10 @@ static void flush(void)
 	}
 }
 
-static int begin(void **state)
-{
-	(void)state;
-	/* Where it is built in, or cannot be had, that shows when it is used. */
-	(void)!system("modprobe -aq xfrm_user esp4 esp6");
-	return 0;
-}
-
 static int end(void **state)
 {
 	(void)state;
 	flush();
-	(void)!system("modprobe -rq esp4 esp6");
 	return 0;
 }
 
@@ -230,7 +221,18 @@ static void without_keys(void **state)
 }
 
 /* clang-format off */
-#define IPSEC(fn) { #fn, fn, begin, end, NULL }
+#define IPSEC(fn) { #fn, fn, NULL, end, NULL }
 /* clang-format on */
 
-TEST_MAIN(IPSEC(rc), IPSEC(rc_ipv6), IPSEC(ud), IPSEC(ud_ipv6), IPSEC(without_keys))
+int main(void)
+{
+	const struct CMUnitTest tests[] = { IPSEC(rc), IPSEC(rc_ipv6), IPSEC(ud), IPSEC(ud_ipv6),
+					    IPSEC(without_keys) };
+	int rc;
+
+	/* Where it is built in, or cannot be had, that shows when it is used. */
+	(void)!system("modprobe -aq xfrm_user esp4 esp6");
+	rc = test_run(tests, ARRAY_SIZE(tests));
+	(void)!system("modprobe -rq esp4 esp6");
+	return rc;
+}

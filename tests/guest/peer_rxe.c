@@ -9,7 +9,7 @@
 #include "netem.h"
 #include "roce.h"
 
-#define ATOMICS	   60
+#define ATOMICS	   40
 #define LATE_MS	   1500
 #define SMALL_MTU  1500
 #define USUAL_MTU  9000

@@ -125,7 +125,7 @@ static void storm(enum ibv_qp_type type, bool wire)
 	s.bell = doorbell_begin(s.pair.a.qp);
 	assert_true(storm_post(&s));
 	assert_true(storm_wait(&s, 0));
-	s.until = seconds() + env_number("STORM_S", 5);
+	s.until = seconds() + env_number("STORM_S", 2);
 	for (i = 0; i < THREADS; i++) {
 		posters[i].storm = &s;
 		posters[i].rnd.state = seed + i;

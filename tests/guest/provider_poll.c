@@ -156,7 +156,7 @@ static void no_doorbell(void **state)
 static void asleep_and_woken(enum ibv_qp_type type)
 {
 	struct rnd rnd = { rnd_seed() };
-	double end = seconds() + env_number("STORM_S", 5);
+	double end = seconds() + env_number("STORM_S", 2);
 	unsigned long posts = 0;
 	struct doorbell *bell;
 	struct pair pair;

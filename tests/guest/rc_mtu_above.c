@@ -169,24 +169,24 @@ static void changes_meanwhile(void **state)
 	pair_close(&pair);
 }
 
-/* A fragment that is lost, or comes twice or late or altered, is a packet that is: never a wrong byte. */
+/*
+ * A fragment that is lost, or comes twice or late or altered, is a packet that is: never a wrong byte. Pinned memory over IPv4, the
+ * other over IPv6.
+ */
 static void bad_wire(void **state)
 {
 	struct conn conn = above();
 	struct pair pair;
-	int i;
 
 	conn.timeout = 14;
+	conn.ipv6 = *state;
 	set_mtus(SMALL, SMALL);
-	for (i = 0; i < 2; i++) {
-		conn.ipv6 = i;
-		if (!netem_begin("delay 1ms reorder 98% loss 1% corrupt 1% duplicate 1%"))
-			skip_because("this kernel has no netem");
-		pair_open(&pair, &conn);
-		move_all(&pair, mode(&pair.rig, state));
-		pair_close(&pair);
-		netem_end();
-	}
+	if (!netem_begin("delay 1ms reorder 98% loss 1% corrupt 1% duplicate 1%"))
+		skip_because("this kernel has no netem");
+	pair_open(&pair, &conn);
+	move_all(&pair, mode(&pair.rig, state));
+	pair_close(&pair);
+	netem_end();
 }
 
 /* Several queue pairs at once, whose fragments mix. */

@@ -17,7 +17,7 @@
 
 static double run_seconds(void)
 {
-	return slow_kernel() ? 6 : 4;
+	return slow_kernel() ? 3 : 2;
 }
 
 static void hammer(int fd, void *addr, unsigned int threads, struct umem_selftest_hammer *result)
