@@ -58,14 +58,14 @@ write_through()
 	local server was
 	look
 	was="$sent $again $handled $marked $told"
-	in_peer taskset -c 0 ib_write_bw -d rxe_odp1 -x "$index1" -F -u 18 -q 8 -s 1048576 -n 5 >/tmp/ecn_server 2>&1 &
+	in_peer taskset -c 0 ib_write_bw -d rxe_odp1 -x "$index1" -F -u 18 -q 8 -s 524288 -n 5 >/tmp/ecn_server 2>&1 &
 	server=$!
 	until [ -n "$(in_peer ss -Hltn 'sport = :18515')" ]; do
 		kill -0 $server 2>/dev/null || fail "the server has ended"
 		[ $SECONDS -lt "${TEST_LIMIT_S:-240}" ] || fail "the server does not listen"
 		sleep 0.1
 	done
-	taskset -c 0 ib_write_bw -d rxe_odp0 -x "$index0" -F -u 18 -q 8 -s 1048576 -n 5 10.77.0.2 >/tmp/ecn_client 2>&1 ||
+	taskset -c 0 ib_write_bw -d rxe_odp0 -x "$index0" -F -u 18 -q 8 -s 524288 -n 5 10.77.0.2 >/tmp/ecn_client 2>&1 ||
 		fail "status $?"
 	wait $server || fail "the server failed"
 	look
