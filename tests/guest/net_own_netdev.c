@@ -14,38 +14,44 @@
 /* Devices and netdevs have the same names: side 0 in the initial namespace, side 1 in the peer's. */
 static const char *const names[2][2] = { { "ownx0", "ownx1" }, { "owny0", "owny1" } };
 
-/* up VLAN: "" or ".5". The netdev that has the addresses is called own[xy][01]VLAN. */
-static const char up[] =
-	"vlan=$1\n"
-	"side() { ns=$1; shift; if [ $ns = 0 ]; then \"$@\"; else ip netns exec peer \"$@\"; fi; }\n"
-	"has_gid() { side $1 grep -rqsx --include='?' $3 /sys/class/infiniband/$2/ports/1/gids; }\n"
+/*
+ * VLAN is "" or ".5". The netdev that has the addresses is called own[xy][01]VLAN. Each namespace's part is done by one shell there:
+ * processes are slow where the CPU is emulated.
+ */
+static const char functions[] =
+	"has_gid() { grep -rqsx --include='?' $2 /sys/class/infiniband/$1/ports/1/gids; }\n"
 	"await_gid()\n"
 	"{\n"
 	"	for n in $(seq 100); do has_gid \"$@\" && return; sleep 0.1; done\n"
-	"	echo \"$2: no GID $3\"\n"
+	"	echo \"$1: no GID $2\"\n"
 	"	return 1\n"
 	"}\n"
-	"one()\n"
+	"link() { ip link set $1 up && rdma link add $1 type rxe_odp netdev $1; }\n"
+	/* NETDEV NUMBER: its addresses end in that. */
+	"addresses()\n"
 	"{\n"
-	"	it=own$1$2 at=own$1$2$vlan conf=own$1$2$(echo $vlan | tr . /) last=$3\n"
-	"	side $2 ip link set $it up &&\n"
-	"	side $2 rdma link add $it type rxe_odp netdev $it || return\n"
-	"	[ $2 = 0 ] || ! rdma dev show $it >/dev/null 2>&1 || rdma dev set $it netns peer || return\n"
-	"	if [ -n \"$vlan\" ]; then\n"
-	"		side $2 ip link add link $it name $at type vlan id ${vlan#.} &&\n"
-	"		side $2 ip link set $at up || return\n"
-	"	fi\n"
-	"	side $2 sysctl -q net.ipv4.conf.$conf.rp_filter=0 net.ipv6.conf.$conf.accept_dad=0 &&\n"
-	"	side $2 ip addr add 10.78.0.$last/24 dev $at &&\n"
-	"	side $2 ip addr add fd78::$last/64 dev $at nodad &&\n"
-	"	await_gid $2 $it 0000:0000:0000:0000:0000:ffff:0a4e:00$(printf %02x $last) &&\n"
-	"	await_gid $2 $it fd78:0000:0000:0000:0000:0000:0000:$(printf %04d $last)\n"
-	"}\n"
+	"	at=$1$VLAN\n"
+	"	[ -z \"$VLAN\" ] || ip link add link $1 name $at type vlan id ${VLAN#.} || return\n"
+	"	echo 0 >/proc/sys/net/ipv4/conf/$at/rp_filter\n"
+	"	echo 0 >/proc/sys/net/ipv6/conf/$at/accept_dad\n"
+	"	printf '%s\\n' \"link set $at up\" \"addr add 10.78.0.$2/24 dev $at\" \\\n"
+	"		\"addr add fd78::$2/64 dev $at nodad\" | ip -batch - &&\n"
+	"	await_gid $1 0000:0000:0000:0000:0000:ffff:0a4e:00$(printf %02x $2) &&\n"
+	"	await_gid $1 fd78:0000:0000:0000:0000:0000:0000:$(printf %04d $2)\n"
+	"}\n";
+
+static const char up[] =
+	"in_peer() { ip netns exec peer sh -c \"$FUNCTIONS$*\"; }\n"
+	"eval \"$FUNCTIONS\"\n"
 	"for dev in x y; do\n"
-	"	ip link add own${dev}0 type veth peer name own${dev}1 &&\n"
-	"	ip link set own${dev}1 netns peer || exit\n"
+	"	ip link add own${dev}0 type veth peer name own${dev}1 netns peer || exit\n"
 	"done\n"
-	"one x 0 1 && one x 1 11 && one y 0 2 && one y 1 12\n";
+	"link ownx0 && link owny0 && in_peer 'link ownx1 && link owny1' || exit\n"
+	/* Before 7.0 a device is born in the initial namespace. */
+	"for dev in ownx1 owny1; do\n"
+	"	[ ! -e /sys/class/infiniband/$dev ] || rdma dev set $dev netns peer || exit\n"
+	"done\n"
+	"addresses ownx0 1 && addresses owny0 2 && in_peer 'addresses ownx1 11 && addresses owny1 12'\n";
 
 static const char down[] =
 	"for dev in ownx0 owny0 owndummy; do ip link del $dev; done 2>/dev/null\n"
@@ -72,14 +78,14 @@ static void shell(const char *fmt, ...)
 
 static void bed_up(const char *vlan)
 {
-	static char script[sizeof(up) + 40];
 	char netdev[20];
 	int i, saved;
 
 	if (*vlan)
 		(void)!system("modprobe -q 8021q");
-	snprintf(script, sizeof(script), "set -- %s\n%s", *vlan ? vlan : "''", up);
-	assert_zero(system(script));
+	setenv("VLAN", vlan, 1);
+	setenv("FUNCTIONS", functions, 1);
+	assert_zero(system(up));
 	for (i = 0; i < 2; i++) {
 		setenv("RDMA_ODP_DEVICE", names[i][0], 1);
 		rig_open(&bed.rig[i][0]);

@@ -277,13 +277,14 @@ void hang_begin(const struct hang *hang)
 {
 	if (hang->begin)
 		hang->begin();
-	hang_run("ip netns add hang && " IN_HANG "ip link set lo up && "
-		 "ip link add hangp type veth peer name hangv netns hang && "
-		 "ip link set hangp up && ip -n hang addr add 10.88.0.1/24 dev hangv && "
-		 "ip -n hang link set hangv up && " IN_HANG "rdma link add " DEVICE
-		 " type rxe_odp netdev hangv && "
-		 "{ ! rdma dev show " DEVICE " 2>/dev/null >&2 || rdma dev set " DEVICE
-		 " netns hang; }");
+	hang_run(
+		"printf '%s\\n' 'netns add hang' 'link add hangp type veth peer name hangv netns hang' "
+		"'link set hangp up' | ip -batch - && "
+		"printf '%s\\n' 'link set lo up' 'addr add 10.88.0.1/24 dev hangv' "
+		"'link set hangv up' | ip -n hang -batch - && " IN_HANG "rdma link add " DEVICE
+		" type rxe_odp netdev hangv && "
+		"{ ! rdma dev show " DEVICE " 2>/dev/null >&2 || rdma dev set " DEVICE
+		" netns hang; }");
 	hang_until(GID_THERE);
 	request_hangs(hang);
 }
