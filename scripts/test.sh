@@ -141,17 +141,18 @@ skips()
 # The kernels that were asked for: what their guests said they are, or why there was none.
 versions()
 {
-	local k dir ran
+	local k dir came kept
 	for k in stable backports uml; do
 		grep -qE "^guest\.$k\." <<<"$chosen" || continue
 		dir=$SRC/build/$k
+		came=("$dir"/session.*/results/kernel) kept=("$dir"/session.*/results/boot.kept)
 		if [ -e "$dir/unfit" ]; then
 			printf '  %s\n' "$(cat "$dir/unfit")"
-		elif ran=$(cat "$dir"/session.*/results/kernel 2>/dev/null | head -n 1) && [ -n "$ran" ]; then
-			printf '  %s: %s\n' "$k" "$ran"
+		elif [ -e "${came[0]}" ]; then
+			printf '  %s: %s\n' "$k" "$(cat "${came[0]}")"
 		else
 			printf '  %s: %s did not come up; see %s\n' "$k" "$("$SRC/scripts/release.sh" $k)" \
-				"$(cat "$dir"/session.*/results/boot.kept 2>/dev/null | head -n 1 | grep . || echo "the output of session.$k.1")"
+				"$(cat "${kept[0]}" 2>/dev/null || echo "the output of session.$k.1")"
 		fi
 	done
 }
