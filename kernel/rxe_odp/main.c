@@ -15,6 +15,10 @@
 #include "transport/qp.h"
 #include "verbs.h"
 
+#ifdef CONFIG_PREEMPT_RT
+#error "rxe_odp needs a kernel without PREEMPT_RT: it spins until copies with softirqs off have ended"
+#endif
+
 static const struct rxo_dev_upper dev_upper = {
 	.verbs		= &rxo_dev_ops,
 	.uapi		= rxo_dev_uapi,

@@ -51,7 +51,8 @@ static const char up[] =
 	"for dev in ownx1 owny1; do\n"
 	"	[ ! -e /sys/class/infiniband/$dev ] || rdma dev set $dev netns peer || exit\n"
 	"done\n"
-	"addresses ownx0 1 && addresses owny0 2 && in_peer 'addresses ownx1 11 && addresses owny1 12'\n";
+	"addresses ownx0 1 && addresses owny0 2 &&"
+	"	in_peer 'addresses ownx1 11 && addresses owny1 12'\n";
 
 static const char down[] =
 	"for dev in ownx0 owny0 owndummy; do ip link del $dev; done 2>/dev/null\n"

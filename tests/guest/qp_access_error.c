@@ -352,7 +352,7 @@ static void hear(int signal)
 /* A page that the kernel was told is broken, and takes out of use. Its frame, so that it can be given back. */
 static uint64_t page_broken(uint8_t *page)
 {
-	void (*handler)(int);
+	sighandler_t handler;
 	uint64_t pfn;
 	int err;
 

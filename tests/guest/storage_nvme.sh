@@ -159,10 +159,13 @@ target_goes() { withdraw; eventually is_away && offer; }
 # No packet passes until the controller has noticed, by a retry too many or as nothing keeps it alive.
 network_goes()
 {
+	local noticed
 	nft 'add table ip nvme_cut; add chain ip nvme_cut in { type filter hook input priority 0; }; add rule ip nvme_cut in udp dport 4791 drop' ||
 		return
 	eventually is_away
+	noticed=$?
 	nft delete table ip nvme_cut
+	return "$noticed"
 }
 
 for _ in 1 2 3; do

@@ -266,24 +266,48 @@ static void attributes(void **state)
 	pair_close(&pair);
 }
 
-/* Drained: what was begun is sent, what is posted then waits. */
+/* Drained when the message that waits for a page of its own has been sent, and not before; what is posted then waits. */
 static void drains(void **state)
 {
-	struct ibv_send_wr wr = wr_make(IBV_WR_SEND, NULL, 0);
+	struct ibv_send_wr wr = wr_make(IBV_WR_SEND, NULL, 0), begun;
 	struct ibv_qp_attr attr = { .qp_state = IBV_QPS_SQD, .en_sqd_async_notify = 1 };
 	struct conn conn = uc();
+	struct ibv_async_event event;
+	struct ibv_sge sge, rsge;
+	struct buf from, to;
+	struct uffd uffd;
 	struct pair pair;
 
 	(void)state;
 	pair_open(&pair, &conn);
+	rig_need_odp(&pair.rig, 0, 0);
+	buf_make(&from, pair.a.rig->pd, MEM_ANON, 2 * PAGE, 0, ACCESS_ALL | IBV_ACCESS_ON_DEMAND);
+	buf_make(&to, pair.b.rig->pd, MEM_ANON, 2 * PAGE, 0, ACCESS_ALL);
+	pattern_fill(from.data, PAGE, 5, 0);
+	uffd_register(&uffd, from.data + PAGE, PAGE);
+	sge = buf_sge(&from, 0, 2 * PAGE);
+	rsge = buf_sge(&to, 0, 2 * PAGE);
+	begun = wr_make(IBV_WR_SEND, &sge, 1);
+	end_post_recv(&pair.b, 1, &rsge, 1);
+	end_post_recv(&pair.b, 2, NULL, 0);
+	end_post(&pair.a, &begun);
+	assert_ptr_equal(uffd_next(&uffd, 60000), from.data + PAGE);
 	assert_zero(ibv_modify_qp(pair.a.qp, &attr, IBV_QP_STATE | IBV_QP_EN_SQD_ASYNC_NOTIFY));
-	async_expect(pair.a.rig->ctx, IBV_EVENT_SQ_DRAINED);
-	end_post_recv(&pair.b, 1, NULL, 0);
 	end_post(&pair.a, &wr);
+	assert_false(async_any(pair.a.rig->ctx, 300, &event));
+	cq_assert_empty(pair.a.scq);
+	uffd_give_zeros(&uffd, from.data + PAGE, PAGE);
+	cq_success(pair.a.scq);
+	cq_success(pair.b.rcq);
+	pattern_check(to.data, PAGE, 5, 0, "sent before and while it drained");
+	async_expect(pair.a.rig->ctx, IBV_EVENT_SQ_DRAINED);
 	cq_assert_empty(pair.a.scq);
 	assert_zero(end_set_state(&pair.a, IBV_QPS_RTS));
 	cq_success(pair.a.scq);
 	cq_success(pair.b.rcq);
+	uffd_close(&uffd);
+	buf_free(&from);
+	buf_free(&to);
 	pair_close(&pair);
 }
 

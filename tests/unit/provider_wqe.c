@@ -268,13 +268,16 @@ static void atomic_writes_and_flushes_arrive(void **state)
 		struct queue q;
 
 		queue_open(&q, &seed);
-		q.bounds.ud = q.kernel.ud = false;
+		q.bounds.ud = false;
+		q.bounds.uc = false;
+		q.kernel.ud = false;
+		q.kernel.uc = false;
 		if (!q.bounds.max_inline_bytes && !q.bounds.max_sge)
 			q.kernel.max_inline_bytes =
 				sizeof(struct rxe_sge); /* as a queue pair is made */
 		else if (q.bounds.max_sge)
 			q.kernel.max_inline_bytes = 16 * q.bounds.max_sge;
-		assert_int_equal(rxo_swqe_begin(q.wqe, i, IBV_WR_FLUSH, 0, false), 0);
+		assert_int_equal(rxo_swqe_begin(q.wqe, i, IBV_WR_FLUSH, 0, &q.bounds), 0);
 		rxo_swqe_set_flush(q.wqe, addr, key, length, type, level);
 		assert_int_equal(rxo_swqe_parse(q.parsed, q.wqe, &q.kernel),
 				 right ? IB_WC_SUCCESS : IB_WC_LOC_QP_OP_ERR);
@@ -286,8 +289,8 @@ static void atomic_writes_and_flushes_arrive(void **state)
 			assert_int_equal(q.parsed->flush_whole, level);
 		}
 		if (q.kernel.max_inline_bytes >= 8) {
-			assert_int_equal(rxo_swqe_begin(q.wqe, i, IBV_WR_ATOMIC_WRITE, 0, false),
-					 0);
+			assert_int_equal(
+				rxo_swqe_begin(q.wqe, i, IBV_WR_ATOMIC_WRITE, 0, &q.bounds), 0);
 			rxo_swqe_set_rdma(q.wqe, addr, key);
 			rxo_swqe_set_atomic_write(q.wqe, word);
 			assert_int_equal(rxo_swqe_parse(q.parsed, q.wqe, &q.kernel), IB_WC_SUCCESS);
@@ -393,11 +396,10 @@ static void operations(void **state)
 
 	(void)state;
 	assert_int_equal(rxo_send_ops(&ud), IBV_QP_EX_WITH_SEND | IBV_QP_EX_WITH_SEND_WITH_IMM);
-	assert_int_equal(rxo_send_ops(&uc), IBV_QP_EX_WITH_SEND | IBV_QP_EX_WITH_SEND_WITH_IMM |
-						    IBV_QP_EX_WITH_LOCAL_INV |
-						    IBV_QP_EX_WITH_BIND_MW |
-						    IBV_QP_EX_WITH_RDMA_WRITE |
-						    IBV_QP_EX_WITH_RDMA_WRITE_WITH_IMM);
+	assert_int_equal(rxo_send_ops(&uc),
+			 IBV_QP_EX_WITH_SEND | IBV_QP_EX_WITH_SEND_WITH_IMM |
+				 IBV_QP_EX_WITH_LOCAL_INV | IBV_QP_EX_WITH_BIND_MW |
+				 IBV_QP_EX_WITH_RDMA_WRITE | IBV_QP_EX_WITH_RDMA_WRITE_WITH_IMM);
 	assert_int_equal(rxo_send_ops(&rc),
 			 IBV_QP_EX_WITH_SEND | IBV_QP_EX_WITH_SEND_WITH_IMM |
 				 IBV_QP_EX_WITH_SEND_WITH_INV | IBV_QP_EX_WITH_LOCAL_INV |

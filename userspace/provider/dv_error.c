@@ -85,7 +85,7 @@ static const struct {
 	[RXE_ODP_DV_REASON_DEREGISTERED] = { "the region was deregistered meanwhile" },
 	[RXE_ODP_DV_REASON_TAKEN_BACK] = { "the exporter of the dma-buf has taken it back" },
 	[RXE_ODP_DV_REASON_OTHER_QP] = { "the memory window is bound for another queue pair" },
-	[RXE_ODP_DV_REASON_WINDOW] = { "the memory window is bound already, or its type is not bound so" },
+	[RXE_ODP_DV_REASON_WINDOW] = { "the window is bound already, or its type is not bound so" },
 };
 
 static void text_add_reason(struct text *text, const struct rxe_odp_dv_qp_error *error)

@@ -193,7 +193,7 @@ enum rxe_odp_error_reason {
 	RXE_ODP_REASON_DEREGISTERED,	/* while the access waited for a page */
 	RXE_ODP_REASON_TAKEN_BACK,	/* the dma-buf was, by its exporter */
 	RXE_ODP_REASON_OTHER_QP,	/* the memory window is for another queue pair */
-	RXE_ODP_REASON_WINDOW,		/* it is bound already, or what is asked is not for its type */
+	RXE_ODP_REASON_WINDOW,		/* bound already, or what is asked is not for its type */
 };
 
 /*

@@ -82,7 +82,8 @@ struct rxo_mr *rxo_mr_get(struct rxo_pd *pd, u32 key, enum rxo_key_type type, in
 			  u64 iova, u64 length)
 {
 	return mr_resolve(&(struct mr_ask) {
-		.pd = pd, .key = key, .type = type, .access = access, .iova = iova, .length = length,
+		.pd = pd, .key = key, .type = type, .access = access,
+		.iova = iova, .length = length,
 	});
 }
 

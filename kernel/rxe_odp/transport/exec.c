@@ -228,9 +228,10 @@ static int exec_flush_once(struct rxo_qp *qp, struct sk_buff *skb)
 
 	if (IS_ERR(mr))
 		return PTR_ERR(mr);
-	if (!(rxo_flush_access(skb) & IB_ACCESS_FLUSH_PERSISTENT)) {
+	if (!(rxo_flush_access(skb) & IB_ACCESS_FLUSH_PERSISTENT) || done > length) {
 		rxo_mr_put(mr);
-		return 0;
+		/* The key may stand for another, shorter region by now. */
+		return done > length ? -ERANGE : 0;
 	}
 	err = rxo_mr_write_back(mr, iova + done, min_t(u64, length - done, WRITE_BACK_BYTES),
 				&copied);

@@ -45,6 +45,7 @@ static const struct rxo_qp_kind qp_kinds[] = {
 	[IB_QPT_UD] = UD_KIND,
 	[IB_QPT_GSI] = UD_KIND,
 };
+
 static atomic64_t qp_last_id;
 
 struct rxo_qp *rxo_qp_get(struct rxo_dev *dev, u32 qp_num)

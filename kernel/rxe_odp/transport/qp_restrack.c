@@ -1,8 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0
-/*
- * What "rdma -dd resource show qp" tells of a queue pair beside what the core does: where its engines
- * stand.
- */
+/* What "rdma -dd resource show qp" tells beside what the core does. */
 #include <rdma/rdma_netlink.h>
 #include <rdma/restrack.h>
 

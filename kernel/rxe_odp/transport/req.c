@@ -844,12 +844,18 @@ static void req_rnr_timeout(struct timer_list *timer)
 static void req_page_came(struct rxo_qp *qp, int err)
 {
 	struct rxo_sq *sq = &qp->sq;
+	struct rxo_swqe *wqe;
 
 	lockdep_assert_held(&sq->lock);
+	/* A retry may have stopped before what was done locally, which takes no PSN. */
+	while (sq->cur < sq->copied && rxo_swqe_at(qp, sq->cur)->started &&
+	       rxo_swqe_is_local(rxo_swqe_at(qp, sq->cur)))
+		sq->cur++;
 	if (rxo_fault_is_final(err) && req_may_send(qp) && sq->cur < sq->copied &&
 	    sq->psn == sq->wait_psn) {
-		rxo_access_error_send(qp, rxo_swqe_at(qp, sq->cur), &sq->wait, 0, err);
-		req_fail_current(qp, rxo_swqe_at(qp, sq->cur), IB_WC_LOC_PROT_ERR);
+		wqe = rxo_swqe_at(qp, sq->cur);
+		rxo_access_error_send(qp, wqe, &sq->wait, 0, err);
+		req_fail_current(qp, wqe, IB_WC_LOC_PROT_ERR);
 	}
 	if (err && !rxo_fault_is_final(err))
 		rxo_wait_again(&sq->wait, err);

@@ -199,7 +199,7 @@ static void resp_flush(struct rxo_qp *qp)
 static void resp_drop_message(struct rxo_qp *qp)
 {
 	qp->rq.msg.kind = 0;
-	rxo_stat_inc(qp->dev, RXO_STAT_RCV_DROPPED);
+	rxo_tx_count(&qp->rq.tx, RXO_STAT_RCV_DROPPED, 1);
 }
 
 /*
@@ -559,7 +559,7 @@ int rxo_resp_take_uc(struct rxo_qp *qp, struct sk_buff *skb)
 	int err = 0;
 
 	if (pkt->psn != rq->psn) {
-		rxo_stat_inc(qp->dev, RXO_STAT_OUT_OF_SEQUENCE);
+		rxo_tx_count(&qp->rq.tx, RXO_STAT_OUT_OF_SEQUENCE, 1);
 		rq->psn = pkt->psn;
 		rq->msg.kind = 0;
 	}
