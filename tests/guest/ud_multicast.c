@@ -12,6 +12,7 @@
 #define GRH	      40UL
 #define BYTES	      1000UL
 #define MULTICAST_QPN 0xffffff
+#define OTHERS	      60U /* some of them where the driver looks for the group */
 
 static union ibv_gid gid_of(const char *address)
 {
@@ -24,9 +25,11 @@ static union ibv_gid gid_of(const char *address)
 struct bed {
 	struct pair pair; /* a sends; b and c are members on the other device, d on a's */
 	struct end c, d;
-	struct buf from, to[4];
-	struct ibv_ah *ah;
-	union ibv_gid group, other;
+	struct end *ends[4];
+	uint32_t qkeys[4];
+	struct buf from, to[4];	  /* room for two datagrams in each */
+	struct ibv_ah *ah, *to_a; /* to the group; to the device of a and d */
+	union ibv_gid group;
 };
 
 static void member_open(struct end *end, struct rig *rig, const struct conn *conn)
@@ -38,10 +41,22 @@ static void member_open(struct end *end, struct rig *rig, const struct conn *con
 	assert_zero(end_to_rts(end, conn));
 }
 
+static struct ibv_ah *ah_make(struct bed *bed, const union ibv_gid *to)
+{
+	struct ibv_ah_attr attr = {
+		.is_global = 1,
+		.port_num = 1,
+		.grh = { .dgid = *to, .sgid_index = bed->pair.a.gid_index, .hop_limit = 1 },
+	};
+	struct ibv_ah *ah = ibv_create_ah(bed->pair.rig.pd, &attr);
+
+	assert_non_null(ah);
+	return ah;
+}
+
 static void bed_open(struct bed *bed, bool ipv6, void **state)
 {
 	struct conn conn = CONN;
-	struct ibv_ah_attr attr;
 	unsigned int i;
 	int odp;
 
@@ -53,18 +68,16 @@ static void bed_open(struct bed *bed, bool ipv6, void **state)
 	member_open(&bed->c, bed->pair.b.rig, &conn);
 	member_open(&bed->d, bed->pair.a.rig, &conn);
 	bed->group = gid_of(ipv6 ? "ff0e::7777" : "::ffff:239.7.7.7");
-	bed->other = gid_of(ipv6 ? "ff0e::7778" : "::ffff:239.7.7.8");
-	attr = (struct ibv_ah_attr){
-		.is_global = 1,
-		.port_num = 1,
-		.grh = { .dgid = bed->group, .sgid_index = bed->pair.a.gid_index, .hop_limit = 1 },
-	};
-	bed->ah = ibv_create_ah(bed->pair.rig.pd, &attr);
-	assert_non_null(bed->ah);
+	bed->ah = ah_make(bed, &bed->group);
+	bed->to_a = ah_make(bed, &bed->pair.a.gid);
+	memcpy(bed->ends, ((struct end *[]){ &bed->pair.a, &bed->pair.b, &bed->c, &bed->d }),
+	       sizeof(bed->ends));
 	buf_make(&bed->from, bed->pair.a.rig->pd, MEM_ANON, BYTES, 3, ACCESS_ALL | odp);
-	for (i = 0; i < 4; i++)
-		buf_make(&bed->to[i], (i == 0 || i == 3 ? bed->pair.a.rig : bed->pair.b.rig)->pd,
-			 MEM_ANON, GRH + BYTES, 5, ACCESS_ALL | odp);
+	for (i = 0; i < 4; i++) {
+		bed->qkeys[i] = UD_QKEY;
+		buf_make(&bed->to[i], bed->ends[i]->rig->pd, MEM_ANON, 2 * (GRH + BYTES), 5,
+			 ACCESS_ALL | odp);
+	}
 }
 
 static void bed_close(struct bed *bed)
@@ -72,6 +85,7 @@ static void bed_close(struct bed *bed)
 	unsigned int i;
 
 	assert_zero(ibv_destroy_ah(bed->ah));
+	assert_zero(ibv_destroy_ah(bed->to_a));
 	end_close(&bed->c);
 	end_close(&bed->d);
 	for (i = 0; i < 4; i++)
@@ -90,49 +104,70 @@ static void detach(struct bed *bed, struct end *end)
 	assert_zero(ibv_detach_mcast(end->qp, &bed->group, 0));
 }
 
-static void check_copy(struct bed *bed, struct end *end, const struct buf *to, uint32_t imm)
+static void datagram(struct bed *bed, struct ibv_ah *ah, uint32_t qpn, uint32_t qkey, uint32_t imm)
 {
-	struct ibv_wc wc = cq_success(end->rcq);
-	bool ipv6 = bed->pair.conn.ipv6;
+	struct ibv_sge sge = buf_sge(&bed->from, 0, BYTES);
+	struct ibv_send_wr wr = wr_make(IBV_WR_SEND_WITH_IMM, &sge, 1), *bad;
+
+	pattern_fill(bed->from.data, BYTES, imm, 0);
+	wr.imm_data = imm;
+	wr.wr.ud.ah = ah;
+	wr.wr.ud.remote_qpn = qpn;
+	wr.wr.ud.remote_qkey = qkey;
+	assert_zero(ibv_post_send(bed->pair.a.qp, &wr, &bad));
+	cq_success(bed->pair.a.scq);
+}
+
+static void check_datagram(struct bed *bed, unsigned int who, unsigned int nth,
+			   const union ibv_gid *to, uint32_t imm)
+{
+	const uint8_t *data = bed->to[who].data + nth * (GRH + BYTES);
+	struct ibv_wc wc = cq_success(bed->ends[who]->rcq);
 
 	assert_int_equal(wc.byte_len, GRH + BYTES);
 	assert_true(wc.wc_flags & IBV_WC_GRH);
 	assert_int_equal(wc.src_qp, bed->pair.a.qp->qp_num);
+	assert_int_equal(wc.wr_id, nth);
 	assert_int_equal(wc.imm_data, imm);
-	pattern_check(to->data + GRH, BYTES, imm, 0, "a datagram to a group");
-	if (ipv6)
-		assert_memory_equal(to->data + 24, bed->group.raw, 16);
+	pattern_check(data + GRH, BYTES, imm, 0, "a datagram");
+	if (bed->pair.conn.ipv6)
+		assert_memory_equal(data + 24, to->raw, 16);
 	else
-		assert_memory_equal(to->data + 36, bed->group.raw + 12, 4);
+		assert_memory_equal(data + 36, to->raw + 12, 4);
 }
 
-/* One to the group, and one by one for those that it is for: 'a' to 'd'. Nobody else gets it. */
+/*
+ * One to the group, at a queue pair's number, and one by one for those that it is for: 'a' to 'd'. All have a receive. One to each
+ * alone comes behind it, and is the first that others get.
+ */
+static void send_to_group_at(struct bed *bed, uint32_t qpn, const char *who)
+{
+	static uint32_t imm = 40;
+	unsigned int i, nth, copies[4];
+
+	for (i = 0; i < 4; i++) {
+		copies[i] = !!strchr(who, "abcd"[i]);
+		for (nth = 0; nth <= copies[i]; nth++) {
+			struct ibv_sge to = buf_sge(&bed->to[i], nth * (GRH + BYTES), GRH + BYTES);
+
+			end_post_recv(bed->ends[i], nth, &to, 1);
+		}
+	}
+	imm += 2;
+	datagram(bed, bed->ah, qpn, UD_QKEY, imm);
+	for (i = 0; i < 4; i++)
+		datagram(bed, bed->ends[i]->rig == &bed->pair.rig ? bed->to_a : bed->pair.a.ah,
+			 bed->ends[i]->qp->qp_num, bed->qkeys[i], imm + 1);
+	for (i = 0; i < 4; i++) {
+		if (copies[i])
+			check_datagram(bed, i, 0, &bed->group, imm);
+		check_datagram(bed, i, copies[i], &bed->ends[i]->gid, imm + 1);
+	}
+}
+
 static void send_to_group(struct bed *bed, const char *who)
 {
-	struct end *ends[] = { &bed->pair.a, &bed->pair.b, &bed->c, &bed->d };
-	struct ibv_sge sge = buf_sge(&bed->from, 0, BYTES);
-	struct ibv_send_wr wr = wr_make(IBV_WR_SEND_WITH_IMM, &sge, 1), *bad;
-	static uint32_t imm = 40;
-	unsigned int i;
-
-	pattern_fill(bed->from.data, BYTES, ++imm, 0);
-	wr.imm_data = imm;
-	wr.wr.ud.ah = bed->ah;
-	wr.wr.ud.remote_qpn = MULTICAST_QPN;
-	wr.wr.ud.remote_qkey = UD_QKEY;
-	for (i = 0; i < 4; i++) {
-		struct ibv_sge to = buf_sge(&bed->to[i], 0, GRH + BYTES);
-
-		if (strchr(who, "abcd"[i]))
-			end_post_recv(ends[i], imm, &to, 1);
-	}
-	assert_zero(ibv_post_send(bed->pair.a.qp, &wr, &bad));
-	cq_success(bed->pair.a.scq);
-	for (i = 0; i < 4; i++)
-		if (strchr(who, "abcd"[i]))
-			check_copy(bed, ends[i], &bed->to[i], imm);
-	for (i = 0; i < 4; i++)
-		cq_assert_empty(ends[i]->rcq);
+	send_to_group_at(bed, MULTICAST_QPN, who);
 }
 
 /* By its filter, which has addresses of Ethernet. */
@@ -143,10 +178,34 @@ static bool netdev_is_member(bool ipv6)
 		       "ip netns exec peer ip maddr show dev veth1 | grep -q 01:00:5e:07:07:07");
 }
 
+/* One of many others. */
+static union ibv_gid other_group(struct bed *bed, unsigned int nth)
+{
+	union ibv_gid gid = bed->group;
+
+	gid.raw[14] = 1;
+	gid.raw[15] = nth;
+	return gid;
+}
+
+static int attach_other(struct bed *bed, struct end *end, unsigned int nth)
+{
+	union ibv_gid gid = other_group(bed, nth);
+
+	return ibv_attach_mcast(end->qp, &gid, 0);
+}
+
+static void detach_other(struct bed *bed, struct end *end, unsigned int nth)
+{
+	union ibv_gid gid = other_group(bed, nth);
+
+	assert_zero(ibv_detach_mcast(end->qp, &gid, 0));
+}
+
 static void members(bool ipv6, void **state)
 {
-	struct ibv_sge none = { 0 };
 	struct bed bed;
+	unsigned int i;
 
 	bed_open(&bed, ipv6, state);
 	assert_false(netdev_is_member(ipv6));
@@ -158,13 +217,15 @@ static void members(bool ipv6, void **state)
 	detach(&bed, &bed.pair.b);
 	assert_true(netdev_is_member(ipv6));
 	send_to_group(&bed, "c");
-	/* Another group is another matter, and a receive is not enough. */
-	assert_zero(ibv_attach_mcast(bed.d.qp, &bed.other, 0));
-	end_post_recv(&bed.d, 1, &none, 0);
+	/* Other groups are another matter. */
+	for (i = 0; i < OTHERS; i++)
+		assert_zero(attach_other(&bed, &bed.pair.b, i));
 	send_to_group(&bed, "c");
-	assert_zero(ibv_detach_mcast(bed.d.qp, &bed.other, 0));
+	for (i = 0; i < OTHERS; i++)
+		detach_other(&bed, &bed.pair.b, i);
 	detach(&bed, &bed.c);
 	assert_false(netdev_is_member(ipv6));
+	send_to_group(&bed, "");
 	bed_close(&bed);
 }
 
@@ -206,14 +267,13 @@ static void on_the_same_host_ipv6(void **state)
 static void by_its_qkey(void **state)
 {
 	struct ibv_qp_attr attr = { .qkey = UD_QKEY + 1 };
-	struct ibv_sge none = { 0 };
 	struct bed bed;
 
 	bed_open(&bed, false, state);
 	attach(&bed, &bed.pair.b);
 	attach(&bed, &bed.c);
 	assert_zero(ibv_modify_qp(bed.c.qp, &attr, IBV_QP_QKEY));
-	end_post_recv(&bed.c, 1, &none, 0);
+	bed.qkeys[2] = attr.qkey;
 	send_to_group(&bed, "b");
 	detach(&bed, &bed.pair.b);
 	detach(&bed, &bed.c);
