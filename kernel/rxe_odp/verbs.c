@@ -71,6 +71,7 @@ static int rxo_query_device(struct ib_device *ibdev, struct ib_device_attr *attr
 		.max_srq		= 1 << 20,
 		.max_srq_wr		= RXO_MAX_SRQ_WR,
 		.max_srq_sge		= RXO_MAX_SGE,
+		/* All contexts together; one alone has RXO_MAX_CTX_MCAST_GROUPS. */
 		.max_mcast_grp		= RXO_MAX_MCAST_GROUPS,
 		.max_mcast_qp_attach	= RXO_MAX_MCAST_QPS,
 		.max_total_mcast_qp_attach = RXO_MAX_MCAST_MEMBERS,

@@ -9,10 +9,11 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-#define GRH	      40UL
-#define BYTES	      1000UL
-#define MULTICAST_QPN 0xffffff
-#define OTHERS	      60U /* some of them where the driver looks for the group */
+#define GRH	       40UL
+#define BYTES	       1000UL
+#define MULTICAST_QPN  0xffffff
+#define CONTEXT_GROUPS 64U
+#define OTHERS	       60U /* some of them where the driver looks for the group */
 
 static union ibv_gid gid_of(const char *address)
 {
@@ -280,6 +281,40 @@ static void by_its_qkey(void **state)
 	bed_close(&bed);
 }
 
+/* So many groups are for a context, however many queue pairs are in each. */
+static void groups_of_a_context(void **state)
+{
+	struct conn conn = CONN;
+	struct rig rig;
+	struct end stranger;
+	struct bed bed;
+	unsigned int i;
+
+	bed_open(&bed, false, state);
+	conn.type = IBV_QPT_UD;
+	rig_open(&rig);
+	member_open(&stranger, &rig, &conn);
+	for (i = 0; i < CONTEXT_GROUPS; i++)
+		assert_zero(attach_other(&bed, &bed.d, i));
+	assert_int_equal(attach_other(&bed, &bed.d, i), ENOMEM);
+	assert_zero(attach_other(&bed, &bed.pair.a, 0));
+	detach_other(&bed, &bed.d, 0);
+	assert_int_equal(attach_other(&bed, &bed.d, i), ENOMEM);
+	/* It is another context's too, and that has as many of its own. */
+	assert_zero(attach_other(&bed, &stranger, 0));
+	assert_zero(attach_other(&bed, &stranger, i));
+	detach_other(&bed, &bed.pair.a, 0);
+	assert_zero(attach_other(&bed, &bed.d, i));
+	assert_int_equal(attach_other(&bed, &bed.d, 0), ENOMEM);
+	detach_other(&bed, &stranger, 0);
+	detach_other(&bed, &stranger, i);
+	for (i = 1; i <= CONTEXT_GROUPS; i++)
+		detach_other(&bed, &bed.d, i);
+	end_close(&stranger);
+	rig_close(&rig);
+	bed_close(&bed);
+}
+
 /* A member is not destroyed; a process that ends takes its memberships along. */
 static void process_ends(void **state)
 {
@@ -323,4 +358,5 @@ static void refused(void **state)
 }
 
 TEST_MAIN(TEST_BOTH(members_ipv4), TEST_BOTH(members_ipv6), TEST(on_the_same_host_ipv4),
-	  TEST(on_the_same_host_ipv6), TEST(by_its_qkey), TEST(process_ends), TEST(refused))
+	  TEST(on_the_same_host_ipv6), TEST(by_its_qkey), TEST(groups_of_a_context),
+	  TEST(process_ends), TEST(refused))

@@ -38,6 +38,7 @@ struct rxo_ucontext {
 	struct xarray cookies;		/* mmap offset >> PAGE_SHIFT to struct rxo_queue */
 	u32 next_cookie;
 	atomic_t prefetches;		/* memory/prefetch.c's: under way */
+	u32 mcast_groups;		/* that its queue pairs are in; dev->mcast_lock */
 	struct rxo_ctx_poll poll;
 };
 

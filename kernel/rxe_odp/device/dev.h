@@ -32,6 +32,7 @@ struct rxo_ns;
 #define RXO_MCAST_BUCKETS	64
 #define RXO_MAX_MCAST_GROUPS	8192	/* as rxe, and the next */
 #define RXO_MAX_MCAST_QPS	56	/* of a group */
+#define RXO_MAX_CTX_MCAST_GROUPS 64	/* of a context: each is work for others under RTNL */
 #define RXO_MAX_MCAST_MEMBERS	(RXO_MAX_MCAST_GROUPS * RXO_MAX_MCAST_QPS)
 
 /* What a packet with payload has around it: IPv6, UDP, BTH, RETH and immediate, ICRC. */
@@ -51,9 +52,9 @@ struct rxo_dev {
 	struct xarray qps;		/* QPN to struct rxo_qpn, RCU lookups */
 	struct xarray ahs;		/* ah_num to struct rxo_ah */
 	struct xarray mrs;		/* key >> 8 to struct rxo_mr, RCU lookups */
-	struct mutex mcast_lock;	/* protects writers of mcast, mcast_members; outside RTNL */
+	struct mutex mcast_lock;	/* protects writers of mcast, mcast_groups; outside RTNL */
 	struct hlist_head mcast[RXO_MCAST_BUCKETS]; /* transport/mcast.c's, RCU readers */
-	u32 mcast_members;
+	u32 mcast_groups;		/* joined by the netdev */
 	struct rxo_stats __percpu *stats;
 	struct xarray counters;		/* of struct rxo_counter, by rdma_counter.id */
 	struct rxo_counter bound;	/* the sum of all, those that are gone included */

@@ -9,6 +9,7 @@
 #include <linux/jhash.h>
 #include <linux/slab.h>
 
+#include "device/ctx.h"
 #include "net/net.h"
 #include "transport/qp.h"
 
@@ -16,7 +17,15 @@ struct mcast_member {
 	struct hlist_node node;		/* in dev->mcast */
 	union ib_gid group;
 	struct rxo_qpn *qpn;
+	struct rxo_ucontext *uctx;	/* NULL: the kernel's */
 	struct rcu_head rcu;
+};
+
+/* A group, as one who is or would be a member sees it. */
+struct mcast_view {
+	struct mcast_member *own;	/* its membership, or NULL */
+	u32 others;			/* members beside it */
+	bool uctx_others;		/* some of which are of its context */
 };
 
 static struct hlist_head *mcast_bucket(struct rxo_dev *dev, const union ib_gid *group)
@@ -29,40 +38,68 @@ static bool mcast_is_in(const struct mcast_member *member, const union ib_gid *g
 	return !memcmp(&member->group, group, sizeof(*group));
 }
 
-/* The queue pair's membership, or NULL; @others is how many the group has beside it. */
-static struct mcast_member *mcast_find(struct rxo_qp *qp, const union ib_gid *group, u32 *others)
+static struct rxo_ucontext *mcast_uctx(const struct rxo_qp *qp)
 {
-	struct mcast_member *member, *found = NULL;
+	return qp->user ? to_rxo_ucontext(qp->ibqp.pd->uobject->context) : NULL;
+}
+
+static struct mcast_view mcast_look(struct rxo_qp *qp, struct rxo_ucontext *uctx,
+				    const union ib_gid *group)
+{
+	struct mcast_view view = {};
+	struct mcast_member *member;
 
 	lockdep_assert_held(&qp->dev->mcast_lock);
-	*others = 0;
 	hlist_for_each_entry(member, mcast_bucket(qp->dev, group), node) {
 		if (!mcast_is_in(member, group))
 			continue;
-		if (member->qpn == qp->qpn)
-			found = member;
-		else
-			++*others;
+		if (member->qpn == qp->qpn) {
+			view.own = member;
+			continue;
+		}
+		view.others++;
+		view.uctx_others |= member->uctx == uctx;
 	}
-	return found;
+	return view;
+}
+
+static bool mcast_has_room(const struct rxo_dev *dev, const struct rxo_ucontext *uctx,
+			   const struct mcast_view *view)
+{
+	if (view->others >= RXO_MAX_MCAST_QPS)
+		return false;
+	if (!view->others && dev->mcast_groups >= RXO_MAX_MCAST_GROUPS)
+		return false;
+	return !uctx || view->uctx_others || uctx->mcast_groups < RXO_MAX_CTX_MCAST_GROUPS;
+}
+
+/* One more member of a group (1), or one less (-1). */
+static void mcast_count(struct rxo_dev *dev, struct rxo_ucontext *uctx,
+			const struct mcast_view *view, int n)
+{
+	if (!view->others)
+		dev->mcast_groups += n;
+	if (uctx && !view->uctx_others)
+		uctx->mcast_groups += n;
 }
 
 /* The first member's device joins the group. */
 static int mcast_add(struct rxo_qp *qp, struct mcast_member *new)
 {
 	struct rxo_dev *dev = qp->dev;
-	u32 others;
+	struct mcast_view view;
 	int err;
 
 	guard(mutex)(&dev->mcast_lock);
-	if (mcast_find(qp, &new->group, &others))
+	view = mcast_look(qp, new->uctx, &new->group);
+	if (view.own)
 		return -EEXIST;
-	if (others >= RXO_MAX_MCAST_QPS || dev->mcast_members >= RXO_MAX_MCAST_MEMBERS)
+	if (!mcast_has_room(dev, new->uctx, &view))
 		return -ENOMEM;
-	err = others ? 0 : rxo_net_join(dev, &new->group);
+	err = view.others ? 0 : rxo_net_join(dev, &new->group);
 	if (err)
 		return err;
-	dev->mcast_members++;
+	mcast_count(dev, new->uctx, &view, 1);
 	hlist_add_head_rcu(&new->node, mcast_bucket(dev, &new->group));
 	return 0;
 }
@@ -78,6 +115,7 @@ int rxo_attach_mcast(struct ib_qp *ibqp, union ib_gid *gid, u16 lid)
 		return -ENOMEM;
 	member->group = *gid;
 	member->qpn = qp->qpn;
+	member->uctx = mcast_uctx(qp);
 	err = mcast_add(qp, member);
 	if (err)
 		kfree(member);
@@ -88,18 +126,18 @@ int rxo_detach_mcast(struct ib_qp *ibqp, union ib_gid *gid, u16 lid)
 {
 	struct rxo_qp *qp = to_rxo_qp(ibqp);
 	struct rxo_dev *dev = qp->dev;
-	struct mcast_member *member;
-	u32 others;
+	struct rxo_ucontext *uctx = mcast_uctx(qp);
+	struct mcast_view view;
 
 	guard(mutex)(&dev->mcast_lock);
-	member = mcast_find(qp, gid, &others);
-	if (!member)
+	view = mcast_look(qp, uctx, gid);
+	if (!view.own)
 		return -EINVAL;
-	hlist_del_rcu(&member->node);
-	dev->mcast_members--;
-	if (!others)
+	hlist_del_rcu(&view.own->node);
+	mcast_count(dev, uctx, &view, -1);
+	if (!view.others)
 		rxo_net_leave(dev, gid);
-	kfree_rcu(member, rcu);
+	kfree_rcu(view.own, rcu);
 	return 0;
 }
 
