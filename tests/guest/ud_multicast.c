@@ -281,6 +281,31 @@ static void by_its_qkey(void **state)
 	bed_close(&bed);
 }
 
+/* A datagram to the group is none for a queue pair that it names, a member or not. */
+static void at_one_queue_pair(bool ipv6, void **state)
+{
+	struct bed bed;
+	long dropped;
+
+	bed_open(&bed, ipv6, state);
+	attach(&bed, &bed.c);
+	dropped = rig_counter("rcv_dropped");
+	send_to_group_at(&bed, bed.pair.b.qp->qp_num, "");
+	send_to_group_at(&bed, bed.c.qp->qp_num, "");
+	assert_true(rig_counter("rcv_dropped") >= dropped + 2);
+	detach(&bed, &bed.c);
+	bed_close(&bed);
+}
+
+static void at_one_queue_pair_ipv4(void **state)
+{
+	at_one_queue_pair(false, state);
+}
+static void at_one_queue_pair_ipv6(void **state)
+{
+	at_one_queue_pair(true, state);
+}
+
 /* So many groups are for a context, however many queue pairs are in each. */
 static void groups_of_a_context(void **state)
 {
@@ -358,5 +383,5 @@ static void refused(void **state)
 }
 
 TEST_MAIN(TEST_BOTH(members_ipv4), TEST_BOTH(members_ipv6), TEST(on_the_same_host_ipv4),
-	  TEST(on_the_same_host_ipv6), TEST(by_its_qkey), TEST(groups_of_a_context),
-	  TEST(process_ends), TEST(refused))
+	  TEST(on_the_same_host_ipv6), TEST(at_one_queue_pair_ipv4), TEST(at_one_queue_pair_ipv6),
+	  TEST(by_its_qkey), TEST(groups_of_a_context), TEST(process_ends), TEST(refused))

@@ -133,6 +133,9 @@ void rxo_net_grh(const struct sk_buff *skb, struct ib_grh *grh);
 /* The GID that a received packet was sent to. */
 void rxo_net_dgid(const struct sk_buff *skb, union ib_gid *gid);
 
+/* Whether that is a group. */
+bool rxo_net_is_multicast(const struct sk_buff *skb);
+
 /**
  * rxo_net_join - let packets to a multicast group in
  * @dev: the device, whose netdev becomes a member

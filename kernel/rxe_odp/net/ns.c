@@ -99,6 +99,12 @@ void rxo_net_dgid(const struct sk_buff *skb, union ib_gid *gid)
 		*addr = ipv6_hdr(skb)->daddr;
 }
 
+bool rxo_net_is_multicast(const struct sk_buff *skb)
+{
+	return skb->protocol == htons(ETH_P_IP) ? ipv4_is_multicast(ip_hdr(skb)->daddr) :
+						  ipv6_addr_is_multicast(&ipv6_hdr(skb)->daddr);
+}
+
 static bool ns_dev_has_gid(struct rxo_dev *dev, const union ib_gid *gid)
 {
 	const struct ib_gid_attr *attr;
@@ -162,12 +168,6 @@ static bool ns_has_address4(const struct net_device *netdev, __be32 addr)
 }
 
 /* The netdev by which a packet came in, if it has the address; an address may be on several. */
-static bool ns_is_multicast(const struct sk_buff *skb)
-{
-	return skb->protocol == htons(ETH_P_IP) ? ipv4_is_multicast(ip_hdr(skb)->daddr) :
-						  ipv6_addr_is_multicast(&ipv6_hdr(skb)->daddr);
-}
-
 static struct net_device *ns_address_owner4(struct net *net, const struct sk_buff *skb)
 {
 	__be32 addr = ip_hdr(skb)->daddr;
@@ -196,7 +196,7 @@ struct rxo_dev *rxo_ns_dev(struct sock *sk, struct sk_buff *skb, struct net_devi
 	*netdev = skb->protocol == htons(ETH_P_IP) ? ns_address_owner4(sock_net(sk), skb) :
 						     ns_address_owner6(sock_net(sk), skb);
 	/* A group's packet is for who got it. */
-	if (!*netdev && ns_is_multicast(skb))
+	if (!*netdev && rxo_net_is_multicast(skb))
 		*netdev = skb->dev;
 	return ns_find_below(ns, *netdev, skb);
 }

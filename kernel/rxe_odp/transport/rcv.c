@@ -21,18 +21,35 @@ static bool rcv_is_for_qp(const struct rxo_qp *qp, const struct sk_buff *skb)
 	return data_race(rxo_net_matches(skb, &qp->path));
 }
 
+static void rcv_drop(struct rxo_dev *dev, struct sk_buff *skb)
+{
+	rxo_stat_inc(dev, RXO_STAT_RCV_DROPPED);
+	kfree_skb(skb);
+}
+
+/* A datagram for its members, whatever queue pair has a number that it may name. */
+static void rcv_to_group(struct rxo_dev *dev, struct sk_buff *skb)
+{
+	const struct rxo_pkt *pkt = rxo_pkt(skb);
+
+	if (pkt->qpn == RXO_MULTICAST_QPN && (pkt->flags & RXO_OP_UD))
+		rxo_mcast_rcv(dev, skb);
+	else
+		rcv_drop(dev, skb);
+}
+
 static void rcv_packet(struct rxo_dev *dev, struct sk_buff *skb)
 {
 	const struct rxo_pkt *pkt = rxo_pkt(skb);
-	struct rxo_qp *qp = rxo_qp_get(dev, pkt->qpn);
+	struct rxo_qp *qp;
 
-	if (!qp && pkt->qpn == RXO_MULTICAST_QPN && (pkt->flags & RXO_OP_UD)) {
-		rxo_mcast_rcv(dev, skb);
+	if (rxo_net_is_multicast(skb)) {
+		rcv_to_group(dev, skb);
 		return;
 	}
+	qp = rxo_qp_get(dev, pkt->qpn);
 	if (!qp || !rcv_is_for_qp(qp, skb)) {
-		rxo_stat_inc(dev, RXO_STAT_RCV_DROPPED);
-		kfree_skb(skb);
+		rcv_drop(dev, skb);
 		goto out;
 	}
 	if (pkt->ce && qp->kind->connected)
