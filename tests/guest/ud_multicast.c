@@ -3,6 +3,7 @@
  * Multicast of datagrams, over both families and across the wire: each queue pair that is attached to the group gets a copy, with
  * its header and by its Q_Key, on the sender's device too; nobody else does. The netdev is in the group as long as one is.
  */
+#include "failslab.h"
 #include "pair.h"
 
 #include <arpa/inet.h>
@@ -171,12 +172,19 @@ static void send_to_group(struct bed *bed, const char *who)
 	send_to_group_at(bed, MULTICAST_QPN, who);
 }
 
-/* By its filter, which has addresses of Ethernet. */
+/* By the netdev's filter, which has addresses of Ethernet. */
+static bool is_member(const char *ip, const char *netdev, bool ipv6)
+{
+	char cmd[120];
+
+	snprintf(cmd, sizeof(cmd), "%s maddr show dev %s | grep -q %s", ip, netdev,
+		 ipv6 ? "33:33:00:00:77:77" : "01:00:5e:07:07:07");
+	return !system(cmd);
+}
+
 static bool netdev_is_member(bool ipv6)
 {
-	return !system(
-		ipv6 ? "ip netns exec peer ip maddr show dev veth1 | grep -q 33:33:00:00:77:77" :
-		       "ip netns exec peer ip maddr show dev veth1 | grep -q 01:00:5e:07:07:07");
+	return is_member("ip -n peer", "veth1", ipv6);
 }
 
 /* One of many others. */
@@ -340,6 +348,41 @@ static void groups_of_a_context(void **state)
 	bed_close(&bed);
 }
 
+/* Whatever allocation fails, who is told that it is a member is one. */
+static void no_memory(bool ipv6, void **state)
+{
+	unsigned int nth, left = 0;
+	struct bed bed;
+	int file, err;
+
+	failslab_begin();
+	file = fail_nth_open();
+	bed_open(&bed, ipv6, state);
+	for (nth = 1; !left; nth++) {
+		fail_nth(file, nth);
+		err = ibv_attach_mcast(bed.c.qp, &bed.group, 0);
+		left = fail_nth_left(file);
+		fail_nth(file, 0);
+		assert_true(err == 0 || (err == ENOMEM && !left));
+		if (!err) {
+			send_to_group(&bed, "c");
+			detach(&bed, &bed.c);
+		}
+	}
+	assert_true(nth > 3);
+	bed_close(&bed);
+	close(file);
+}
+
+static void no_memory_ipv4(void **state)
+{
+	no_memory(false, state);
+}
+static void no_memory_ipv6(void **state)
+{
+	no_memory(true, state);
+}
+
 /* A member is not destroyed; a process that ends takes its memberships along. */
 static void process_ends(void **state)
 {
@@ -384,4 +427,5 @@ static void refused(void **state)
 
 TEST_MAIN(TEST_BOTH(members_ipv4), TEST_BOTH(members_ipv6), TEST(on_the_same_host_ipv4),
 	  TEST(on_the_same_host_ipv6), TEST(at_one_queue_pair_ipv4), TEST(at_one_queue_pair_ipv6),
-	  TEST(by_its_qkey), TEST(groups_of_a_context), TEST(process_ends), TEST(refused))
+	  TEST(by_its_qkey), TEST(no_memory_ipv4), TEST(no_memory_ipv6), TEST(groups_of_a_context),
+	  TEST(process_ends), TEST(refused))

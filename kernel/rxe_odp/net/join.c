@@ -30,6 +30,19 @@ static bool join_has_moved(const struct rxo_dev *dev)
 	return !net_eq(dev_net(dev->netdev), dev->net);
 }
 
+/* ip_mc_inc_group() does not tell whether there was memory. */
+static bool join_is_member4(const struct in_device *in_dev, __be32 addr)
+{
+	const struct ip_mc_list *group;
+
+	ASSERT_RTNL();
+	for (group = rtnl_dereference(in_dev->mc_list); group;
+	     group = rtnl_dereference(group->next_rcu))
+		if (group->multiaddr == addr)
+			return true;
+	return false;
+}
+
 static int join_begin(struct rxo_dev *dev, const union ib_gid *group)
 {
 	struct in_device *in_dev;
@@ -45,7 +58,7 @@ static int join_begin(struct rxo_dev *dev, const union ib_gid *group)
 	if (!in_dev)
 		return -ENODEV;
 	ip_mc_inc_group(in_dev, addr);
-	return 0;
+	return join_is_member4(in_dev, addr) ? 0 : -ENOMEM;
 }
 
 int rxo_net_join(struct rxo_dev *dev, const union ib_gid *group)
