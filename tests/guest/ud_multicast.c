@@ -7,6 +7,7 @@
 #include "pair.h"
 
 #include <arpa/inet.h>
+#include <net/if.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -383,6 +384,76 @@ static void no_memory_ipv6(void **state)
 	no_memory(true, state);
 }
 
+#define LINK "mcast0"
+
+static int link_clean(void **state)
+{
+	(void)state;
+	return system("ip link delete " LINK " 2>/dev/null; true");
+}
+
+/* A socket of somebody else's. */
+static int other_member(bool ipv6, const union ibv_gid *group)
+{
+	struct ipv6_mreq mreq6 = { .ipv6mr_interface = if_nametoindex(LINK) };
+	struct ip_mreqn mreq4 = { .imr_ifindex = if_nametoindex(LINK) };
+	int fd = socket(ipv6 ? AF_INET6 : AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+
+	assert_true(fd >= 0);
+	memcpy(&mreq6.ipv6mr_multiaddr, group->raw, 16);
+	memcpy(&mreq4.imr_multiaddr, group->raw + 12, 4);
+	assert_zero(
+		ipv6 ? setsockopt(fd, IPPROTO_IPV6, IPV6_ADD_MEMBERSHIP, &mreq6, sizeof(mreq6)) :
+		       setsockopt(fd, IPPROTO_IP, IP_ADD_MEMBERSHIP, &mreq4, sizeof(mreq4)));
+	return fd;
+}
+
+/* IP leaves the netdev, with all memberships, and comes back. Who leaves what is gone leaves it to others. */
+static void ip_comes_back(bool ipv6)
+{
+	union ibv_gid group = gid_of(ipv6 ? "ff0e::7777" : "::ffff:239.7.7.7");
+	struct conn conn = CONN;
+	struct rig rig = { 0 };
+	struct end end = { 0 };
+	int fd;
+
+	conn.type = IBV_QPT_UD;
+	assert_zero(system("ip link add " LINK " up type dummy && "
+			   "rdma link add " LINK " type rxe_odp netdev " LINK));
+	rig.ctx = rig_context(LINK);
+	assert_non_null(rig.ctx);
+	rig.pd = ibv_alloc_pd(rig.ctx);
+	assert_non_null(rig.pd);
+	end_create(&end, &rig, &conn);
+	assert_zero(ibv_attach_mcast(end.qp, &group, 0));
+	assert_true(is_member("ip", LINK, ipv6));
+	assert_zero(system("ip link set " LINK " mtu 60 && ip link set " LINK " mtu 1500"));
+	assert_false(is_member("ip", LINK, ipv6));
+	fd = other_member(ipv6, &group);
+	assert_true(is_member("ip", LINK, ipv6));
+	assert_zero(ibv_detach_mcast(end.qp, &group, 0));
+	assert_true(is_member("ip", LINK, ipv6));
+	assert_zero(ibv_attach_mcast(end.qp, &group, 0));
+	close(fd);
+	assert_true(is_member("ip", LINK, ipv6));
+	assert_zero(ibv_detach_mcast(end.qp, &group, 0));
+	assert_false(is_member("ip", LINK, ipv6));
+	end_close(&end);
+	rig_close(&rig);
+	assert_zero(link_clean(NULL));
+}
+
+static void ip_comes_back_ipv4(void **state)
+{
+	(void)state;
+	ip_comes_back(false);
+}
+static void ip_comes_back_ipv6(void **state)
+{
+	(void)state;
+	ip_comes_back(true);
+}
+
 /* A member is not destroyed; a process that ends takes its memberships along. */
 static void process_ends(void **state)
 {
@@ -425,7 +496,11 @@ static void refused(void **state)
 	bed_close(&bed);
 }
 
+/* clang-format off */
+#define LINKED(fn) { #fn, fn, NULL, link_clean, NULL }
+/* clang-format on */
+
 TEST_MAIN(TEST_BOTH(members_ipv4), TEST_BOTH(members_ipv6), TEST(on_the_same_host_ipv4),
 	  TEST(on_the_same_host_ipv6), TEST(at_one_queue_pair_ipv4), TEST(at_one_queue_pair_ipv6),
 	  TEST(by_its_qkey), TEST(no_memory_ipv4), TEST(no_memory_ipv6), TEST(groups_of_a_context),
-	  TEST(process_ends), TEST(refused))
+	  LINKED(ip_comes_back_ipv4), LINKED(ip_comes_back_ipv6), TEST(process_ends), TEST(refused))

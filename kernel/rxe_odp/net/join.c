@@ -5,6 +5,11 @@
  *
  * A group is joined on the device's own netdev. Where its addresses are on a VLAN, a bridge or a
  * bond above, RDMA-CM joins groups of IPv4 there itself.
+ *
+ * IP may leave the netdev, with all of its groups, and come back: at an MTU that is too small for
+ * it, for instance. What was joined before is not joined again: its members hear nothing until all
+ * of them have left and come back. Leaving is no loss of others who have joined meanwhile: struct
+ * rxo_joined holds IP's side of the netdev, and a group is left only as long as that is the same.
  */
 #include <linux/igmp.h>
 #include <linux/inetdevice.h>
@@ -43,53 +48,81 @@ static bool join_is_member4(const struct in_device *in_dev, __be32 addr)
 	return false;
 }
 
-static int join_begin(struct rxo_dev *dev, const union ib_gid *group)
+static int join_ip4(struct rxo_dev *dev, __be32 addr, struct rxo_joined *joined)
 {
-	struct in_device *in_dev;
+	struct in_device *in_dev = __in_dev_get_rtnl(dev->netdev);
+
+	if (!in_dev)
+		return -ENODEV;
+	ip_mc_inc_group(in_dev, addr);
+	if (!join_is_member4(in_dev, addr))
+		return -ENOMEM;
+	in_dev_hold(in_dev);
+	joined->ip4 = in_dev;
+	return 0;
+}
+
+static int join_ip6(struct rxo_dev *dev, const struct in6_addr *addr, struct rxo_joined *joined)
+{
+	struct inet6_dev *in6_dev = __in6_dev_get(dev->netdev);
+	int err;
+
+	ASSERT_RTNL();
+	if (!in6_dev)
+		return -ENODEV;
+	err = ipv6_dev_mc_inc(dev->netdev, addr);
+	if (err)
+		return err;
+	in6_dev_hold(in6_dev);
+	joined->ip6 = in6_dev;
+	return 0;
+}
+
+static int join_begin(struct rxo_dev *dev, const union ib_gid *group, struct rxo_joined *joined)
+{
 	__be32 addr;
 
 	if (join_has_moved(dev))
 		return -ENODEV;
-	if (!join_is_ip4(group, &addr))
-		return ipv6_mod_enabled() ?
-		       ipv6_dev_mc_inc(dev->netdev, (const struct in6_addr *)group->raw) :
-		       -EAFNOSUPPORT;
-	in_dev = __in_dev_get_rtnl(dev->netdev);
-	if (!in_dev)
-		return -ENODEV;
-	ip_mc_inc_group(in_dev, addr);
-	return join_is_member4(in_dev, addr) ? 0 : -ENOMEM;
+	return join_is_ip4(group, &addr) ?
+	       join_ip4(dev, addr, joined) :
+	       join_ip6(dev, (const struct in6_addr *)group->raw, joined);
 }
 
-int rxo_net_join(struct rxo_dev *dev, const union ib_gid *group)
+int rxo_net_join(struct rxo_dev *dev, const union ib_gid *group, struct rxo_joined *joined)
 {
 	int err;
 
+	*joined = (struct rxo_joined) {};
 	rtnl_lock();
-	err = join_begin(dev, group);
+	err = join_begin(dev, group, joined);
 	rtnl_unlock();
 	return err;
 }
 
-static void join_end(struct rxo_dev *dev, const union ib_gid *group)
+static void join_end4(struct rxo_dev *dev, const union ib_gid *group, struct in_device *in_dev)
 {
-	struct in_device *in_dev;
 	__be32 addr;
 
-	if (join_has_moved(dev))
-		return;
-	if (!join_is_ip4(group, &addr)) {
-		ipv6_dev_mc_dec(dev->netdev, (const struct in6_addr *)group->raw);
-		return;
-	}
-	in_dev = __in_dev_get_rtnl(dev->netdev);
-	if (in_dev)
+	if (join_is_ip4(group, &addr) && __in_dev_get_rtnl(dev->netdev) == in_dev)
 		ip_mc_dec_group(in_dev, addr);
+	in_dev_put(in_dev);
 }
 
-void rxo_net_leave(struct rxo_dev *dev, const union ib_gid *group)
+static void join_end6(struct rxo_dev *dev, const union ib_gid *group, struct inet6_dev *in6_dev)
+{
+	ASSERT_RTNL();
+	if (__in6_dev_get(dev->netdev) == in6_dev)
+		ipv6_dev_mc_dec(dev->netdev, (const struct in6_addr *)group->raw);
+	in6_dev_put(in6_dev);
+}
+
+void rxo_net_leave(struct rxo_dev *dev, const union ib_gid *group, const struct rxo_joined *joined)
 {
 	rtnl_lock();
-	join_end(dev, group);
+	if (joined->ip4)
+		join_end4(dev, group, joined->ip4);
+	else
+		join_end6(dev, group, joined->ip6);
 	rtnl_unlock();
 }

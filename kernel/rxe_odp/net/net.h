@@ -136,15 +136,22 @@ void rxo_net_dgid(const struct sk_buff *skb, union ib_gid *gid);
 /* Whether that is a group. */
 bool rxo_net_is_multicast(const struct sk_buff *skb);
 
+/* Where a group was joined, referenced: one of the two. */
+struct rxo_joined {
+	struct in_device *ip4;
+	struct inet6_dev *ip6;
+};
+
 /**
  * rxo_net_join - let packets to a multicast group in
  * @dev: the device, whose netdev becomes a member
  * @group: an IPv6 address, or an IPv4 one mapped
+ * @joined: filled, for rxo_net_leave(), which undoes it
  *
- * May sleep; not under RTNL. 0 or -errno. Undone by rxo_net_leave().
+ * May sleep; not under RTNL. 0 or -errno.
  */
-int rxo_net_join(struct rxo_dev *dev, const union ib_gid *group);
-void rxo_net_leave(struct rxo_dev *dev, const union ib_gid *group);
+int rxo_net_join(struct rxo_dev *dev, const union ib_gid *group, struct rxo_joined *joined);
+void rxo_net_leave(struct rxo_dev *dev, const union ib_gid *group, const struct rxo_joined *joined);
 
 /* The network type of a received packet, for ib_wc.network_hdr_type. */
 enum rdma_network_type rxo_net_type(const struct sk_buff *skb);

@@ -18,13 +18,15 @@ struct mcast_member {
 	union ib_gid group;
 	struct rxo_qpn *qpn;
 	struct rxo_ucontext *uctx;	/* NULL: the kernel's */
+	struct rxo_joined joined;	/* the same for all of a group */
 	struct rcu_head rcu;
 };
 
 /* A group, as one who is or would be a member sees it. */
 struct mcast_view {
 	struct mcast_member *own;	/* its membership, or NULL */
-	u32 others;			/* members beside it */
+	struct mcast_member *other;	/* a member beside it, or NULL */
+	u32 others;			/* how many there are */
 	bool uctx_others;		/* some of which are of its context */
 };
 
@@ -57,6 +59,7 @@ static struct mcast_view mcast_look(struct rxo_qp *qp, struct rxo_ucontext *uctx
 			view.own = member;
 			continue;
 		}
+		view.other = member;
 		view.others++;
 		view.uctx_others |= member->uctx == uctx;
 	}
@@ -83,7 +86,7 @@ static void mcast_count(struct rxo_dev *dev, struct rxo_ucontext *uctx,
 		uctx->mcast_groups += n;
 }
 
-/* The first member's device joins the group. */
+/* With its first member the netdev joins the group, and others have a part in that. */
 static int mcast_add(struct rxo_qp *qp, struct mcast_member *new)
 {
 	struct rxo_dev *dev = qp->dev;
@@ -96,9 +99,13 @@ static int mcast_add(struct rxo_qp *qp, struct mcast_member *new)
 		return -EEXIST;
 	if (!mcast_has_room(dev, new->uctx, &view))
 		return -ENOMEM;
-	err = view.others ? 0 : rxo_net_join(dev, &new->group);
-	if (err)
-		return err;
+	if (view.other) {
+		new->joined = view.other->joined;
+	} else {
+		err = rxo_net_join(dev, &new->group, &new->joined);
+		if (err)
+			return err;
+	}
 	mcast_count(dev, new->uctx, &view, 1);
 	hlist_add_head_rcu(&new->node, mcast_bucket(dev, &new->group));
 	return 0;
@@ -135,8 +142,8 @@ int rxo_detach_mcast(struct ib_qp *ibqp, union ib_gid *gid, u16 lid)
 		return -EINVAL;
 	hlist_del_rcu(&view.own->node);
 	mcast_count(dev, uctx, &view, -1);
-	if (!view.others)
-		rxo_net_leave(dev, gid);
+	if (!view.other)
+		rxo_net_leave(dev, gid, &view.own->joined);
 	kfree_rcu(view.own, rcu);
 	return 0;
 }
