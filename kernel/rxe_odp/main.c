@@ -16,7 +16,7 @@
 #include "verbs.h"
 
 #ifdef CONFIG_PREEMPT_RT
-#error "rxe_odp needs a kernel without PREEMPT_RT: it spins until copies with softirqs off have ended"
+#error "rxe_odp needs a kernel without PREEMPT_RT: it spins until copies in softirqs have ended"
 #endif
 
 static const struct rxo_dev_upper dev_upper = {
