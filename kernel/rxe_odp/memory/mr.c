@@ -48,6 +48,12 @@ static int mr_check_access(const struct rxo_mr *mr, const struct mr_ask *ask)
 	return 0;
 }
 
+/* What a call registers has one key for its life. */
+static bool mr_key_changes(const struct rxo_mr *mr)
+{
+	return mr->fast || mr->window;
+}
+
 /* One lookup for regions and windows. */
 static struct rxo_mr *mr_resolve(const struct mr_ask *ask)
 {
@@ -67,9 +73,13 @@ static struct rxo_mr *mr_resolve(const struct mr_ask *ask)
 	if (err)
 		return ERR_PTR(err);
 
-	/* The key may have been taken back before there was a reference: mr_fast.c. */
-	smp_mb__after_atomic();		/* pairs with fast_take_key() */
-	err = smp_load_acquire(&mr->key) == ask->key ? mr_check_access(mr, ask) : -ENOENT;
+	if (mr_key_changes(mr)) {
+		/* It may have been taken back before there was a reference: mr_fast.c. */
+		smp_mb__after_atomic();		/* pairs with fast_take_key() */
+		if (smp_load_acquire(&mr->key) != ask->key)
+			err = -ENOENT;
+	}
+	err = err ?: mr_check_access(mr, ask);
 	if (!err && mr->window)
 		err = rxo_mw_check_asker(mr, ask->type, ask->qp_id);
 	if (!err)
