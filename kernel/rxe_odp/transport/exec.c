@@ -228,10 +228,14 @@ static int exec_flush_once(struct rxo_qp *qp, struct sk_buff *skb)
 
 	if (IS_ERR(mr))
 		return PTR_ERR(mr);
-	if (!(rxo_flush_access(skb) & IB_ACCESS_FLUSH_PERSISTENT) || done > length) {
+	if (!(rxo_flush_access(skb) & IB_ACCESS_FLUSH_PERSISTENT)) {
 		rxo_mr_put(mr);
-		/* The key may stand for another, shorter region by now. */
-		return done > length ? -ERANGE : 0;
+		return 0;
+	}
+	/* The key may stand for another, shorter region by now. */
+	if (done > length) {
+		rxo_mr_put(mr);
+		return -ERANGE;
 	}
 	err = rxo_mr_write_back(mr, iova + done, min_t(u64, length - done, WRITE_BACK_BYTES),
 				&copied);

@@ -578,6 +578,7 @@ bool rxo_req_send_rc(struct rxo_qp *qp)
 	struct rxo_sq *sq = &qp->sq;
 	bool more = true;
 
+	lockdep_assert_held(&sq->lock);
 	while (budget && more && req_may_go_on(qp) && rxo_tx_may_send(&sq->tx))
 		more = req_send_burst(qp, &budget);
 	if (rxo_psn_cmp(sq->psn, sq->sent_psn) > 0)
@@ -602,6 +603,7 @@ bool rxo_req_send_uc(struct rxo_qp *qp)
 	u32 budget = RXO_BUDGET_PKTS, left = 0;
 	struct rxo_sq *sq = &qp->sq;
 
+	lockdep_assert_held(&sq->lock);
 	/* A request that may not be sent fails when those before it are done, in the next round. */
 	while (budget && budget != left && req_may_go_on(qp) && rxo_tx_may_send(&sq->tx)) {
 		left = budget;
@@ -618,6 +620,7 @@ bool rxo_req_send_ud(struct rxo_qp *qp)
 	u32 budget = RXO_BUDGET_PKTS;
 	struct rxo_swqe *wqe;
 
+	lockdep_assert_held(&qp->sq.lock);
 	while (budget && !qp->sq.wait.pending && rxo_qp_state(qp) == IB_QPS_RTS &&
 	       rxo_tx_may_send(&qp->sq.tx)) {
 		wqe = req_current_wqe(qp);

@@ -18,21 +18,26 @@
 
 #define FIRST_LOOK_JIFFIES	(1 + HZ / 50)
 
-void rxo_resp_send_ack(struct rxo_qp *qp, u8 syndrome, u32 psn)
+/* An answer of headers alone. False if a full queue of this host refused it: then it is owed. */
+static bool resp_send_headers(struct rxo_qp *qp, u8 opcode, u8 syndrome, u32 psn)
 {
-	const u8 opcode = IB_OPCODE_RC_ACKNOWLEDGE;
 	struct sk_buff *skb = rxo_net_alloc(qp->dev, &qp->path, rxo_opcodes[opcode].hdr_bytes);
 	struct rxo_rq *rq = &qp->rq;
 
 	lockdep_assert_held(&rq->lock);
 	rq->owed.kind = RXO_OWED_NOTHING;
 	if (!skb)
-		return;		/* as if the network had lost it */
+		return true;	/* as if the network had lost it */
 	rxo_bth_init(rxo_pkt_bth(skb), opcode, false, 0, IB_DEFAULT_PKEY_FULL, qp->dest_qpn,
 		     false, psn);
 	rxo_aeth_init(rxo_pkt_aeth(skb), syndrome, rq->msn);
-	if (!rxo_net_xmit_one(qp->dev, &qp->path, &rq->tx, skb))
-		rq->owed = (struct rxo_owed) {
+	return rxo_net_xmit_one(qp->dev, &qp->path, &rq->tx, skb);
+}
+
+void rxo_resp_send_ack(struct rxo_qp *qp, u8 syndrome, u32 psn)
+{
+	if (!resp_send_headers(qp, IB_OPCODE_RC_ACKNOWLEDGE, syndrome, psn))
+		qp->rq.owed = (struct rxo_owed) {
 			.kind = RXO_OWED_ACK, .syndrome = syndrome, .psn = psn,
 		};
 }
@@ -40,19 +45,8 @@ void rxo_resp_send_ack(struct rxo_qp *qp, u8 syndrome, u32 psn)
 /* A FLUSH or an ATOMIC WRITE was done: the response is that to a READ of no bytes. */
 static void resp_send_done(struct rxo_qp *qp, u32 psn)
 {
-	const u8 opcode = IB_OPCODE_RC_RDMA_READ_RESPONSE_ONLY;
-	struct sk_buff *skb = rxo_net_alloc(qp->dev, &qp->path, rxo_opcodes[opcode].hdr_bytes);
-	struct rxo_rq *rq = &qp->rq;
-
-	lockdep_assert_held(&rq->lock);
-	rq->owed.kind = RXO_OWED_NOTHING;
-	if (!skb)
-		return;		/* as if the network had lost it */
-	rxo_bth_init(rxo_pkt_bth(skb), opcode, false, 0, IB_DEFAULT_PKEY_FULL, qp->dest_qpn,
-		     false, psn);
-	rxo_aeth_init(rxo_pkt_aeth(skb), RXO_AETH_ACK, rq->msn);
-	if (!rxo_net_xmit_one(qp->dev, &qp->path, &rq->tx, skb))
-		rq->owed = (struct rxo_owed) { .kind = RXO_OWED_DONE, .psn = psn };
+	if (!resp_send_headers(qp, IB_OPCODE_RC_RDMA_READ_RESPONSE_ONLY, RXO_AETH_ACK, psn))
+		qp->rq.owed = (struct rxo_owed) { .kind = RXO_OWED_DONE, .psn = psn };
 }
 
 void rxo_resp_send_rnr(struct rxo_qp *qp, u8 timer, u32 psn)
@@ -520,6 +514,7 @@ int rxo_resp_take_rc(struct rxo_qp *qp, struct sk_buff *skb)
 	struct rxo_rq *rq = &qp->rq;
 	s32 ahead = rxo_psn_cmp(pkt->psn, rq->psn);
 
+	lockdep_assert_held(&rq->lock);
 	if (ahead < 0) {
 		resp_duplicate(qp, skb);
 		return 0;
@@ -558,6 +553,7 @@ int rxo_resp_take_uc(struct rxo_qp *qp, struct sk_buff *skb)
 	struct rxo_rq *rq = &qp->rq;
 	int err = 0;
 
+	lockdep_assert_held(&rq->lock);
 	if (pkt->psn != rq->psn) {
 		rxo_tx_count(&qp->rq.tx, RXO_STAT_OUT_OF_SEQUENCE, 1);
 		rq->psn = pkt->psn;

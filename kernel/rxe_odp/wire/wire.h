@@ -105,7 +105,6 @@ enum rxo_op_flags {
 	RXO_OP_VALID		= 1 << 0,
 	RXO_OP_RC		= 1 << 1,
 	RXO_OP_UD		= 1 << 2,
-	RXO_OP_UC		= 1 << 24,
 	RXO_OP_REQ		= 1 << 3,	/* goes to the responder */
 	RXO_OP_ACK		= 1 << 4,	/* goes to the requester */
 	RXO_OP_START		= 1 << 5,	/* first or only packet of a message */
@@ -127,9 +126,10 @@ enum rxo_op_flags {
 	RXO_OP_IMM		= 1 << 21,
 	RXO_OP_IETH		= 1 << 22,
 	RXO_OP_CNP		= 1 << 23,
-	RXO_OP_FETH		= 1 << 28,
-	RXO_OP_FLUSH		= 1 << 29,
-	RXO_OP_ATOMIC_WRITE	= 1 << 30,
+	RXO_OP_UC		= 1 << 24,
+	RXO_OP_FETH		= 1 << 25,
+	RXO_OP_FLUSH		= 1 << 26,
+	RXO_OP_ATOMIC_WRITE	= 1 << 27,
 
 	/* Answered like a READ: with a response that completes the request, never by an ACK. */
 	RXO_OP_ANSWERED		= RXO_OP_READ | RXO_OP_ATOMIC | RXO_OP_FLUSH | RXO_OP_ATOMIC_WRITE,
