@@ -5,13 +5,16 @@
  * not soon another's, and are no secret: a number serves only QPs of its own PD.
  *
  * Kernel users create and destroy handles in atomic context, the GSI in
- * particular: nothing here sleeps, and dev->ahs is locked with interrupts off.
+ * particular: nothing here sleeps but for memory, where the user says that it
+ * may, and dev->ahs is locked with interrupts off.
  */
 #include <linux/slab.h>
 #include <rdma/rdma_user_rxe.h>
 
 #include "device/dev.h"
 #include "net/ah.h"
+
+#define AH_ATOMIC (GFP_ATOMIC | __GFP_NOWARN | __GFP_ACCOUNT)
 
 static void ah_free(struct rxo_ah *ah)
 {
@@ -36,16 +39,16 @@ struct rxo_ah *rxo_ah_get(struct rxo_dev *dev, u32 ah_num, const struct ib_pd *p
 	return ah;
 }
 
-static struct rxo_ah *ah_alloc(struct ib_ah *ibah, const struct rdma_ah_attr *attr)
+static struct rxo_ah *ah_alloc(struct ib_ah *ibah, const struct rdma_ah_attr *attr, gfp_t gfp)
 {
 	struct rxo_ah *ah;
 	int err;
 
-	ah = kzalloc(sizeof(*ah), GFP_ATOMIC | __GFP_NOWARN | __GFP_ACCOUNT);
+	ah = kzalloc(sizeof(*ah), gfp);
 	if (!ah)
 		return ERR_PTR(-ENOMEM);
 
-	err = rxo_path_init(to_rxo_dev(ibah->device), &ah->path, attr, 0, 0);
+	err = rxo_path_init(to_rxo_dev(ibah->device), &ah->path, attr, 0, 0, gfp);
 	if (err) {
 		kfree(ah);
 		return ERR_PTR(err);
@@ -91,6 +94,7 @@ int rxo_create_ah(struct ib_ah *ibah, struct rdma_ah_init_attr *init, struct ib_
 {
 	struct rxo_dev *dev = to_rxo_dev(ibah->device);
 	struct rxe_create_ah_resp resp = {};
+	gfp_t gfp = init->flags & RDMA_CREATE_AH_SLEEPABLE ? GFP_KERNEL_ACCOUNT : AH_ATOMIC;
 	struct rxo_ah *ah;
 	int err;
 
@@ -100,7 +104,7 @@ int rxo_create_ah(struct ib_ah *ibah, struct rdma_ah_init_attr *init, struct ib_
 	if (udata && udata->outlen < sizeof(resp))
 		return -EINVAL;
 
-	ah = ah_alloc(ibah, init->ah_attr);
+	ah = ah_alloc(ibah, init->ah_attr, gfp);
 	if (IS_ERR(ah))
 		return PTR_ERR(ah);
 	err = ah_publish(dev, ah);
@@ -129,7 +133,7 @@ int rxo_modify_ah(struct ib_ah *ibah, struct rdma_ah_attr *attr)
 	struct rxo_ibah *handle = to_rxo_ibah(ibah);
 	struct rxo_ah *ah;
 
-	ah = ah_alloc(ibah, attr);
+	ah = ah_alloc(ibah, attr, AH_ATOMIC);
 	if (IS_ERR(ah))
 		return PTR_ERR(ah);
 	ah->ah_num = handle->ah_num;

@@ -42,13 +42,15 @@ struct rxo_path {
  * @local_qpn: with @remote_qpn chooses the UDP source port where @attr has no flow label;
  *	0 for a path of many QPs, where each datagram's own numbers choose
  * @remote_qpn: not looked at then
+ * @gfp: of the memory for its route. Memory of each CPU that may not sleep comes from a small
+ *	reserve, which a thousand paths in a row use up: so sleep where it is allowed
  *
- * Any context, hard interrupts included. Returns 0; -EINVAL for attributes that name no
- * RoCEv2 path, or addresses of two families, or a multicast destination of a connection; -ENODEV
- * when a link-local source has lost its netdev; -ENOMEM.
+ * Any context that @gfp allows, hard interrupts included. Returns 0; -EINVAL for attributes that
+ * name no RoCEv2 path, or addresses of two families, or a multicast destination of a connection;
+ * -ENODEV when a link-local source has lost its netdev; -ENOMEM.
  */
 int rxo_path_init(struct rxo_dev *dev, struct rxo_path *path, const struct rdma_ah_attr *attr,
-		  u32 local_qpn, u32 remote_qpn);
+		  u32 local_qpn, u32 remote_qpn, gfp_t gfp);
 
 /**
  * rxo_path_init_once - the same for one packet, of any QP

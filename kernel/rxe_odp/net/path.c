@@ -115,13 +115,13 @@ int rxo_path_init_once(struct rxo_dev *dev, struct rxo_path *path,
 }
 
 int rxo_path_init(struct rxo_dev *dev, struct rxo_path *path, const struct rdma_ah_attr *attr,
-		  u32 local_qpn, u32 remote_qpn)
+		  u32 local_qpn, u32 remote_qpn, gfp_t gfp)
 {
 	int err = path_fill(dev, path, attr, local_qpn, remote_qpn);
 
 	if (err)
 		return err;
-	return dst_cache_init(&path->route, GFP_ATOMIC | __GFP_NOWARN | __GFP_ACCOUNT);
+	return dst_cache_init(&path->route, gfp);
 }
 
 void rxo_path_release(struct rxo_path *path)

@@ -163,7 +163,8 @@ static int qp_apply(struct rxo_qp *qp, struct ib_qp_attr *attr, int mask, enum i
 
 	if (mask & IB_QP_AV) {
 		err = rxo_path_init(qp->dev, &path, &attr->ah_attr, qp->ibqp.qp_num,
-				    mask & IB_QP_DEST_QPN ? attr->dest_qp_num : qp->dest_qpn);
+				    mask & IB_QP_DEST_QPN ? attr->dest_qp_num : qp->dest_qpn,
+				    GFP_KERNEL_ACCOUNT);
 		if (err)
 			return err;
 		/* Packets that the user marked otherwise stay as they are. */
