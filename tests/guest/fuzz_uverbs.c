@@ -339,6 +339,7 @@ static bool command(struct zoo *z)
 	} call;
 	size_t words = rnd_below(&z->rnd, ARRAY_SIZE(call.words) + 1), i;
 	uint64_t to = (uintptr_t)answer;
+	struct ibv_context *ctx;
 
 	for (i = 0; i < ARRAY_SIZE(call.words); i++)
 		call.words[i] = some_u32(&z->rnd);
@@ -347,7 +348,9 @@ static bool command(struct zoo *z)
 	call.hdr.command = harmless[rnd_below(&z->rnd, sizeof(harmless))];
 	call.hdr.in_words = sizeof(call.hdr) / 4 + words;
 	call.hdr.out_words = rnd_one_in(&z->rnd, 3) ? rnd_below(&z->rnd, 256) : 64;
-	return write(z->rig.ctx->cmd_fd, &call, 4 * call.hdr.in_words) > 0;
+	/* A queue pair in a group may not be destroyed, so none of those that z holds is put in one. */
+	ctx = call.hdr.command == IB_USER_VERBS_CMD_ATTACH_MCAST ? z->wild : z->rig.ctx;
+	return write(ctx->cmd_fd, &call, 4 * call.hdr.in_words) > 0;
 }
 
 /* What an attribute of an ioctl holds. */

@@ -6,7 +6,7 @@
  * The memory is cut into slices, one for each worker. What takes data away (DONTNEED, FREE, unmapping, moving, holes,
  * protection) is done by the one who holds the slice's lock, between two transactions of its worker: neighbours in
  * the same page tables have theirs under way. What must not take data away (paging out, collapsing, splitting,
- * forks, migration, soft-dirty, KSM) is done at any time. The last three slices are wild: everything is done to them at any
+ * forks, migration, soft-dirty, KSM, khugepaged) is done at any time. The last three slices are wild: everything is done to them at any
  * time, truncation and secret memory too, their workers take the errors that they are owed, and connect anew.
  *
  * Meanwhile other owners of regions come and go on the same device: killed, gone or turned into another program in the middle of
@@ -32,6 +32,13 @@ static void ksm(bool on)
 		write_text("/sys/kernel/mm/ksm/run", "0");
 }
 
+/* Puts pages together to huge ones. Where there are none there is no such file. */
+static void khugepaged(bool on)
+{
+	write_text("/sys/kernel/mm/transparent_hugepage/khugepaged/scan_sleep_millisecs",
+		   on ? "500" : "4294967295");
+}
+
 static void storm(void **state)
 {
 	static void *(*const functions[])(void *) = { chaos, chaos, victims };
@@ -47,6 +54,7 @@ static void storm(void **state)
 	(void)state;
 	swap_begin();
 	ksm(true);
+	khugepaged(true);
 	conn.mtu = IBV_MTU_4096;
 	/* Two seconds, eight times: a guest that swaps and compacts under emulation may stand still for long. */
 	conn.timeout = 19;
@@ -86,6 +94,7 @@ int main(int argc, char **argv)
 	if (argc == 3)
 		return victim(argv[2][0], atoi(argv[1]));
 	rc = test_run(tests, ARRAY_SIZE(tests));
+	khugepaged(false);
 	ksm(false);
 	swap_end();
 	return ext4_end() ? 1 : rc;

@@ -9,6 +9,12 @@
 
 #define BOUND_S	20
 
+/*
+ * From one connection to the next: a packet of the last one that comes late, with a key that is no
+ * longer valid, is then a repeated one and no access.
+ */
+#define PSN_STEP 0x110000
+
 void kuser_fail(struct kuser_bed *bed, const char *fmt, ...)
 {
 	va_list args;
@@ -48,7 +54,7 @@ static int bed_to_rtr(struct kuser_bed *bed, struct ib_qp *qp, u32 peer)
 		.qp_state = IB_QPS_RTR,
 		.path_mtu = IB_MTU_1024,
 		.dest_qp_num = peer,
-		.rq_psn = 0xfffff0,
+		.rq_psn = bed->psn,
 		.max_dest_rd_atomic = 8,
 		.min_rnr_timer = 1,
 		.ah_attr.type = RDMA_AH_ATTR_TYPE_ROCE,
@@ -67,7 +73,7 @@ void kuser_connect(struct kuser_bed *bed, struct ib_qp *qp, u32 peer)
 	};
 	struct ib_qp_attr rts = {
 		.qp_state = IB_QPS_RTS, .timeout = 14, .retry_cnt = 7, .rnr_retry = 7,
-		.sq_psn = 0xfffff0, .max_rd_atomic = 8,
+		.sq_psn = bed->psn, .max_rd_atomic = 8,
 	};
 	struct ib_qp_attr reset = { .qp_state = IB_QPS_RESET };
 
@@ -101,6 +107,7 @@ void kuser_reconnect(struct kuser_bed *bed)
 	bed_empty(bed->a.rcq);
 	bed_empty(bed->b.scq);
 	bed_empty(bed->b.rcq);
+	bed->psn = (bed->psn + PSN_STEP) & 0xffffff;
 	kuser_connect(bed, bed->a.qp, bed->b.qp->qp_num);
 	kuser_connect(bed, bed->b.qp, bed->a.qp->qp_num);
 }
@@ -164,6 +171,7 @@ static void side_close(struct kuser_side *side)
 void kuser_open(struct kuser_bed *bed, struct ib_device *dev)
 {
 	bed->dev = dev;
+	bed->psn = (0xfffff0 - PSN_STEP) & 0xffffff;	/* the first connection's PSNs wrap */
 	bed_find_gid(bed);
 	bed->pd = ib_alloc_pd(dev, 0);
 	bed->other_pd = ib_alloc_pd(dev, 0);

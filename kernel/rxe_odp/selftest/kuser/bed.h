@@ -29,6 +29,7 @@ struct kuser_bed {
 	struct ib_pd *pd, *other_pd;
 	union ib_gid gid;
 	int gid_index;
+	u32 psn;	/* the first one of both directions */
 	struct kuser_side a, b;
 	char why[256];
 };
