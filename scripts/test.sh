@@ -166,8 +166,24 @@ failures()
 	done
 }
 
-skipped=$(skips) ran=$(versions) failed=$(failures)
+# What ctest has shown of them stands far above by now: their first words of a failure.
+said()
+{
+	local f name kernel status seconds
+	for f in "$SRC"/build/{stable,backports,uml}/session.*/results/*.status; do
+		[[ $f -nt $SRC/build/configure.log ]] || continue
+		read -r status seconds <"$f" || continue
+		[[ $status != 0 && $status != 77 ]] || continue
+		name=$(basename "$f" .status) kernel=${f#"$SRC/build/"}
+		grep -qx "guest.${kernel%%/*}.$name" <<<"$chosen" || continue
+		printf '  guest.%s.%s: status %s after %s s\n' "${kernel%%/*}" "$name" "$status" "$seconds"
+		grep -aE 'FAIL:|ERROR|session:|BUG|WARNING' "${f%.status}.out" | cut -c1-160 | head -n 4 | sed 's/^/    /' || :
+	done
+}
+
+skipped=$(skips) ran=$(versions) failed=$(failures) said=$(said)
 [ -z "$skipped" ] || printf '\nSkipped, and why:\n%s\n' "$skipped"
+[ -z "$said" ] || printf '\nWhat failed, and its first words:\n%s\n' "$said"
 [ -z "$failed" ] || printf '\nKernel log, console and output of what failed, kept until you remove them:\n%s\n' "$failed"
 [ -z "$ran" ] || printf '\nKernels:\n%s\n\n' "$ran"
 sed -n '/% tests passed,/,$p' "$SRC/build/ctest.out"
