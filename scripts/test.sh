@@ -80,8 +80,9 @@ done
 tail='' ctest='' background=''
 stop()
 {
-	[ -z "$ctest" ] || kill -INT "$ctest" 2>/dev/null || :
-	[ -z "$ctest" ] || wait "$ctest" 2>/dev/null || :
+	# With the guests: the shells that watch them end them.
+	[ -z "$ctest" ] || kill -- "-$ctest" 2>/dev/null || :
+	while [ -n "$ctest" ] && kill -0 -- "-$ctest" 2>/dev/null; do sleep 0.2; done
 	[ -z "$background" ] || kill -- "-$background" 2>/dev/null || :
 	[ -z "$tail" ] || kill "$tail" 2>/dev/null || :
 }
@@ -116,7 +117,8 @@ prepare_in_background()
 
 rc=0
 : >"$SRC/build/ctest.out"
-ctest --test-dir "$SRC/build/host" --output-on-failure "${choose[@]}" -j 2 >"$SRC/build/ctest.out" 2>&1 &
+# In a process group of its own: what a shell starts in the background ignores an interrupt.
+setsid ctest --test-dir "$SRC/build/host" --output-on-failure "${choose[@]}" -j 2 >"$SRC/build/ctest.out" 2>&1 &
 ctest=$!
 # The closing lines are kept back, so that they come last.
 tail -f -n +1 --pid "$ctest" "$SRC/build/ctest.out" | sed -u '/% tests passed,/,$d' &
