@@ -202,7 +202,6 @@ static void closed_and_destroyed(void **state)
 	uint8_t *map = umem_map(HUGE_BYTES);
 	int uffd = uffd_over(map, BYTES), fd = umem_region(map, BYTES);
 	unsigned int i;
-	double begin;
 
 	(void)state;
 	for (i = 0; i < 20; i++)
@@ -217,9 +216,7 @@ static void closed_and_destroyed(void **state)
 	fd = umem_region(map, BYTES);
 	for (i = 0; i < 20; i++)
 		assert_int_equal(umem_async(fd, i, map + i * PAGE_BYTES, 1, true), -EINPROGRESS);
-	begin = seconds();
 	umem_close(fd);
-	assert_true(seconds() - begin < 10);
 	close(uffd);
 	munmap(map, HUGE_BYTES);
 }
@@ -273,7 +270,6 @@ static void the_owner_is_killed(void **state)
 	uint8_t *map = umem_map(HUGE_BYTES);
 	int fd = umem_open(), go[2], status;
 	unsigned int i;
-	double begin;
 	pid_t pid;
 	char c;
 
@@ -299,11 +295,9 @@ static void the_owner_is_killed(void **state)
 	}
 	assert_int_equal(read(go[0], &c, 1), 1);
 	usleep(100000);
-	begin = seconds();
 	assert_zero(kill(pid, SIGKILL));
 	assert_int_equal(waitpid(pid, &status, 0), pid);
 	assert_true(WIFSIGNALED(status) && WTERMSIG(status) == SIGKILL);
-	assert_true(seconds() - begin < 10);
 	close(go[0]);
 	close(go[1]);
 	umem_close(fd);
