@@ -160,7 +160,7 @@ keep_failures()
 # bound by two minutes has taken the guest with it.
 boot_once()
 {
-	local name vm current='' since=$SECONDS now before=0 rc=0 bound=240 args=()
+	local name vm current='' since=$SECONDS now before=0 rc=0 bound=$((240 * factor)) args=()
 	for name in STORM_S FUZZ_S FUZZ_SEED TEST_LONG; do
 		[ -z "${!name:-}" ] || args+=(-e "$name=${!name}")
 	done
@@ -175,7 +175,7 @@ boot_once()
 		! read -r now 2>/dev/null <"$session/results/current" || :
 		tell_results
 		if [ "$now" != "$current" ] || [ ${#told[@]} != "$before" ]; then
-			current=$now before=${#told[@]} since=$SECONDS bound=240
+			current=$now before=${#told[@]} since=$SECONDS bound=$((240 * factor))
 			[ -z "$current" ] || bound=$(($(awk -v n="$current" '$1 == n { print $2 }' "$session/todo") + 120))
 		fi
 		if [ $((SECONDS - since)) -gt "$bound" ]; then

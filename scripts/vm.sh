@@ -130,6 +130,9 @@ start_qemu()
 	[ -z "$dir" ] || share+=(-virtfs "local,path=$dir,mount_tag=mnt,security_model=passthrough,multidevs=remap")
 	# tsc=reliable: it is the host's. The kernel would compare it with an emulated timer, which a busy host serves late, and would then
 	# read its clock from that one for good.
+	# norandmaps: QEMU keeps what it has translated by virtual address. With a library at another address in each process its pages
+	# gather 20,000 translations each, which nobody uses again, and a store to such a page, when it is freed and cleared, walks their
+	# list: a page was seen to take a second, which is a soft lockup in the guest.
 	# memmap: 64 MiB of it stand for persistent memory, below what the smallest guest has; odp_dax loads its driver.
 	TMPDIR=$run exec setpriv --pdeathsig KILL timeout --foreground -s KILL "$limit" setpriv --pdeathsig KILL \
 		qemu-system-x86_64 "${accel[@]}" -m "$mem" -display none -no-reboot -nic none -monitor none \
@@ -137,7 +140,7 @@ start_qemu()
 		-drive "file=$tree/disk.img,format=raw,if=virtio,snapshot=on" "${share[@]}" -device virtio-serial-pci \
 		-chardev "file,id=out,path=$run/stdout" -device virtserialport,chardev=out,name=stdout \
 		-chardev "file,id=err,path=$run/stderr" -device virtserialport,chardev=err,name=stderr \
-		-append "console=ttyS0 loglevel=5 log_buf_len=4M panic=-1 mitigations=off no_timer_check tsc=reliable root=/dev/vda rw init=/odp/init memmap=64M!256M ODP_SHARE=9p $append" \
+		-append "console=ttyS0 loglevel=5 log_buf_len=4M panic=-1 mitigations=off no_timer_check tsc=reliable norandmaps root=/dev/vda rw init=/odp/init memmap=64M!256M ODP_SHARE=9p $append" \
 		>"$run/qemu.log" 2>&1 </dev/null
 }
 

@@ -187,6 +187,7 @@ static void huge_entries(void **state)
 	assert_ptr_not_equal(map, MAP_FAILED);
 	to.data = (uint8_t *)(((uintptr_t)map + 2 * MIB - 1) & ~(2 * MIB - 1));
 	assert_zero(madvise(to.data, to.bytes, MADV_HUGEPAGE));
+	write_text("/proc/sys/vm/compact_memory", "1");
 	memset(to.data, 1, to.bytes);
 	buf_reg(&to, pair.rig.pd, ACCESS_ALL | IBV_ACCESS_ON_DEMAND);
 	pair_move(&pair, OP_WRITE, &from, 0, &to, 2 * MIB + 7 * PAGE, 1);

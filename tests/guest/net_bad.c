@@ -122,7 +122,7 @@ static void rate(void **state)
 
 	(void)state;
 	refused = rig_is_stock() ? 0 : rig_counter("send_refused");
-	both("rate 10mbit limit 12");
+	both("rate 1mbit limit 4");
 	retried = rig_counter("retried_pkts") - retried;
 	if (rig_is_stock())
 		return;

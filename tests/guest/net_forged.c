@@ -202,18 +202,18 @@ static void documented_rule(bool ipv6)
 	struct bed bed;
 
 	bed_open(&bed, ipv6);
+	roce_rule_begin();
 	deafen(&bed);
 	post(&bed, IBV_WR_RDMA_WRITE, MTU_BYTES);
-	roce_rule_begin();
 	assert_int_equal(forge_for_first(&bed, bed.fd), -EPERM);
 	cq_assert_empty(bed.pair.a.scq);
 	listen_now(&bed);
 	cq_success(bed.pair.a.scq);
 	pattern_check(bed.to.data, MTU_BYTES, 5, 0, "what passed the rule");
 
+	roce_rule_end();
 	deafen(&bed);
 	post(&bed, IBV_WR_RDMA_WRITE, MTU_BYTES);
-	roce_rule_end();
 	assert_zero(forge_for_first(&bed, bed.fd));
 	cq_success(bed.pair.a.scq);
 	bed_close(&bed);

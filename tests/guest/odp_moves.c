@@ -14,10 +14,6 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-#ifndef MADV_COLLAPSE
-#define MADV_COLLAPSE 25
-#endif
-
 #define PART_BYTES (2 * MIB)  /* what moves; aligned to it */
 #define SIDE_BYTES (64 * KIB) /* the neighbour's, behind it */
 #define ALL_BYTES  (PART_BYTES + 2 * MIB)
@@ -500,7 +496,7 @@ static void collapsed_and_split(void **state)
 	writes(s, 1, "small pages");
 	assert_false(part_is_huge(s));
 	madvise(s->part, PART_BYTES, MADV_HUGEPAGE);
-	if (madvise(s->part, PART_BYTES, MADV_COLLAPSE)) {
+	if (mem_collapse(s->part, PART_BYTES)) {
 		int err = errno;
 
 		end(s);
@@ -519,7 +515,7 @@ static void collapsed_and_split(void **state)
 	assert_int_equal(s->local.data[at], 0);
 	pattern_fill(s->part + at, PAGE, 2, at);
 	reads(s, 2, "the hole is filled");
-	assert_zero(madvise(s->part, PART_BYTES, MADV_COLLAPSE));
+	assert_zero(mem_collapse(s->part, PART_BYTES));
 	assert_true(part_is_huge(s));
 	reads(s, 2, "collapsed again");
 	assert_zero(mprotect(s->part + at, PAGE, PROT_READ));

@@ -16,12 +16,14 @@ struct bed {
 	struct end c, d;
 	struct buf here, there, small;
 	struct uffd uffd;
+	long rnr; /* how often fault_rnr must have been counted before the page comes */
 };
 
 static void bed_open(struct bed *bed)
 {
 	struct conn conn = CONN;
 
+	bed->rnr = 0;
 	conn.timeout = 14;
 	pair_open(&bed->pair, &conn);
 	rig_need_odp(&bed->pair.rig, 0, 0);
@@ -39,6 +41,7 @@ static void make_late(struct bed *bed)
 
 	assert_zero(madvise(page, PAGE, MADV_DONTNEED));
 	uffd_register(&bed->uffd, page, PAGE);
+	bed->uffd.held = true;
 	uffd_serve(&bed->uffd, 6, late_ms);
 }
 
@@ -56,7 +59,9 @@ static void work_meanwhile(struct bed *bed, struct end *requester, const char *n
 		wr = wr_rdma(IBV_WR_RDMA_WRITE, &sge, 1, &bed->small, 32);
 		end_post(&bed->c, &wr);
 		cq_success(bed->c.scq);
-		others++;
+		/* The page is late by time, and not before they have worked, whatever stands still. */
+		if (++others >= 10 && bed->uffd.held && rig_counter("fault_rnr") >= bed->rnr)
+			bed->uffd.held = false;
 		usleep(1000);
 	}
 	if (wc.status != IBV_WC_SUCCESS)
@@ -150,6 +155,8 @@ static void late_atomic(bool is_target)
 	target = is_target ? &bed.there : &bed.here;
 	result = is_target ? &bed.here : &bed.there;
 	pattern_fill(bed.here.data, 3 * PAGE, 5, 0);
+	if (is_target)
+		bed.rnr = rnr + 2;
 	make_late(&bed);
 	pattern_fill(&old, sizeof(old), is_target ? 6 : 5, is_target ? in_page : at);
 	sge = buf_sge(result, at, sizeof(old));

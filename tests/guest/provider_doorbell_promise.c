@@ -40,12 +40,13 @@ static void await(struct pair *pair, unsigned int num, enum ibv_wc_status status
 static void hold_up(struct pair *pair, const struct buf *buf, struct doorbell **bell)
 {
 	double end = seconds() + BOUND_S;
+	uint32_t promise;
 
 	*bell = doorbell_begin(pair->a.qp);
 	post_sends(&pair->a, buf, 1);
-	while (!doorbell_promise(*bell) && seconds() < end)
+	while (!(promise = doorbell_promise(*bell)) && seconds() < end)
 		;
-	assert_int_equal(doorbell_promise(*bell), RXE_ODP_PROMISE_ENGINE);
+	assert_int_equal(promise, RXE_ODP_PROMISE_ENGINE);
 }
 
 static void setup(struct pair *pair, struct buf *buf, enum ibv_qp_type type)
@@ -53,7 +54,8 @@ static void setup(struct pair *pair, struct buf *buf, enum ibv_qp_type type)
 	struct conn conn = CONN;
 
 	conn.type = type;
-	conn.min_rnr_timer = 14; /* 1.28 ms */
+	/* 655 ms, the longest: when it tries again there is no promise for a moment. */
+	conn.min_rnr_timer = 0;
 	pair_open(pair, &conn);
 	buf_make(buf, pair->rig.pd, MEM_ANON, 4096, 0, ACCESS_ALL);
 	memset(buf->data, 1, buf->bytes);
@@ -154,6 +156,8 @@ static void promised_by_the_process(void **state)
 	await(&pair, 1, IBV_WC_SUCCESS);
 	word = (volatile uint32_t *)(bell->ring->addr + RING_PROMISE_AT);
 	for (i = 0; i < 32; i++) {
+		/* Waits for the engine that has completed the last one and may still look for the next. */
+		assert_int_equal(end_state(&pair.a), IBV_QPS_RTS);
 		*word = 1U << i;
 		post_sends(&pair.a, &buf, 1);
 		pair_assert_works(&other);

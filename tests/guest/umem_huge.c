@@ -17,11 +17,13 @@
 
 static uint8_t *map_huge(void)
 {
-	uint8_t *map = umem_map(BYTES);
+	/* In one chunk of the table. */
+	uint8_t *map = umem_map_aligned(BYTES, GIB);
 	long kb;
 
 	if (madvise(map, BYTES, MADV_HUGEPAGE))
 		skip_because("no transparent huge pages: %s", strerror(errno));
+	write_text("/proc/sys/vm/compact_memory", "1");
 	memset(map, 1, BYTES);
 	/* All of it: a leaf of small pages costs other numbers. */
 	kb = smaps_kb(map, "AnonHugePages");
@@ -114,7 +116,7 @@ static void fork_write_protects_it(void **state)
 
 static void collapsed_and_split(void **state)
 {
-	uint8_t *map = umem_map(BYTES);
+	uint8_t *map = umem_map_aligned(BYTES, GIB);
 	int fd = umem_region(map, BYTES), i;
 
 	(void)state;
@@ -123,10 +125,8 @@ static void collapsed_and_split(void **state)
 	umem_fill(fd, map, BYTES, 1);
 	madvise(map, BYTES, MADV_HUGEPAGE);
 	for (i = 0; i < 3; i++) {
-#ifdef MADV_COLLAPSE
-		if (madvise(map, BYTES, MADV_COLLAPSE))
+		if (mem_collapse(map, BYTES))
 			skip_because("MADV_COLLAPSE: %s", strerror(errno));
-#endif
 		umem_check(fd, map, BYTES, 1 + i);
 		assert_zero(umem_fault(fd, map, BYTES, true));
 		assert_true(umem_stats(fd).table_bytes < WITHOUT_PAGES);
@@ -219,8 +219,9 @@ static void hugetlb(void **state)
 	(void)state;
 	if (write_text("/proc/sys/vm/nr_hugepages", "4"))
 		skip_because("no hugetlb");
-	map = mmap(NULL, 2 * HUGE_BYTES, PROT_READ | PROT_WRITE,
-		   MAP_PRIVATE | MAP_ANONYMOUS | MAP_HUGETLB, -1, 0);
+	map = umem_map_aligned(2 * HUGE_BYTES, GIB);
+	map = mmap(map, 2 * HUGE_BYTES, PROT_READ | PROT_WRITE,
+		   MAP_FIXED | MAP_PRIVATE | MAP_ANONYMOUS | MAP_HUGETLB, -1, 0);
 	if (map == MAP_FAILED)
 		skip_because("no hugetlb page: %s", strerror(errno));
 	fd = umem_region(map, 2 * HUGE_BYTES);

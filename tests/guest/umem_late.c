@@ -333,7 +333,8 @@ static void no_thread_for_a_while(void **state)
 
 	(void)state;
 	snprintf(before, sizeof(before), "%ld", read_number(THREADS_MAX, 0));
-	sleep(12);
+	while (!system("pgrep -x umem_odp_fault >/dev/null"))
+		usleep(100000);
 	assert_int_equal(umem_async(fd, 0, map, 1, true), -EINPROGRESS);
 	assert_ptr_equal(asked(uffd), map);
 	assert_zero(write_text(THREADS_MAX, "20"));

@@ -50,6 +50,26 @@ static void every_allocation_of_a_registration(void **state)
 	allocations_of_a_registration(false);
 }
 
+/* What a thread does last before it sleeps for more work is to say that it is idle: until then another one would be made for it. */
+static void until_idle(const char *pid)
+{
+	char path[300], state;
+	FILE *f;
+
+	snprintf(path, sizeof(path), "/proc/%s/stat", pid);
+	for (;; usleep(1000)) {
+		f = fopen(path, "r");
+		if (!f)
+			return;
+		state = 'I';
+		if (fscanf(f, "%*d (umem_odp_fault) %c", &state) != 1)
+			state = 'I';
+		fclose(f);
+		if (state == 'I')
+			return;
+	}
+}
+
 /*
  * Each of the fault threads fails its own nth. Returns the lowest that is left: 0 if one has failed. One that ends meanwhile, of a
  * program that was there before, counts for nothing.
@@ -75,6 +95,8 @@ static unsigned int fail_nth_of_threads(unsigned int nth)
 		close(fd);
 		if (was <= 0 || strcmp(comm, "umem_odp_fault\n") != 0)
 			continue;
+		if (nth)
+			until_idle(e->d_name);
 		snprintf(path, sizeof(path), "/proc/%s/fail-nth", e->d_name);
 		was = read_number(path, -1);
 		if (was < 0)

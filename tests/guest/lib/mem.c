@@ -11,6 +11,10 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
+#ifndef MADV_COLLAPSE
+#define MADV_COLLAPSE 25
+#endif
+
 #ifndef UFFD_USER_MODE_ONLY
 #define UFFD_USER_MODE_ONLY 1
 #endif
@@ -200,6 +204,16 @@ void uffd_register(struct uffd *u, void *addr, size_t bytes)
 	assert_zero(ioctl(u->fd, UFFDIO_REGISTER, &reg));
 }
 
+int mem_collapse(void *addr, size_t bytes)
+{
+	double last = seconds() + env_number("TEST_BOUND_S", 60);
+	int rc;
+
+	while ((rc = madvise(addr, bytes, MADV_COLLAPSE)) && errno == EAGAIN && seconds() < last)
+		usleep(1000);
+	return rc;
+}
+
 static void *uffd_thread(void *arg)
 {
 	struct uffd *u = arg;
@@ -219,6 +233,8 @@ static void *uffd_thread(void *arg)
 		u->asked++;
 		if (u->delay_ms) {
 			poll(&fds[1], 1, u->delay_ms);
+			while (u->held && !u->stop)
+				usleep(1000);
 			if (u->stop)
 				break;
 		}

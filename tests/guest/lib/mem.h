@@ -69,6 +69,9 @@ size_t mem_resident(void *addr, size_t bytes);
 
 uint64_t pagemap_entry(const void *addr);
 
+/* MADV_COLLAPSE, which the kernel refuses with EAGAIN while it works on one of the pages itself. */
+int mem_collapse(void *addr, size_t bytes);
+
 struct ibv_sge buf_sge(const struct buf *buf, size_t offset, size_t bytes);
 
 /* A userfaultfd over a range, with a thread that serves its missing pages. */
@@ -79,6 +82,7 @@ struct uffd {
 	uint32_t seed;
 	unsigned int delay_ms;	     /* how long every page takes */
 	volatile unsigned int asked; /* pages that were asked for */
+	volatile bool held;	     /* none is given, however much time has passed */
 	volatile bool stop;
 	unsigned long thread;
 	int wake[2];

@@ -135,10 +135,21 @@ void ends_connect(struct end *a, struct end *b, const struct conn *conn)
 	assert_zero(end_to_rts(b, conn));
 }
 
+/*
+ * A packet of the last connection that comes late, with a key that is no longer valid perhaps, is a
+ * repeated one of this connection and no request.
+ */
+static void psn_move_on(struct end *end)
+{
+	end->psn = (end->psn + 0x110000) & 0xffffff;
+}
+
 int ends_reconnect(struct end *a, struct end *b, const struct conn *conn)
 {
 	assert_zero(end_set_state(a, IBV_QPS_RESET));
 	assert_zero(end_set_state(b, IBV_QPS_RESET));
+	psn_move_on(a);
+	psn_move_on(b);
 	assert_zero(end_to_init(a, conn));
 	assert_zero(end_to_init(b, conn));
 	assert_zero(end_to_rtr(a, b, conn));
@@ -248,6 +259,8 @@ void pair_reconnect(struct pair *pair)
 	assert_zero(end_set_state(&pair->b, IBV_QPS_RESET));
 	drain(&pair->a);
 	drain(&pair->b);
+	psn_move_on(&pair->a);
+	psn_move_on(&pair->b);
 	ends_connect(&pair->a, &pair->b, &pair->conn);
 }
 

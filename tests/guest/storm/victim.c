@@ -20,6 +20,7 @@ int victim(bool never, enum deed end)
 	struct ibv_wc wc;
 	unsigned int i;
 
+	conn.timeout = 19; /* as the workers have it */
 	pair_open(&one, &conn);
 	ends_open(&c, &one.rig, &d, &one.rig, &conn);
 	buf_make(&from, one.rig.pd, MEM_ANON, 64 * KIB, 5, ACCESS_ALL | IBV_ACCESS_ON_DEMAND);
