@@ -111,5 +111,5 @@ for i in {1..100}; do
 done
 [ "$i" -lt 100 ] || fail "left over: $(ip -br link) $(rdma link)"
 timeout 10 ip netns del churn1 || fail "a namespace does not end"
-timeout 20 /odp/host/links unload || fail "the modules are not removed"
+timeout "${TEST_LIMIT_S:-100}" /odp/host/links unload || fail "the modules are not removed"
 /odp/host/links reset || fail "no links afterwards"

@@ -63,8 +63,8 @@ s.bind(("", 4791))
 open("/run/port-is-taken", "w").close()
 signal.pause()' &
 holder=$!
-for _ in {1..100}; do
-	[ ! -e /run/port-is-taken ] || break
+until [ -e /run/port-is-taken ]; do
+	kill -0 $holder || fail "the port cannot be taken"
 	sleep 0.1
 done
 refused 'Address already in use' '4791' add_taken t0

@@ -60,23 +60,23 @@ release()
 }
 
 hold
-timeout 20 rdma link del rxe_odp0 || fail "the link is not deleted"
+timeout "${TEST_LIMIT_S:-100}" rdma link del rxe_odp0 || fail "the link is not deleted"
 release link
 /odp/host/links reset || fail "no links after a deletion"
 
 hold
-timeout 20 ip link del veth0 || fail "the netdev is not deleted"
+timeout "${TEST_LIMIT_S:-100}" ip link del veth0 || fail "the netdev is not deleted"
 release netdev
 /odp/host/links reset || fail "no links after the end of the netdev"
 
 hold
-timeout 20 rmmod rxe_odp || fail "the module is not removed"
-timeout 20 rmmod umem_odp || fail "umem_odp is not removed"
+timeout "${TEST_LIMIT_S:-100}" rmmod rxe_odp || fail "the module is not removed"
+timeout "${TEST_LIMIT_S:-100}" rmmod umem_odp || fail "umem_odp is not removed"
 release module
 /odp/host/links reset || fail "no links after the end of the module"
 
 hold
 kill -9 $holder
 wait $holder 2>/dev/null
-timeout 20 rmmod rxe_odp || fail "the module is not removed after a kill"
+timeout "${TEST_LIMIT_S:-100}" rmmod rxe_odp || fail "the module is not removed after a kill"
 /odp/host/links reset || fail "no links after a kill"

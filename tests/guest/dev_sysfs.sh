@@ -50,8 +50,8 @@ done
 
 messages=64 bytes=8192
 in_peer ib_write_bw -d rxe_odp1 -F -s $bytes -n $messages >/tmp/sysfs_server 2>&1 &
-for _ in {1..100}; do
-	! listens || break
+until listens; do
+	kill -0 $! || fail "ib_write_bw: the server has ended"
 	sleep 0.1
 done
 ib_write_bw -d rxe_odp0 -F -s $bytes -n $messages 10.77.0.2 >/tmp/sysfs_client 2>&1 || fail "ib_write_bw: status $?"

@@ -11,17 +11,16 @@ fail() { echo "fio_rdma: $*"; cat /tmp/fio_server /tmp/fio_client 2>/dev/null; e
 sent() { cat /sys/class/infiniband/rxe_odp0/ports/1/hw_counters/sent_pkts; }
 
 for verb in write read; do
-	end=$((SECONDS + 60))
 	before=$(sent)
 	ip netns exec peer fio --name=server --ioengine=rdma --port=8765 --bs=64k --size=4m --iodepth=16 --rw=read \
 		>/tmp/fio_server 2>&1 &
 	server=$!
 	until ip netns exec peer rdma resource show cm_id | grep -q 'state LISTEN'; do
 		kill -0 $server 2>/dev/null || fail "$verb: the server has ended"
-		[ $SECONDS -lt $end ] || fail "$verb: the server does not listen"
+		[ $SECONDS -lt $((${TEST_LIMIT_S:-120} - 5)) ] || fail "$verb: the server does not listen"
 		sleep 0.1
 	done
-	timeout -s KILL 60 fio --name=client --ioengine=rdma --hostname=10.77.0.2 --port=8765 --verb=$verb --bs=64k \
+	timeout -s KILL "${TEST_LIMIT_S:-120}" fio --name=client --ioengine=rdma --hostname=10.77.0.2 --port=8765 --verb=$verb --bs=64k \
 		--size=4m --iodepth=16 --rw=write >/tmp/fio_client 2>&1 || fail "$verb: status $?"
 	wait $server || fail "$verb: the server failed"
 	# A reader sends requests and acknowledges nothing: one for each of its 64 blocks at least.

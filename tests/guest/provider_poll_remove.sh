@@ -53,18 +53,18 @@ idle()
 }
 
 busy
-timeout 20 rdma link del rxe_odp0 || fail "the link is not deleted"
+timeout "${TEST_LIMIT_S:-100}" rdma link del rxe_odp0 || fail "the link is not deleted"
 await_threads 0
 idle
 /odp/host/links reset || fail "no links after a deletion"
 
 busy
-timeout 20 rmmod rxe_odp || fail "the module is not removed"
+timeout "${TEST_LIMIT_S:-100}" rmmod rxe_odp || fail "the module is not removed"
 await_threads 0
 idle
 /odp/host/links reset || fail "no links after the end of the module"
 
 busy
 idle
-timeout 20 rmmod rxe_odp || fail "the module is not removed after a kill"
+timeout "${TEST_LIMIT_S:-100}" rmmod rxe_odp || fail "the module is not removed after a kill"
 /odp/host/links reset || fail "no links after a kill"

@@ -50,13 +50,13 @@ serve()
 # use SERVER CLIENT OPTION...: mounts, runs fio, and leaves a tree there or compares it.
 use()
 {
-	timeout 60 mount -i -t nfs4 -o "addr=$1,clientaddr=$2,vers=4.2,proto=rdma,port=20049" "$1:/" "$mount_dir" || return
+	timeout "${TEST_LIMIT_S:-100}" mount -i -t nfs4 -o "addr=$1,clientaddr=$2,vers=4.2,proto=rdma,port=20049" "$1:/" "$mount_dir" || return
 	trap 'umount $mount_dir' EXIT
 	grep -q " $mount_dir nfs4 .*proto=rdma" /proc/mounts || return
-	timeout 100 fio --name=verified --directory="$mount_dir" --ioengine=libaio --iodepth=8 --verify=crc32c --verify_fatal=1 \
+	timeout "${TEST_LIMIT_S:-100}" fio --name=verified --directory="$mount_dir" --ioengine=libaio --iodepth=8 --verify=crc32c --verify_fatal=1 \
 		--randseed=7711 --fallocate=none --rw=randwrite --bsrange=4k-256k --size=4m "${@:3}" || return
 	if [ -e "$mount_dir/tree" ]; then
-		timeout 60 diff -r "$tree" "$mount_dir/tree"
+		timeout "${TEST_LIMIT_S:-100}" diff -r "$tree" "$mount_dir/tree"
 	else
 		cp -r "$tree" "$mount_dir/tree"
 	fi
