@@ -11,8 +11,7 @@
 # "rdma-odp: timeout N" in a program's source gives it N seconds instead of 120.
 #
 # Programs that speak verbs run twice, the second time, as NAME.provider, through userspace/provider instead of librxe: those in C
-# but for what through_provider() leaves out, and those in shell that say "rdma-odp: both providers". User Mode Linux runs all of
-# these, and so does a kernel that is known to run on KVM; of those whose CPU is emulated each runs one half; with --long each all.
+# but for what through_provider() leaves out, and those in shell that say "rdma-odp: both providers".
 . "$(dirname "$0")/lib.sh"
 
 verb=${1:?} kernel=${2:?} part=${3:-}
@@ -23,40 +22,19 @@ listed=$SRC/build/$kernel/names
 # Where the CPU is emulated, or KASAN and lockdep watch, everything takes longer.
 slow() { [ "$kernel" = uml ] || ! "$SRC/scripts/kvm.sh" "$("$SRC/scripts/tree.sh" "$kernel")"; }
 
-# Whether its guests have run on KVM since the machine booted (kvm.sh): asked when names are listed, before there is a tree to try.
-runs_on_kvm() { grep -qsx yes "$CACHE/kvm-tree-$kernel-"*"-$(cat /proc/sys/kernel/random/boot_id)"; }
-
-is_halved() { [[ $kernel != uml && ${TEST_LONG:-0} = 0 ]] && ! runs_on_kvm; }
-
-# Whether this kernel is the one of the two emulated ones that runs the file's program through the provider.
-is_its_half()
-{
-	local sum
-	[ "$halved" = 1 ] || return 0
-	sum=$(basename "$1" | cksum)
-	[[ $((${sum%% *} / 2 % 2)) = 0 && $kernel = stable || $((${sum%% *} / 2 % 2)) = 1 && $kernel = backports ]]
-}
-
 through_provider()
 {
-	local f halved=0
-	! is_halved || halved=1
+	local f
 	for f in "$SRC"/tests/guest/*.c; do
 		case $(basename "$f") in
 		# They see to it themselves.
 		provider_*) ;;
-		# No verbs; packets and netdevs; kernel users.
-		umem_* | sample_* | vm_* | net_* | fuzz_wire.c | gsi_* | kernel_* | uc_lost.c) ;;
-		# What takes long there is the kernel's, whoever posted: pages that do not come or go, owners that end, offsets and sizes.
-		odp_dax.c | odp_frozen.c | odp_fuse.c | odp_hot_leaf.c | odp_owner_ends.c | odp_uffd_* | odp_unaligned.c | odp_zram_swapin.c | rc_mtu_above.c) ;;
-		# Minutes where the CPU is emulated, for what is mostly the kernel's: there with TEST_LONG=1 alone.
-		dev_teardown.c | peer_rxe.c) [ $halved = 1 ] || echo "$f" ;;
-		*) ! is_its_half "$f" || echo "$f" ;;
+		# No verbs of user space.
+		umem_* | sample_* | vm_* | gsi_* | kernel_*) ;;
+		*) echo "$f" ;;
 		esac
 	done
-	for f in "$SRC"/tests/guest/*.sh; do
-		! grep -q 'rdma-odp: both providers' "$f" || ! is_its_half "$f" || echo "$f"
-	done
+	grep -l 'rdma-odp: both providers' "$SRC"/tests/guest/*.sh
 }
 
 names()
