@@ -128,8 +128,6 @@ start_qemu()
 	share=(-virtfs "local,path=$run/host,mount_tag=host,security_model=none,readonly=on"
 		-virtfs "local,path=$run/out,mount_tag=out,security_model=none")
 	[ -z "$dir" ] || share+=(-virtfs "local,path=$dir,mount_tag=mnt,security_model=passthrough,multidevs=remap")
-	# tsc=reliable: it is the host's. The kernel would compare it with an emulated timer, which a busy host serves late, and would then
-	# read its clock from that one for good.
 	# norandmaps: QEMU keeps what it has translated by virtual address. With a library at another address in each process its pages
 	# gather 20,000 translations each, which nobody uses again, and a store to such a page, when it is freed and cleared, walks their
 	# list: a page was seen to take a second, which is a soft lockup in the guest.
@@ -140,7 +138,7 @@ start_qemu()
 		-drive "file=$tree/disk.img,format=raw,if=virtio,snapshot=on" "${share[@]}" -device virtio-serial-pci \
 		-chardev "file,id=out,path=$run/stdout" -device virtserialport,chardev=out,name=stdout \
 		-chardev "file,id=err,path=$run/stderr" -device virtserialport,chardev=err,name=stderr \
-		-append "console=ttyS0 loglevel=5 log_buf_len=4M panic=-1 mitigations=off no_timer_check tsc=reliable norandmaps root=/dev/vda rw init=/odp/init memmap=64M!256M ODP_SHARE=9p $append" \
+		-append "console=ttyS0 loglevel=5 log_buf_len=4M panic=-1 mitigations=off no_timer_check norandmaps root=/dev/vda rw init=/odp/init memmap=64M!256M ODP_SHARE=9p $append" \
 		>"$run/qemu.log" 2>&1 </dev/null
 }
 
