@@ -55,19 +55,20 @@ index1=$(in_peer bash -c "$(declare -f index_of); index_of rxe_odp1 0000:0000:00
 
 # Eight queue pairs write; sets what was counted meanwhile. On one CPU: two that take packets out of the qdisc would put those of
 # one queue pair into two backlogs of veth, out of order, and what is sent again for that is not what is looked at here.
+# write_through OPTION...: of ib_write_bw
 write_through()
 {
 	local server was
 	look
 	was="$sent $gaps $handled $marked $told"
-	in_peer taskset -c 0 ib_write_bw -d rxe_odp1 -x "$index1" -F -u 18 -q 8 -s 524288 -n 5 >/tmp/ecn_server 2>&1 &
+	in_peer taskset -c 0 ib_write_bw -d rxe_odp1 -x "$index1" -F "$@" -q 8 -s 524288 -n 5 >/tmp/ecn_server 2>&1 &
 	server=$!
 	until [ -n "$(in_peer ss -Hltn 'sport = :18515')" ]; do
 		kill -0 $server 2>/dev/null || fail "the server has ended"
 		[ $SECONDS -lt "${TEST_LIMIT_S:-240}" ] || fail "the server does not listen"
 		sleep 0.1
 	done
-	taskset -c 0 ib_write_bw -d rxe_odp0 -x "$index0" -F -u 18 -q 8 -s 524288 -n 5 10.77.0.2 >/tmp/ecn_client 2>&1 ||
+	taskset -c 0 ib_write_bw -d rxe_odp0 -x "$index0" -F "$@" -q 8 -s 524288 -n 5 10.77.0.2 >/tmp/ecn_client 2>&1 ||
 		fail "status $?"
 	wait $server || fail "the server failed"
 	look
@@ -90,13 +91,15 @@ modprobe -a sch_netem sch_tbf sch_fq_codel 2>/dev/null
 
 ecn 1 || fail "no attribute ecn"
 tc qdisc add dev veth0 root netem loss 3% ecn || fail "no netem"
-write_through
+write_through -u 18
 slows_down netem
+write_through -c UC
+slows_down "netem, UC"
 shape_end
 
 tc qdisc add dev veth0 root handle 1: tbf rate 200mbit burst 32k limit 4m || fail "no tbf"
 if tc qdisc add dev veth0 parent 1:1 fq_codel target 1ms interval 10ms ecn 2>/tmp/ecn_client; then
-	write_through
+	write_through -u 18
 	slows_down fq_codel
 else
 	echo "this kernel has no fq_codel"
@@ -105,6 +108,6 @@ shape_end
 
 ecn 0 || fail "it cannot be switched off"
 tc qdisc add dev veth0 root netem delay 1ms limit 10000
-write_through
+write_through -u 18
 [ $((marked + told + handled)) = 0 ] || fail "something is marked with ecn off"
 exit 0

@@ -4,6 +4,7 @@
  * not there; refused where the specification says so. Persistent placement is promised only of memory that is persistent:
  * odp_dax has that.
  */
+#include "netem.h"
 #include "roce.h"
 
 #include <rdma/ib_user_verbs.h>
@@ -40,7 +41,7 @@ static void promised(void **state)
 	rig_close(&rig);
 }
 
-static void behind_a_write(void **state)
+static void flush_behind_writes(void **state, const char *wire)
 {
 	struct conn conn = conn_with_flush();
 	struct buf from, to;
@@ -51,8 +52,11 @@ static void behind_a_write(void **state)
 	unsigned int i;
 	int odp;
 
+	conn.wire = wire;
 	pair_open(&pair, &conn);
 	odp = mode(&pair.rig, state);
+	if (wire && !netem_begin(wire))
+		fail_because("no netem");
 	buf_make(&from, pair.a.rig->pd, MEM_ANON, 20000, 0, ACCESS_ALL | odp);
 	buf_make(&to, pair.b.rig->pd, MEM_ANON, 20000, 0, ACCESS_ALL | GLOBAL | odp);
 	for (i = 0; i < 10; i++) {
@@ -75,9 +79,31 @@ static void behind_a_write(void **state)
 	cq_success(pair.a.scq);
 	flush_range(&pair.a, &to, to.bytes, 0);
 	cq_success(pair.a.scq);
+	netem_end();
 	buf_free(&from);
 	buf_free(&to);
 	pair_close(&pair);
+}
+
+static void behind_a_write(void **state)
+{
+	flush_behind_writes(state, NULL);
+}
+
+/* A FLUSH that is asked for again, or comes twice, is done again. */
+static void over_a_bad_wire(void **state)
+{
+	long before = rig_counter("duplicate_request");
+
+	flush_behind_writes(state, "loss 5% duplicate 20%");
+	assert_true(rig_counter("duplicate_request") > before);
+}
+
+static int clean_wire(void **state)
+{
+	(void)state;
+	netem_end();
+	return 0;
 }
 
 /* More than the peer may have to answer at once. */
@@ -280,6 +306,11 @@ static void behind_a_late_page(void **state)
 	pair_close(&pair);
 }
 
-TEST_MAIN(TEST(promised), TEST_BOTH(behind_a_write), TEST_BOTH(many), TEST_BOTH(refused),
-	  TEST(invalid_on_the_wire), TEST_BOTH(persistent_is_refused), TEST(large_and_empty),
-	  TEST(behind_a_late_page))
+/* clang-format off */
+#define WIRE(fn)	{ #fn " (pinned)", fn, NULL, clean_wire, NULL }
+#define WIRE_ODP(fn)	{ #fn " (odp)", fn, NULL, clean_wire, (void *)(uintptr_t)1 }
+/* clang-format on */
+
+TEST_MAIN(TEST(promised), TEST_BOTH(behind_a_write), WIRE(over_a_bad_wire),
+	  WIRE_ODP(over_a_bad_wire), TEST_BOTH(many), TEST_BOTH(refused), TEST(invalid_on_the_wire),
+	  TEST_BOTH(persistent_is_refused), TEST(large_and_empty), TEST(behind_a_late_page))

@@ -95,10 +95,12 @@ unbind_it()
 measure true
 measure bind_it
 measure unbind_it
-rdma statistic qp set link "$link" auto type on || fail "no automatic mode"
 automatic() { is_bound || fail "no automatic counter"; }
-measure automatic
-rdma statistic qp set link "$link" auto off || fail "the automatic mode does not end"
+for by in type pid; do
+	rdma statistic qp set link "$link" auto $by on || fail "no automatic mode by $by"
+	measure automatic
+	rdma statistic qp set link "$link" auto off || fail "the automatic mode by $by does not end"
+done
 
 # While it goes on.
 serve -n 100000000
@@ -116,5 +118,11 @@ for object in pd mr cq ctx; do
 done
 kill $client $server
 wait $client $server 2>/dev/null
+ibv_srq_pingpong -d rxe_odp0 -g "$index" -r 40 >/tmp/stat_server 2>&1 &
+server=$!
+eventually listens || fail "the server with a shared receive queue does not listen"
+rdma -dd resource show srq dev rxe_odp0 | grep -q 'drv_posted 40' || fail "no details of the shared receive queue"
+kill $server
+wait $server 2>/dev/null
 refused 'Invalid argument' rdma -r resource show qp
 exit 0
