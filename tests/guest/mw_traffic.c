@@ -208,7 +208,7 @@ static void while_a_page_is_awaited(void **state)
 		deregistered = i % 2;
 		late_open(&l, i % 4 < 2 ? IBV_MW_TYPE_2 : IBV_MW_TYPE_1);
 		late_post(&l, ways[i / 2]);
-		assert_non_null(uffd_next(&l.uffd, 10000));
+		assert_non_null(uffd_next(&l.uffd, BOUND_S * 1000));
 		stop(&l.pair.b, l.mw, &l.page);
 		if (deregistered)
 			buf_dereg(&l.page);

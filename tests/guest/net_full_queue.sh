@@ -2,8 +2,8 @@
 # SPDX-License-Identifier: GPL-2.0 OR Linux-OpenIB
 # Queues on the way out that are short and slow: token buckets, a fifo of ten packets, netem's limit. What they refuse is made again
 # when there is room, and counts neither as sent nor as lost: eight queue pairs write and read through them without losing a
-# hundredth of their packets, and every datagram and every message of UC that completes arrives. A queue that refuses everything for ever is a dead path, and
-# queue pairs may go while they wait for one.
+# hundredth of their packets, and every datagram and every message of UC that completes arrives. A queue that refuses everything for
+# ever is a dead path, and queue pairs may go while they wait for one.
 # rdma-odp: timeout 300
 set -u
 
@@ -90,7 +90,12 @@ exchange()
 
 # check WHAT: since the counters were read last
 # Lost is what leaves a gap. What is sent again is no measure of it: a guest that stands still for a second asks again for what came.
-look() { sent=$(count sent_pkts) again=$(count retried_pkts) refused=$(count send_refused) lost=$(($(count out_of_seq_request) + $(count rcvd_seq_err))); }
+look()
+{
+	sent=$(count sent_pkts) again=$(count retried_pkts) refused=$(count send_refused)
+	lost=$(($(count out_of_seq_request) + $(count rcvd_seq_err)))
+}
+
 check()
 {
 	local was_sent=$sent was_again=$again was_refused=$refused was_lost=$lost

@@ -198,7 +198,7 @@ static void many_regions_of_one_process(void **state)
 	munmap(map, HUGE_BYTES);
 }
 
-/* The first one counts the table's chunks, and of those that empty ones of another test stay for a second. */
+/* The first one counts the table's chunks: an empty one of an earlier test would still count for a second. */
 TEST_MAIN(TEST(memory_follows_what_is_resident), TEST(bytes_go_in_and_out),
 	  TEST(a_long_fault_goes_in_passes), TEST(bounds_are_kept),
 	  TEST(a_region_without_write_is_read_only), TEST(a_closed_region_answers_shutdown),
