@@ -28,7 +28,7 @@ through_provider()
 	for f in "$SRC"/tests/guest/*.c; do
 		case $(basename "$f") in
 		# They see to it themselves.
-		provider_*) ;;
+		provider_* | xrc_*) ;;
 		# Of umem_odp's, the one that registers its regions by verbs.
 		umem_signal.c) echo "$f" ;;
 		# No verbs of user space.

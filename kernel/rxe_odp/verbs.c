@@ -29,6 +29,8 @@
 #define RC_ODP_CAPS (IB_ODP_SUPPORT_SEND | IB_ODP_SUPPORT_RECV | IB_ODP_SUPPORT_WRITE | \
 		     IB_ODP_SUPPORT_READ | IB_ODP_SUPPORT_ATOMIC | IB_ODP_SUPPORT_SRQ_RECV | \
 		     IB_ODP_SUPPORT_FLUSH | IB_ODP_SUPPORT_ATOMIC_WRITE)
+#define XRC_ODP_CAPS (IB_ODP_SUPPORT_SEND | IB_ODP_SUPPORT_WRITE | IB_ODP_SUPPORT_READ | \
+		      IB_ODP_SUPPORT_ATOMIC | IB_ODP_SUPPORT_SRQ_RECV)
 #define UC_ODP_CAPS (IB_ODP_SUPPORT_SEND | IB_ODP_SUPPORT_RECV | IB_ODP_SUPPORT_WRITE | \
 		     IB_ODP_SUPPORT_SRQ_RECV)
 #define UD_ODP_CAPS (IB_ODP_SUPPORT_SEND | IB_ODP_SUPPORT_RECV | IB_ODP_SUPPORT_SRQ_RECV)
@@ -52,7 +54,7 @@ static int rxo_query_device(struct ib_device *ibdev, struct ib_device_attr *attr
 					  IB_DEVICE_MEM_MGT_EXTENSIONS |
 					  IB_DEVICE_MEM_WINDOW | IB_DEVICE_MEM_WINDOW_TYPE_2B |
 					  IB_DEVICE_FLUSH_GLOBAL | IB_DEVICE_FLUSH_PERSISTENT |
-					  IB_DEVICE_ATOMIC_WRITE,
+					  IB_DEVICE_ATOMIC_WRITE | IB_DEVICE_XRC,
 		.kernel_cap_flags	= IBK_ALLOW_USER_UNREG | IBK_ON_DEMAND_PAGING,
 		.max_send_sge		= RXO_MAX_SGE,
 		.max_recv_sge		= RXO_MAX_SGE,
@@ -82,6 +84,7 @@ static int rxo_query_device(struct ib_device *ibdev, struct ib_device_attr *attr
 			.per_transport_caps.rc_odp_caps = RC_ODP_CAPS,
 			.per_transport_caps.uc_odp_caps = UC_ODP_CAPS,
 			.per_transport_caps.ud_odp_caps = UD_ODP_CAPS,
+			.per_transport_caps.xrc_odp_caps = XRC_ODP_CAPS,
 		},
 	};
 	/* A MAC address is a vendor's, and so is the device. An EUI-64 inverts one bit of it. */
@@ -168,6 +171,17 @@ static int rxo_alloc_pd(struct ib_pd *ibpd, struct ib_udata *udata)
 static int rxo_dealloc_pd(struct ib_pd *ibpd, struct ib_udata *udata)
 {
 	rxo_prefetch_drain(to_rxo_pd(ibpd));
+	return 0;
+}
+
+/* For processes: the kernel's users have no use for XRC, and posting it is librxe_odp's. */
+static int rxo_alloc_xrcd(struct ib_xrcd *ibxrcd, struct ib_udata *udata)
+{
+	return udata ? 0 : -EOPNOTSUPP;
+}
+
+static int rxo_dealloc_xrcd(struct ib_xrcd *ibxrcd, struct ib_udata *udata)
+{
 	return 0;
 }
 
@@ -293,6 +307,9 @@ const struct ib_device_ops rxo_dev_ops = {
 	.alloc_pd		= rxo_alloc_pd,
 	.dealloc_pd		= rxo_dealloc_pd,
 
+	.alloc_xrcd		= rxo_alloc_xrcd,
+	.dealloc_xrcd		= rxo_dealloc_xrcd,
+
 	.create_ah		= rxo_create_ah,
 	.create_user_ah		= rxo_create_ah,
 	.modify_ah		= rxo_modify_ah,
@@ -339,4 +356,5 @@ const struct ib_device_ops rxo_dev_ops = {
 	INIT_RDMA_OBJ_SIZE(ib_qp, rxo_qp, ibqp),
 	INIT_RDMA_OBJ_SIZE(ib_srq, rxo_srq, ibsrq),
 	INIT_RDMA_OBJ_SIZE(ib_ucontext, rxo_ucontext, ibuc),
+	INIT_RDMA_OBJ_SIZE(ib_xrcd, rxo_xrcd, ibxrcd),
 };

@@ -53,6 +53,10 @@ int rxo_post_send(struct ibv_qp *ibqp, struct ibv_send_wr *wr, struct ibv_send_w
 	uint32_t room, num = 0;
 	int err = 0, refused;
 
+	if (!rxo_ring_is_there(&qp->sq)) {
+		*bad = wr;
+		return EINVAL;
+	}
 	rxo_lock(&qp->sq_lock);
 	room = rxo_ring_room(&qp->sq);
 	for (; wr; wr = wr->next) {
@@ -107,7 +111,7 @@ int rxo_post_recv(struct ibv_qp *ibqp, struct ibv_recv_wr *wr, struct ibv_recv_w
 	struct rxo_qp *qp = to_rxo_qp(ibqp);
 	int err;
 
-	if (ibqp->srq || ibqp->state == IBV_QPS_RESET) {
+	if (!rxo_ring_is_there(&qp->rq) || ibqp->state == IBV_QPS_RESET) {
 		*bad = wr;
 		return EINVAL;
 	}

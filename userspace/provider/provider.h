@@ -74,7 +74,7 @@ struct rxo_batch {
 
 struct rxo_qp {
 	struct verbs_qp vqp;
-	struct rxo_ring sq, rq; /* rq: mask 0 with an SRQ */
+	struct rxo_ring sq, rq; /* no rq with an SRQ; of XRC a target has neither, an initiator an sq */
 	struct rxo_lock sq_lock, rq_lock;
 	struct rxo_wqe_bounds bounds;
 	uint32_t max_recv_sge;
@@ -111,6 +111,12 @@ static inline struct rxo_srq *to_rxo_srq(struct ibv_srq *ibsrq)
 static inline struct rxo_qp *to_rxo_qp(struct ibv_qp *ibqp)
 {
 	return container_of(ibqp, struct rxo_qp, vqp.qp);
+}
+
+/* Rings are mapped where there is something to post. */
+static inline bool rxo_ring_is_there(const struct rxo_ring *ring)
+{
+	return ring->buf;
 }
 
 static inline struct rxo_qp *to_rxo_qp_ex(struct ibv_qp_ex *ibqp)
@@ -188,7 +194,13 @@ struct ibv_srq *rxo_create_srq_ex(struct ibv_context *ibctx, struct ibv_srq_init
 int rxo_modify_srq(struct ibv_srq *ibsrq, struct ibv_srq_attr *attr, int mask);
 int rxo_query_srq(struct ibv_srq *ibsrq, struct ibv_srq_attr *attr);
 int rxo_destroy_srq(struct ibv_srq *ibsrq);
+int rxo_get_srq_num(struct ibv_srq *ibsrq, uint32_t *srq_num);
 int rxo_post_srq_recv(struct ibv_srq *ibsrq, struct ibv_recv_wr *wr, struct ibv_recv_wr **bad);
+
+/* xrcd.c */
+struct ibv_xrcd *rxo_open_xrcd(struct ibv_context *ibctx, struct ibv_xrcd_init_attr *attr);
+int rxo_close_xrcd(struct ibv_xrcd *ibxrcd);
+struct ibv_qp *rxo_open_qp(struct ibv_context *ibctx, struct ibv_qp_open_attr *attr);
 
 /* qp.c */
 struct ibv_qp *rxo_create_qp(struct ibv_pd *ibpd, struct ibv_qp_init_attr *attr);

@@ -6,6 +6,8 @@
 
 #define QP_COMP_MASK                                                                               \
 	(IBV_QP_INIT_ATTR_PD | IBV_QP_INIT_ATTR_CREATE_FLAGS | IBV_QP_INIT_ATTR_SEND_OPS_FLAGS)
+#define TARGET_COMP_MASK                                                                           \
+	(IBV_QP_INIT_ATTR_PD | IBV_QP_INIT_ATTR_XRCD | IBV_QP_INIT_ATTR_CREATE_FLAGS)
 
 static struct rxo_wqe_bounds qp_bounds(const struct ibv_qp_init_attr_ex *attr)
 {
@@ -14,17 +16,28 @@ static struct rxo_wqe_bounds qp_bounds(const struct ibv_qp_init_attr_ex *attr)
 		.max_inline_bytes = attr->cap.max_inline_data,
 		.ud = attr->qp_type == IBV_QPT_UD,
 		.uc = attr->qp_type == IBV_QPT_UC,
+		.xrc = attr->qp_type == IBV_QPT_XRC_SEND,
 	};
+}
+
+/* It belongs to a domain and to no PD (one that is given is not looked at); nothing is posted to it. */
+static int qp_check_target(const struct ibv_qp_init_attr_ex *attr)
+{
+	if (!check_comp_mask(attr->comp_mask, TARGET_COMP_MASK))
+		return EOPNOTSUPP;
+	return attr->comp_mask & IBV_QP_INIT_ATTR_XRCD ? 0 : EINVAL;
 }
 
 static int qp_check_attr(const struct ibv_qp_init_attr_ex *attr)
 {
 	struct rxo_wqe_bounds bounds = qp_bounds(attr);
 
+	if (attr->qp_type == IBV_QPT_XRC_RECV)
+		return qp_check_target(attr);
 	if (!check_comp_mask(attr->comp_mask, QP_COMP_MASK))
 		return EOPNOTSUPP;
 	if (attr->qp_type != IBV_QPT_RC && attr->qp_type != IBV_QPT_UC &&
-	    attr->qp_type != IBV_QPT_UD)
+	    attr->qp_type != IBV_QPT_UD && attr->qp_type != IBV_QPT_XRC_SEND)
 		return EOPNOTSUPP;
 	if (!(attr->comp_mask & IBV_QP_INIT_ATTR_PD))
 		return EINVAL;
@@ -35,12 +48,15 @@ static int qp_check_attr(const struct ibv_qp_init_attr_ex *attr)
 }
 
 static int qp_map_rings(struct rxo_qp *qp, struct ibv_context *ibctx,
-			const struct rxe_create_qp_resp *resp, bool srq)
+			const struct rxe_create_qp_resp *resp,
+			const struct ibv_qp_init_attr_ex *attr)
 {
 	int err;
 
+	if (attr->qp_type == IBV_QPT_XRC_RECV)
+		return 0;
 	err = rxo_ring_map(&qp->sq, ibctx, &resp->sq_mi, rxo_swqe_bytes(&qp->bounds));
-	if (err || srq)
+	if (err || attr->srq || attr->qp_type == IBV_QPT_XRC_SEND)
 		return err;
 	err = rxo_ring_map(&qp->rq, ibctx, &resp->rq_mi, rxo_rwqe_bytes(qp->max_recv_sge));
 	if (err)
@@ -62,7 +78,7 @@ static int qp_create_kernel(struct ibv_context *ibctx, struct rxo_qp *qp,
 		return err;
 	qp->bounds = qp_bounds(attr);
 	qp->max_recv_sge = attr->cap.max_recv_sge;
-	err = qp_map_rings(qp, ibctx, &resp.drv_payload, attr->srq);
+	err = qp_map_rings(qp, ibctx, &resp.drv_payload, attr);
 	if (err)
 		ibv_cmd_destroy_qp(&qp->vqp.qp);
 	return err;
@@ -70,12 +86,12 @@ static int qp_create_kernel(struct ibv_context *ibctx, struct rxo_qp *qp,
 
 static void qp_init(struct rxo_qp *qp, const struct ibv_qp_init_attr_ex *attr)
 {
-	struct rxo_pd *pd = to_rxo_pd(attr->pd);
-	bool unneeded = rxo_pd_single_threaded(pd);
+	struct rxo_pd *pd = attr->qp_type == IBV_QPT_XRC_RECV ? NULL : to_rxo_pd(attr->pd);
+	bool unneeded = pd && rxo_pd_single_threaded(pd);
 
 	rxo_lock_init(&qp->sq_lock, unneeded);
 	rxo_lock_init(&qp->rq_lock, unneeded);
-	if (pd->domain) {
+	if (pd && pd->domain) {
 		qp->parent = pd;
 		rxo_pd_join(pd);
 	}
@@ -133,8 +149,11 @@ static void qp_forget_completions(struct rxo_qp *qp)
 {
 	struct ibv_qp *ibqp = &qp->vqp.qp;
 
+	/* What a target received is its SRQs', of which other processes may have some. */
+	if (ibqp->qp_type == IBV_QPT_XRC_RECV)
+		return;
 	rxo_cq_forget(to_rxo_cq(ibqp->send_cq), ibqp->qp_num);
-	if (ibqp->recv_cq != ibqp->send_cq)
+	if (ibqp->qp_type != IBV_QPT_XRC_SEND && ibqp->recv_cq != ibqp->send_cq)
 		rxo_cq_forget(to_rxo_cq(ibqp->recv_cq), ibqp->qp_num);
 }
 

@@ -5,6 +5,22 @@
 #include "provider.h"
 
 #define SRQ_COMP_MASK (IBV_SRQ_INIT_ATTR_TYPE | IBV_SRQ_INIT_ATTR_PD)
+#define XRC_COMP_MASK (SRQ_COMP_MASK | IBV_SRQ_INIT_ATTR_XRCD | IBV_SRQ_INIT_ATTR_CQ)
+
+static int srq_check_attr(const struct ibv_srq_init_attr_ex *attr)
+{
+	enum ibv_srq_type type = attr->comp_mask & IBV_SRQ_INIT_ATTR_TYPE ? attr->srq_type :
+									    IBV_SRQT_BASIC;
+	uint32_t needed = IBV_SRQ_INIT_ATTR_PD, known = SRQ_COMP_MASK;
+
+	if (type == IBV_SRQT_XRC)
+		needed = known = XRC_COMP_MASK;
+	else if (type != IBV_SRQT_BASIC)
+		return EOPNOTSUPP;
+	if (!check_comp_mask(attr->comp_mask, known))
+		return EOPNOTSUPP;
+	return check_comp_mask(needed, attr->comp_mask) ? 0 : EINVAL;
+}
 
 static int srq_create_kernel(struct ibv_context *ibctx, struct rxo_srq *srq,
 			     struct ibv_srq_init_attr_ex *attr)
@@ -30,13 +46,9 @@ struct ibv_srq *rxo_create_srq_ex(struct ibv_context *ibctx, struct ibv_srq_init
 	struct rxo_pd *pd;
 	int err;
 
-	if (!check_comp_mask(attr->comp_mask, SRQ_COMP_MASK) ||
-	    ((attr->comp_mask & IBV_SRQ_INIT_ATTR_TYPE) && attr->srq_type != IBV_SRQT_BASIC)) {
-		errno = EOPNOTSUPP;
-		return NULL;
-	}
-	if (!(attr->comp_mask & IBV_SRQ_INIT_ATTR_PD)) {
-		errno = EINVAL;
+	err = srq_check_attr(attr);
+	if (err) {
+		errno = err;
 		return NULL;
 	}
 	srq = calloc(1, sizeof(*srq));
@@ -124,6 +136,17 @@ int rxo_destroy_srq(struct ibv_srq *ibsrq)
 	rxo_ring_unmap(&srq->ring);
 	rxo_lock_destroy(&srq->lock);
 	free(srq);
+	return 0;
+}
+
+int rxo_get_srq_num(struct ibv_srq *ibsrq, uint32_t *srq_num)
+{
+	const struct rxo_srq *srq = to_rxo_srq(ibsrq);
+
+	/* Others have none that a peer could name. */
+	if (srq->vsrq.srq_type != IBV_SRQT_XRC)
+		return EOPNOTSUPP;
+	*srq_num = srq->vsrq.srq_num;
 	return 0;
 }
 

@@ -26,6 +26,7 @@ static const struct {
 	bool no_inline;
 	bool no_data; /* whatever the work request says of some */
 	bool uc;
+	bool no_xrc;
 } send_ops[] = {
 	[IBV_WR_RDMA_WRITE] = { OP_RDMA, IBV_QP_EX_WITH_RDMA_WRITE, .uc = true },
 	[IBV_WR_RDMA_WRITE_WITH_IMM] = { OP_RDMA, IBV_QP_EX_WITH_RDMA_WRITE_WITH_IMM, .uc = true },
@@ -38,14 +39,15 @@ static const struct {
 	[IBV_WR_SEND_WITH_INV] = { OP_SEND_INV, IBV_QP_EX_WITH_SEND_WITH_INV },
 	[IBV_WR_LOCAL_INV] = { OP_LOCAL_INV, IBV_QP_EX_WITH_LOCAL_INV, false, true, true, true },
 	[IBV_WR_BIND_MW] = { OP_BIND, IBV_QP_EX_WITH_BIND_MW, false, true, true, true },
-	[IBV_WR_FLUSH] = { OP_FLUSH, IBV_QP_EX_WITH_FLUSH, false, true },
-	[IBV_WR_ATOMIC_WRITE] = { OP_ATOMIC_WRITE, IBV_QP_EX_WITH_ATOMIC_WRITE },
+	[IBV_WR_FLUSH] = { OP_FLUSH, IBV_QP_EX_WITH_FLUSH, false, true, .no_xrc = true },
+	[IBV_WR_ATOMIC_WRITE] = { OP_ATOMIC_WRITE, IBV_QP_EX_WITH_ATOMIC_WRITE, .no_xrc = true },
 };
 
 static bool op_allowed(unsigned int opcode, const struct rxo_wqe_bounds *bounds)
 {
 	return opcode < ARRAY_SIZE(send_ops) && send_ops[opcode].kind != OP_REFUSED &&
-	       (!bounds->ud || send_ops[opcode].ud) && (!bounds->uc || send_ops[opcode].uc);
+	       (!bounds->ud || send_ops[opcode].ud) && (!bounds->uc || send_ops[opcode].uc) &&
+	       !(bounds->xrc && send_ops[opcode].no_xrc);
 }
 
 uint64_t rxo_send_ops(const struct rxo_wqe_bounds *bounds)
@@ -87,6 +89,8 @@ int rxo_swqe_begin(struct rxe_send_wqe *wqe, uint64_t wr_id, unsigned int opcode
 		wqe->wr.wr.ud.ah_num = 0;
 		wqe->wr.wr.ud.av.port_num = 0;
 	}
+	if (bounds->xrc)
+		rxo_swqe_set_xrc(wqe, 0); /* no SRQ has that number */
 	return 0;
 }
 
@@ -206,6 +210,11 @@ void rxo_swqe_set_ud(struct rxe_send_wqe *wqe, const struct ibv_ah *ah, uint32_t
 	wqe->wr.wr.ud.remote_qkey = remote_qkey;
 }
 
+void rxo_swqe_set_xrc(struct rxe_send_wqe *wqe, uint32_t srq_num)
+{
+	wqe->wr.reserved = srq_num; /* <rdma/rxe_odp-abi.h> */
+}
+
 /* Here the pieces are given as SGEs; their number is not bounded, only the bytes are. */
 static int swqe_set_inline_sges(struct rxe_send_wqe *wqe, const struct ibv_send_wr *wr,
 				const struct rxo_wqe_bounds *bounds)
@@ -259,6 +268,8 @@ int rxo_swqe_fill(struct rxe_send_wqe *wqe, const struct ibv_send_wr *wr,
 		rxo_swqe_set_ud(wqe, wr->wr.ud.ah, wr->wr.ud.remote_qpn, wr->wr.ud.remote_qkey);
 	else
 		swqe_set_op(wqe, wr);
+	if (bounds->xrc)
+		rxo_swqe_set_xrc(wqe, wr->qp_type.xrc.remote_srqn);
 	if (send_ops[wr->opcode].no_data)
 		return 0;
 	if (wr->send_flags & IBV_SEND_INLINE)

@@ -22,6 +22,7 @@ struct rxo_wqe_bounds {
 	uint32_t max_inline_bytes; /* send queues */
 	bool ud;
 	bool uc;
+	bool xrc;
 };
 
 struct rxo_ah {
@@ -58,6 +59,7 @@ void rxo_swqe_set_flush(struct rxe_send_wqe *wqe, uint64_t remote_addr, uint32_t
 			uint32_t length, uint8_t type, uint8_t level);
 void rxo_swqe_set_ud(struct rxe_send_wqe *wqe, const struct ibv_ah *ah, uint32_t remote_qpn,
 		     uint32_t remote_qkey);
+void rxo_swqe_set_xrc(struct rxe_send_wqe *wqe, uint32_t srq_num);
 
 /* A whole one of ibv_post_send(), ibv_post_recv(). */
 int rxo_swqe_fill(struct rxe_send_wqe *wqe, const struct ibv_send_wr *wr,

@@ -178,6 +178,14 @@ static void wr_set_ud_addr(struct ibv_qp_ex *ibqp, struct ibv_ah *ah, uint32_t r
 		rxo_swqe_set_ud(wqe, ah, remote_qpn, remote_qkey);
 }
 
+static void wr_set_xrc_srqn(struct ibv_qp_ex *ibqp, uint32_t srq_num)
+{
+	struct rxe_send_wqe *wqe = to_rxo_qp_ex(ibqp)->batch.wqe;
+
+	if (wqe)
+		rxo_swqe_set_xrc(wqe, srq_num);
+}
+
 static void wr_set_sge_list(struct ibv_qp_ex *ibqp, size_t num, const struct ibv_sge *sges)
 {
 	struct rxo_qp *qp = to_rxo_qp_ex(ibqp);
@@ -229,6 +237,7 @@ void rxo_wr_init(struct ibv_qp_ex *qp, uint64_t send_ops)
 	qp->wr_set_inline_data = wr_set_inline_data;
 	qp->wr_set_inline_data_list = wr_set_inline_data_list;
 	qp->wr_set_ud_addr = wr_set_ud_addr;
+	qp->wr_set_xrc_srqn = wr_set_xrc_srqn;
 	if (send_ops & IBV_QP_EX_WITH_SEND)
 		qp->wr_send = wr_send;
 	if (send_ops & IBV_QP_EX_WITH_SEND_WITH_IMM)

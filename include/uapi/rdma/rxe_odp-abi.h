@@ -66,6 +66,11 @@ struct rxe_odp_flush_wr {
 };
 
 /*
+ * XRC, which rxe has not: the number of the SRQ that a request is for stands in the field "reserved"
+ * of struct rxe_send_wr, behind wr_id; its upper eight bits are not looked at.
+ */
+
+/*
  * The promise: a word in the header of every send queue, pad_3[RXE_ODP_PROMISE_PAD] of struct
  * rxe_queue_buf, beside the consumer index. The kernel writes it and never reads it. As long as it
  * is not 0 somebody in the kernel is going to look at the queue, and who has posted need not ring:

@@ -33,6 +33,7 @@ struct rxo_ctx_poll {
 
 struct rxo_ucontext {
 	struct ib_ucontext ibuc;
+	u64 id;				/* no other context ever has it, and never 0; immutable */
 	u64 caps;			/* RXE_ODP_CAP_* that both sides have; immutable */
 	enum rxo_register plain;	/* registrations; immutable */
 	struct xarray cookies;		/* mmap offset >> PAGE_SHIFT to struct rxo_queue */

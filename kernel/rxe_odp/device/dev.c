@@ -141,6 +141,7 @@ static void rdev_init(struct rxo_dev *dev, struct net_device *netdev)
 	xa_init_flags(&dev->qps, XA_FLAGS_ALLOC1 | XA_FLAGS_LOCK_BH | XA_FLAGS_ACCOUNT);
 	xa_init_flags(&dev->ahs, XA_FLAGS_ALLOC1 | XA_FLAGS_LOCK_IRQ | XA_FLAGS_ACCOUNT);
 	xa_init_flags(&dev->mrs, XA_FLAGS_ALLOC1 | XA_FLAGS_ACCOUNT);
+	xa_init_flags(&dev->srqs, XA_FLAGS_ALLOC1 | XA_FLAGS_ACCOUNT);
 	xa_init_flags(&dev->counters, XA_FLAGS_ALLOC1);
 	mutex_init(&dev->mems_lock);
 	mutex_init(&dev->mcast_lock);
@@ -311,10 +312,11 @@ void rxo_dev_dealloc(struct ib_device *ibdev)
 
 	rxo_dev_upper->detach(dev);
 	WARN_ON_ONCE(!xa_empty(&dev->qps) || !xa_empty(&dev->ahs) || !xa_empty(&dev->mrs) ||
-		     !list_empty(&dev->mems));
+		     !xa_empty(&dev->srqs) || !list_empty(&dev->mems));
 	xa_destroy(&dev->qps);
 	xa_destroy(&dev->ahs);
 	xa_destroy(&dev->mrs);
+	xa_destroy(&dev->srqs);
 	free_percpu(dev->stats);
 	netdev_put(dev->netdev, &dev->netdev_tracker);
 }

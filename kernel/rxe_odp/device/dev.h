@@ -35,8 +35,8 @@ struct rxo_ns;
 #define RXO_MAX_CTX_MCAST_GROUPS 64	/* of a context: each is work for others under RTNL */
 #define RXO_MAX_MCAST_MEMBERS	(RXO_MAX_MCAST_GROUPS * RXO_MAX_MCAST_QPS)
 
-/* What a packet with payload has around it: IPv6, UDP, BTH, RETH and immediate, ICRC. */
-#define RXO_MAX_OVERHEAD_BYTES	(40 + 8 + 12 + 16 + 4 + 4)
+/* What a packet with payload has around it: IPv6, UDP, BTH, XRCETH, RETH and immediate, ICRC. */
+#define RXO_MAX_OVERHEAD_BYTES	(40 + 8 + 12 + 4 + 16 + 4 + 4)
 #define RXO_MIN_NETDEV_MTU	(RXO_MAX_OVERHEAD_BYTES + 256)
 
 /*
@@ -52,6 +52,7 @@ struct rxo_dev {
 	struct xarray qps;		/* QPN to struct rxo_qpn, RCU lookups */
 	struct xarray ahs;		/* ah_num to struct rxo_ah */
 	struct xarray mrs;		/* key >> 8 to struct rxo_mr, RCU lookups */
+	struct xarray srqs;		/* number to struct rxo_srqn, XRC's, RCU lookups */
 	struct mutex mcast_lock;	/* protects writers of mcast, mcast_groups; outside RTNL */
 	struct hlist_head mcast[RXO_MCAST_BUCKETS]; /* transport/mcast.c's, RCU readers */
 	u32 mcast_groups;		/* joined by the netdev */
@@ -71,7 +72,7 @@ struct rxo_dev {
 	spinlock_t tx_send_lock;	/* _bh; held to send until then */
 	bool leaving;			/* it is being unregistered or moved; read anywhere */
 	wait_queue_head_t calls_wait;	/* calls that may last: for their end, or for leaving */
-	u32 next_qpn, next_ah, next_mr;	/* of the xarrays' cyclic allocation */
+	u32 next_qpn, next_ah, next_mr, next_srqn; /* of the xarrays' cyclic allocation */
 	atomic_t next_srq;
 	enum ib_mtu mtu_cap;		/* largest path MTU that fits the netdev's; read anywhere */
 	/* the rest is dev.c's */
@@ -119,6 +120,11 @@ static inline struct rxo_pd *to_rxo_pd(struct ib_pd *ibpd)
 {
 	return container_of(ibpd, struct rxo_pd, ibpd);
 }
+
+/* An XRC domain is compared by address: it lives as long as its queue pairs and SRQs. */
+struct rxo_xrcd {
+	struct ib_xrcd ibxrcd;
+};
 
 /*
  * What the floors above do for a device. Handed in at module load; each may sleep.

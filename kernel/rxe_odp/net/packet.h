@@ -31,6 +31,11 @@ static inline struct rxo_bth *rxo_pkt_bth(const struct sk_buff *skb)
 	return (struct rxo_bth *)skb->data;
 }
 
+static inline struct rxo_xrceth *rxo_pkt_xrceth(const struct sk_buff *skb)
+{
+	return rxo_bth_xrceth(skb->data);
+}
+
 static inline struct rxo_deth *rxo_pkt_deth(const struct sk_buff *skb)
 {
 	return rxo_bth_deth(skb->data);

@@ -16,6 +16,8 @@
 #define CTX_REGISTER	(RXE_ODP_UCTX_REGISTER_ON_DEMAND | RXE_ODP_UCTX_REGISTER_PINNED)
 #define CTX_FLAGS	CTX_REGISTER
 
+static atomic64_t ctx_last_id;
+
 /* A request that stops short of a field leaves that 0; one from a later header may end in zeros. */
 static int ctx_read_request(struct rxe_odp_alloc_ucontext_req *req, struct ib_udata *udata)
 {
@@ -56,6 +58,7 @@ int rxo_alloc_ucontext(struct ib_ucontext *ibuc, struct ib_udata *udata)
 	err = ctx_read_request(&req, udata) ?: ctx_respond(udata);
 	if (err)
 		return err;
+	uctx->id = atomic64_inc_return(&ctx_last_id);
 	uctx->caps = req.caps & CTX_CAPS;
 	uctx->plain = ctx_plain(req.flags);
 	uctx->poll.idle_ns = (u64)req.poll_idle_us * NSEC_PER_USEC;

@@ -1,5 +1,28 @@
 // SPDX-License-Identifier: GPL-2.0
-/* Shared receive queues, and what kernel users post to a receive queue. */
+/*
+ * Shared receive queues, and what kernel users post to a receive queue.
+ *
+ * An XRC SRQ has a number, which requests name on the wire, and is used by no queue pair for longer
+ * than it executes one request. Its destruction:
+ *
+ * 1. Unpublish: no later request finds it by its number.
+ * 2. Give up the first reference and wait for the others: targets that execute a request, with BH
+ *    off, none of which waits for a page meanwhile.
+ * 3. Free. A message of which a part has come finds no SRQ with its id any more, and fails.
+ *
+ *	destroy_srq				a target, rq.lock held
+ *	-----------				----------------------
+ *						xa_load(): the struct rxo_srqn
+ *	xa_erase()
+ *	rxo_srq_put()
+ *						refcount_inc_not_zero(): 0, there is no such SRQ,
+ *						or: pops, copies, completes to the SRQ's CQ
+ *	wait for the last
+ *						rxo_srq_put()
+ *	the SRQ is freed, then its CQ may go
+ *	struct rxo_srqn is freed after RCU
+ */
+#include <linux/slab.h>
 #include <linux/uaccess.h>
 #include <rdma/uverbs_ioctl.h>
 
@@ -7,6 +30,7 @@
 #include "queue/ctx.h"
 #include "queue/queue.h"
 #include "queue/srq.h"
+#include "wire/wire.h"
 
 int rxo_rwqe_fill(struct rxe_recv_wqe *to, const struct ib_recv_wr *wr, u32 max_sge)
 {
@@ -59,22 +83,106 @@ int rxo_srq_pop(struct rxo_srq *srq, struct rxo_rwqe *to)
 	return err;
 }
 
+struct rxo_srq *rxo_srq_get(struct rxo_dev *dev, u32 srq_num, const struct ib_xrcd *xrcd)
+{
+	struct rxo_srqn *srqn;
+
+	guard(rcu)();
+	srqn = xa_load(&dev->srqs, srq_num);
+	if (!srqn || !refcount_inc_not_zero(&srqn->refs))
+		return NULL;
+	if (srqn->srq->ibsrq.ext.xrc.xrcd == xrcd)
+		return srqn->srq;
+	rxo_srq_put(srqn->srq);
+	return NULL;
+}
+
+void rxo_srq_put(struct rxo_srq *srq)
+{
+	struct rxo_srqn *srqn = srq->srqn;
+
+	if (refcount_dec_and_test(&srqn->refs))
+		complete(&srqn->unused);
+}
+
+/* It may be found as soon as this returns. */
+static int srq_publish(struct rxo_srq *srq, u64 uctx_id)
+{
+	static atomic64_t last_id;
+	struct rxo_dev *dev = to_rxo_dev(srq->ibsrq.device);
+	struct rxo_srqn *srqn = kzalloc_obj(*srqn, GFP_KERNEL_ACCOUNT);
+	u32 num;
+	int err;
+
+	if (!srqn)
+		return -ENOMEM;
+	refcount_set(&srqn->refs, 1);
+	init_completion(&srqn->unused);
+	srqn->srq = srq;
+	srq->srqn = srqn;
+	srq->id = atomic64_inc_return(&last_id);
+	srq->uctx_id = uctx_id;
+	err = xa_alloc_cyclic(&dev->srqs, &num, srqn, XA_LIMIT(1, RXO_SRQN_MASK), &dev->next_srqn,
+			      GFP_KERNEL);
+	if (err < 0) {
+		kfree(srqn);
+		return err;
+	}
+	srq->ibsrq.ext.xrc.srq_num = num;
+	return 0;
+}
+
+static void srq_unpublish(struct rxo_srq *srq)
+{
+	struct rxo_dev *dev = to_rxo_dev(srq->ibsrq.device);
+
+	xa_erase(&dev->srqs, srq->ibsrq.ext.xrc.srq_num);
+	rxo_srq_put(srq);
+	wait_for_completion(&srq->srqn->unused);
+	kfree_rcu(srq->srqn, rcu);
+}
+
+static int srq_check_attr(const struct ib_srq_init_attr *init, const struct ib_udata *udata)
+{
+	const struct ib_srq_attr *attr = &init->attr;
+
+	if (init->srq_type != IB_SRQT_BASIC && init->srq_type != IB_SRQT_XRC)
+		return -EOPNOTSUPP;
+	/* No kernel user has a domain: rxo_alloc_xrcd(). */
+	if (init->srq_type == IB_SRQT_XRC && !udata)
+		return -EOPNOTSUPP;
+	if (init->srq_type == IB_SRQT_XRC && (!init->ext.xrc.xrcd || !init->ext.cq))
+		return -EINVAL;
+	if (!attr->max_wr || attr->max_wr > RXO_MAX_SRQ_WR || attr->max_sge > RXO_MAX_SGE ||
+	    attr->srq_limit > attr->max_wr)
+		return -EINVAL;
+	return udata && udata->outlen < sizeof(struct rxe_create_srq_resp) ? -EINVAL : 0;
+}
+
+/* Tells the process where to map its ring, and the number of a plain SRQ, for it to look at. */
+static int srq_respond(struct rxo_srq *srq, struct ib_udata *udata)
+{
+	struct rxo_ucontext *uctx = rdma_udata_to_drv_context(udata, struct rxo_ucontext, ibuc);
+	struct rxo_dev *dev = to_rxo_dev(srq->ibsrq.device);
+	struct rxe_create_srq_resp resp = {
+		.srq_num = srq->srqn ? srq->ibsrq.ext.xrc.srq_num :
+				       atomic_inc_return(&dev->next_srq),
+	};
+
+	return rxo_queue_offer(srq->queue, uctx, &resp.mi) ?:
+	       ib_copy_to_udata(udata, &resp, sizeof(resp));
+}
+
 int rxo_create_srq(struct ib_srq *ibsrq, struct ib_srq_init_attr *init, struct ib_udata *udata)
 {
 	struct rxo_ucontext *uctx = rdma_udata_to_drv_context(udata, struct rxo_ucontext, ibuc);
-	struct rxo_dev *dev = to_rxo_dev(ibsrq->device);
 	struct rxo_srq *srq = to_rxo_srq(ibsrq);
-	struct rxe_create_srq_resp resp = {};
 	u32 num = init->attr.max_wr;
 	int err;
 
-	if (init->srq_type != IB_SRQT_BASIC)
-		return -EOPNOTSUPP;
-	if (!num || num > RXO_MAX_SRQ_WR || init->attr.max_sge > RXO_MAX_SGE ||
-	    init->attr.srq_limit > num)
-		return -EINVAL;
-	if (udata && udata->outlen < sizeof(resp))
-		return -EINVAL;
+	err = srq_check_attr(init, udata);
+	if (err)
+		return err;
 
 	spin_lock_init(&srq->lock);
 	spin_lock_init(&srq->post_lock);
@@ -87,16 +195,22 @@ int rxo_create_srq(struct ib_srq *ibsrq, struct ib_srq_init_attr *init, struct i
 		return PTR_ERR(srq->queue);
 	srq->max_wr = num;
 
-	if (udata) {
-		resp.srq_num = atomic_inc_return(&dev->next_srq);
-		err = rxo_queue_offer(srq->queue, uctx, &resp.mi) ?:
-		      ib_copy_to_udata(udata, &resp, sizeof(resp));
+	if (init->srq_type == IB_SRQT_XRC) {
+		err = srq_publish(srq, uctx->id);
 		if (err)
 			goto err_queue;
+	}
+	if (udata) {
+		err = srq_respond(srq, udata);
+		if (err)
+			goto err_publish;
 	}
 	init->attr.max_wr = num;
 	return 0;
 
+err_publish:
+	if (srq->srqn)
+		srq_unpublish(srq);
 err_queue:
 	rxo_queue_destroy(srq->queue);
 	return err;
@@ -197,8 +311,12 @@ int rxo_query_srq(struct ib_srq *ibsrq, struct ib_srq_attr *attr)
 
 int rxo_destroy_srq(struct ib_srq *ibsrq, struct ib_udata *udata)
 {
-	/* No QP uses it: ib_core counts its users. */
-	rxo_queue_destroy(to_rxo_srq(ibsrq)->queue);
+	struct rxo_srq *srq = to_rxo_srq(ibsrq);
+
+	/* No QP uses a plain one: ib_core counts its users. */
+	if (srq->srqn)
+		srq_unpublish(srq);
+	rxo_queue_destroy(srq->queue);
 	return 0;
 }
 

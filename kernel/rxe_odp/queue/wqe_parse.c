@@ -33,9 +33,10 @@ static bool wqe_opcode_allowed(u32 opcode, const struct rxo_swqe_bounds *bounds)
 	case IB_WR_RDMA_READ:
 	case IB_WR_ATOMIC_CMP_AND_SWP:
 	case IB_WR_ATOMIC_FETCH_AND_ADD:
+		return !bounds->ud && !bounds->uc;
 	case IB_WR_FLUSH:
 	case IB_WR_ATOMIC_WRITE:
-		return !bounds->ud && !bounds->uc;
+		return !bounds->ud && !bounds->uc && !bounds->xrc;
 	case IB_WR_REG_MR:
 		return bounds->kernel && !bounds->ud;
 	default:
@@ -202,6 +203,8 @@ enum ib_wc_status rxo_swqe_parse(struct rxo_swqe *to, const struct rxe_send_wqe 
 	}
 	to->opcode = wr.opcode;
 	to->imm = wr.ex.imm_data;
+	if (bounds->xrc)
+		to->srq_num = wr.reserved;	/* <rdma/rxe_odp-abi.h> */
 	status = wqe_copy_op(to, &wr, bounds->ud);
 	if (status)
 		return status;

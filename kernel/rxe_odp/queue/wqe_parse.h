@@ -57,7 +57,10 @@ struct rxo_swqe {
 	u32 num_sge;
 	u32 first_psn;		/* valid once started */
 	u32 last_psn;
-	u32 remote_qpn;		/* UD */
+	union {
+		u32 remote_qpn;	/* UD */
+		u32 srq_num;	/* XRC: the lower 24 bits count */
+	};
 	u32 remote_qkey;
 	u32 ah_num;
 	__be32 imm;
@@ -98,6 +101,7 @@ struct rxo_swqe_bounds {
 	u32 max_datagram_bytes;
 	bool ud;
 	bool uc;
+	bool xrc;
 	bool kernel;		/* not of a process */
 };
 

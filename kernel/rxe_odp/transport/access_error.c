@@ -28,6 +28,7 @@ static void acc_store(struct rxo_qp *qp, struct rxo_pd *pd, struct rxe_odp_acces
 	guard(spinlock_bh)(&to->lock);
 	error->count = to->last.count + 1;
 	to->last = *error;
+	to->uctx_id = qp->xrcd && qp->rq.xrc_srq ? qp->rq.xrc_srq->uctx_id : 0;
 }
 
 /* The entry of a list in which byte @offset of the message lies. */
@@ -165,7 +166,6 @@ static void acc_set_request(struct rxe_odp_access_error *error, const struct rxo
 
 static void acc_set_read(struct rxe_odp_access_error *error, const struct rxo_read *read, int err)
 {
-	error->opcode = IB_OPCODE_RC_RDMA_READ_REQUEST;
 	error->access = IB_ACCESS_REMOTE_READ;
 	error->psn = read->psn;
 	error->key = read->rkey;
@@ -185,10 +185,14 @@ void rxo_access_error_receive(struct rxo_qp *qp, int err)
 	struct rxe_odp_access_error error = { .side = RXE_ODP_SIDE_REQUEST };
 	struct sk_buff *skb = skb_peek(&qp->rq.held);
 	struct rxo_rq *rq = &qp->rq;
-	struct rxo_pd *pd = qp->pd;
+	struct rxo_pd *pd = rxo_rq_remote_pd(qp);
 
 	lockdep_assert_held(&rq->lock);
+	/* An XRC SRQ that is gone: nobody is left who may be told. */
+	if (!pd)
+		return;
 	if (rq->read.active) {
+		error.opcode = rxo_qp_opcode(qp, IB_OPCODE_RDMA_READ_REQUEST);
 		acc_set_read(&error, &rq->read, err);
 		acc_store(qp, pd, &error, err, &rq->wait);
 		return;
@@ -228,7 +232,7 @@ void rxo_access_error_invalidate(struct rxo_qp *qp, u32 key, int err)
 		return;
 	error.opcode = rxo_pkt(skb)->opcode;
 	error.psn = rxo_pkt(skb)->psn;
-	acc_store(qp, qp->pd, &error, err, &qp->rq.wait);
+	acc_store(qp, rxo_rq_remote_pd(qp), &error, err, &qp->rq.wait);
 }
 
 /**
@@ -265,8 +269,20 @@ void rxo_access_error_init(struct rxo_qp *qp)
 	spin_lock_init(&qp->access_error.lock);
 }
 
-void rxo_access_error_read(struct rxo_qp *qp, struct rxe_odp_access_error *error)
+/**
+ * rxo_access_error_read() - what was noted last
+ * @qp: the queue pair
+ * @uctx_id: of the context that asks
+ * @error: filled
+ *
+ * Any context. Of an XRC target, which contexts share, each learns of its own memory alone: nothing
+ * of what concerns an SRQ of another, as if there had been no error.
+ */
+void rxo_access_error_read(struct rxo_qp *qp, u64 uctx_id, struct rxe_odp_access_error *error)
 {
 	guard(spinlock_bh)(&qp->access_error.lock);
-	*error = qp->access_error.last;
+	if (qp->xrcd && qp->access_error.uctx_id != uctx_id)
+		*error = (struct rxe_odp_access_error) {};
+	else
+		*error = qp->access_error.last;
 }

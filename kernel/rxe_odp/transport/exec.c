@@ -44,7 +44,7 @@ static int exec_write_payload(struct rxo_qp *qp, struct sk_buff *skb)
 	struct rxo_mr *mr;
 	int err;
 
-	mr = rxo_mr_get_remote(qp->pd, qp->id, msg->rkey, IB_ACCESS_REMOTE_WRITE, msg->va,
+	mr = rxo_mr_get_remote(rxo_rq_remote_pd(qp), qp->id, msg->rkey, IB_ACCESS_REMOTE_WRITE, msg->va,
 			       msg->resid_bytes);
 	if (IS_ERR(mr))
 		return PTR_ERR(mr);
@@ -110,7 +110,7 @@ int rxo_exec_send(struct rxo_qp *qp, struct sk_buff *skb)
 
 static void exec_send_atomic_ack(struct rxo_qp *qp, u32 psn, u64 old)
 {
-	const u8 opcode = IB_OPCODE_RC_ATOMIC_ACKNOWLEDGE;
+	const u8 opcode = rxo_qp_opcode(qp, IB_OPCODE_ATOMIC_ACKNOWLEDGE);
 	struct sk_buff *skb = rxo_net_alloc(qp->dev, &qp->path, rxo_opcodes[opcode].hdr_bytes);
 	struct rxo_owed *owed = &qp->rq.owed;
 
@@ -134,7 +134,7 @@ static int exec_on_word(struct rxo_qp *qp, u32 rkey, int access, u64 va, enum rx
 
 	if (va % sizeof(u64))
 		return -EINVAL;
-	mr = rxo_mr_get_remote(qp->pd, qp->id, rkey, access, va, sizeof(u64));
+	mr = rxo_mr_get_remote(rxo_rq_remote_pd(qp), qp->id, rkey, access, va, sizeof(u64));
 	if (IS_ERR(mr))
 		return PTR_ERR(mr);
 	err = rxo_mr_atomic(mr, va, op, compare, value, old);
@@ -147,7 +147,7 @@ static int exec_on_word(struct rxo_qp *qp, u32 rkey, int access, u64 va, enum rx
 static int exec_atomic_once(struct rxo_qp *qp, struct sk_buff *skb)
 {
 	struct rxo_atomic_eth *eth = rxo_pkt_atomic_eth(skb);
-	bool cas = rxo_pkt(skb)->opcode == IB_OPCODE_RC_COMPARE_SWAP;
+	bool cas = (rxo_pkt(skb)->opcode & RXO_OPCODE_OPERATION) == IB_OPCODE_COMPARE_SWAP;
 	struct rxo_atomic_res *res;
 	u64 old;
 	int err;
@@ -300,7 +300,7 @@ static int exec_read_response(struct rxo_qp *qp, struct rxo_mr *mr, struct sk_bu
 	struct rxo_read *read = &qp->rq.read;
 	u32 bytes = min(qp->mtu_bytes, read->length_bytes - read->offset_bytes);
 	bool last = read->offset_bytes + bytes == read->length_bytes;
-	u8 opcode = exec_response_opcode(read->psn == read->first_psn, last);
+	u8 opcode = rxo_qp_opcode(qp, exec_response_opcode(read->psn == read->first_psn, last));
 	struct sk_buff *skb;
 	u32 done = 0;
 	u8 *payload;
@@ -372,7 +372,7 @@ static struct rxo_mr *exec_read_mr(struct rxo_qp *qp)
 {
 	struct rxo_read *read = &qp->rq.read;
 
-	return rxo_mr_get_remote(qp->pd, qp->id, read->rkey, IB_ACCESS_REMOTE_READ,
+	return rxo_mr_get_remote(rxo_rq_remote_pd(qp), qp->id, read->rkey, IB_ACCESS_REMOTE_READ,
 				 read->va + read->offset_bytes,
 				 read->length_bytes - read->offset_bytes);
 }

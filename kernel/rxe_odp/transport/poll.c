@@ -252,7 +252,7 @@ void rxo_poll_end(struct rxo_ucontext *uctx)
 
 static struct rxo_ctx_poll *poll_of(const struct rxo_qp *qp)
 {
-	struct rxo_ucontext *uctx = qp->sq.queue->uctx;
+	struct rxo_ucontext *uctx = qp->sq.queue ? qp->sq.queue->uctx : NULL;
 
 	return uctx && uctx->poll.task ? &uctx->poll : NULL;
 }

@@ -168,6 +168,10 @@ int rxo_post_send(struct ib_qp *ibqp, const struct ib_send_wr *wr, const struct 
 	struct rxo_qp *qp = to_rxo_qp(ibqp);
 	int err;
 
+	if (!qp->sq.queue) {	/* an XRC target */
+		*bad = wr;
+		return -EINVAL;
+	}
 	if (!qp->user)
 		return post_kernel(qp, wr, bad);
 	err = post_doorbell(qp);
@@ -184,7 +188,7 @@ int rxo_post_recv(struct ib_qp *ibqp, const struct ib_recv_wr *wr, const struct 
 	int err = 0;
 
 	spin_lock_irqsave(&rq->post_lock, flags);
-	if (rxo_qp_state(qp) < IB_QPS_INIT || qp->srq || qp->user) {
+	if (rxo_qp_state(qp) < IB_QPS_INIT || !rq->queue || qp->user) {
 		*bad = wr;
 		err = -EINVAL;
 		goto out;

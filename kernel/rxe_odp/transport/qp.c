@@ -42,6 +42,22 @@ static const struct rxo_qp_kind qp_kinds[] = {
 		.send		= rxo_req_send_uc,
 		.take		= rxo_resp_take_uc,
 	},
+	[IB_QPT_XRC_INI] = {
+		.opcodes	= RXO_OP_XRC,
+		.opcode_base	= RXO_OPCODE_XRC,
+		.connected	= true,
+		.acked		= true,
+		.tx		= &rxo_tx_rc,
+		.send		= rxo_req_send_rc,
+	},
+	[IB_QPT_XRC_TGT] = {
+		.opcodes	= RXO_OP_XRC,
+		.opcode_base	= RXO_OPCODE_XRC,
+		.connected	= true,
+		.acked		= true,
+		.tx		= &rxo_tx_rc,
+		.take		= rxo_resp_take_xrc,
+	},
 	[IB_QPT_UD] = UD_KIND,
 	[IB_QPT_GSI] = UD_KIND,
 };
@@ -113,22 +129,46 @@ void rxo_qp_event(struct rxo_qp *qp, enum ib_event_type type)
 		qp->ibqp.event_handler(&event, qp->ibqp.qp_context);
 }
 
-static int qp_check_caps(const struct ib_qp_init_attr *init)
+static bool qp_type_is_xrc(enum ib_qp_type type)
+{
+	return type == IB_QPT_XRC_INI || type == IB_QPT_XRC_TGT;
+}
+
+static int qp_check_sq(const struct ib_qp_init_attr *init)
 {
 	const struct ib_qp_cap *cap = &init->cap;
 
-	if (init->qp_type >= ARRAY_SIZE(qp_kinds) || !qp_kinds[init->qp_type].opcodes)
-		return -EOPNOTSUPP;
-	if (init->create_flags)
-		return -EOPNOTSUPP;
-	if (!init->send_cq || !init->recv_cq)
+	if (!init->send_cq || cap->max_send_wr > RXO_MAX_QP_WR ||
+	    cap->max_send_sge > RXO_MAX_SGE || cap->max_inline_data > RXO_MAX_INLINE_BYTES)
 		return -EINVAL;
-	if (cap->max_send_wr > RXO_MAX_QP_WR || cap->max_send_sge > RXO_MAX_SGE ||
-	    cap->max_inline_data > RXO_MAX_INLINE_BYTES)
+	return 0;
+}
+
+/* Not of XRC, which has no receives of its own. */
+static int qp_check_rq(const struct ib_qp_init_attr *init)
+{
+	const struct ib_qp_cap *cap = &init->cap;
+
+	if (!init->recv_cq)
 		return -EINVAL;
 	if (!init->srq && (cap->max_recv_wr > RXO_MAX_QP_WR || cap->max_recv_sge > RXO_MAX_SGE))
 		return -EINVAL;
 	return 0;
+}
+
+/*
+ * ib_core makes a process's XRC target as if it were its own, without @udata; a kernel user cannot
+ * have one, since it has no domain (rxo_alloc_xrcd()).
+ */
+static int qp_check_attr(const struct ib_qp_init_attr *init, const struct ib_udata *udata)
+{
+	if (init->qp_type >= ARRAY_SIZE(qp_kinds) || !qp_kinds[init->qp_type].opcodes)
+		return -EOPNOTSUPP;
+	if (init->create_flags || (init->qp_type == IB_QPT_XRC_INI && !udata))
+		return -EOPNOTSUPP;
+	if (init->qp_type == IB_QPT_XRC_TGT)
+		return init->xrcd ? 0 : -EINVAL;
+	return qp_check_sq(init) ?: (qp_type_is_xrc(init->qp_type) ? 0 : qp_check_rq(init));
 }
 
 static int qp_create_sq(struct rxo_qp *qp, struct ib_qp_init_attr *init)
@@ -165,7 +205,7 @@ static int qp_create_rq(struct rxo_qp *qp, struct ib_qp_init_attr *init)
 	rq->atomics = kcalloc(RXO_MAX_RD_ATOMIC, sizeof(*rq->atomics), GFP_KERNEL_ACCOUNT);
 	if (!rq->atomics)
 		return -ENOMEM;
-	if (qp->srq) {
+	if (qp->srq || qp->xrcd) {
 		init->cap.max_recv_wr = 0;
 		init->cap.max_recv_sge = 0;
 		return 0;
@@ -191,11 +231,18 @@ static void qp_destroy_queues(struct rxo_qp *qp)
 	kvfree(qp->sq.shadow);
 }
 
+/* Of XRC only the half that there is. */
 static int qp_create_queues(struct rxo_qp *qp, struct ib_qp_init_attr *init)
 {
-	int err = qp_create_sq(qp, init);
+	int err = 0;
 
-	if (err)
+	if (qp_type_is_xrc(init->qp_type))
+		init->cap.max_recv_wr = init->cap.max_recv_sge = 0;
+	if (qp->kind->send)
+		err = qp_create_sq(qp, init);
+	else
+		init->cap = (struct ib_qp_cap) {};
+	if (err || !qp->kind->take)
 		return err;
 	err = qp_create_rq(qp, init);
 	if (err) {
@@ -245,10 +292,17 @@ static void qp_init(struct rxo_qp *qp, struct ib_qp_init_attr *init, bool user)
 	qp->dev = to_rxo_dev(qp->ibqp.device);
 	qp->kind = &qp_kinds[init->qp_type];
 	qp->id = atomic64_inc_return(&qp_last_id);
-	qp->pd = to_rxo_pd(qp->ibqp.pd);
-	qp->send_cq = to_rxo_cq(init->send_cq);
-	qp->recv_cq = to_rxo_cq(init->recv_cq);
-	qp->srq = init->srq ? to_rxo_srq(init->srq) : NULL;
+	if (init->qp_type == IB_QPT_XRC_TGT) {
+		qp->xrcd = init->xrcd;
+		user = true;
+	} else {
+		qp->pd = to_rxo_pd(qp->ibqp.pd);
+		qp->send_cq = to_rxo_cq(init->send_cq);
+	}
+	if (!qp_type_is_xrc(init->qp_type)) {
+		qp->recv_cq = to_rxo_cq(init->recv_cq);
+		qp->srq = init->srq ? to_rxo_srq(init->srq) : NULL;
+	}
 	qp->sq_sig_all = init->sq_sig_type == IB_SIGNAL_ALL_WR;
 	qp->user = user;
 	qp->state = IB_QPS_RESET;
@@ -297,7 +351,7 @@ int rxo_create_qp(struct ib_qp *ibqp, struct ib_qp_init_attr *init, struct ib_ud
 	struct rxo_qp *qp = to_rxo_qp(ibqp);
 	int err;
 
-	err = qp_check_caps(init);
+	err = qp_check_attr(init, udata);
 	if (err)
 		return err;
 	qp_init(qp, init, udata);
@@ -329,8 +383,10 @@ static void qp_reset_sq(struct rxo_qp *qp)
 
 	spin_lock_bh(&sq->lock);
 	__skb_queue_purge(&sq->held);
-	rxo_promise_withdraw(qp);
-	rxo_queue_drop(sq->queue);
+	if (sq->queue) {
+		rxo_promise_withdraw(qp);
+		rxo_queue_drop(sq->queue);
+	}
 	WRITE_ONCE(sq->copied, 0);
 	sq->cur = 0;
 	sq->rd_atomic = 0;
@@ -350,9 +406,12 @@ static void qp_reset_rq(struct rxo_qp *qp)
 	__skb_queue_purge(&rq->held);
 	if (rq->queue)
 		rxo_queue_drop(rq->queue);
+	if (qp->xrcd)
+		rxo_resp_flush_message(qp);
 	memset(&rq->msg, 0, sizeof(rq->msg));
 	memset(&rq->read, 0, sizeof(rq->read));
-	memset(rq->atomics, 0, RXO_MAX_RD_ATOMIC * sizeof(*rq->atomics));
+	if (rq->atomics)
+		memset(rq->atomics, 0, RXO_MAX_RD_ATOMIC * sizeof(*rq->atomics));
 	rq->have_wqe = false;
 	rq->quiet = false;
 	rq->owed.kind = RXO_OWED_NOTHING;
@@ -375,7 +434,8 @@ static void qp_reset_rq(struct rxo_qp *qp)
  *    none of them writes to a ring any more.
  * 2. Faults are cancelled or waited for (including done(), which kicks), then
  *    waiting senders, then work items and timers are stopped.
- * 3. What is left is data.
+ * 3. What is left is data, and the receive that an XRC target took for a message of which a part
+ *    has come: its SRQ's owner, who may be another process, gets it back as flushed.
  */
 void rxo_qp_quiesce(struct rxo_qp *qp)
 {

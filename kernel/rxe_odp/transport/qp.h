@@ -174,6 +174,8 @@ struct rxo_owed {
 /* A READ that is being answered. */
 struct rxo_read {
 	u64 va;
+	u64 srq_id;			/* XRC: whose keys it names */
+	u32 srq_num;			/* likewise */
 	u32 rkey;
 	u32 length_bytes;
 	u32 offset_bytes;
@@ -195,6 +197,7 @@ struct rxo_atomic_res {
 /* The message that a peer is sending us. */
 struct rxo_msg {
 	u64 va;				/* WRITE: where the next byte goes */
+	u64 srq_id;			/* XRC: of the SRQ that its first packet named */
 	u32 rkey;
 	u32 resid_bytes;		/* WRITE: what the RETH still owes */
 	u32 offset_bytes;		/* SEND: bytes received in earlier packets; WRITE: same */
@@ -205,7 +208,7 @@ struct rxo_msg {
 struct rxo_rq {
 	spinlock_t lock;		/* protects all of this but the producer side; _bh */
 	spinlock_t post_lock;		/* kernel posters, irqsave, innermost */
-	struct rxo_queue *queue;	/* NULL with an SRQ */
+	struct rxo_queue *queue;	/* NULL with an SRQ, and of XRC */
 	u32 max_sge;
 	u32 max_wr;
 
@@ -215,6 +218,9 @@ struct rxo_rq {
 	struct rxo_msg msg;
 	struct rxo_rwqe wqe;
 	bool have_wqe;
+	u32 wqe_srq_num;		/* XRC: whose @wqe is; the number may be another's by now */
+	u64 wqe_srq_id;
+	struct rxo_srq *xrc_srq;	/* XRC: of the request in execution, referenced; else NULL */
 	bool quiet;			/* a NAK was sent: no other until the expected PSN comes */
 	struct rxo_owed owed;
 	struct rxo_late late;
@@ -224,7 +230,7 @@ struct rxo_rq {
 	int cpu;			/* answered last; see rxo_req_kick() */
 	u64 cnp_ns;			/* when the peer was told of congestion last */
 	struct rxo_read read;
-	struct rxo_atomic_res *atomics;	/* ring of the last RXO_MAX_RD_ATOMIC */
+	struct rxo_atomic_res *atomics;	/* ring of the last RXO_MAX_RD_ATOMIC; NULL: XRC initiator */
 	u32 atomic_next;
 	unsigned long look_jiffies;	/* in error: when to look for receives again */
 	struct timer_list look_timer;
@@ -254,6 +260,8 @@ struct rxo_qpn {
  * opcode_base	of those that it sends: what is added to RC's
  * connected	with one peer, from whose address alone it takes packets
  * acked	who asks gets an answer, and waits for it
+ * send		NULL: an XRC target, which has no send queue and nothing of a requester
+ * take		NULL: an XRC initiator, which has no receives and nothing of a responder
  */
 struct rxo_qp_kind {
 	u32 opcodes;
@@ -269,8 +277,9 @@ struct rxo_qp_kind {
 
 /* The last that was reported. */
 struct rxo_access_error {
-	spinlock_t lock;		/* protects last; _bh, innermost */
+	spinlock_t lock;		/* protects the rest; _bh, innermost */
 	struct rxe_odp_access_error last;
+	u64 uctx_id;			/* XRC target: the context that it is about; else 0 */
 };
 
 struct rxo_qp {
@@ -283,6 +292,7 @@ struct rxo_qp {
 	struct rxo_cq *send_cq;
 	struct rxo_cq *recv_cq;
 	struct rxo_srq *srq;
+	struct ib_xrcd *xrcd;		/* XRC target: in which it looks for SRQs; pd and CQs are NULL */
 	bool sq_sig_all;
 	bool user;
 	bool promises;			/* its context knows of promise.c; immutable */
@@ -333,10 +343,27 @@ static inline bool rxo_qp_is_ud(const struct rxo_qp *qp)
 	return !qp->kind->connected;
 }
 
-/* Whose keys the receive WQEs name. */
+/* Its own opcode for an operation, which is RC's. */
+static inline u8 rxo_qp_opcode(const struct rxo_qp *qp, u8 operation)
+{
+	return qp->kind->opcode_base + operation;
+}
+
+/* Whose keys the receive WQEs name. Under rq.lock. */
 static inline struct rxo_pd *rxo_rq_pd(const struct rxo_qp *qp)
 {
-	return qp->srq ? to_rxo_pd(qp->srq->ibsrq.pd) : qp->pd;
+	struct rxo_srq *srq = qp->rq.xrc_srq ?: qp->srq;
+
+	return srq ? rxo_srq_pd(srq) : qp->pd;
+}
+
+/*
+ * Whose keys the peer may name. An XRC target has no protection domain: its peer reaches what
+ * belongs to that of the SRQ which the request names. Under rq.lock.
+ */
+static inline struct rxo_pd *rxo_rq_remote_pd(const struct rxo_qp *qp)
+{
+	return qp->rq.xrc_srq ? rxo_srq_pd(qp->rq.xrc_srq) : qp->pd;
 }
 
 /* A received packet, which the device has counted already. Under @tx's lock. */
@@ -404,7 +431,7 @@ void rxo_access_error_local(struct rxo_qp *qp, const struct rxo_swqe *wqe, int e
 void rxo_access_error_peer(struct rxo_qp *qp);			/* under sq.lock */
 void rxo_access_error_receive(struct rxo_qp *qp, int err);	/* under rq.lock */
 void rxo_access_error_invalidate(struct rxo_qp *qp, u32 key, int err);	/* under rq.lock */
-void rxo_access_error_read(struct rxo_qp *qp, struct rxe_odp_access_error *error);
+void rxo_access_error_read(struct rxo_qp *qp, u64 uctx_id, struct rxe_odp_access_error *error);
 
 /* wait.c: waiting for a page */
 void rxo_wait_init(struct rxo_wait *wait, struct rxo_qp *qp, spinlock_t *lock,
@@ -481,6 +508,8 @@ bool rxo_comp_retry(struct rxo_qp *qp);			/* under sq.lock */
 void rxo_resp_init(struct rxo_qp *qp);
 int rxo_resp_take_rc(struct rxo_qp *qp, struct sk_buff *skb);	/* under rq.lock */
 int rxo_resp_take_uc(struct rxo_qp *qp, struct sk_buff *skb);	/* under rq.lock */
+int rxo_resp_take_xrc(struct rxo_qp *qp, struct sk_buff *skb);	/* under rq.lock */
+void rxo_resp_flush_message(struct rxo_qp *qp);			/* under rq.lock */
 void rxo_resp_rcv(struct rxo_qp *qp, struct sk_buff *skb);
 void rxo_resp_run(struct rxo_qp *qp);			/* under rq.lock */
 int rxo_resp_take_wqe(struct rxo_qp *qp);		/* under rq.lock */

@@ -3,6 +3,7 @@
 #include <rdma/rxe_odp-abi.h>
 #include <rdma/uverbs_ioctl.h>
 
+#include "queue/ctx.h"
 #include "transport/qp.h"
 
 #define UVERBS_MODULE_NAME rxo_qp
@@ -11,9 +12,11 @@
 static int UVERBS_HANDLER(RXE_ODP_METHOD_QP_ACCESS_ERROR)(struct uverbs_attr_bundle *attrs)
 {
 	struct ib_qp *ibqp = uverbs_attr_get_obj(attrs, RXE_ODP_ATTR_QP_ACCESS_ERROR_HANDLE);
+	u64 uctx_id = to_rxo_ucontext(attrs->context)->id;
 	struct rxe_odp_access_error error;
 
-	rxo_access_error_read(to_rxo_qp(ibqp), &error);
+	/* An XRC target's object is ib_core's own, one for each process that opened it. */
+	rxo_access_error_read(to_rxo_qp(ibqp->real_qp), uctx_id, &error);
 	return uverbs_copy_to_struct_or_zero(attrs, RXE_ODP_ATTR_QP_ACCESS_ERROR_RESP, &error,
 					     sizeof(error));
 }

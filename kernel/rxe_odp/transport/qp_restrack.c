@@ -55,7 +55,8 @@ int rxo_fill_res_qp_entry(struct sk_buff *msg, struct ib_qp *ibqp)
 
 	if (!nest)
 		return -EMSGSIZE;
-	if (qp_put_send_side(msg, qp) || qp_put_receive_side(msg, qp)) {
+	if ((qp->kind->send && qp_put_send_side(msg, qp)) ||
+	    (qp->kind->take && qp_put_receive_side(msg, qp))) {
 		nla_nest_cancel(msg, nest);
 		return -EMSGSIZE;
 	}

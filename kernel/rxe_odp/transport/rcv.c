@@ -9,6 +9,10 @@ static bool rcv_is_for_qp(const struct rxo_qp *qp, const struct sk_buff *skb)
 
 	if (!(pkt->flags & qp->kind->opcodes))
 		return false;
+	/* An XRC initiator and an XRC target have one half of a connection each. */
+	if ((!qp->kind->take && (pkt->flags & RXO_OP_REQ)) ||
+	    (!qp->kind->send && (pkt->flags & RXO_OP_ACK)))
+		return false;
 	if (!qp->kind->connected)
 		return true;
 	if (rxo_qp_state(qp) < IB_QPS_RTR)

@@ -300,16 +300,27 @@ static bool req_read_may_go_on(const struct rxo_qp *qp, const struct rxo_swqe *w
 	return req_read_piece(wqe, sq->psn) - req_read_piece(wqe, oldest) < wqe->counts_rd;
 }
 
+static void req_init_bth(struct rxo_qp *qp, const struct rxo_swqe *wqe, struct sk_buff *skb,
+			 bool solicited, u8 pad, bool ack_req)
+{
+	const u8 opcode = rxo_pkt_bth(skb)->opcode;
+
+	rxo_bth_init(rxo_pkt_bth(skb), opcode, solicited, pad, IB_DEFAULT_PKEY_FULL, qp->dest_qpn,
+		     ack_req, qp->sq.psn);
+	if (rxo_opcodes[opcode].flags & RXO_OP_XRCETH)
+		rxo_pkt_xrceth(skb)->srqn = cpu_to_be32(wqe->srq_num & RXO_SRQN_MASK);
+}
+
 static struct sk_buff *req_build_read(struct rxo_qp *qp, const struct rxo_swqe *wqe, u32 end)
 {
 	u32 offset = rxo_psn_sub(qp->sq.psn, wqe->first_psn) * qp->mtu_bytes;
-	struct sk_buff *skb = req_alloc_packet(qp, IB_OPCODE_RC_RDMA_READ_REQUEST, 0);
+	u8 opcode = rxo_qp_opcode(qp, IB_OPCODE_RDMA_READ_REQUEST);
+	struct sk_buff *skb = req_alloc_packet(qp, opcode, 0);
 	struct rxo_reth *reth;
 
 	if (!skb)
 		return NULL;
-	rxo_bth_init(rxo_pkt_bth(skb), IB_OPCODE_RC_RDMA_READ_REQUEST, false, 0,
-		     IB_DEFAULT_PKEY_FULL, qp->dest_qpn, true, qp->sq.psn);
+	req_init_bth(qp, wqe, skb, false, 0, true);
 	reth = rxo_pkt_reth(skb);
 	reth->va = cpu_to_be64(wqe->remote_addr + offset);
 	reth->rkey = cpu_to_be32(wqe->rkey);
@@ -325,8 +336,7 @@ static struct sk_buff *req_build_flush(struct rxo_qp *qp, const struct rxo_swqe 
 
 	if (!skb)
 		return NULL;
-	rxo_bth_init(rxo_pkt_bth(skb), IB_OPCODE_RC_FLUSH, false, 0, IB_DEFAULT_PKEY_FULL,
-		     qp->dest_qpn, true, qp->sq.psn);
+	req_init_bth(qp, wqe, skb, false, 0, true);
 	rxo_pkt_feth(skb)->bits = cpu_to_be32(wqe->flush_placement |
 					      (wqe->flush_whole ? RXO_FETH_SELECT_MR : 0));
 	reth = rxo_pkt_reth(skb);
@@ -339,14 +349,13 @@ static struct sk_buff *req_build_flush(struct rxo_qp *qp, const struct rxo_swqe 
 static struct sk_buff *req_build_atomic(struct rxo_qp *qp, const struct rxo_swqe *wqe)
 {
 	bool cas = wqe->opcode == IB_WR_ATOMIC_CMP_AND_SWP;
-	u8 opcode = packet_opcodes[wqe->opcode][FIRST | LAST];
+	u8 opcode = rxo_qp_opcode(qp, packet_opcodes[wqe->opcode][FIRST | LAST]);
 	struct sk_buff *skb = req_alloc_packet(qp, opcode, 0);
 	struct rxo_atomic_eth *eth;
 
 	if (!skb)
 		return NULL;
-	rxo_bth_init(rxo_pkt_bth(skb), opcode, false, 0, IB_DEFAULT_PKEY_FULL, qp->dest_qpn,
-		     true, qp->sq.psn);
+	req_init_bth(qp, wqe, skb, false, 0, true);
 	eth = rxo_pkt_atomic_eth(skb);
 	eth->va = cpu_to_be64(wqe->remote_addr);
 	eth->rkey = cpu_to_be32(wqe->rkey);
@@ -391,8 +400,8 @@ static void req_fill_headers(struct rxo_qp *qp, const struct rxo_swqe *wqe, stru
 	bool last = flags & RXO_OP_END;
 	bool solicited = last && (wqe->send_flags & IB_SEND_SOLICITED) && (flags & RXO_OP_RECV);
 
-	rxo_bth_init(rxo_pkt_bth(skb), opcode, solicited, rxo_pad(bytes), IB_DEFAULT_PKEY_FULL,
-		     qp->dest_qpn, qp->kind->acked && (last || window_end), qp->sq.psn);
+	req_init_bth(qp, wqe, skb, solicited, rxo_pad(bytes),
+		     qp->kind->acked && (last || window_end));
 	if (flags & RXO_OP_RETH) {
 		struct rxo_reth *reth = rxo_pkt_reth(skb);
 
@@ -411,9 +420,9 @@ static struct sk_buff *req_build_data(struct rxo_qp *qp, struct rxo_swqe *wqe)
 	u32 psn = qp->sq.psn;
 	u32 offset = rxo_psn_sub(psn, wqe->first_psn) * qp->mtu_bytes;
 	u32 bytes = min(wqe->length_bytes - offset, qp->mtu_bytes);
-	u8 opcode = packet_opcodes[wqe->opcode][(psn == wqe->first_psn ? FIRST : 0) |
-						(psn == wqe->last_psn ? LAST : 0)] +
-		    qp->kind->opcode_base;
+	u8 opcode = rxo_qp_opcode(qp, packet_opcodes[wqe->opcode]
+						    [(psn == wqe->first_psn ? FIRST : 0) |
+						     (psn == wqe->last_psn ? LAST : 0)]);
 	u32 every = rxo_window_ask_pkts(&qp->sq.window);
 	/*
 	 * Ask also with the last packet that the window allows, if no packet in it asked; and with
@@ -655,6 +664,8 @@ void rxo_req_run(struct rxo_qp *qp)
 	bool more = false;
 
 	lockdep_assert_held(&qp->sq.lock);
+	if (!qp->kind->send)
+		return;
 	WRITE_ONCE(qp->sq.cpu, smp_processor_id());
 	rxo_promise_run(qp);
 	switch (rxo_qp_state(qp)) {
@@ -706,7 +717,7 @@ static void req_run_on_cpu(struct rxo_qp *qp, bool stays)
 	struct rxo_sq *sq = &qp->sq;
 
 	lockdep_assert_held(&sq->lock);
-	if (rxo_qp_state(qp) == IB_QPS_RESET)
+	if (rxo_qp_state(qp) == IB_QPS_RESET || !qp->kind->send)
 		return;
 	if (sq->cpu != smp_processor_id() && cpu_online(sq->cpu) &&
 	    (stays || req_is_bound_to_cpu(qp))) {

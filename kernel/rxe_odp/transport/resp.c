@@ -7,6 +7,10 @@
  * one of them needs a page, or a READ is being answered, the list stops there,
  * and grows behind it up to a bound.
  *
+ * An XRC target looks up the SRQ that a request names for each packet and each run of a READ, and
+ * keeps a reference for no longer: rq.xrc_srq. It is told apart by its id from one that has come to
+ * the same number since.
+ *
  * Every answer leaves in order; one that a full queue of this host refused is sent as soon as
  * the queue allows, since a peer that missed it would send everything again.
  */
@@ -21,10 +25,12 @@
 /* An answer of headers alone. False if a full queue of this host refused it: then it is owed. */
 static bool resp_send_headers(struct rxo_qp *qp, u8 opcode, u8 syndrome, u32 psn)
 {
-	struct sk_buff *skb = rxo_net_alloc(qp->dev, &qp->path, rxo_opcodes[opcode].hdr_bytes);
 	struct rxo_rq *rq = &qp->rq;
+	struct sk_buff *skb;
 
 	lockdep_assert_held(&rq->lock);
+	opcode = rxo_qp_opcode(qp, opcode);
+	skb = rxo_net_alloc(qp->dev, &qp->path, rxo_opcodes[opcode].hdr_bytes);
 	rq->owed.kind = RXO_OWED_NOTHING;
 	if (!skb)
 		return true;	/* as if the network had lost it */
@@ -96,18 +102,23 @@ static bool resp_settle(struct rxo_qp *qp)
 int rxo_resp_take_wqe(struct rxo_qp *qp)
 {
 	struct rxo_rq *rq = &qp->rq;
+	struct rxo_srq *srq = rq->xrc_srq ?: qp->srq;
 	int err;
 
 	lockdep_assert_held(&rq->lock);
 	if (rq->have_wqe)
 		return 0;
-	if (qp->srq)
-		err = rxo_srq_pop(qp->srq, &rq->wqe);
+	if (srq)
+		err = rxo_srq_pop(srq, &rq->wqe);
 	else if (!rxo_queue_count(rq->queue))
 		err = -ENOENT;
 	else
 		err = rxo_rwqe_parse(&rq->wqe, rxo_queue_at(rq->queue, 0), rq->max_sge);
 	rq->have_wqe = err != -ENOENT;
+	if (rq->xrc_srq) {
+		rq->wqe_srq_num = rq->xrc_srq->ibsrq.ext.xrc.srq_num;
+		rq->wqe_srq_id = rq->xrc_srq->id;
+	}
 	return err;
 }
 
@@ -115,6 +126,7 @@ int rxo_resp_take_wqe(struct rxo_qp *qp)
 void rxo_resp_recv_done(struct rxo_qp *qp, struct ib_wc *wc, bool solicited)
 {
 	struct rxo_rq *rq = &qp->rq;
+	struct rxo_cq *cq = rq->xrc_srq ? rxo_srq_cq(rq->xrc_srq) : qp->recv_cq;
 
 	lockdep_assert_held(&rq->lock);
 	wc->wr_id = rq->wqe.wr_id;
@@ -123,10 +135,38 @@ void rxo_resp_recv_done(struct rxo_qp *qp, struct ib_wc *wc, bool solicited)
 	if (wc->status == IB_WC_SUCCESS)
 		rxo_tx_count(&qp->rq.tx, RXO_STAT_RECVS, 1);
 	rq->have_wqe = false;
-	if (!qp->srq)
+	if (rq->queue)
 		rxo_queue_advance(rq->queue);
-	if (rxo_cq_post(qp->recv_cq, wc, solicited))
+	if (rxo_cq_post(cq, wc, solicited))
 		rxo_qp_cq_overran(qp);
+}
+
+/*
+ * The receive that an XRC target has taken for a message whose rest will not come goes back to the
+ * owner of its SRQ, if that is there. In error or RESET: where the CQ is full, its event says so.
+ */
+void rxo_resp_flush_message(struct rxo_qp *qp)
+{
+	struct rxo_rq *rq = &qp->rq;
+	struct ib_wc wc = {
+		.wr_id = rq->wqe.wr_id,
+		.status = IB_WC_WR_FLUSH_ERR,
+		.opcode = IB_WC_RECV,
+		.qp = &qp->ibqp,
+		.port_num = 1,
+	};
+	struct rxo_srq *srq;
+
+	lockdep_assert_held(&rq->lock);
+	if (!rq->have_wqe)
+		return;
+	rq->have_wqe = false;
+	srq = rxo_srq_get(qp->dev, rq->wqe_srq_num, qp->xrcd);
+	if (!srq)
+		return;
+	if (srq->id == rq->wqe_srq_id)
+		rxo_cq_post(rxo_srq_cq(srq), &wc, true);
+	rxo_srq_put(srq);
 }
 
 static void resp_recv_failed(struct rxo_qp *qp, enum ib_wc_status status)
@@ -168,8 +208,11 @@ static void resp_flush(struct rxo_qp *qp)
 	__skb_queue_purge(&rq->held);
 	rq->read.active = false;
 	rq->msg.kind = 0;
-	resp_recv_failed(qp, IB_WC_WR_FLUSH_ERR);
-	if (qp->srq) {
+	if (qp->xrcd)
+		rxo_resp_flush_message(qp);
+	else
+		resp_recv_failed(qp, IB_WC_WR_FLUSH_ERR);
+	if (!rq->queue) {
 		if (!rq->last_wqe)
 			rxo_qp_event(qp, IB_EVENT_QP_LAST_WQE_REACHED);
 		rq->last_wqe = true;
@@ -295,6 +338,7 @@ static void resp_open_message(struct rxo_qp *qp, struct sk_buff *skb)
 	struct rxo_msg *msg = &qp->rq.msg;
 
 	msg->offset_bytes = 0;
+	msg->srq_id = qp->rq.xrc_srq ? qp->rq.xrc_srq->id : 0;
 	if (rxo_pkt(skb)->flags & RXO_OP_WRITE) {
 		struct rxo_reth *reth = rxo_pkt_reth(skb);
 
@@ -312,8 +356,11 @@ static u32 resp_read_psns(const struct rxo_qp *qp, const struct rxo_reth *reth)
 static void resp_open_read(struct rxo_qp *qp, struct sk_buff *skb, bool duplicate)
 {
 	const struct rxo_reth *reth = rxo_pkt_reth(skb);
+	const struct rxo_srq *srq = qp->rq.xrc_srq;
 
 	qp->rq.read = (struct rxo_read) {
+		.srq_id = srq ? srq->id : 0,
+		.srq_num = srq ? srq->ibsrq.ext.xrc.srq_num : 0,
 		.va = be64_to_cpu(reth->va),
 		.rkey = be32_to_cpu(reth->rkey),
 		.length_bytes = be32_to_cpu(reth->len),
@@ -359,7 +406,7 @@ static bool resp_invalidate(struct rxo_qp *qp, struct sk_buff *skb)
 	if (!(rxo_pkt(skb)->flags & RXO_OP_IETH))
 		return true;
 	key = be32_to_cpu(rxo_pkt_ieth(skb)->rkey);
-	err = rxo_mr_invalidate(qp->pd, qp->id, key, true);
+	err = rxo_mr_invalidate(rxo_rq_remote_pd(qp), qp->id, key, true);
 	if (!err)
 		return true;
 	rxo_access_error_invalidate(qp, key, err);
@@ -492,7 +539,7 @@ static void resp_duplicate(struct rxo_qp *qp, struct sk_buff *skb)
 		resp_send_done(qp, pkt->psn);	/* it was; what came later stays */
 	else if (!(pkt->flags & RXO_OP_READ))
 		rxo_resp_send_ack(qp, RXO_AETH_ACK, pkt->psn);
-	else if ((qp->access & IB_ACCESS_REMOTE_READ) &&
+	else if ((qp->access & IB_ACCESS_REMOTE_READ) && (!qp->xrcd || rq->xrc_srq) &&
 		 resp_read_psns(qp, rxo_pkt_reth(skb)) <= rxo_psn_sub(rq->psn, pkt->psn))
 		resp_open_read(qp, skb, true);
 }
@@ -540,6 +587,71 @@ int rxo_resp_take_rc(struct rxo_qp *qp, struct sk_buff *skb)
 	if (pkt->flags & (RXO_OP_FLUSH | RXO_OP_ATOMIC_WRITE))
 		return resp_done_request(qp, skb);
 	return resp_data_request(qp, skb);
+}
+
+static void resp_put_srq(struct rxo_rq *rq)
+{
+	if (rq->xrc_srq)
+		rxo_srq_put(rq->xrc_srq);
+	rq->xrc_srq = NULL;
+}
+
+/* The SRQ that the request names, which is that of its message and of the receive it has. */
+static bool resp_srq_is_right(const struct rxo_rq *rq, const struct rxo_pkt *pkt)
+{
+	const struct rxo_srq *srq = rq->xrc_srq;
+
+	if (!srq || (rq->have_wqe && rq->wqe_srq_id != srq->id))
+		return false;
+	return (pkt->flags & RXO_OP_START) || rq->msg.srq_id == srq->id;
+}
+
+/*
+ * No such SRQ, or none in the target's domain, or not the one of before. Annex A14 has an event for
+ * each of the first two at the target, which drivers of hardware (hns, qedr) report as an access
+ * error, and so do we. Which NAK it asks for could not be looked up: an invalid request is what it
+ * is to the peer, as it is where a request names anything else that the service does not have.
+ */
+static void resp_refuse_srq(struct rxo_qp *qp, u32 psn)
+{
+	rxo_resp_send_ack(qp, RXO_AETH_NAK_INV_REQ, psn);
+	rxo_qp_set_error(qp);
+	rxo_qp_event(qp, IB_EVENT_QP_ACCESS_ERR);
+}
+
+/*
+ * As RC, but that receives and keys are those of the SRQ which the request names. A duplicate was
+ * executed; only if it is a READ is the SRQ needed again, and without it the peer gets no answer.
+ */
+int rxo_resp_take_xrc(struct rxo_qp *qp, struct sk_buff *skb)
+{
+	const struct rxo_pkt *pkt = rxo_pkt(skb);
+	struct rxo_rq *rq = &qp->rq;
+	int err = 0;
+
+	lockdep_assert_held(&rq->lock);
+	rq->xrc_srq = rxo_srq_get(qp->dev, rxo_xrceth_srqn(rxo_pkt_xrceth(skb)), qp->xrcd);
+	if (pkt->psn == rq->psn && !resp_srq_is_right(rq, pkt))
+		resp_refuse_srq(qp, pkt->psn);
+	else
+		err = rxo_resp_take_rc(qp, skb);
+	resp_put_srq(rq);
+	return err;
+}
+
+/* Goes on with a READ. -ENXIO: the SRQ whose keys it names is gone. */
+static int resp_continue_read(struct rxo_qp *qp, u32 *budget)
+{
+	struct rxo_rq *rq = &qp->rq;
+
+	if (qp->xrcd) {
+		rq->xrc_srq = rxo_srq_get(qp->dev, rq->read.srq_num, qp->xrcd);
+		if (rq->xrc_srq && rq->xrc_srq->id != rq->read.srq_id)
+			resp_put_srq(rq);
+		if (!rq->xrc_srq)
+			return -ENXIO;
+	}
+	return rxo_exec_read(qp, budget);
 }
 
 /*
@@ -595,7 +707,7 @@ static int resp_step(struct rxo_qp *qp, u32 *budget)
 	int err;
 
 	if (rq->read.active) {
-		err = rxo_exec_read(qp, budget);
+		err = resp_continue_read(qp, budget);
 		if (err && err != -EAGAIN) {
 			/*
 			 * A peer that has the data by now may have lost the right to it: no
@@ -608,6 +720,7 @@ static int resp_step(struct rxo_qp *qp, u32 *budget)
 			rq->read.active = false;
 			err = 0;
 		}
+		resp_put_srq(rq);
 		if (!rq->read.active || rq->read.psn != rq->read.first_psn)
 			rxo_late_end(qp);
 		return err;
@@ -631,7 +744,7 @@ void rxo_resp_run(struct rxo_qp *qp)
 	u32 budget = RXO_BUDGET_PKTS;
 
 	lockdep_assert_held(&rq->lock);
-	if (rxo_qp_state(qp) == IB_QPS_RESET)
+	if (rxo_qp_state(qp) == IB_QPS_RESET || !qp->kind->take)
 		return;
 	WRITE_ONCE(rq->cpu, smp_processor_id());
 	while (resp_settle(qp) && budget && !rq->wait.pending && rxo_resp_takes_requests(qp)) {

@@ -39,6 +39,7 @@ struct rxo_swqe *rxo_swqe_copy_next(struct rxo_qp *qp)
 		.max_datagram_bytes = ib_mtu_enum_to_int(READ_ONCE(qp->dev->mtu_cap)),
 		.ud = rxo_qp_is_ud(qp),
 		.uc = qp->ibqp.qp_type == IB_QPT_UC,
+		.xrc = qp->ibqp.qp_type == IB_QPT_XRC_INI,
 		.kernel = !qp->user,
 	};
 	struct rxo_swqe *wqe;

@@ -4,8 +4,8 @@
  * is and where its extension headers are; and the parser that rests on it.
  *
  * Headers follow the BTH in one fixed order (IBTA 9.2, table 38), of which each
- * opcode has a subset: DETH, FETH, RETH, AETH, AtomicETH, AtomicAckETH, ImmDt, IETH.
- * RD and XRC are not spoken: their rows are zero.
+ * opcode has a subset: XRCETH, DETH, FETH, RETH, AETH, AtomicETH, AtomicAckETH, ImmDt, IETH.
+ * RD, and FLUSH and ATOMIC WRITE of XRC, are not spoken: their rows are zero.
  */
 #include <linux/errno.h>
 #include <linux/build_bug.h>
@@ -14,6 +14,7 @@
 
 enum header_bytes {
 	BTH		= sizeof(struct rxo_bth),
+	XRCETH		= sizeof(struct rxo_xrceth),
 	DETH		= sizeof(struct rxo_deth),
 	RETH		= sizeof(struct rxo_reth),
 	AETH		= sizeof(struct rxo_aeth),
@@ -38,9 +39,18 @@ enum header_bytes {
 #define EXT_CNP		.hdr_bytes = BTH + RXO_CNP_BYTES
 #define EXT_IETH	.hdr_bytes = BTH + IETH, .ieth = BTH
 #define EXT_FETH_RETH	.hdr_bytes = BTH + FETH + RETH, .feth = BTH, .reth = BTH + FETH
+#define EXT_XRC		.hdr_bytes = BTH + XRCETH, .xrceth = BTH
+#define EXT_XRC_RETH	.hdr_bytes = BTH + XRCETH + RETH, .xrceth = BTH, .reth = BTH + XRCETH
+#define EXT_XRC_RETH_IMM .hdr_bytes = BTH + XRCETH + RETH + IMM, .xrceth = BTH, \
+			.reth = BTH + XRCETH, .imm = BTH + XRCETH + RETH
+#define EXT_XRC_ATOMIC	.hdr_bytes = BTH + XRCETH + ATOMIC_ETH, .xrceth = BTH, \
+			.atomic_eth = BTH + XRCETH
+#define EXT_XRC_IMM	.hdr_bytes = BTH + XRCETH + IMM, .xrceth = BTH, .imm = BTH + XRCETH
+#define EXT_XRC_IETH	.hdr_bytes = BTH + XRCETH + IETH, .xrceth = BTH, .ieth = BTH + XRCETH
 
 #define OF_RC		(RXO_OP_VALID | RXO_OP_RC)
 #define OF_UC		(RXO_OP_VALID | RXO_OP_UC)
+#define OF_XRC		(RXO_OP_VALID | RXO_OP_XRC)
 #define OF_SEND		(RXO_OP_REQ | RXO_OP_SEND | RXO_OP_PAYLOAD | RXO_OP_RECV)
 #define OF_WRITE	(RXO_OP_REQ | RXO_OP_WRITE | RXO_OP_PAYLOAD)
 #define OF_ATOMIC	(RXO_OP_REQ | RXO_OP_ATOMIC | RXO_OP_ONLY | RXO_OP_ATOMIC_ETH)
@@ -61,7 +71,18 @@ enum header_bytes {
 #define UC_SEND		(OF_UC | OF_SEND)
 #define UC_WRITE	(OF_UC | OF_WRITE)
 #define UC_WRITE_IMM	(OF_UC | OF_WRITE | RXO_OP_IMM | RXO_OP_RECV)
+#define XRC_SEND	(OF_XRC | OF_SEND | RXO_OP_XRCETH)
+#define XRC_WRITE	(OF_XRC | OF_WRITE | RXO_OP_XRCETH)
+#define XRC_WRITE_IMM	(XRC_WRITE | RXO_OP_IMM | RXO_OP_RECV)
+#define XRC_READ	(OF_XRC | RXO_OP_REQ | RXO_OP_READ | RXO_OP_ONLY | RXO_OP_XRCETH | \
+			 RXO_OP_RETH)
+#define XRC_READ_RESP	(OF_XRC | OF_READ_RESP)
+#define XRC_ACK		(OF_XRC | RXO_OP_ACK | RXO_OP_ONLY | RXO_OP_AETH)
+#define XRC_ATOMIC	(OF_XRC | OF_ATOMIC | RXO_OP_XRCETH)
+#define XRC_ATOMIC_ACK	(XRC_ACK | RXO_OP_ATOMIC_ACK | RXO_OP_ATOMIC_ACK_ETH)
 #define UD_SEND		(RXO_OP_VALID | RXO_OP_UD | OF_SEND | RXO_OP_ONLY | RXO_OP_DETH)
+
+#define XRC(operation)	(RXO_OPCODE_XRC + IB_OPCODE_##operation)
 
 const struct rxo_opcode_info rxo_opcodes[256] = {
 	[IB_OPCODE_RC_SEND_FIRST] = {
@@ -181,12 +202,82 @@ const struct rxo_opcode_info rxo_opcodes[256] = {
 	[IB_OPCODE_UD_SEND_ONLY_WITH_IMMEDIATE] = {
 		.flags = UD_SEND | RXO_OP_IMM, EXT_DETH_IMM,
 	},
+	[XRC(SEND_FIRST)] = {
+		.flags = XRC_SEND | RXO_OP_START, EXT_XRC,
+	},
+	[XRC(SEND_MIDDLE)] = {
+		.flags = XRC_SEND | RXO_OP_MIDDLE, EXT_XRC,
+	},
+	[XRC(SEND_LAST)] = {
+		.flags = XRC_SEND | RXO_OP_END, EXT_XRC,
+	},
+	[XRC(SEND_LAST_WITH_IMMEDIATE)] = {
+		.flags = XRC_SEND | RXO_OP_IMM | RXO_OP_END, EXT_XRC_IMM,
+	},
+	[XRC(SEND_ONLY)] = {
+		.flags = XRC_SEND | RXO_OP_ONLY, EXT_XRC,
+	},
+	[XRC(SEND_ONLY_WITH_IMMEDIATE)] = {
+		.flags = XRC_SEND | RXO_OP_IMM | RXO_OP_ONLY, EXT_XRC_IMM,
+	},
+	[XRC(SEND_LAST_WITH_INVALIDATE)] = {
+		.flags = XRC_SEND | RXO_OP_IETH | RXO_OP_END, EXT_XRC_IETH,
+	},
+	[XRC(SEND_ONLY_WITH_INVALIDATE)] = {
+		.flags = XRC_SEND | RXO_OP_IETH | RXO_OP_ONLY, EXT_XRC_IETH,
+	},
+	[XRC(RDMA_WRITE_FIRST)] = {
+		.flags = XRC_WRITE | RXO_OP_RETH | RXO_OP_START, EXT_XRC_RETH,
+	},
+	[XRC(RDMA_WRITE_MIDDLE)] = {
+		.flags = XRC_WRITE | RXO_OP_MIDDLE, EXT_XRC,
+	},
+	[XRC(RDMA_WRITE_LAST)] = {
+		.flags = XRC_WRITE | RXO_OP_END, EXT_XRC,
+	},
+	[XRC(RDMA_WRITE_LAST_WITH_IMMEDIATE)] = {
+		.flags = XRC_WRITE_IMM | RXO_OP_END, EXT_XRC_IMM,
+	},
+	[XRC(RDMA_WRITE_ONLY)] = {
+		.flags = XRC_WRITE | RXO_OP_RETH | RXO_OP_ONLY, EXT_XRC_RETH,
+	},
+	[XRC(RDMA_WRITE_ONLY_WITH_IMMEDIATE)] = {
+		.flags = XRC_WRITE_IMM | RXO_OP_RETH | RXO_OP_ONLY, EXT_XRC_RETH_IMM,
+	},
+	[XRC(RDMA_READ_REQUEST)] = {
+		.flags = XRC_READ, EXT_XRC_RETH,
+	},
+	[XRC(RDMA_READ_RESPONSE_FIRST)] = {
+		.flags = XRC_READ_RESP | RXO_OP_AETH | RXO_OP_START, EXT_AETH,
+	},
+	[XRC(RDMA_READ_RESPONSE_MIDDLE)] = {
+		.flags = XRC_READ_RESP | RXO_OP_MIDDLE, EXT_NONE,
+	},
+	[XRC(RDMA_READ_RESPONSE_LAST)] = {
+		.flags = XRC_READ_RESP | RXO_OP_AETH | RXO_OP_END, EXT_AETH,
+	},
+	[XRC(RDMA_READ_RESPONSE_ONLY)] = {
+		.flags = XRC_READ_RESP | RXO_OP_AETH | RXO_OP_ONLY, EXT_AETH,
+	},
+	[XRC(ACKNOWLEDGE)] = {
+		.flags = XRC_ACK, EXT_AETH,
+	},
+	[XRC(ATOMIC_ACKNOWLEDGE)] = {
+		.flags = XRC_ATOMIC_ACK, EXT_AETH_ATOMIC,
+	},
+	[XRC(COMPARE_SWAP)] = {
+		.flags = XRC_ATOMIC, EXT_XRC_ATOMIC,
+	},
+	[XRC(FETCH_ADD)] = {
+		.flags = XRC_ATOMIC, EXT_XRC_ATOMIC,
+	},
 	[RXO_OPCODE_CNP] = {
-		.flags = OF_RC | OF_UC | RXO_OP_CNP, EXT_CNP,
+		.flags = OF_RC | OF_UC | OF_XRC | RXO_OP_CNP, EXT_CNP,
 	},
 };
 
 static_assert(sizeof(struct rxo_bth) == 12);
+static_assert(sizeof(struct rxo_xrceth) == 4);
 static_assert(sizeof(struct rxo_deth) == 8);
 static_assert(sizeof(struct rxo_reth) == 16);
 static_assert(sizeof(struct rxo_aeth) == 4);

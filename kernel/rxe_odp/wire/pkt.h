@@ -44,6 +44,11 @@ static inline const struct rxo_opcode_info *rxo_bth_info(const void *bth)
 	return &rxo_opcodes[((const struct rxo_bth *)bth)->opcode];
 }
 
+static inline struct rxo_xrceth *rxo_bth_xrceth(void *bth)
+{
+	return bth + rxo_bth_info(bth)->xrceth;
+}
+
 static inline struct rxo_deth *rxo_bth_deth(void *bth)
 {
 	return bth + rxo_bth_info(bth)->deth;

@@ -72,6 +72,13 @@ struct rxo_ieth {
 	__be32 rkey;
 } __packed;
 
+/* Behind the BTH of every XRC request (annex A14): whose receives and keys it is about. */
+struct rxo_xrceth {
+	__be32 srqn;		/* reserved: 8, XRC SRQ: 24 */
+} __packed;
+
+#define RXO_SRQN_MASK		0xffffffU
+
 /* What a FLUSH asks for (annex A19): the rest is reserved. */
 struct rxo_feth {
 	__be32 bits;		/* RXO_FETH_* */
@@ -87,7 +94,12 @@ struct rxo_feth {
 #define RXO_OPCODE_CNP		0x81
 #define RXO_CNP_BYTES		16
 
-#define RXO_MAX_HDR_BYTES	(sizeof(struct rxo_bth) + sizeof(struct rxo_atomic_eth))
+/* What is added to RC's opcodes (annex A14); <rdma/ib_pack.h> has no XRC. */
+#define RXO_OPCODE_XRC		0xa0
+#define RXO_OPCODE_OPERATION	0x1f	/* the bits that say what, not by which service */
+
+#define RXO_MAX_HDR_BYTES	(sizeof(struct rxo_bth) + sizeof(struct rxo_xrceth) + \
+				 sizeof(struct rxo_atomic_eth))
 
 /* AETH syndromes, IBTA 9.7.5.2.1: bits 6:5 are the type, 4:0 credits, timer or reason. */
 #define RXO_AETH_TYPE		0xe0
@@ -130,6 +142,8 @@ enum rxo_op_flags {
 	RXO_OP_FETH		= 1 << 25,
 	RXO_OP_FLUSH		= 1 << 26,
 	RXO_OP_ATOMIC_WRITE	= 1 << 27,
+	RXO_OP_XRC		= 1 << 28,
+	RXO_OP_XRCETH		= 1 << 29,
 
 	/* Answered like a READ: with a response that completes the request, never by an ACK. */
 	RXO_OP_ANSWERED		= RXO_OP_READ | RXO_OP_ATOMIC | RXO_OP_FLUSH | RXO_OP_ATOMIC_WRITE,
@@ -141,6 +155,7 @@ enum rxo_op_flags {
 struct rxo_opcode_info {
 	u32 flags;		/* RXO_OP_*; 0 for what we do not speak */
 	u8 hdr_bytes;		/* BTH and all extension headers: where payload begins */
+	u8 xrceth;
 	u8 deth;
 	u8 reth;
 	u8 aeth;
@@ -212,6 +227,11 @@ static inline u8 rxo_aeth_syndrome(const struct rxo_aeth *aeth)
 static inline u32 rxo_aeth_msn(const struct rxo_aeth *aeth)
 {
 	return be32_to_cpu(aeth->smsn) & RXO_MSN_MASK;
+}
+
+static inline u32 rxo_xrceth_srqn(const struct rxo_xrceth *xrceth)
+{
+	return be32_to_cpu(xrceth->srqn) & RXO_SRQN_MASK;
 }
 
 static inline u32 rxo_deth_sqp(const struct rxo_deth *deth)

@@ -23,20 +23,8 @@ static struct ibv_qp *qp_create_ex(struct rig *rig, const struct ibv_qp_init_att
 	return ibv_create_qp_ex(rig->ctx, &ex);
 }
 
-void end_create(struct end *end, struct rig *rig, const struct conn *conn)
+void end_prepare(struct end *end, struct rig *rig, const struct conn *conn)
 {
-	bool srq = end->srq;
-	struct ibv_qp_init_attr attr = {
-		.qp_type = conn->type,
-		.sq_sig_all = conn->sq_sig_all,
-		.cap = {
-			.max_send_wr = conn->send_wr,
-			.max_recv_wr = srq ? 0 : conn->recv_wr,
-			.max_send_sge = conn->sge,
-			.max_recv_sge = srq ? 0 : conn->sge,
-			.max_inline_data = conn->inline_bytes,
-		},
-	};
 	int v6 = conn->ipv6;
 
 	end->rig = rig;
@@ -51,6 +39,24 @@ void end_create(struct end *end, struct rig *rig, const struct conn *conn)
 	end->rcq = ibv_create_cq(rig->ctx, conn->cqe, NULL, end->channel, 0);
 	assert_non_null(end->scq);
 	assert_non_null(end->rcq);
+}
+
+void end_create(struct end *end, struct rig *rig, const struct conn *conn)
+{
+	bool srq = end->srq;
+	struct ibv_qp_init_attr attr = {
+		.qp_type = conn->type,
+		.sq_sig_all = conn->sq_sig_all,
+		.cap = {
+			.max_send_wr = conn->send_wr,
+			.max_recv_wr = srq ? 0 : conn->recv_wr,
+			.max_send_sge = conn->sge,
+			.max_recv_sge = srq ? 0 : conn->sge,
+			.max_inline_data = conn->inline_bytes,
+		},
+	};
+
+	end_prepare(end, rig, conn);
 	attr.send_cq = end->scq;
 	attr.recv_cq = end->rcq;
 	attr.srq = end->srq;
@@ -58,6 +64,11 @@ void end_create(struct end *end, struct rig *rig, const struct conn *conn)
 				   ibv_create_qp(rig->pd, &attr);
 	if (!end->qp)
 		fail_because("ibv_create_qp: errno %d", errno);
+}
+
+static bool is_reliable(const struct conn *conn)
+{
+	return conn->type == IBV_QPT_RC || conn->type == IBV_QPT_XRC_SEND;
 }
 
 int end_to_init(struct end *end, const struct conn *conn)
@@ -102,7 +113,7 @@ int end_to_rtr(struct end *end, const struct end *other, const struct conn *conn
 
 	if (conn->type != IBV_QPT_UD)
 		mask |= IBV_QP_AV | IBV_QP_PATH_MTU | IBV_QP_DEST_QPN | IBV_QP_RQ_PSN;
-	if (conn->type == IBV_QPT_RC)
+	if (is_reliable(conn))
 		mask |= IBV_QP_MAX_DEST_RD_ATOMIC | IBV_QP_MIN_RNR_TIMER;
 	return ibv_modify_qp(end->qp, &attr, mask);
 }
@@ -119,7 +130,7 @@ int end_to_rts(struct end *end, const struct conn *conn)
 	};
 	int mask = IBV_QP_STATE | IBV_QP_SQ_PSN;
 
-	if (conn->type == IBV_QPT_RC)
+	if (is_reliable(conn))
 		mask |= IBV_QP_TIMEOUT | IBV_QP_RETRY_CNT | IBV_QP_RNR_RETRY |
 			IBV_QP_MAX_QP_RD_ATOMIC;
 	return ibv_modify_qp(end->qp, &attr, mask);
@@ -367,6 +378,7 @@ void end_post_at(const char *file, int line, struct end *end, struct ibv_send_wr
 		wr->wr.ud.ah = end->ah;
 		wr->wr.ud.remote_qkey = UD_QKEY;
 	}
+	wr->qp_type.xrc.remote_srqn = end->srq_num;
 	rc = ibv_post_send(end->qp, wr, &bad);
 	if (rc)
 		fail_at(file, line, "ibv_post_send: %d", rc);

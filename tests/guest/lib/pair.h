@@ -58,6 +58,7 @@ struct end {
 	struct ibv_srq *srq;
 	struct ibv_qp *qp;
 	struct ibv_ah *ah; /* UD: to the other end */
+	uint32_t srq_num;  /* XRC initiator: that its requests name */
 	uint32_t psn;
 	int gid_index;
 	union ibv_gid gid;
@@ -82,6 +83,8 @@ void end_close(struct end *end);
 
 /* The steps, for tests of the state machine. The first three return ibv_modify_qp()'s answer. */
 void end_create(struct end *end, struct rig *rig, const struct conn *conn);
+/* All of it but the queue pair and its SRQ. */
+void end_prepare(struct end *end, struct rig *rig, const struct conn *conn);
 int end_to_init(struct end *end, const struct conn *conn);
 int end_to_rtr(struct end *end, const struct end *other, const struct conn *conn);
 int end_to_rts(struct end *end, const struct conn *conn);
@@ -129,7 +132,10 @@ void end_post_recv_at(const char *file, int line, struct end *end, uint64_t wr_i
 #define end_post_recv(end, wr_id, sge, num)                                                        \
 	end_post_recv_at(__FILE__, __LINE__, end, wr_id, sge, num)
 
-/* One message with data from end a's buffer into end b's, by any operation; a READ is posted by b. */
+/*
+ * One message with data from end a's buffer into end b's, by any operation; a READ is posted by b. Of XRC a is the initiator and
+ * b the target, so there is no READ.
+ */
 enum op { OP_WRITE, OP_WRITE_IMM, OP_READ, OP_SEND, OP_SEND_IMM, OP_KINDS };
 
 const char *op_name(enum op op);
