@@ -23,6 +23,8 @@ static void read_bytes(const void *from, size_t bytes)
 
 static void read_headers(void *bth, u32 flags)
 {
+	if (flags & RXO_OP_XRCETH)
+		read_bytes(rxo_bth_xrceth(bth), sizeof(struct rxo_xrceth));
 	if (flags & RXO_OP_DETH)
 		read_bytes(rxo_bth_deth(bth), sizeof(struct rxo_deth));
 	if (flags & RXO_OP_RETH)
@@ -42,13 +44,15 @@ static void read_headers(void *bth, u32 flags)
 static void check_packet(u8 *bth, u32 bytes)
 {
 	struct rxo_pkt pkt;
+	u32 service;
 
 	if (rxo_pkt_parse(&pkt, bth, bytes))
 		return;
 	CHECK(pkt.flags & RXO_OP_VALID);
-	CHECK(!(pkt.flags & (RXO_OP_RC | RXO_OP_UC)) != !(pkt.flags & RXO_OP_UD));
-	CHECK(!(pkt.flags & RXO_OP_RC) != !(pkt.flags & RXO_OP_UC) ||
-	      pkt.flags & (RXO_OP_UD | RXO_OP_CNP));
+	service = pkt.flags & (RXO_OP_RC | RXO_OP_UC | RXO_OP_XRC | RXO_OP_UD);
+	/* One, or of a CNP all that are connected. */
+	CHECK(service && (!(service & (service - 1)) || pkt.flags & RXO_OP_CNP));
+	CHECK(!(pkt.flags & RXO_OP_XRCETH) == !(service == RXO_OP_XRC && pkt.flags & RXO_OP_REQ));
 	CHECK(pkt.qpn < 1 << 24 && pkt.psn < 1 << 24 && pkt.opcode == bth[0]);
 	CHECK(pkt.payload_off + pkt.payload_bytes + rxo_bth_pad((void *)bth) == bytes);
 	CHECK(!pkt.payload_bytes || pkt.flags & RXO_OP_PAYLOAD);

@@ -34,8 +34,8 @@ add() { rdma link add tdev type rxe_odp netdev "$1"; }
 add_taken() { ip netns exec taken rdma link add tdev type rxe_odp netdev "$1"; }
 refused 'No such device' '' add nosuch
 refused 'File exists' 'has a link already' add veth0
-ip link add t0 mtu 339 type dummy
-refused 'Message too long' 'MTU 339 is too small for tdev, set it to 340 or more' add t0
+ip link add t0 mtu 343 type dummy
+refused 'Message too long' 'MTU 343 is too small for tdev, set it to 344 or more' add t0
 ip link set t0 mtu 1500
 refused 'File exists' 'RDMA device rxe_odp0 already' rdma link add rxe_odp0 type rxe_odp netdev t0
 modprobe -q 8021q

@@ -31,7 +31,7 @@ ip link set t1 up
 rdma link add tdev type rxe_odp netdev t0 || fail "no link"
 
 eventually shows tdev 'state:.*PORT_ACTIVE' || fail "not active"
-for mtu in 9000:4096 4180:4096 4179:2048 1500:1024 596:512 340:256; do
+for mtu in 9000:4096 4184:4096 4183:2048 1500:1024 600:512 344:256; do
 	ip link set t0 mtu ${mtu%:*}
 	shows tdev "active_mtu:[[:space:]]*${mtu#*:} " || fail "netdev MTU ${mtu%:*} gives not ${mtu#*:}"
 done

@@ -63,6 +63,11 @@ for args in '' '-e' '-o -c'; do
 	pair 18515 ibv_srq_pingpong -q 4 -n 200 $args
 done
 
+for args in '' '-e'; do
+	# shellcheck disable=SC2086
+	pair 18515 ibv_xsrq_pingpong -n 200 $args
+done
+
 own_args="-x $gid0 -F" peer_args="-x $gid1 -F"
 for tool in write read send; do
 	pair 18515 ib_${tool}_bw -n 100 -s 20000
@@ -77,6 +82,11 @@ for tool in write send; do
 	pair 18515 ib_${tool}_bw -c UC -n 100 -s 20000
 	pair 18515 ib_${tool}_lat -c UC -n 100 -s 20000
 done
+for tool in write read send; do
+	pair 18515 ib_${tool}_bw -c XRC -n 100 -s 20000
+	pair 18515 ib_${tool}_lat -c XRC -n 100 -s 20000
+done
+pair 18515 ib_atomic_bw -c XRC -n 100
 pair 18515 ib_write_bw -n 100 -q 4 -s 4096
 pair 18515 ib_send_bw -n 100 -q 4 -s 4096 -e
 pair 18515 ib_send_bw -n 100 -q 4 -s 4096 --use-srq

@@ -9,7 +9,7 @@
 #include "roce.h"
 #include "xrc.h"
 
-#include <fcntl.h>
+#include <rdma/ib_user_verbs.h>
 #include <unistd.h>
 
 #define MTU 1024UL
@@ -368,8 +368,8 @@ static void refused(void **state)
 	struct ibv_xrcd *other_xrcd;
 	struct ibv_pd *other_pd;
 	struct buf from, to, other;
+	struct ibv_sge sge, recv_sge;
 	struct ibv_srq *srq;
-	struct ibv_sge sge;
 	struct xrc x;
 	uint32_t num;
 
@@ -423,9 +423,9 @@ static void refused(void **state)
 	pair_reconnect(&x.pair);
 
 	/* A receive whose key is none; then a SEND that may not invalidate a key. */
-	sge = buf_sge(&to, 0, 100);
-	sge.lkey ^= 0x5500;
-	end_post_recv(&x.pair.b, 2, &sge, 1);
+	recv_sge = buf_sge(&to, 0, 100);
+	recv_sge.lkey ^= 0x5500;
+	end_post_recv(&x.pair.b, 2, &recv_sge, 1);
 	end_post(&x.pair.a, &wr);
 	cq_expect(x.pair.a.scq, IBV_WC_REM_OP_ERR);
 	assert_int_equal(cq_expect(x.pair.b.rcq, IBV_WC_LOC_PROT_ERR).wr_id, 2);
@@ -444,6 +444,25 @@ static void refused(void **state)
 	buf_free(&to);
 	assert_zero(ibv_dealloc_pd(other_pd));
 	xrc_close(&x);
+}
+
+/* Past the library, what it would not ask for. Returns an errno. */
+static int doorbell(struct ibv_qp *qp)
+{
+	struct ib_uverbs_post_send_resp resp;
+	struct {
+		struct ib_uverbs_cmd_hdr hdr;
+		struct ib_uverbs_post_send cmd;
+	} req = {
+		.hdr = { .command = IB_USER_VERBS_CMD_POST_SEND,
+			 .in_words = sizeof(req) / 4,
+			 .out_words = sizeof(resp) / 4 },
+		.cmd = { .response = (uintptr_t)&resp,
+			 .qp_handle = qp->handle,
+			 .wqe_size = sizeof(struct ib_uverbs_send_wr) },
+	};
+
+	return write(qp->context->cmd_fd, &req, sizeof(req)) == sizeof(req) ? 0 : errno;
 }
 
 /* Each has one half. */
@@ -465,8 +484,7 @@ static void posted_to_the_wrong_half(void **state)
 	assert_int_equal(ibv_post_send(x.pair.b.qp, &wr, &bad), EINVAL);
 	assert_int_equal(ibv_post_recv(x.pair.b.qp, &recv, &bad_recv), EINVAL);
 	assert_int_equal(ibv_post_recv(x.pair.a.qp, &recv, &bad_recv), EINVAL);
-	/* Past the library: the kernel's doorbell. */
-	assert_int_not_equal(write(x.pair.b.rig->ctx->cmd_fd, "", 0), 1);
+	assert_int_equal(doorbell(x.pair.b.qp), EINVAL);
 	wr.opcode = IBV_WR_ATOMIC_WRITE;
 	assert_int_equal(ibv_post_send(x.pair.a.qp, &wr, &bad), EINVAL);
 	attr.pd = x.pair.a.rig->pd;
@@ -698,6 +716,38 @@ static void another_srq_in_the_middle(void **state)
 	xrc_close(&x);
 }
 
+/* Whether rdma(8) shows queue pairs of a type with details of the one half and none of the other. */
+static bool half_is_shown(const char *type, const char *half, const char *other)
+{
+	bool in = false, shown = false;
+	char line[4096];
+	FILE *f = popen("rdma -dd resource show qp", "r");
+
+	assert_non_null(f);
+	/* An entry may have several lines, of which the first begins with its link. */
+	while (fgets(line, sizeof(line), f)) {
+		if (!strncmp(line, "link ", 5))
+			in = strstr(line, type);
+		if (in && strstr(line, other))
+			fail_because("a queue pair of %s has %s", type, other);
+		shown |= in && strstr(line, half);
+	}
+	pclose(f);
+	return shown;
+}
+
+static void shown(void **state)
+{
+	struct conn conn = xrc_conn();
+	struct xrc x;
+
+	(void)state;
+	xrc_open(&x, &conn);
+	assert_true(half_is_shown("type XRC_INI", "drv_sq_window", "drv_rq_msn"));
+	assert_true(half_is_shown("type XRC_TGT", "drv_rq_msn", "drv_sq_window"));
+	xrc_close(&x);
+}
+
 static void capabilities(void **state)
 {
 	const uint32_t caps = IBV_ODP_SUPPORT_SEND | IBV_ODP_SUPPORT_WRITE | IBV_ODP_SUPPORT_READ |
@@ -734,6 +784,7 @@ int main(void)
 		TEST(srq_is_destroyed),
 		TEST(ends_while_a_page_is_awaited),
 		TEST(another_srq_in_the_middle),
+		TEST(shown),
 	};
 
 	rig_use_provider(NULL);

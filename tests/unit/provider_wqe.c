@@ -30,11 +30,13 @@ static void queue_open(struct queue *q, uint64_t *seed)
 	q->bounds.max_inline_bytes = unit_random(seed) % 200;
 	q->bounds.ud = unit_random(seed) % 2;
 	q->bounds.uc = !q->bounds.ud && unit_random(seed) % 2;
+	q->bounds.xrc = !q->bounds.ud && !q->bounds.uc && unit_random(seed) % 2;
 	q->kernel.max_sge = q->bounds.max_sge;
 	q->kernel.max_inline_bytes = q->bounds.max_inline_bytes;
 	q->kernel.max_datagram_bytes = UINT32_MAX;
 	q->kernel.ud = q->bounds.ud;
 	q->kernel.uc = q->bounds.uc;
+	q->kernel.xrc = q->bounds.xrc;
 	room = rxo_swqe_bytes(&q->bounds);
 	q->wqe = malloc(room);
 	q->parsed = malloc(sizeof(*q->parsed) + room);
@@ -75,6 +77,8 @@ static bool is_executed(enum ibv_wr_opcode opcode, const struct rxo_wqe_bounds *
 		return true;
 	if (opcode == IBV_WR_RDMA_WRITE || opcode == IBV_WR_RDMA_WRITE_WITH_IMM || is_local(opcode))
 		return !bounds->ud;
+	if (bounds->xrc && opcode == IBV_WR_ATOMIC_WRITE)
+		return false;
 	return !bounds->ud && !bounds->uc &&
 	       (opcode == IBV_WR_RDMA_READ || opcode == IBV_WR_SEND_WITH_INV || is_word(opcode));
 }
@@ -113,16 +117,18 @@ static void check_parsed_local(const struct rxo_swqe *got, const struct ibv_send
 	assert_int_equal(got->bind.access, info->mw_access_flags);
 }
 
-static void check_parsed(const struct rxo_swqe *got, const struct ibv_send_wr *wr, bool ud,
-			 const uint8_t *data, uint64_t bytes)
+static void check_parsed(const struct rxo_swqe *got, const struct ibv_send_wr *wr,
+			 const struct rxo_wqe_bounds *bounds, const uint8_t *data, uint64_t bytes)
 {
 	int i;
 
+	if (bounds->xrc)
+		assert_int_equal(got->srq_num, wr->qp_type.xrc.remote_srqn);
 	assert_int_equal(got->wr_id, wr->wr_id);
 	assert_int_equal(got->opcode, wr->opcode);
 	assert_int_equal(got->send_flags, wr->send_flags);
 	assert_int_equal(got->length_bytes, bytes);
-	if (ud) {
+	if (bounds->ud) {
 		assert_int_equal(got->ah_num, ((struct rxo_ah *)wr->wr.ud.ah)->ah_num);
 		assert_int_equal(got->remote_qpn, wr->wr.ud.remote_qpn);
 		assert_int_equal(got->remote_qkey, wr->wr.ud.remote_qkey);
@@ -193,6 +199,7 @@ static void make_op(struct ibv_send_wr *wr, struct rxo_ah *ah, bool ud, uint64_t
 	wr->opcode = unit_random(seed) % 17;
 	wr->send_flags = unit_random(seed) % 16;
 	wr->imm_data = unit_random(seed);
+	wr->qp_type.xrc.remote_srqn = unit_random(seed);
 	make_bind(wr, seed);
 	if (ud) {
 		ah->ah_num = 1 + unit_random(seed) % UINT32_MAX;
@@ -243,7 +250,7 @@ static void sends_arrive(void **state)
 			if (is_local(wr.opcode))
 				check_parsed_local(q.parsed, &wr);
 			else
-				check_parsed(q.parsed, &wr, q.bounds.ud, data, bytes);
+				check_parsed(q.parsed, &wr, &q.bounds, data, bytes);
 		} else {
 			assert_int_equal(rxo_swqe_fill(q.wqe, &wr, &q.bounds), EINVAL);
 		}
@@ -270,8 +277,10 @@ static void atomic_writes_and_flushes_arrive(void **state)
 		queue_open(&q, &seed);
 		q.bounds.ud = false;
 		q.bounds.uc = false;
+		q.bounds.xrc = false;
 		q.kernel.ud = false;
 		q.kernel.uc = false;
+		q.kernel.xrc = false;
 		if (!q.bounds.max_inline_bytes && !q.bounds.max_sge)
 			q.kernel.max_inline_bytes =
 				sizeof(struct rxe_sge); /* as a queue pair is made */
@@ -392,7 +401,8 @@ static void local_operations(void **state)
 /* The flags by which a program asks for what a queue pair executes, and no others. */
 static void operations(void **state)
 {
-	struct rxo_wqe_bounds rc = {}, uc = { .uc = true }, ud = { .ud = true };
+	struct rxo_wqe_bounds rc = {}, uc = { .uc = true }, ud = { .ud = true },
+			      xrc = { .xrc = true };
 
 	(void)state;
 	assert_int_equal(rxo_send_ops(&ud), IBV_QP_EX_WITH_SEND | IBV_QP_EX_WITH_SEND_WITH_IMM);
@@ -408,6 +418,9 @@ static void operations(void **state)
 				 IBV_QP_EX_WITH_ATOMIC_CMP_AND_SWP |
 				 IBV_QP_EX_WITH_ATOMIC_FETCH_AND_ADD | IBV_QP_EX_WITH_FLUSH |
 				 IBV_QP_EX_WITH_ATOMIC_WRITE);
+	assert_int_equal(rxo_send_ops(&xrc),
+			 rxo_send_ops(&rc) &
+				 ~(IBV_QP_EX_WITH_FLUSH | IBV_QP_EX_WITH_ATOMIC_WRITE));
 }
 
 int main(void)

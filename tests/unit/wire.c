@@ -11,7 +11,7 @@
 #include "wire/pkt.h"
 
 /*
- * Extension headers, one letter each: (D)ETH, (R)ETH, (A)ETH, A(t)omicETH,
+ * Extension headers, one letter each: (X)RCETH, (D)ETH, (R)ETH, (A)ETH, A(t)omicETH,
  * AtomicAc(K)ETH, (I)mmDt, IET(H), (F)ETH; what a (C)NP reserves.
  */
 static const struct row {
@@ -59,7 +59,30 @@ static const struct row {
 	{ 0x2b, "RI", true, RXO_OP_UC | RXO_OP_REQ | RXO_OP_WRITE | RXO_OP_ONLY | RXO_OP_RECV },
 	{ 0x64, "D", true, RXO_OP_UD | RXO_OP_REQ | RXO_OP_SEND | RXO_OP_ONLY | RXO_OP_RECV },
 	{ 0x65, "DI", true, RXO_OP_UD | RXO_OP_REQ | RXO_OP_SEND | RXO_OP_ONLY | RXO_OP_RECV },
-	{ 0x81, "C", false, RXO_OP_RC | RXO_OP_UC | RXO_OP_CNP },
+	{ 0x81, "C", false, RXO_OP_RC | RXO_OP_UC | RXO_OP_XRC | RXO_OP_CNP },
+	{ 0xa0, "X", true, RXO_OP_XRC | RXO_OP_REQ | RXO_OP_SEND | RXO_OP_START | RXO_OP_RECV },
+	{ 0xa1, "X", true, RXO_OP_XRC | RXO_OP_REQ | RXO_OP_SEND | RXO_OP_MIDDLE | RXO_OP_RECV },
+	{ 0xa2, "X", true, RXO_OP_XRC | RXO_OP_REQ | RXO_OP_SEND | RXO_OP_END | RXO_OP_RECV },
+	{ 0xa3, "XI", true, RXO_OP_XRC | RXO_OP_REQ | RXO_OP_SEND | RXO_OP_END | RXO_OP_RECV },
+	{ 0xa4, "X", true, RXO_OP_XRC | RXO_OP_REQ | RXO_OP_SEND | RXO_OP_ONLY | RXO_OP_RECV },
+	{ 0xa5, "XI", true, RXO_OP_XRC | RXO_OP_REQ | RXO_OP_SEND | RXO_OP_ONLY | RXO_OP_RECV },
+	{ 0xa6, "XR", true, RXO_OP_XRC | RXO_OP_REQ | RXO_OP_WRITE | RXO_OP_START },
+	{ 0xa7, "X", true, RXO_OP_XRC | RXO_OP_REQ | RXO_OP_WRITE | RXO_OP_MIDDLE },
+	{ 0xa8, "X", true, RXO_OP_XRC | RXO_OP_REQ | RXO_OP_WRITE | RXO_OP_END },
+	{ 0xa9, "XI", true, RXO_OP_XRC | RXO_OP_REQ | RXO_OP_WRITE | RXO_OP_END | RXO_OP_RECV },
+	{ 0xaa, "XR", true, RXO_OP_XRC | RXO_OP_REQ | RXO_OP_WRITE | RXO_OP_ONLY },
+	{ 0xab, "XRI", true, RXO_OP_XRC | RXO_OP_REQ | RXO_OP_WRITE | RXO_OP_ONLY | RXO_OP_RECV },
+	{ 0xac, "XR", false, RXO_OP_XRC | RXO_OP_REQ | RXO_OP_READ | RXO_OP_ONLY },
+	{ 0xad, "A", true, RXO_OP_XRC | RXO_OP_ACK | RXO_OP_READ_RESP | RXO_OP_START },
+	{ 0xae, "", true, RXO_OP_XRC | RXO_OP_ACK | RXO_OP_READ_RESP | RXO_OP_MIDDLE },
+	{ 0xaf, "A", true, RXO_OP_XRC | RXO_OP_ACK | RXO_OP_READ_RESP | RXO_OP_END },
+	{ 0xb0, "A", true, RXO_OP_XRC | RXO_OP_ACK | RXO_OP_READ_RESP | RXO_OP_ONLY },
+	{ 0xb1, "A", false, RXO_OP_XRC | RXO_OP_ACK | RXO_OP_ONLY },
+	{ 0xb2, "AK", false, RXO_OP_XRC | RXO_OP_ACK | RXO_OP_ATOMIC_ACK | RXO_OP_ONLY },
+	{ 0xb3, "Xt", false, RXO_OP_XRC | RXO_OP_REQ | RXO_OP_ATOMIC | RXO_OP_ONLY },
+	{ 0xb4, "Xt", false, RXO_OP_XRC | RXO_OP_REQ | RXO_OP_ATOMIC | RXO_OP_ONLY },
+	{ 0xb6, "XH", true, RXO_OP_XRC | RXO_OP_REQ | RXO_OP_SEND | RXO_OP_END | RXO_OP_RECV },
+	{ 0xb7, "XH", true, RXO_OP_XRC | RXO_OP_REQ | RXO_OP_SEND | RXO_OP_ONLY | RXO_OP_RECV },
 };
 
 static const struct row *row_of(u8 opcode)
@@ -111,7 +134,8 @@ static void table(void **state)
 	for (opcode = 0; opcode < 256; opcode++) {
 		const struct rxo_opcode_info *info = &rxo_opcodes[opcode];
 		const u32 headers = RXO_OP_DETH | RXO_OP_RETH | RXO_OP_AETH | RXO_OP_ATOMIC_ETH |
-				    RXO_OP_ATOMIC_ACK_ETH | RXO_OP_IMM | RXO_OP_IETH | RXO_OP_FETH;
+				    RXO_OP_ATOMIC_ACK_ETH | RXO_OP_IMM | RXO_OP_IETH | RXO_OP_FETH |
+				    RXO_OP_XRCETH;
 		const struct row *row = row_of(opcode);
 
 		if (!row) {
@@ -121,6 +145,7 @@ static void table(void **state)
 			continue;
 		}
 		assert_int_equal(info->hdr_bytes, offset_of(row, 0));
+		assert_int_equal(info->xrceth, offset_of(row, 'X'));
 		assert_int_equal(info->deth, offset_of(row, 'D'));
 		assert_int_equal(info->reth, offset_of(row, 'R'));
 		assert_int_equal(info->aeth, offset_of(row, 'A'));
@@ -129,6 +154,7 @@ static void table(void **state)
 		assert_int_equal(info->imm, offset_of(row, 'I'));
 		assert_int_equal(info->ieth, offset_of(row, 'H'));
 		assert_int_equal(info->feth, offset_of(row, 'F'));
+		assert_int_equal(!!(info->flags & RXO_OP_XRCETH), !!info->xrceth);
 		assert_int_equal(!!(info->flags & RXO_OP_DETH), !!info->deth);
 		assert_int_equal(!!(info->flags & RXO_OP_RETH), !!info->reth);
 		assert_int_equal(!!(info->flags & RXO_OP_AETH), !!info->aeth);

@@ -88,7 +88,7 @@ uint32_t xrc_srq_num(struct ibv_srq *srq)
 	return ibv_get_srq_num(srq, &num) ? 0 : num;
 }
 
-void xrc_open(struct xrc *x, const struct conn *conn)
+void xrc_open_in(struct xrc *x, const struct conn *conn, int fd, uint32_t target_num)
 {
 	struct pair *pair = &x->pair;
 	struct rig *rig_b = &pair->rig;
@@ -102,17 +102,23 @@ void xrc_open(struct xrc *x, const struct conn *conn)
 	}
 	end_prepare(&pair->a, &pair->rig, conn);
 	end_prepare(&pair->b, rig_b, conn);
-	x->xrcd = xrc_domain(rig_b->ctx, -1);
+	x->xrcd = xrc_domain(rig_b->ctx, fd);
 	assert_non_null(x->xrcd);
 	pair->b.srq = xrc_srq(rig_b->pd, x->xrcd, pair->b.rcq, conn);
 	assert_non_null(pair->b.srq);
-	pair->b.qp = xrc_target(rig_b->ctx, x->xrcd);
+	pair->b.qp = target_num ? xrc_open_target(rig_b->ctx, x->xrcd, target_num) :
+				  xrc_target(rig_b->ctx, x->xrcd);
 	assert_non_null(pair->b.qp);
 	pair->a.qp = xrc_initiator(&pair->a, conn);
 	assert_non_null(pair->a.qp);
 	pair->a.srq_num = xrc_srq_num(pair->b.srq);
 	assert_int_not_equal(pair->a.srq_num, 0);
 	ends_connect(&pair->a, &pair->b, conn);
+}
+
+void xrc_open(struct xrc *x, const struct conn *conn)
+{
+	xrc_open_in(x, conn, -1, 0);
 }
 
 void xrc_close(struct xrc *x)

@@ -17,6 +17,8 @@ struct xrc {
 struct conn xrc_conn(void);
 
 void xrc_open(struct xrc *x, const struct conn *conn);
+/* In the domain of a file (-1: of none), perhaps (not 0) by a target that another process made there. */
+void xrc_open_in(struct xrc *x, const struct conn *conn, int fd, uint32_t target_num);
 void xrc_close(struct xrc *x);
 
 /* The parts. NULL, with errno, if they cannot be had; they report nothing, for child processes. */
