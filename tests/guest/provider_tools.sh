@@ -82,9 +82,10 @@ for tool in write send; do
 	pair 18515 ib_${tool}_bw -c UC -n 100 -s 20000
 	pair 18515 ib_${tool}_lat -c UC -n 100 -s 20000
 done
+# What it posts to an SRQ it makes as long as whole pages, also where that exceeds its region.
 for tool in write read send; do
-	pair 18515 ib_${tool}_bw -c XRC -n 100 -s 20000
-	pair 18515 ib_${tool}_lat -c XRC -n 100 -s 20000
+	pair 18515 ib_${tool}_bw -c XRC -n 100 -s 20480
+	pair 18515 ib_${tool}_lat -c XRC -n 100 -s 20480 --odp
 done
 pair 18515 ib_atomic_bw -c XRC -n 100
 pair 18515 ib_write_bw -n 100 -q 4 -s 4096
