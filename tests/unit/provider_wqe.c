@@ -419,8 +419,7 @@ static void operations(void **state)
 				 IBV_QP_EX_WITH_ATOMIC_FETCH_AND_ADD | IBV_QP_EX_WITH_FLUSH |
 				 IBV_QP_EX_WITH_ATOMIC_WRITE);
 	assert_int_equal(rxo_send_ops(&xrc),
-			 rxo_send_ops(&rc) &
-				 ~(IBV_QP_EX_WITH_FLUSH | IBV_QP_EX_WITH_ATOMIC_WRITE));
+			 rxo_send_ops(&rc) & ~(IBV_QP_EX_WITH_FLUSH | IBV_QP_EX_WITH_ATOMIC_WRITE));
 }
 
 int main(void)

@@ -74,7 +74,7 @@ struct rxo_batch {
 
 struct rxo_qp {
 	struct verbs_qp vqp;
-	struct rxo_ring sq, rq; /* no rq with an SRQ; of XRC a target has neither, an initiator an sq */
+	struct rxo_ring sq, rq; /* no rq with an SRQ or for XRC, no sq for a target */
 	struct rxo_lock sq_lock, rq_lock;
 	struct rxo_wqe_bounds bounds;
 	uint32_t max_recv_sge;

@@ -66,8 +66,8 @@ struct rxe_odp_flush_wr {
 };
 
 /*
- * XRC, which rxe has not: the number of the SRQ that a request is for stands in the field "reserved"
- * of struct rxe_send_wr, behind wr_id; its upper eight bits are not looked at.
+ * XRC, which rxe has not: the number of the SRQ that a request is for stands in the field
+ * "reserved" of struct rxe_send_wr, behind wr_id; its upper eight bits are not looked at.
  */
 
 /*

@@ -44,8 +44,8 @@ static int exec_write_payload(struct rxo_qp *qp, struct sk_buff *skb)
 	struct rxo_mr *mr;
 	int err;
 
-	mr = rxo_mr_get_remote(rxo_rq_remote_pd(qp), qp->id, msg->rkey, IB_ACCESS_REMOTE_WRITE, msg->va,
-			       msg->resid_bytes);
+	mr = rxo_mr_get_remote(rxo_rq_remote_pd(qp), qp->id, msg->rkey, IB_ACCESS_REMOTE_WRITE,
+			       msg->va, msg->resid_bytes);
 	if (IS_ERR(mr))
 		return PTR_ERR(mr);
 	err = rxo_mr_copy_to(mr, msg->va + done, rxo_pkt_payload(skb) + done,

@@ -236,14 +236,17 @@ static int qp_create_queues(struct rxo_qp *qp, struct ib_qp_init_attr *init)
 {
 	int err = 0;
 
-	if (qp_type_is_xrc(init->qp_type))
-		init->cap.max_recv_wr = init->cap.max_recv_sge = 0;
-	if (qp->kind->send)
-		err = qp_create_sq(qp, init);
-	else
+	if (!qp->kind->send)
 		init->cap = (struct ib_qp_cap) {};
-	if (err || !qp->kind->take)
+	else
+		err = qp_create_sq(qp, init);
+	if (err)
 		return err;
+	if (!qp->kind->take) {
+		init->cap.max_recv_wr = 0;
+		init->cap.max_recv_sge = 0;
+		return 0;
+	}
 	err = qp_create_rq(qp, init);
 	if (err) {
 		rxo_queue_destroy(qp->sq.queue);

@@ -220,7 +220,7 @@ struct rxo_rq {
 	bool have_wqe;
 	u32 wqe_srq_num;		/* XRC: whose @wqe is; the number may be another's by now */
 	u64 wqe_srq_id;
-	struct rxo_srq *xrc_srq;	/* XRC: of the request in execution, referenced; else NULL */
+	struct rxo_srq *xrc_srq;	/* XRC: of the request in execution, with a reference */
 	bool quiet;			/* a NAK was sent: no other until the expected PSN comes */
 	struct rxo_owed owed;
 	struct rxo_late late;
@@ -230,7 +230,7 @@ struct rxo_rq {
 	int cpu;			/* answered last; see rxo_req_kick() */
 	u64 cnp_ns;			/* when the peer was told of congestion last */
 	struct rxo_read read;
-	struct rxo_atomic_res *atomics;	/* ring of the last RXO_MAX_RD_ATOMIC; NULL: XRC initiator */
+	struct rxo_atomic_res *atomics;	/* the last RXO_MAX_RD_ATOMIC; NULL: an XRC initiator */
 	u32 atomic_next;
 	unsigned long look_jiffies;	/* in error: when to look for receives again */
 	struct timer_list look_timer;
@@ -292,7 +292,7 @@ struct rxo_qp {
 	struct rxo_cq *send_cq;
 	struct rxo_cq *recv_cq;
 	struct rxo_srq *srq;
-	struct ib_xrcd *xrcd;		/* XRC target: in which it looks for SRQs; pd and CQs are NULL */
+	struct ib_xrcd *xrcd;		/* XRC target, which has no pd and no CQs: else NULL */
 	bool sq_sig_all;
 	bool user;
 	bool promises;			/* its context knows of promise.c; immutable */
