@@ -122,13 +122,15 @@ static int srq_publish(struct rxo_srq *srq, u64 uctx_id)
 	srq->srqn = srqn;
 	srq->id = atomic64_inc_return(&last_id);
 	srq->uctx_id = uctx_id;
-	err = xa_alloc_cyclic(&dev->srqs, &num, srqn, XA_LIMIT(1, RXO_SRQN_MASK), &dev->next_srqn,
+	/* The number is reserved, and leads to nothing before the SRQ has it. */
+	err = xa_alloc_cyclic(&dev->srqs, &num, NULL, XA_LIMIT(1, RXO_SRQN_MASK), &dev->next_srqn,
 			      GFP_KERNEL);
 	if (err < 0) {
 		kfree(srqn);
 		return err;
 	}
 	srq->ibsrq.ext.xrc.srq_num = num;
+	xa_store(&dev->srqs, num, srqn, 0);
 	return 0;
 }
 

@@ -82,7 +82,8 @@ enum header_bytes {
 #define XRC_ATOMIC_ACK	(XRC_ACK | RXO_OP_ATOMIC_ACK | RXO_OP_ATOMIC_ACK_ETH)
 #define UD_SEND		(RXO_OP_VALID | RXO_OP_UD | OF_SEND | RXO_OP_ONLY | RXO_OP_DETH)
 
-#define XRC(operation)	(RXO_OPCODE_XRC + IB_OPCODE_##operation)
+/* RC's are the operations themselves. */
+#define XRC(operation)	(RXO_OPCODE_XRC + IB_OPCODE_RC_##operation)
 
 const struct rxo_opcode_info rxo_opcodes[256] = {
 	[IB_OPCODE_RC_SEND_FIRST] = {
