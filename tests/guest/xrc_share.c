@@ -108,7 +108,7 @@ static int its_wait_for_bytes(void)
 
 	while (!its.mem[0])
 		if (seconds() > last)
-			return ETIMEDOUT;
+			return -ETIMEDOUT;
 	return 0;
 }
 
@@ -137,13 +137,13 @@ static int it_does(const struct ask *ask, int fd, struct answer *answer)
 	case ARRIVED:
 		return its_wait_for_bytes();
 	case WAIT:
-		return cq_poll_bounded(its.cq, &answer->wc, BOUND_S) ? 0 : ETIMEDOUT;
+		return cq_poll_bounded(its.cq, &answer->wc, BOUND_S) ? 0 : -ETIMEDOUT;
 	case ERROR:
 		return qp_access_error(its.target, &answer->error, sizeof(answer->error));
 	case EXCLUSIVE:
 		return its_exclusive(fd);
 	}
-	return EINVAL;
+	return -EINVAL;
 }
 
 static void it_runs(int sock, int fd)

@@ -13,10 +13,12 @@ static int srq_check_attr(const struct ibv_srq_init_attr_ex *attr)
 									    IBV_SRQT_BASIC;
 	uint32_t needed = IBV_SRQ_INIT_ATTR_PD, known = SRQ_COMP_MASK;
 
-	if (type == IBV_SRQT_XRC)
-		needed = known = XRC_COMP_MASK;
-	else if (type != IBV_SRQT_BASIC)
+	if (type == IBV_SRQT_XRC) {
+		needed = XRC_COMP_MASK;
+		known = XRC_COMP_MASK;
+	} else if (type != IBV_SRQT_BASIC) {
 		return EOPNOTSUPP;
+	}
 	if (!check_comp_mask(attr->comp_mask, known))
 		return EOPNOTSUPP;
 	return check_comp_mask(needed, attr->comp_mask) ? 0 : EINVAL;
