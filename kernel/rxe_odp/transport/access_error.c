@@ -16,6 +16,7 @@ static void acc_store(struct rxo_qp *qp, struct rxo_pd *pd, struct rxe_odp_acces
 {
 	enum umem_odp_refusal refusal = UMEM_ODP_REFUSAL_NONE;
 	struct rxo_access_error *to = &qp->access_error;
+	u64 uctx_id = qp->xrcd && qp->rq.xrc_srq ? qp->rq.xrc_srq->uctx_id : 0;
 
 	if (wait->failed == err) {
 		error->fault_address = wait->iova;
@@ -26,9 +27,9 @@ static void acc_store(struct rxo_qp *qp, struct rxo_pd *pd, struct rxe_odp_acces
 	if (!error->reason)
 		rxo_mr_explain(pd, err, refusal, error);
 	guard(spinlock_bh)(&to->lock);
-	error->count = to->last.count + 1;
+	error->count = to->uctx_id == uctx_id ? to->last.count + 1 : 1;
 	to->last = *error;
-	to->uctx_id = qp->xrcd && qp->rq.xrc_srq ? qp->rq.xrc_srq->uctx_id : 0;
+	to->uctx_id = uctx_id;
 }
 
 /* The entry of a list in which byte @offset of the message lies. */

@@ -664,8 +664,11 @@ void rxo_req_run(struct rxo_qp *qp)
 	bool more = false;
 
 	lockdep_assert_held(&qp->sq.lock);
-	if (!qp->kind->send)
+	if (!qp->kind->send) {
+		if (rxo_qp_state(qp) == IB_QPS_SQD)
+			req_check_drained(qp);
 		return;
+	}
 	WRITE_ONCE(qp->sq.cpu, smp_processor_id());
 	rxo_promise_run(qp);
 	switch (rxo_qp_state(qp)) {
@@ -717,7 +720,7 @@ static void req_run_on_cpu(struct rxo_qp *qp, bool stays)
 	struct rxo_sq *sq = &qp->sq;
 
 	lockdep_assert_held(&sq->lock);
-	if (rxo_qp_state(qp) == IB_QPS_RESET || !qp->kind->send)
+	if (rxo_qp_state(qp) == IB_QPS_RESET)
 		return;
 	if (sq->cpu != smp_processor_id() && cpu_online(sq->cpu) &&
 	    (stays || req_is_bound_to_cpu(qp))) {

@@ -539,7 +539,7 @@ static void resp_duplicate(struct rxo_qp *qp, struct sk_buff *skb)
 		resp_send_done(qp, pkt->psn);	/* it was; what came later stays */
 	else if (!(pkt->flags & RXO_OP_READ))
 		rxo_resp_send_ack(qp, RXO_AETH_ACK, pkt->psn);
-	else if ((qp->access & IB_ACCESS_REMOTE_READ) && (!qp->xrcd || rq->xrc_srq) &&
+	else if ((qp->access & IB_ACCESS_REMOTE_READ) &&
 		 resp_read_psns(qp, rxo_pkt_reth(skb)) <= rxo_psn_sub(rq->psn, pkt->psn))
 		resp_open_read(qp, skb, true);
 }
@@ -621,7 +621,7 @@ static void resp_refuse_srq(struct rxo_qp *qp, u32 psn)
 
 /*
  * As RC, but that receives and keys are those of the SRQ which the request names. A duplicate was
- * executed; only if it is a READ is the SRQ needed again, and without it the peer gets no answer.
+ * executed; only if it is a READ is the SRQ needed again (resp_continue_read()).
  */
 int rxo_resp_take_xrc(struct rxo_qp *qp, struct sk_buff *skb)
 {
@@ -648,8 +648,10 @@ static int resp_continue_read(struct rxo_qp *qp, u32 *budget)
 		rq->xrc_srq = rxo_srq_get(qp->dev, rq->read.srq_num, qp->xrcd);
 		if (rq->xrc_srq && rq->xrc_srq->id != rq->read.srq_id)
 			resp_put_srq(rq);
-		if (!rq->xrc_srq)
+		if (!rq->xrc_srq) {
+			rq->fault_err = 0;	/* of a region of that SRQ's owner */
 			return -ENXIO;
+		}
 	}
 	return rxo_exec_read(qp, budget);
 }
@@ -744,8 +746,13 @@ void rxo_resp_run(struct rxo_qp *qp)
 	u32 budget = RXO_BUDGET_PKTS;
 
 	lockdep_assert_held(&rq->lock);
-	if (rxo_qp_state(qp) == IB_QPS_RESET || !qp->kind->take)
+	if (rxo_qp_state(qp) == IB_QPS_RESET)
 		return;
+	/* An XRC initiator has none but notifications of congestion, which may have waited. */
+	if (!qp->kind->take) {
+		rxo_tx_run_ends(&rq->tx);
+		return;
+	}
 	WRITE_ONCE(rq->cpu, smp_processor_id());
 	while (resp_settle(qp) && budget && !rq->wait.pending && rxo_resp_takes_requests(qp)) {
 		if (resp_step(qp, &budget)) {
