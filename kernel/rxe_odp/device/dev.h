@@ -58,7 +58,7 @@ struct rxo_dev {
 	u32 mcast_groups;		/* joined by the netdev */
 	struct rxo_stats __percpu *stats;
 	struct xarray counters;		/* of struct rxo_counter, by rdma_counter.id */
-	struct rxo_counter bound;	/* the sum of all, those that are gone included */
+	struct rxo_counter bound;	/* the sum of all that queue pairs are bound to */
 	struct mutex mems_lock;		/* protects mems, odp_retired */
 	struct list_head mems;		/* of struct rxo_mem, the ODP ones */
 	struct umem_odp_stats odp_retired; /* what deregistered regions have seen */

@@ -143,6 +143,24 @@ struct rxo_counter *rxo_counter_of(struct rdma_counter *counter)
 }
 
 /*
+ * With the last queue pair goes what it has counted, back to what the device says. Of a counter that
+ * ends the core would keep that for the port, but adds it up without a lock, and loses it where two
+ * end at a time, as when the two ends of a connection exit.
+ */
+void rxo_counter_leave(struct rdma_counter *counter)
+{
+	struct rxo_dev *dev = to_rxo_dev(counter->device);
+	struct rxo_counter *own = rxo_counter_of(counter);
+	unsigned int i;
+
+	lockdep_assert_held(&counter->lock);
+	if (--own->qps)
+		return;
+	for (i = 0; i < RXO_STAT_NUM; i++)
+		atomic64_sub(atomic64_xchg(&own->count[i], 0), &dev->bound.count[i]);
+}
+
+/*
  * As many values as the port has, since the core adds them up; those that no queue pair has are not
  * shown.
  */

@@ -51,6 +51,7 @@ struct rxo_stats {
  */
 struct rxo_counter {
 	atomic64_t count[RXO_STAT_NUM];
+	u32 qps;			/* bound to it; under rdma_counter.lock */
 };
 
 struct ib_device;
@@ -74,6 +75,10 @@ int rxo_get_hw_stats(struct ib_device *ibdev, struct rdma_hw_stats *stats, u32 p
  * is called under rdma_counter.lock.
  */
 struct rxo_counter *rxo_counter_of(struct rdma_counter *counter);
+
+/* Under rdma_counter.lock: a queue pair counts for it no more. */
+void rxo_counter_leave(struct rdma_counter *counter);
+
 struct rdma_hw_stats *rxo_counter_alloc_stats(struct rdma_counter *counter);
 int rxo_counter_update_stats(struct rdma_counter *counter);
 int rxo_counter_dealloc(struct rdma_counter *counter);

@@ -539,6 +539,7 @@ int rxo_counter_bind_qp(struct rdma_counter *counter, struct ib_qp *ibqp, u32 po
 	if (!own)
 		return -ENOMEM;
 	qp_set_counter(to_rxo_qp(ibqp), own);
+	own->qps++;
 	ibqp->counter = counter;
 	return 0;
 }
@@ -546,6 +547,7 @@ int rxo_counter_bind_qp(struct rdma_counter *counter, struct ib_qp *ibqp, u32 po
 int rxo_counter_unbind_qp(struct ib_qp *ibqp, u32 port)
 {
 	qp_set_counter(to_rxo_qp(ibqp), NULL);
+	rxo_counter_leave(ibqp->counter);
 	ibqp->counter = NULL;
 	return 0;
 }
