@@ -150,7 +150,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
 	struct bytes in = { data, size };
-	struct rxo_wqe_bounds bounds;
+	struct rxo_wqe_bounds bounds = {};
 	struct rxe_queue_buf *buf;
 	struct rxo_ring ring;
 	struct input input;
@@ -161,6 +161,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	bounds.max_inline_bytes = input.max_inline;
 	bounds.ud = input.ud & 1;
 	bounds.uc = input.ud & 2;
+	bounds.xrc = input.ud & 4;
 	if (input.honest & 1) {
 		input.shift = 8 + input.shift % 3;
 		input.mask = (2U << (input.mask % 6)) - 1;

@@ -87,6 +87,7 @@ static void walk(const struct input *in, const u8 *bytes, size_t size)
 		.max_datagram_bytes = 256U << in->datagram % 5,
 		.ud = in->flags & 1,
 		.uc = in->flags & 4,
+		.xrc = in->flags & 8,
 	};
 	bool send = in->flags & 2;
 	u32 list = bounds.max_sge * sizeof(struct rxe_sge);
