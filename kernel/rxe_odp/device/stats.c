@@ -143,9 +143,9 @@ struct rxo_counter *rxo_counter_of(struct rdma_counter *counter)
 }
 
 /*
- * With the last queue pair goes what it has counted, back to what the device says. Of a counter that
- * ends the core would keep that for the port, but adds it up without a lock, and loses it where two
- * end at a time, as when the two ends of a connection exit.
+ * With the last queue pair goes what it has counted, back to what the device says. Of a counter
+ * that ends the core would keep that for the port, but adds it up without a lock, and loses it
+ * where two end at a time, as when the two ends of a connection exit.
  */
 void rxo_counter_leave(struct rdma_counter *counter)
 {
