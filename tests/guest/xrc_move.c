@@ -539,6 +539,22 @@ static void communication_is_established(void **state)
 	xrc_close(&x);
 }
 
+/* It has nothing to drain, and says so at once. */
+static void target_is_drained(void **state)
+{
+	struct ibv_qp_attr attr = { .qp_state = IBV_QPS_SQD, .en_sqd_async_notify = 1 };
+	struct conn conn = xrc_conn();
+	struct ibv_async_event event;
+	struct xrc x;
+
+	(void)state;
+	xrc_open(&x, &conn);
+	assert_zero(ibv_modify_qp(x.pair.b.qp, &attr, IBV_QP_STATE | IBV_QP_EN_SQD_ASYNC_NOTIFY));
+	event = async_expect(x.pair.b.rig->ctx, IBV_EVENT_SQ_DRAINED);
+	assert_ptr_equal(event.element.qp, x.pair.b.qp);
+	xrc_close(&x);
+}
+
 /* A message of which the target has the first page, and whose second page the initiator waits for. */
 struct half {
 	struct xrc x;
@@ -778,6 +794,7 @@ int main(void)
 		TEST(posted_to_the_wrong_half),
 		TEST(domain_in_use),
 		TEST(communication_is_established),
+		TEST(target_is_drained),
 		TEST(target_is_reset),
 		TEST(target_is_destroyed),
 		TEST(target_is_in_error),

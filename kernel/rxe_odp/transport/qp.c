@@ -536,6 +536,7 @@ int rxo_counter_bind_qp(struct rdma_counter *counter, struct ib_qp *ibqp, u32 po
 {
 	struct rxo_counter *own = rxo_counter_of(counter);
 
+	lockdep_assert_held(&counter->lock);
 	if (!own)
 		return -ENOMEM;
 	qp_set_counter(to_rxo_qp(ibqp), own);

@@ -748,7 +748,7 @@ void rxo_resp_run(struct rxo_qp *qp)
 	lockdep_assert_held(&rq->lock);
 	if (rxo_qp_state(qp) == IB_QPS_RESET)
 		return;
-	/* An XRC initiator has none but notifications of congestion, which may have waited. */
+	/* An XRC initiator answers nothing, but its CNPs wait for a full queue as answers do. */
 	if (!qp->kind->take) {
 		rxo_tx_run_ends(&rq->tx);
 		return;
