@@ -68,6 +68,18 @@ static void done(struct pair *pair, struct buf *buf)
 	pair_close(pair);
 }
 
+/*
+ * The first request may have needed a doorbell or not: the kernel looks at a queue after each change of its state, from a thread, and
+ * makes its promise if that finds the request.
+ */
+static void post_held_up(struct pair *pair, const struct buf *buf, const struct doorbell *bell, unsigned int num)
+{
+	unsigned long rung = bell->rung;
+
+	post_sends(&pair->a, buf, num);
+	assert_int_equal(bell->rung, rung);
+}
+
 static void held_up_by_rnr(void **state)
 {
 	struct doorbell *bell;
@@ -76,8 +88,7 @@ static void held_up_by_rnr(void **state)
 
 	setup(&pair, &buf, IBV_QPT_RC);
 	hold_up(&pair, &buf, &bell);
-	post_sends(&pair.a, &buf, POSTS);
-	assert_int_equal(bell->rung, 1);
+	post_held_up(&pair, &buf, bell, POSTS);
 	post_recvs(&pair.b, &buf, POSTS + 1);
 	await(&pair, POSTS + 1, IBV_WC_SUCCESS);
 	done(&pair, &buf);
@@ -93,8 +104,8 @@ static void drained_and_ready_again(void **state)
 	post_recvs(&pair.b, &buf, POSTS);
 	assert_zero(end_set_state(&pair.a, IBV_QPS_SQD));
 	bell = doorbell_begin(pair.a.qp);
-	post_sends(&pair.a, &buf, POSTS);
-	assert_int_equal(bell->rung, 1);
+	post_sends(&pair.a, &buf, 1);
+	post_held_up(&pair, &buf, bell, POSTS - 1);
 	cq_assert_empty(pair.a.scq);
 	assert_zero(end_set_state(&pair.a, IBV_QPS_RTS));
 	await(&pair, POSTS, IBV_WC_SUCCESS);
@@ -109,8 +120,7 @@ static void failed_meanwhile(void **state)
 
 	setup(&pair, &buf, IBV_QPT_RC);
 	hold_up(&pair, &buf, &bell);
-	post_sends(&pair.a, &buf, POSTS);
-	assert_int_equal(bell->rung, 1);
+	post_held_up(&pair, &buf, bell, POSTS);
 	assert_zero(end_set_state(&pair.a, IBV_QPS_ERR));
 	await(&pair, POSTS + 1, IBV_WC_WR_FLUSH_ERR);
 	/* In error what is posted is flushed. */
