@@ -73,8 +73,8 @@ chosen=$(ctest --test-dir "$SRC/build/host" -N "${choose[@]}" | sed -n 's/^ *Tes
 build_unit() { cmake --build "$SRC/build/host" -j "$(nproc)"; }
 ! grep -qE '^(unit|fuzz)\.' <<<"$chosen" || step "building the unit tests and fuzzers" "$SRC/build/unit.log" build_unit
 
-# The first kernel with its progress on the terminal. The others come in the background, with what CPU time is left over by the guests
-# that run meanwhile; their sessions wait for the lock.
+# The first kernel with its progress on the terminal. The others come in the background; their sessions wait for the lock. With their
+# share of the CPUs, not with what the guests leave over: three of these leave nothing, and would wait for the last kernel at the end.
 chosen_kernels=()
 for k in stable backports uml; do
 	! grep -qE "^guest\.$k\." <<<"$chosen" || chosen_kernels+=("$k")
@@ -108,7 +108,7 @@ prepare_in_background()
 		flock "$fd"
 		fds+=("$fd") prepared+=" $k=$fd"
 	done
-	RDMA_ODP_PREPARED=$prepared setsid chrt --idle 0 "$SRC/scripts/prepare.sh" "$@" </dev/null 2>>"$RDMA_ODP_PROGRESS" {lock}>&- &
+	RDMA_ODP_PREPARED=$prepared setsid "$SRC/scripts/prepare.sh" "$@" </dev/null 2>>"$RDMA_ODP_PROGRESS" {lock}>&- &
 	background=$!
 	for fd in "${fds[@]}"; do
 		exec {fd}>&-
