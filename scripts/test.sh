@@ -54,7 +54,7 @@ mkdir -p "$SRC/build"
 exec {lock}>"$SRC/build/.lock"
 flock -n "$lock" || { say "waiting for another ./run test in this clone"; flock "$lock"; }
 # A guest leaves a part of its CPU time unused: three at a time use up two CPUs. Each takes 3 GiB, and what is built meanwhile some more.
-guests=$(awk '/^MemAvailable:/ { n = int($2 / (5 * 1048576)); print n < 2 ? 2 : n > 3 ? 3 : n }' /proc/meminfo)
+guests=$(awk '/^MemAvailable:/ { n = int($2 / (5 * 1048576)); print (n < 2 ? 2 : n > 3 ? 3 : n) }' /proc/meminfo)
 # A few programs are not worth a second guest.
 parts=2
 [ -z "$pattern" ] || { parts=1; guests=2; }
