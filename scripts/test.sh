@@ -53,7 +53,7 @@ mkdir -p "$SRC/build"
 # Results lie in build/: one at a time in a clone.
 exec {lock}>"$SRC/build/.lock"
 flock -n "$lock" || { say "waiting for another ./run test in this clone"; flock "$lock"; }
-# A guest leaves a part of its CPU time unused: three at a time use up two CPUs. Each takes 3 GiB, and what is built meanwhile some more.
+# A guest leaves a part of its CPU time unused: three at a time use up two CPUs. Each has 4 GiB, and what is built meanwhile takes some.
 guests=$(awk '/^MemAvailable:/ { n = int($2 / (5 * 1048576)); print (n < 2 ? 2 : n > 3 ? 3 : n) }' /proc/meminfo)
 # A few programs are not worth a second guest.
 parts=2

@@ -69,10 +69,11 @@ static void done(struct pair *pair, struct buf *buf)
 }
 
 /*
- * The first request may have needed a doorbell or not: the kernel looks at a queue after each change of its state, from a thread, and
- * makes its promise if that finds the request.
+ * The first request may have needed a doorbell or not: the kernel looks at a queue after each
+ * change of its state, from a thread, and makes its promise if that finds the request.
  */
-static void post_held_up(struct pair *pair, const struct buf *buf, const struct doorbell *bell, unsigned int num)
+static void post_held_up(struct pair *pair, const struct buf *buf, const struct doorbell *bell,
+			 unsigned int num)
 {
 	unsigned long rung = bell->rung;
 
