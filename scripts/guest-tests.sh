@@ -10,6 +10,9 @@
 # RDMA_ODP_PATTERN, an extended regular expression over "guest.KERNEL.NAME", chooses programs. A line
 # "rdma-odp: timeout N" in a program's source gives it N seconds instead of 120.
 #
+# On uml the connected ones run once more, as NAME.local, with requests between queue pairs of one host executed without packets
+# (kernel/rxe_odp/transport/local.c), which local_* are about: those in through_local().
+#
 # Programs that speak verbs run twice, the second time, as NAME.provider, through userspace/provider instead of librxe: those in C
 # but for what through_provider() leaves out, and those in shell that say "rdma-odp: both providers".
 . "$(dirname "$0")/lib.sh"
@@ -39,12 +42,25 @@ through_provider()
 	grep -l 'rdma-odp: both providers' "$SRC"/tests/guest/*.sh
 }
 
+# Not those that are about packets.
+through_local()
+{
+	local f
+	for f in "$SRC"/tests/guest/{rc,mw,mr,odp,srq}_*.c "$SRC"/tests/guest/{storm,peer_rxe,cq_overflow,cq_notify,fuzz_rings,provider_doorbell_storm,provider_doorbell_promise,provider_poll,provider_threads,provider_verbs}.c; do
+		case $(basename "$f") in
+		mr_dmabuf.c | mr_large.c | mr_prefetch*.c | mr_residency.c | mr_stats.c | odp_caps.c | odp_dax.c | odp_hugetlb.c) ;;
+		*) echo "$f" ;;
+		esac
+	done
+}
+
 names()
 {
 	local f
 	for f in "$SRC"/tests/guest/*.c "$SRC"/tests/guest/*.sh; do
 		[ -e "$f" ] || continue
 		case $(basename "$f") in
+		local_*) continue ;;
 		# Each start of the NFS server waits for clients that had locks. One emulated kernel does it in each run.
 		storage_nfs.sh) [ "$kernel" = stable ] || [ "${TEST_LONG:-0}" != 0 ] || continue ;;
 		esac
@@ -55,12 +71,18 @@ names()
 	[ "$kernel" != uml ] || for f in "$SRC"/kernel/*/kunit/Kbuild; do
 		[ ! -e "$f" ] || echo "kunit_$(basename "$(dirname "$(dirname "$f")")")"
 	done
+	# Behind the others, since the links are made anew for them.
+	[ "$kernel" != uml ] || through_local | sed 's|.*/||; s|\.[^.]*$|.local|'
+	for f in "$SRC"/tests/guest/local_*; do
+		f=$(basename "$f")
+		echo "${f%.*}"
+	done
 }
 
 limit()
 {
 	local n
-	n=$(cat "$SRC/tests/guest/${1%.provider}".{c,sh} 2>/dev/null | grep -aoE 'rdma-odp: timeout [0-9]+' | head -n 1 | grep -oE '[0-9]+$' || :)
+	n=$(cat "$SRC/tests/guest/${1%%.*}".{c,sh} 2>/dev/null | grep -aoE 'rdma-odp: timeout [0-9]+' | head -n 1 | grep -oE '[0-9]+$' || :)
 	# What is asked to take longer is given that time.
 	echo $((${n:-120} * factor + ${STORM_S:-0} + 4 * ${FUZZ_S:-0} + ${TEST_LONG:-0} * 600))
 }
@@ -80,9 +102,9 @@ prepare()
 			printf '#!/bin/sh\nexec /odp/host/kunit %s_kunit\n' "${name#kunit_}" >"$session/programs/$name"
 			;;
 		*)
-			source=$SRC/tests/guest/${name%.provider}
+			source=$SRC/tests/guest/${name%%.*}
 			if [ -e "$source.c" ]; then
-				cp "$SRC/build/$kernel/tests/${name%.provider}" "$session/programs/$name"
+				cp "$SRC/build/$kernel/tests/${name%%.*}" "$session/programs/$name"
 			else
 				cp "$source.sh" "$session/programs/$name"
 			fi

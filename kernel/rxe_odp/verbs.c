@@ -7,6 +7,7 @@
  * device's, and librxe always sends its own.
  */
 #include <linux/etherdevice.h>
+#include <linux/string_choices.h>
 #include <net/addrconf.h>
 #include <rdma/ib_mad.h>
 #include <rdma/ib_verbs.h>
@@ -216,6 +217,28 @@ static ssize_t ecn_store(struct device *device, struct device_attribute *attr, c
 }
 static DEVICE_ATTR_RW(ecn);
 
+/* Whether requests to peers on this host may be executed without packets: transport/local.c. */
+static ssize_t local_show(struct device *device, struct device_attribute *attr, char *buf)
+{
+	struct rxo_dev *dev = rdma_device_to_drv_device(device, struct rxo_dev, ibdev);
+
+	return sysfs_emit(buf, "%s\n", str_on_off(READ_ONCE(dev->local)));
+}
+
+static ssize_t local_store(struct device *device, struct device_attribute *attr, const char *buf,
+			   size_t bytes)
+{
+	struct rxo_dev *dev = rdma_device_to_drv_device(device, struct rxo_dev, ibdev);
+	bool on;
+	int err = kstrtobool(buf, &on);
+
+	if (err)
+		return err;
+	WRITE_ONCE(dev->local, on);
+	return bytes;
+}
+static DEVICE_ATTR_RW(local);
+
 /* What a registration is that does not ask to be on demand; a context may say otherwise. */
 static ssize_t register_show(struct device *device, struct device_attribute *attr, char *buf)
 {
@@ -245,6 +268,7 @@ static struct attribute *rxo_attrs[] = {
 	&dev_attr_register.attr,
 	&dev_attr_parent.attr,
 	&dev_attr_ecn.attr,
+	&dev_attr_local.attr,
 	NULL
 };
 

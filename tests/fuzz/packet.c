@@ -37,6 +37,8 @@ static void read_headers(void *bth, u32 flags)
 		read_bytes(rxo_bth_atomic_ack_eth(bth), sizeof(struct rxo_atomic_ack_eth));
 	if (flags & RXO_OP_IMM)
 		read_bytes(rxo_bth_imm(bth), sizeof(struct rxo_immdt));
+	if (flags & RXO_OP_PROBE)
+		read_bytes(rxo_bth_probeth(bth), sizeof(struct rxo_probeth));
 	if (flags & RXO_OP_IETH)
 		read_bytes(rxo_bth_ieth(bth), sizeof(struct rxo_ieth));
 }

@@ -83,6 +83,7 @@ static const struct row {
 	{ 0xb4, "Xt", false, RXO_OP_XRC | RXO_OP_REQ | RXO_OP_ATOMIC | RXO_OP_ONLY },
 	{ 0xb6, "XH", true, RXO_OP_XRC | RXO_OP_REQ | RXO_OP_SEND | RXO_OP_END | RXO_OP_RECV },
 	{ 0xb7, "XH", true, RXO_OP_XRC | RXO_OP_REQ | RXO_OP_SEND | RXO_OP_ONLY | RXO_OP_RECV },
+	{ 0xc0, "P", false, RXO_OP_RC | RXO_OP_PROBE },
 };
 
 static const struct row *row_of(u8 opcode)
@@ -101,6 +102,7 @@ static u32 header_bytes(char header)
 	case 'D':
 		return 8;
 	case 'C':
+	case 'P':
 	case 'R':
 		return 16;
 	case 't':
@@ -238,7 +240,7 @@ static bool acceptable(const u8 *p, u32 bytes)
 	const struct row *row;
 	u32 rest;
 
-	if (bytes < 12 || bytes > 65535 || bytes % 4 || (p[1] & 0x0f))
+	if (bytes < 12 || bytes > 65535 || bytes % 4 || (p[1] & 0x0f) != (p[0] == 0xc0 ? 0x0f : 0))
 		return false;
 	row = row_of(p[0]);
 	if (!row || bytes < offset_of(row, 0))
@@ -285,7 +287,7 @@ static void parse_every_length(void **state)
 	memset(p, 0xa5, sizeof(p));
 	for (opcode = 0; opcode < 256; opcode++) {
 		for (flags = 0; flags < 256; flags++) {
-			if (flags & 0x0e)
+			if ((flags & 0x0e) && (flags & 0x0f) != 0x0f)
 				continue;
 			for (bytes = 0; bytes <= sizeof(p); bytes++) {
 				p[0] = opcode;
@@ -313,7 +315,7 @@ static void parse_random(void **state)
 		}
 		p[0] = rows[unit_random(&seed) % (sizeof(rows) / sizeof(*rows))].opcode;
 		if (unit_random(&seed) % 8)
-			p[1] &= 0xf0;
+			p[1] = (p[1] & 0xf0) | (p[0] == 0xc0 ? 0x0f : 0);
 		check_parse(p, bytes);
 	}
 }

@@ -36,6 +36,7 @@
 #include <linux/etherdevice.h>
 #include <linux/if_arp.h>
 #include <linux/if_vlan.h>
+#include <linux/moduleparam.h>
 #include <linux/mutex.h>
 #include <linux/random.h>
 #include <net/addrconf.h>
@@ -43,6 +44,11 @@
 
 #include "device/dev.h"
 #include "device/plain.h"
+
+static bool rdev_local_default;
+module_param_named(local, rdev_local_default, bool, 0644);
+MODULE_PARM_DESC(local,
+		 "Whether requests between queue pairs of this host are executed without packets, on links that are added from then on: Y or N (default)");
 
 /* Protects rxo_devs, rxo_dev.list, rxo_dev.gone. Inside RTNL and ib_core's devices_rwsem. */
 static DEFINE_MUTEX(rxo_devs_lock);
@@ -155,6 +161,7 @@ static void rdev_init(struct rxo_dev *dev, struct net_device *netdev)
 	dev->mtu_cap = rdev_mtu_cap(netdev->mtu);
 	dev->port_state = rxo_dev_port_state(dev);
 	dev->register_on_demand = rxo_plain_default();
+	dev->local = READ_ONCE(rdev_local_default);
 
 	strscpy(ibdev->node_desc, "rxe_odp", sizeof(ibdev->node_desc));
 	ibdev->node_type = RDMA_NODE_IB_CA;

@@ -64,6 +64,7 @@ struct rxo_dev {
 	struct umem_odp_stats odp_retired; /* what deregistered regions have seen */
 	bool ecn;			/* sysfs "ecn"; read anywhere */
 	bool register_on_demand;	/* sysfs "register"; likewise */
+	bool local;			/* sysfs "local"; likewise */
 	spinlock_t tx_lock;		/* net/tx.c's; irqsave, innermost: the next three */
 	struct list_head tx_refused;	/* of struct rxo_tx, in turn */
 	unsigned long tx_turn_jiffies;	/* when the first of them was given its turn */

@@ -37,6 +37,7 @@ enum rxo_stat {
 	RXO_STAT_RECVS,			/* receives that completed with success */
 	RXO_STAT_SENT_BYTES,		/* of those packets, from the IP header to the ICRC */
 	RXO_STAT_RCVD_BYTES,
+	RXO_STAT_LOCAL_OPS,		/* requests that were executed at a peer without a packet */
 	RXO_STAT_NUM,
 };
 

@@ -600,3 +600,53 @@ bool rxo_mem_is_persistent(const struct rxo_mem *mem)
 		return false;
 	}
 }
+
+static int mem_odp_begin(struct rxo_mem *mem, struct rxo_mem_access *acc, u64 va, u32 length,
+			 bool write, bool second)
+{
+	int err;
+
+	if (second)
+		err = umem_odp_access_try_begin(mem->region, &acc->odp, va, length, write);
+	else
+		err = umem_odp_access_begin(mem->region, &acc->odp, va, length, write);
+	if (err)
+		return err;
+	acc->kaddr = acc->odp.kaddr;
+	acc->bytes = acc->odp.len_bytes;
+	return 0;
+}
+
+int rxo_mem_begin(struct rxo_mem *mem, struct rxo_mem_access *acc, u64 va, u32 length, bool write,
+		  bool second)
+{
+	acc->mem = mem;
+	switch (mem->kind) {
+	case RXO_MR_DMA:
+		if (!mem_is_mapped(va, length))
+			return -EFAULT;
+		acc->kaddr = (void *)(uintptr_t)va;
+		acc->bytes = length;
+		return 0;
+	case RXO_MR_PINNED:
+		acc->kaddr = kmap_local_page(mem_page_at(mem, va, length, &acc->bytes)) +
+			     offset_in_page(va);
+		return 0;
+	case RXO_MR_ODP:
+		return mem_odp_begin(mem, acc, va, length, write, second);
+	case RXO_MR_FAST:
+		acc->kaddr = mem_block_at(mem, va, length, &acc->bytes);
+		return 0;
+	case RXO_MR_DMABUF:
+		break;
+	}
+	return -EOPNOTSUPP;
+}
+
+void rxo_mem_end(struct rxo_mem_access *acc)
+{
+	if (acc->mem->kind == RXO_MR_PINNED)
+		kunmap_local(acc->kaddr);
+	else if (acc->mem->kind == RXO_MR_ODP)
+		umem_odp_access_end(&acc->odp);
+}

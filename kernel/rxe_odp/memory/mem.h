@@ -92,6 +92,26 @@ int rxo_mem_copy_from(struct rxo_mem *mem, u64 va, void *dst, u32 length, u32 *d
 int rxo_mem_copy_to(struct rxo_mem *mem, u64 va, const void *src, u32 length, u32 *done);
 int rxo_mem_atomic(struct rxo_mem *mem, u64 va, enum rxo_atomic_op op, u64 compare, u64 value,
 		   u64 *old);
+/*
+ * An access to the bytes themselves, which are at @kaddr and @bytes long, at least one and at most
+ * what was asked for. On the stack of who holds it.
+ */
+struct rxo_mem_access {
+	void *kaddr;
+	u32 bytes;
+	const struct rxo_mem *mem;
+	struct umem_odp_access odp;
+};
+
+/*
+ * Begins one; @second beside another, which is ended after it. BH off until rxo_mem_end(). 0,
+ * -EAGAIN (a miss, or with @second something that is being taken back), -EOPNOTSUPP (a kind that
+ * has no such access), or the errors of the copies.
+ */
+int rxo_mem_begin(struct rxo_mem *mem, struct rxo_mem_access *acc, u64 va, u32 length, bool write,
+		  bool second);
+void rxo_mem_end(struct rxo_mem_access *acc);
+
 int rxo_mem_write_back(struct rxo_mem *mem, u64 va, u32 length, u32 *done);
 
 #endif /* RXO_MEM_H */

@@ -14,6 +14,7 @@
  */
 #include <linux/random.h>
 #include <linux/slab.h>
+#include <linux/uaccess.h>
 
 #include "device/dev.h"
 #include "memory/mem.h"
@@ -154,6 +155,38 @@ int rxo_mr_copy_from(struct rxo_mr *mr, u64 iova, void *dst, u32 length, u32 *do
 int rxo_mr_copy_to(struct rxo_mr *mr, u64 iova, const void *src, u32 length, u32 *done)
 {
 	return rxo_mem_copy_to(mr->mem, mr_to_va(mr, iova), src, length, done);
+}
+
+static int mr_move_some(struct rxo_mr *to, u64 to_va, struct rxo_mem_access *from, u32 *done)
+{
+	struct rxo_mem_access acc;
+	unsigned long left;
+	int err;
+
+	err = rxo_mem_begin(to->mem, &acc, to_va, from->bytes, true, true);
+	if (err)
+		return err;
+	left = copy_mc_to_kernel(acc.kaddr, from->kaddr, acc.bytes);
+	*done += acc.bytes - left;
+	rxo_mem_end(&acc);
+	return left ? -EHWPOISON : 0;
+}
+
+int rxo_mr_move(struct rxo_mr *to, u64 to_iova, struct rxo_mr *from, u64 from_iova, u32 length)
+{
+	u64 to_va = mr_to_va(to, to_iova), from_va = mr_to_va(from, from_iova);
+	struct rxo_mem_access acc;
+	u32 done = 0;
+	int err = 0;
+
+	while (!err && done < length) {
+		err = rxo_mem_begin(from->mem, &acc, from_va + done, length - done, false, false);
+		if (err)
+			break;
+		err = mr_move_some(to, to_va + done, &acc, &done);
+		rxo_mem_end(&acc);
+	}
+	return err;
 }
 
 int rxo_mr_atomic(struct rxo_mr *mr, u64 iova, enum rxo_atomic_op op, u64 compare, u64 value,

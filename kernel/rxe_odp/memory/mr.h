@@ -143,6 +143,12 @@ int rxo_fast_register(struct rxo_pd *pd, u32 key, int access, u64 iova);
 int rxo_mr_copy_from(struct rxo_mr *mr, u64 iova, void *dst, u32 length, u32 *done);
 int rxo_mr_copy_to(struct rxo_mr *mr, u64 iova, const void *src, u32 length, u32 *done);
 
+/*
+ * From one region to the other, without a buffer. As the copies, and: -EAGAIN may be of either
+ * side, or of something that is just being taken back; -EOPNOTSUPP: not with a dma-buf.
+ */
+int rxo_mr_move(struct rxo_mr *to, u64 to_iova, struct rxo_mr *from, u64 from_iova, u32 length);
+
 /**
  * rxo_mr_atomic - one 8-byte atomic on region memory, atomic to CPUs also
  * @mr: with the right to it, checked by rxo_mr_get()

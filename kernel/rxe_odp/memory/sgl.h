@@ -38,4 +38,23 @@ struct rxo_sg {
 int rxo_sg_copy(const struct rxo_sg *sg, void *buf, u32 bytes, bool to_mem, u32 *done,
 		struct rxo_miss *miss);
 
+/* One side of a copy between memories: the first of these that is there. */
+struct rxo_side {
+	const void *buf;		/* to read from: inline data */
+	struct rxo_mr *mr;		/* a region, whose rights were checked */
+	u64 iova;			/* with @mr: the first byte */
+	const struct rxo_sg *sg;	/* local memory */
+};
+
+/**
+ * rxo_sg_move - copy between memories, without a buffer
+ * @to: not @buf
+ * @from: a side
+ * @bytes: how much
+ *
+ * BH off. 0 or the errors of rxo_sg_copy() and rxo_mr_move(); then some bytes may have been copied.
+ * Asks for no page.
+ */
+int rxo_sg_move(const struct rxo_side *to, const struct rxo_side *from, u32 bytes);
+
 #endif /* RXO_SGL_H */

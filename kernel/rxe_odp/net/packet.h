@@ -76,4 +76,9 @@ static inline struct rxo_feth *rxo_pkt_feth(const struct sk_buff *skb)
 	return rxo_bth_feth(skb->data);
 }
 
+static inline struct rxo_probeth *rxo_pkt_probeth(const struct sk_buff *skb)
+{
+	return rxo_bth_probeth(skb->data);
+}
+
 #endif /* RXO_PACKET_H */

@@ -68,6 +68,7 @@ struct rxo_swqe {
 	u8 send_flags;		/* IB_SEND_*: all below 1 << 8 */
 	u8 status;		/* enum ib_wc_status: why it may not be sent */
 	bool started;
+	bool by_wire;		/* packets of it were made, or have to be */
 	u8 counts_rd;		/* in sq.rd_atomic: what the peer may have to answer at once */
 	union {			/* by IB_SEND_INLINE */
 		DECLARE_FLEX_ARRAY(struct rxe_sge, sge);

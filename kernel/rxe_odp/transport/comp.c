@@ -22,11 +22,12 @@ static bool comp_wants_response(const struct rxo_swqe *wqe)
 	return wqe->counts_rd;
 }
 
-static void comp_moved_to(struct rxo_qp *qp, u32 una_psn)
+/* @acked: how many of the PSNs a packet has acknowledged */
+static void comp_moved_to(struct rxo_qp *qp, u32 una_psn, u32 acked)
 {
 	struct rxo_sq *sq = &qp->sq;
 
-	rxo_window_acked(&sq->window, rxo_psn_sub(una_psn, sq->una_psn), una_psn);
+	rxo_window_acked(&sq->window, acked, una_psn);
 	WRITE_ONCE(sq->una_psn, una_psn);
 	sq->excused = 0;
 	/* A late answer can overtake a retry that went back too far. */
@@ -37,6 +38,28 @@ static void comp_moved_to(struct rxo_qp *qp, u32 una_psn)
 	if (sq->gap_retried && rxo_psn_cmp(una_psn, sq->gap_psn) >= 0)
 		sq->gap_retried = false;
 	rxo_req_timer(qp, true);
+}
+
+static void comp_acked_to(struct rxo_qp *qp, u32 una_psn)
+{
+	comp_moved_to(qp, una_psn, rxo_psn_sub(una_psn, qp->sq.una_psn));
+}
+
+/* All before @psn was executed without packets; of the oldest WQE, if @last, all there is. */
+void rxo_comp_local(struct rxo_qp *qp, u32 psn, bool last)
+{
+	struct rxo_sq *sq = &qp->sq;
+
+	lockdep_assert_held(&sq->lock);
+	WRITE_ONCE(sq->psn, psn);
+	sq->sent_psn = psn;
+	sq->asked_psn = rxo_psn_sub(psn, 1);
+	comp_moved_to(qp, psn, 0);
+	if (!last)
+		return;
+	rxo_tx_count(&sq->tx, RXO_STAT_LOCAL_OPS, 1);
+	sq->cur++;
+	rxo_swqe_complete(qp, IB_WC_SUCCESS);
 }
 
 /*
@@ -91,10 +114,10 @@ static bool comp_ack_before(struct rxo_qp *qp, u32 psn)
 		if (comp_wants_response(wqe))
 			return false;
 		if (rxo_psn_cmp(wqe->last_psn, psn) >= 0) {
-			comp_moved_to(qp, psn);
+			comp_acked_to(qp, psn);
 			break;
 		}
-		comp_moved_to(qp, rxo_psn_add(wqe->last_psn, 1));
+		comp_acked_to(qp, rxo_psn_add(wqe->last_psn, 1));
 		rxo_swqe_complete(qp, IB_WC_SUCCESS);
 	}
 	return true;
@@ -205,7 +228,7 @@ static int comp_take_read(struct rxo_qp *qp, struct rxo_swqe *wqe, struct sk_buf
 		rxo_req_fail(qp, IB_WC_LOC_PROT_ERR);
 		return 0;
 	}
-	comp_moved_to(qp, rxo_psn_add(pkt->psn, 1));
+	comp_acked_to(qp, rxo_psn_add(pkt->psn, 1));
 	if (pkt->psn == wqe->last_psn)
 		rxo_swqe_complete(qp, IB_WC_SUCCESS);
 	return 0;
@@ -218,7 +241,7 @@ static void comp_take_done(struct rxo_qp *qp, const struct rxo_pkt *pkt)
 		rxo_req_fail(qp, IB_WC_BAD_RESP_ERR);
 		return;
 	}
-	comp_moved_to(qp, rxo_psn_add(pkt->psn, 1));
+	comp_acked_to(qp, rxo_psn_add(pkt->psn, 1));
 	rxo_swqe_complete(qp, IB_WC_SUCCESS);
 }
 
@@ -239,7 +262,7 @@ static int comp_take_atomic(struct rxo_qp *qp, struct rxo_swqe *wqe, struct sk_b
 		rxo_req_fail(qp, IB_WC_LOC_PROT_ERR);
 		return 0;
 	}
-	comp_moved_to(qp, rxo_psn_add(pkt->psn, 1));
+	comp_acked_to(qp, rxo_psn_add(pkt->psn, 1));
 	rxo_swqe_complete(qp, IB_WC_SUCCESS);
 	return 0;
 }
@@ -283,7 +306,7 @@ static int comp_take(struct rxo_qp *qp, struct sk_buff *skb)
 	return 0;
 }
 
-static bool comp_takes_answers(const struct rxo_qp *qp)
+bool rxo_comp_takes_answers(const struct rxo_qp *qp)
 {
 	enum ib_qp_state state = rxo_qp_state(qp);
 
@@ -296,7 +319,7 @@ void rxo_comp_drain(struct rxo_qp *qp)
 	struct sk_buff *skb;
 
 	while (!sq->place_wait.pending && (skb = skb_peek(&sq->held))) {
-		if (comp_takes_answers(qp) && comp_take(qp, skb) == -EAGAIN)
+		if (rxo_comp_takes_answers(qp) && comp_take(qp, skb) == -EAGAIN)
 			return;
 		__skb_unlink(skb, &sq->held);
 		consume_skb(skb);
@@ -309,7 +332,7 @@ void rxo_comp_rcv(struct rxo_qp *qp, struct sk_buff *skb)
 
 	spin_lock(&sq->lock);
 	rxo_qp_count_received(&sq->tx, skb);
-	if (!comp_takes_answers(qp)) {
+	if (!rxo_comp_takes_answers(qp)) {
 		kfree_skb(skb);
 	} else if (rxo_wait_hold(&sq->place_wait, &sq->held, skb)) {
 		rxo_comp_drain(qp);
@@ -324,7 +347,7 @@ void rxo_comp_rcv(struct rxo_qp *qp, struct sk_buff *skb)
 static void comp_page_came(struct rxo_qp *qp, int err)
 {
 	lockdep_assert_held(&qp->sq.lock);
-	if (rxo_fault_is_final(err) && comp_takes_answers(qp)) {
+	if (rxo_fault_is_final(err) && rxo_comp_takes_answers(qp)) {
 		if (qp->sq.copied)
 			rxo_access_error_send(qp, rxo_swqe_at(qp, 0), &qp->sq.place_wait, 0, err);
 		rxo_req_fail(qp, IB_WC_LOC_PROT_ERR);

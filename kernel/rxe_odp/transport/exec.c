@@ -144,11 +144,21 @@ static int exec_on_word(struct rxo_qp *qp, u32 rkey, int access, u64 va, enum rx
 	return err;
 }
 
+/* Keeps the result of an atomic for its duplicates. */
+void rxo_exec_keep_atomic(struct rxo_qp *qp, u32 psn, u64 old)
+{
+	struct rxo_rq *rq = &qp->rq;
+
+	lockdep_assert_held(&rq->lock);
+	rq->atomics[rq->atomic_next++ % RXO_MAX_RD_ATOMIC] = (struct rxo_atomic_res) {
+		.psn = psn, .old = old, .valid = true,
+	};
+}
+
 static int exec_atomic_once(struct rxo_qp *qp, struct sk_buff *skb)
 {
 	struct rxo_atomic_eth *eth = rxo_pkt_atomic_eth(skb);
 	bool cas = (rxo_pkt(skb)->opcode & RXO_OPCODE_OPERATION) == IB_OPCODE_COMPARE_SWAP;
-	struct rxo_atomic_res *res;
 	u64 old;
 	int err;
 
@@ -158,12 +168,9 @@ static int exec_atomic_once(struct rxo_qp *qp, struct sk_buff *skb)
 	if (err)
 		return err;
 
-	res = &qp->rq.atomics[qp->rq.atomic_next++ % RXO_MAX_RD_ATOMIC];
-	res->psn = rxo_pkt(skb)->psn;
-	res->old = old;
-	res->valid = true;
+	rxo_exec_keep_atomic(qp, rxo_pkt(skb)->psn, old);
 	qp->rq.msn = (qp->rq.msn + 1) & RXO_MSN_MASK;
-	exec_send_atomic_ack(qp, res->psn, old);
+	exec_send_atomic_ack(qp, rxo_pkt(skb)->psn, old);
 	return 0;
 }
 

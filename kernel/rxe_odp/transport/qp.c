@@ -335,6 +335,7 @@ static int qp_publish(struct rxo_qp *qp)
 	init_completion(&qpn->unused);
 	qpn->qp = qp;
 	qp->qpn = qpn;
+	INIT_HLIST_NODE(&qpn->cookie_node);
 	if (qp->ibqp.qp_type == IB_QPT_GSI)
 		err = xa_insert_bh(&dev->qps, num, qpn, GFP_KERNEL);
 	else
@@ -346,6 +347,7 @@ static int qp_publish(struct rxo_qp *qp)
 		return err;
 	}
 	qp->ibqp.qp_num = num;
+	rxo_peer_publish(qpn);
 	return 0;
 }
 
@@ -397,6 +399,7 @@ static void qp_reset_sq(struct rxo_qp *qp)
 	sq->excused = 0;
 	sq->gap_retried = false;
 	sq->awaits_ack = false;
+	sq->local = (struct rxo_local) {};
 	qp->sqd_notify = false;
 	spin_unlock_bh(&sq->lock);
 }
@@ -421,6 +424,7 @@ static void qp_reset_rq(struct rxo_qp *qp)
 	rq->cnp_ns = 0;
 	rxo_late_reset(qp);
 	rq->look_jiffies = 0;
+	rq->local_peer = 0;
 	rq->established = false;
 	rq->last_wqe = false;
 	rq->fault_err = 0;
@@ -503,6 +507,7 @@ int rxo_destroy_qp(struct ib_qp *ibqp, struct ib_udata *udata)
 	struct rxo_qpn *qpn = qp->qpn;
 
 	xa_erase_bh(&qp->dev->qps, ibqp->qp_num);
+	rxo_peer_unpublish(qpn);
 	rxo_poll_remove(qp);
 
 	spin_lock_bh(&qp->state_lock);

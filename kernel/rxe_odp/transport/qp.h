@@ -96,6 +96,18 @@ struct rxo_wait {
 	bool pending;
 };
 
+/* Whether the peer is on this host (peer.c). */
+struct rxo_local {
+	u64 peer;			/* its cookie; 0: it never answered */
+	unsigned long proven_until;	/* jiffies: what its last answer is good for */
+	unsigned long asked;		/* jiffies: when */
+	unsigned long probe_jiffies;	/* from then on to the next time; 0: never asked */
+	unsigned long rest_until;	/* jiffies: not before that, after MAX_FAILURES */
+	u32 failures;			/* in a row: requests that could not be done at once */
+	bool now;			/* this run may do without packets */
+	bool again;			/* it has left something for the next, which may too */
+};
+
 /*
  * Send side. Positions are relative to the oldest WQE that has not completed:
  * [0, copied) are in the shadow ring, @cur is the one being sent. PSNs:
@@ -127,6 +139,7 @@ struct rxo_sq {
 	unsigned long sent_jiffies;	/* UC: likewise, and sent */
 	struct rxo_tx tx;
 	struct rxo_window window;
+	struct rxo_local local;
 	u32 asked_psn;			/* the last that asked for an acknowledgment */
 	u8 excused;			/* ACK timeouts that queues of this host excused */
 	u8 retry_left;
@@ -204,6 +217,14 @@ struct rxo_msg {
 	u32 kind;			/* RXO_OP_SEND or _WRITE between packets, else 0 */
 };
 
+/* What a SEND or WRITE says with its last packet, beside the data. */
+struct rxo_msg_end {
+	u32 flags;			/* RXO_OP_* of the packet or step */
+	bool solicited;
+	__be32 imm;			/* with RXO_OP_IMM */
+	u32 invalidate_key;		/* with RXO_OP_IETH */
+};
+
 /* Receive side. */
 struct rxo_rq {
 	spinlock_t lock;		/* protects all of this but the producer side; _bh */
@@ -218,12 +239,15 @@ struct rxo_rq {
 	struct rxo_msg msg;
 	struct rxo_rwqe wqe;
 	bool have_wqe;
+	int wqe_err;			/* -EINVAL: it is malformed, and to be completed in error */
 	u32 wqe_srq_num;		/* XRC: whose @wqe is; the number may be another's by now */
 	u64 wqe_srq_id;
 	struct rxo_srq *xrc_srq;	/* XRC: of the request in execution, with a reference */
 	bool quiet;			/* a NAK was sent: no other until the expected PSN comes */
 	struct rxo_owed owed;
 	struct rxo_late late;
+	u64 local_peer;			/* cookie of a peer whose probe came; 0: none */
+	unsigned long local_until;	/* jiffies: how long it may do without packets */
 	bool established;		/* IB_EVENT_COMM_EST was raised */
 	bool last_wqe;			/* IB_EVENT_QP_LAST_WQE_REACHED was raised */
 	int fault_err;			/* the last fault's error, for the first packet */
@@ -250,6 +274,8 @@ struct rxo_qpn {
 	refcount_t refs;
 	struct rxo_qp *qp;		/* there as long as a reference is */
 	struct completion unused;	/* the last reference went */
+	u64 cookie;			/* RC: leads to it too, from any device (peer.c) */
+	struct hlist_node cookie_node;	/* peer.c's */
 	struct rcu_head rcu;
 };
 
@@ -484,6 +510,8 @@ int rxo_post_send(struct ib_qp *ibqp, const struct ib_send_wr *wr, const struct 
 int rxo_post_recv(struct ib_qp *ibqp, const struct ib_recv_wr *wr, const struct ib_recv_wr **bad);
 
 /* req.c: what is sent */
+struct rxo_swqe *rxo_req_next_wqe(struct rxo_qp *qp, u32 *budget);	/* under sq.lock */
+u32 rxo_req_read_piece_end(const struct rxo_swqe *wqe, u32 psn);
 int rxo_req_payload(struct rxo_qp *qp, struct rxo_swqe *wqe, u32 offset, void *to, u32 bytes);
 void rxo_req_init(struct rxo_qp *qp);
 bool rxo_req_send_rc(struct rxo_qp *qp);		/* under sq.lock */
@@ -501,6 +529,8 @@ void rxo_req_timer(struct rxo_qp *qp, bool progress);	/* under sq.lock */
 /* comp.c: what the peer answers */
 void rxo_comp_init(struct rxo_qp *qp);
 void rxo_comp_rcv(struct rxo_qp *qp, struct sk_buff *skb);
+bool rxo_comp_takes_answers(const struct rxo_qp *qp);
+void rxo_comp_local(struct rxo_qp *qp, u32 psn, bool last);	/* under sq.lock */
 void rxo_comp_drain(struct rxo_qp *qp);			/* under sq.lock */
 bool rxo_comp_retry(struct rxo_qp *qp);			/* under sq.lock */
 
@@ -518,6 +548,42 @@ void rxo_resp_recv_done(struct rxo_qp *qp, struct ib_wc *wc, bool solicited);
 void rxo_resp_send_ack(struct rxo_qp *qp, u8 syndrome, u32 psn);
 void rxo_resp_send_rnr(struct rxo_qp *qp, u8 timer, u32 psn);	/* under rq.lock */
 bool rxo_resp_takes_requests(const struct rxo_qp *qp);
+bool rxo_resp_in_sequence(const struct rxo_qp *qp, u32 flags);	/* under rq.lock */
+void rxo_resp_advance(struct rxo_qp *qp, const struct rxo_msg_end *end, u32 psns,
+		      u32 bytes);				/* under rq.lock */
+
+/* peer.c: whether the peer is on this host */
+void rxo_peer_publish(struct rxo_qpn *qpn);
+void rxo_peer_unpublish(struct rxo_qpn *qpn);
+struct rxo_qp *rxo_peer_get_local(struct rxo_qp *qp);	/* under sq.lock */
+void rxo_peer_failed(struct rxo_qp *qp);		/* likewise */
+bool rxo_peer_is_allowed(const struct rxo_qp *qp, const struct rxo_qp *from);
+void rxo_peer_rcv(struct rxo_qp *qp, const struct sk_buff *skb);
+
+/* local.c: requests to a peer on this host; under sq.lock */
+bool rxo_local_run(struct rxo_qp *qp, struct rxo_qp *peer, u32 *budget);
+bool rxo_local_execute(struct rxo_qp *qp, struct rxo_qp *peer, struct rxo_swqe *wqe, u32 *bytes);
+
+/* A request without packets, or a part of one, as resp_local.c needs it. */
+struct rxo_local_req {
+	struct rxo_msg_end msg;
+	u32 psns;			/* that its packets, or a READ's responses, would take */
+	u64 va;				/* what it is about at the peer: of a READ this part */
+	u32 rkey;
+	u32 length_bytes;		/* of the whole message */
+	u32 bytes;			/* of this part */
+	struct rxo_side own;		/* the requester's memory */
+};
+
+/*
+ * resp_local.c: @qp is the peer, whose rq.lock is held. 0: executed. Else nothing was, but bytes
+ * that the request covers may have been copied.
+ */
+bool rxo_resp_local_may(const struct rxo_qp *qp, const struct rxo_qp *from);
+int rxo_resp_local_data(struct rxo_qp *qp, const struct rxo_local_req *req);
+int rxo_resp_local_read(struct rxo_qp *qp, const struct rxo_local_req *req);
+int rxo_resp_local_atomic(struct rxo_qp *qp, u64 va, u32 rkey, enum rxo_atomic_op op,
+			  u64 compare_add, u64 swap, u64 *old);
 
 /* The rights that a FLUSH needs of its QP and its region. */
 static inline u32 rxo_flush_access(const struct sk_buff *skb)
@@ -547,6 +613,7 @@ int rxo_exec_atomic_write(struct rxo_qp *qp, struct sk_buff *skb);
 int rxo_exec_flush(struct rxo_qp *qp, struct sk_buff *skb);
 int rxo_exec_read(struct rxo_qp *qp, u32 *budget);
 void rxo_exec_resend_atomic(struct rxo_qp *qp, u32 psn);
+void rxo_exec_keep_atomic(struct rxo_qp *qp, u32 psn, u64 old);
 
 /* ecn.c */
 bool rxo_ecn_limits(struct rxo_qp *qp);

@@ -132,6 +132,9 @@ static void qp_store_path(struct rxo_qp *qp, const struct ib_qp_attr *attr, stru
 
 	qp->path = *path;
 	qp->have_path = true;
+	/* What was proven of the old path says nothing of this. */
+	qp->sq.local = (struct rxo_local) {};
+	qp->rq.local_peer = 0;
 	if (had)
 		*path = old;
 	else

@@ -61,6 +61,9 @@ static void rcv_packet(struct rxo_dev *dev, struct sk_buff *skb)
 	if (pkt->flags & RXO_OP_CNP) {
 		rxo_ecn_rcv_cnp(qp);
 		consume_skb(skb);
+	} else if (pkt->flags & RXO_OP_PROBE) {
+		rxo_peer_rcv(qp, skb);
+		consume_skb(skb);
 	} else if (pkt->flags & RXO_OP_REQ) {
 		rxo_resp_rcv(qp, skb);
 	} else {

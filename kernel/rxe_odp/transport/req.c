@@ -282,7 +282,7 @@ static u32 req_read_piece(const struct rxo_swqe *wqe, u32 psn)
 	return rxo_psn_sub(psn, wqe->first_psn) / RXO_READ_PKTS;
 }
 
-static u32 req_read_piece_end(const struct rxo_swqe *wqe, u32 psn)
+u32 rxo_req_read_piece_end(const struct rxo_swqe *wqe, u32 psn)
 {
 	u32 end = rxo_psn_add(wqe->first_psn, (req_read_piece(wqe, psn) + 1) * RXO_READ_PKTS);
 
@@ -487,7 +487,7 @@ static bool req_may_go_on(struct rxo_qp *qp)
  * The WQE of the next packet; NULL when nothing may be sent now. Local operations before it are
  * done, and count as packets of @budget.
  */
-static struct rxo_swqe *req_next_wqe(struct rxo_qp *qp, u32 *budget)
+struct rxo_swqe *rxo_req_next_wqe(struct rxo_qp *qp, u32 *budget)
 {
 	struct rxo_sq *sq = &qp->sq;
 	struct rxo_swqe *wqe;
@@ -505,6 +505,21 @@ static struct rxo_swqe *req_next_wqe(struct rxo_qp *qp, u32 *budget)
 	return NULL;
 }
 
+/*
+ * Whether a request of which nothing was sent is to be tried without packets (local.c): when all
+ * before it are acknowledged. If they are, it was posted since that was tried, and the next run
+ * does it.
+ */
+static bool req_is_for_local(struct rxo_qp *qp, const struct rxo_swqe *wqe)
+{
+	struct rxo_sq *sq = &qp->sq;
+
+	if (!sq->local.now || wqe->by_wire)
+		return false;
+	sq->local.again = sq->una_psn == sq->psn;
+	return true;
+}
+
 /* The next packet of a connected QP; NULL when nothing may be sent now. */
 static struct sk_buff *req_next_packet(struct rxo_qp *qp, u32 *budget)
 {
@@ -513,15 +528,15 @@ static struct sk_buff *req_next_packet(struct rxo_qp *qp, u32 *budget)
 	struct sk_buff *skb;
 	u32 next;
 
-	wqe = req_next_wqe(qp, budget);
-	if (!wqe)
+	wqe = rxo_req_next_wqe(qp, budget);
+	if (!wqe || req_is_for_local(qp, wqe))
 		return NULL;
 
 	next = rxo_psn_add(sq->psn, 1);
 	if (wqe->opcode == IB_WR_RDMA_READ) {
 		if (!req_read_may_go_on(qp, wqe))
 			return NULL;
-		next = req_read_piece_end(wqe, sq->psn);
+		next = rxo_req_read_piece_end(wqe, sq->psn);
 		skb = req_build_read(qp, wqe, next);
 	} else if (req_is_atomic(wqe)) {
 		skb = req_build_atomic(qp, wqe);
@@ -532,6 +547,7 @@ static struct sk_buff *req_next_packet(struct rxo_qp *qp, u32 *budget)
 	}
 	if (!skb)
 		return NULL;
+	wqe->by_wire = true;
 	if (rxo_bth_ack_req(rxo_pkt_bth(skb)))
 		sq->asked_psn = sq->psn;
 	WRITE_ONCE(sq->psn, next);
@@ -585,16 +601,26 @@ bool rxo_req_send_rc(struct rxo_qp *qp)
 {
 	u32 budget = RXO_BUDGET_PKTS;
 	struct rxo_sq *sq = &qp->sq;
+	struct rxo_qp *peer = NULL;
 	bool more = true;
 
 	lockdep_assert_held(&sq->lock);
+	if (req_may_go_on(qp))
+		peer = rxo_peer_get_local(qp);
+	sq->local.now = peer;
+	sq->local.again = false;
+	if (peer) {
+		if (rxo_local_run(qp, peer, &budget))
+			budget = 0;
+		rxo_qp_put(peer);
+	}
 	while (budget && more && req_may_go_on(qp) && rxo_tx_may_send(&sq->tx))
 		more = req_send_burst(qp, &budget);
 	if (rxo_psn_cmp(sq->psn, sq->sent_psn) > 0)
 		sq->sent_psn = sq->psn;
 	if (budget < RXO_BUDGET_PKTS || sq->tx.blocked)
 		rxo_req_timer(qp, false);
-	return !budget && more;
+	return (!budget && more) || sq->local.again;
 }
 
 /* The network has taken all before the cursor: it is done, though the peer may not get it. */

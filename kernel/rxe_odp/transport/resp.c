@@ -107,7 +107,7 @@ int rxo_resp_take_wqe(struct rxo_qp *qp)
 
 	lockdep_assert_held(&rq->lock);
 	if (rq->have_wqe)
-		return 0;
+		return rq->wqe_err;
 	if (srq)
 		err = rxo_srq_pop(srq, &rq->wqe);
 	else if (!rxo_queue_count(rq->queue))
@@ -115,6 +115,7 @@ int rxo_resp_take_wqe(struct rxo_qp *qp)
 	else
 		err = rxo_rwqe_parse(&rq->wqe, rxo_queue_at(rq->queue, 0), rq->max_sge);
 	rq->have_wqe = err != -ENOENT;
+	rq->wqe_err = err;
 	if (rq->xrc_srq) {
 		rq->wqe_srq_num = rq->xrc_srq->ibsrq.ext.xrc.srq_num;
 		rq->wqe_srq_id = rq->xrc_srq->id;
@@ -284,8 +285,8 @@ static void resp_fail(struct rxo_qp *qp, u32 flags, u32 psn, int err)
 	resp_refuse(qp, err == -EINVAL ? RXO_AETH_NAK_INV_REQ : RXO_AETH_NAK_REM_ACC, psn);
 }
 
-/* Whether the packet fits the open message, and what was agreed on. */
-static bool resp_in_sequence(const struct rxo_qp *qp, u32 flags)
+/* Whether a packet or a step fits the open message, and what was agreed on. */
+bool rxo_resp_in_sequence(const struct rxo_qp *qp, u32 flags)
 {
 	const u32 kind = flags & (RXO_OP_SEND | RXO_OP_WRITE);
 
@@ -372,10 +373,9 @@ static void resp_open_read(struct rxo_qp *qp, struct sk_buff *skb, bool duplicat
 	};
 }
 
-static void resp_complete_recv(struct rxo_qp *qp, struct sk_buff *skb)
+static void resp_complete_recv(struct rxo_qp *qp, const struct rxo_msg_end *end)
 {
-	const struct rxo_pkt *pkt = rxo_pkt(skb);
-	bool write = pkt->flags & RXO_OP_WRITE;
+	bool write = end->flags & RXO_OP_WRITE;
 	struct ib_wc wc = {
 		.status = IB_WC_SUCCESS,
 		.opcode = write ? IB_WC_RECV_RDMA_WITH_IMM : IB_WC_RECV,
@@ -383,15 +383,38 @@ static void resp_complete_recv(struct rxo_qp *qp, struct sk_buff *skb)
 		.src_qp = qp->dest_qpn,
 	};
 
-	if (pkt->flags & RXO_OP_IMM) {
+	if (end->flags & RXO_OP_IMM) {
 		wc.wc_flags |= IB_WC_WITH_IMM;
-		wc.ex.imm_data = rxo_pkt_imm(skb)->imm;
+		wc.ex.imm_data = end->imm;
 	}
-	if (pkt->flags & RXO_OP_IETH) {
+	if (end->flags & RXO_OP_IETH) {
 		wc.wc_flags |= IB_WC_WITH_INVALIDATE;
-		wc.ex.invalidate_rkey = be32_to_cpu(rxo_pkt_ieth(skb)->rkey);
+		wc.ex.invalidate_rkey = end->invalidate_key;
 	}
-	rxo_resp_recv_done(qp, &wc, pkt->solicited);
+	rxo_resp_recv_done(qp, &wc, end->solicited);
+}
+
+/* @psns of the message, with @bytes of a SEND or WRITE, were executed: advances past them. */
+void rxo_resp_advance(struct rxo_qp *qp, const struct rxo_msg_end *end, u32 psns, u32 bytes)
+{
+	struct rxo_rq *rq = &qp->rq;
+	struct rxo_msg *msg = &rq->msg;
+
+	lockdep_assert_held(&rq->lock);
+	rq->quiet = false;
+	rq->psn = rxo_psn_add(rq->psn, psns);
+	msg->offset_bytes += bytes;
+	if (end->flags & RXO_OP_WRITE) {
+		msg->va += bytes;
+		msg->resid_bytes -= bytes;
+	}
+	msg->kind = end->flags & (RXO_OP_SEND | RXO_OP_WRITE);
+	if (end->flags & RXO_OP_END) {
+		msg->kind = 0;
+		rq->msn = (rq->msn + 1) & RXO_MSN_MASK;
+		if (end->flags & RXO_OP_RECV)
+			resp_complete_recv(qp, end);
+	}
 }
 
 /*
@@ -418,22 +441,13 @@ static bool resp_invalidate(struct rxo_qp *qp, struct sk_buff *skb)
 static void resp_commit(struct rxo_qp *qp, struct sk_buff *skb)
 {
 	const struct rxo_pkt *pkt = rxo_pkt(skb);
-	struct rxo_rq *rq = &qp->rq;
-	struct rxo_msg *msg = &rq->msg;
+	struct rxo_msg_end end = { .flags = pkt->flags, .solicited = pkt->solicited };
 
-	rq->psn = rxo_psn_add(rq->psn, 1);
-	msg->offset_bytes += pkt->payload_bytes;
-	if (pkt->flags & RXO_OP_WRITE) {
-		msg->va += pkt->payload_bytes;
-		msg->resid_bytes -= pkt->payload_bytes;
-	}
-	msg->kind = pkt->flags & (RXO_OP_SEND | RXO_OP_WRITE);
-	if (pkt->flags & RXO_OP_END) {
-		msg->kind = 0;
-		rq->msn = (rq->msn + 1) & RXO_MSN_MASK;
-		if (pkt->flags & RXO_OP_RECV)
-			resp_complete_recv(qp, skb);
-	}
+	if (pkt->flags & RXO_OP_IMM)
+		end.imm = rxo_pkt_imm(skb)->imm;
+	if (pkt->flags & RXO_OP_IETH)
+		end.invalidate_key = be32_to_cpu(rxo_pkt_ieth(skb)->rkey);
+	rxo_resp_advance(qp, &end, 1, pkt->payload_bytes);
 	if (pkt->ack_req)
 		rxo_resp_send_ack(qp, RXO_AETH_ACK, pkt->psn);
 }
@@ -571,7 +585,7 @@ int rxo_resp_take_rc(struct rxo_qp *qp, struct sk_buff *skb)
 		return 0;
 	}
 	rq->quiet = false;
-	if (!resp_in_sequence(qp, pkt->flags)) {
+	if (!rxo_resp_in_sequence(qp, pkt->flags)) {
 		resp_refuse(qp, RXO_AETH_NAK_INV_REQ, pkt->psn);
 		return 0;
 	}
@@ -676,7 +690,7 @@ int rxo_resp_take_uc(struct rxo_qp *qp, struct sk_buff *skb)
 	if (pkt->flags & RXO_OP_START)
 		rq->msg.kind = 0;
 	pkt->ack_req = false;
-	if (!resp_in_sequence(qp, pkt->flags)) {
+	if (!rxo_resp_in_sequence(qp, pkt->flags)) {
 		resp_drop_message(qp);
 	} else if (!resp_is_allowed(qp, skb)) {
 		rxo_access_error_receive(qp, -EACCES);

@@ -37,6 +37,7 @@ enum header_bytes {
 #define EXT_ATOMIC	.hdr_bytes = BTH + ATOMIC_ETH, .atomic_eth = BTH
 #define EXT_IMM		.hdr_bytes = BTH + IMM, .imm = BTH
 #define EXT_CNP		.hdr_bytes = BTH + RXO_CNP_BYTES
+#define EXT_PROBE	.hdr_bytes = BTH + sizeof(struct rxo_probeth)
 #define EXT_IETH	.hdr_bytes = BTH + IETH, .ieth = BTH
 #define EXT_FETH_RETH	.hdr_bytes = BTH + FETH + RETH, .feth = BTH, .reth = BTH + FETH
 #define EXT_XRC		.hdr_bytes = BTH + XRCETH, .xrceth = BTH
@@ -275,6 +276,9 @@ const struct rxo_opcode_info rxo_opcodes[256] = {
 	[RXO_OPCODE_CNP] = {
 		.flags = OF_RC | OF_UC | OF_XRC | RXO_OP_CNP, EXT_CNP,
 	},
+	[RXO_OPCODE_PROBE] = {
+		.flags = OF_RC | RXO_OP_PROBE, EXT_PROBE,
+	},
 };
 
 static_assert(sizeof(struct rxo_bth) == 12);
@@ -287,6 +291,7 @@ static_assert(sizeof(struct rxo_atomic_ack_eth) == 8);
 static_assert(sizeof(struct rxo_immdt) == 4);
 static_assert(sizeof(struct rxo_ieth) == 4);
 static_assert(sizeof(struct rxo_feth) == 4);
+static_assert(sizeof(struct rxo_probeth) == 16);
 
 int rxo_pkt_parse(struct rxo_pkt *pkt, const void *data, u32 bytes)
 {
@@ -294,7 +299,8 @@ int rxo_pkt_parse(struct rxo_pkt *pkt, const void *data, u32 bytes)
 	const struct rxo_opcode_info *info;
 	u32 rest;
 
-	if (bytes < sizeof(*bth) || bytes > U16_MAX || bytes % 4 || bth->flags & RXO_BTH_TVER)
+	if (bytes < sizeof(*bth) || bytes > U16_MAX || bytes % 4 ||
+	    (bth->flags & RXO_BTH_TVER) != (bth->opcode == RXO_OPCODE_PROBE ? RXO_PROBE_TVER : 0))
 		return -EINVAL;
 
 	info = &rxo_opcodes[bth->opcode];

@@ -89,4 +89,9 @@ static inline struct rxo_feth *rxo_bth_feth(void *bth)
 	return bth + rxo_bth_info(bth)->feth;
 }
 
+static inline struct rxo_probeth *rxo_bth_probeth(void *bth)
+{
+	return bth + sizeof(struct rxo_bth);
+}
+
 #endif /* RXO_PKT_H */

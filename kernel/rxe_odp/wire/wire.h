@@ -94,6 +94,20 @@ struct rxo_feth {
 #define RXO_OPCODE_CNP		0x81
 #define RXO_CNP_BYTES		16
 
+/*
+ * Between our own drivers alone: a probe of whether both ends are on one host (transport/peer.c).
+ * The opcode is one of those that are a manufacturer's (IBTA 9.2.1), and the transport version one
+ * that there is not, for which others drop it before they look at the rest: stock rxe of some
+ * kernels reads past a packet of an opcode that it does not know.
+ */
+#define RXO_OPCODE_PROBE	0xc0
+#define RXO_PROBE_TVER		0x0f
+
+struct rxo_probeth {
+	__be64 from;		/* cookie of the sender */
+	__be64 to;		/* of whom it answers; 0: it asks */
+} __packed;
+
 /* What is added to RC's opcodes (annex A14); <rdma/ib_pack.h> has no XRC. */
 #define RXO_OPCODE_XRC		0xa0
 #define RXO_OPCODE_OPERATION	0x1f	/* the bits that say what, not by which service */
@@ -144,6 +158,7 @@ enum rxo_op_flags {
 	RXO_OP_ATOMIC_WRITE	= 1 << 27,
 	RXO_OP_XRC		= 1 << 28,
 	RXO_OP_XRCETH		= 1 << 29,
+	RXO_OP_PROBE		= 1 << 30,
 
 	/* Answered like a READ: with a response that completes the request, never by an ACK. */
 	RXO_OP_ANSWERED		= RXO_OP_READ | RXO_OP_ATOMIC | RXO_OP_FLUSH | RXO_OP_ATOMIC_WRITE,

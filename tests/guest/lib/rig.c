@@ -240,6 +240,30 @@ static long counter_at(int class, const char *device, const char *name)
 	return strtol(text, NULL, 10);
 }
 
+static void local_at(int class, const char *device, bool on)
+{
+	char path[100];
+	int fd;
+
+	snprintf(path, sizeof(path), "%s/local", device);
+	fd = openat(class, path, O_WRONLY | O_CLOEXEC);
+	if (fd < 0 || write(fd, on ? "on" : "off", on ? 2 : 3) < 0)
+		fail_because("%s: errno %d", path, errno);
+	close(fd);
+}
+
+void rig_set_local(bool on)
+{
+	int class = open("/sys/class/infiniband", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	int peer = peer_class();
+
+	assert_true(class >= 0);
+	local_at(class, rig_device_name(), on);
+	close(class);
+	if (peer >= 0)
+		local_at(peer, rig_peer_name(), on);
+}
+
 long rig_counter(const char *name)
 {
 	int class = open("/sys/class/infiniband", O_RDONLY | O_DIRECTORY | O_CLOEXEC);

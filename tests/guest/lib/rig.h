@@ -46,6 +46,9 @@ void netns_leave(int saved);
 /* A hardware counter, summed over the device and its peer. */
 long rig_counter(const char *name);
 
+/* Whether requests between the device's queue pairs, and those of its peer, may go without packets. */
+void rig_set_local(bool on);
+
 /* IBV_ACCESS_ON_DEMAND or 0, from TEST_BOTH's state; skips if the device cannot. */
 int mode(struct rig *rig, void **state);
 

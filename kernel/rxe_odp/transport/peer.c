@@ -1,0 +1,228 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * Whether the peer of a connection is on this host, and packets between the two come through.
+ *
+ * The wire itself says so. A queue pair sends a probe with its cookie, a random number that only
+ * this kernel can resolve. If that arrives at the queue pair which is its peer, this answers with
+ * its own cookie, by the wire too. From then on, for PROVEN_JIFFIES, requests may be executed
+ * without packets (local.c). Probes are sent again while requests are, by the run that sends them:
+ * there is no timer. So bridges, veth and namespaces need no special case, and what an administrator
+ * cuts off is cut off for local requests as well, as soon as the last answer is old.
+ *
+ *	A, requester			network			B, responder
+ *	------------			-------			------------
+ *	PROBE from=A to=0	----------------------->	A is found, and is B's peer:
+ *								rq.local_peer = A
+ *	sq.local.peer = B	<-----------------------	PROBE from=B to=A
+ *
+ * The peer keeps for itself how long ago a probe has come, so that who can see and send packets at
+ * one end gains nothing by answers that he makes up.
+ *
+ * A cookie leads to a queue pair as its number does (qp.c), so neither end keeps a pointer to the
+ * other. A cookie that somebody has read on the wire says no more than the addresses there do: it
+ * must be that of the queue pair which is connected to the one that received it.
+ */
+#include <linux/hashtable.h>
+#include <linux/random.h>
+
+#include "transport/qp.h"
+
+/* How long an answer is good for, and when the next is asked for. */
+#define PROVEN_JIFFIES		(1 + HZ / 10)
+#define PROBE_JIFFIES		(1 + HZ / 40)
+#define MAX_PROBE_JIFFIES	HZ
+
+/* After so many requests in a row that could not be done at once, for how long none is tried. */
+#define MAX_FAILURES		4
+#define REST_JIFFIES		(1 + HZ / 100)
+
+static DEFINE_HASHTABLE(peer_cookies, 12);
+static DEFINE_SPINLOCK(peer_cookies_lock);	/* writers; _bh */
+
+static bool peer_has_cookie(const struct rxo_qp *qp)
+{
+	return qp->ibqp.qp_type == IB_QPT_RC;
+}
+
+void rxo_peer_publish(struct rxo_qpn *qpn)
+{
+	if (!peer_has_cookie(qpn->qp))
+		return;
+	do {
+		qpn->cookie = get_random_u64();
+	} while (!qpn->cookie);
+	spin_lock_bh(&peer_cookies_lock);
+	hash_add_rcu(peer_cookies, &qpn->cookie_node, qpn->cookie);
+	spin_unlock_bh(&peer_cookies_lock);
+}
+
+void rxo_peer_unpublish(struct rxo_qpn *qpn)
+{
+	if (!peer_has_cookie(qpn->qp))
+		return;
+	spin_lock_bh(&peer_cookies_lock);
+	hash_del_rcu(&qpn->cookie_node);
+	spin_unlock_bh(&peer_cookies_lock);
+}
+
+/* A reference, or NULL. */
+static struct rxo_qp *peer_get(u64 cookie)
+{
+	struct rxo_qpn *qpn;
+
+	guard(rcu)();
+	hash_for_each_possible_rcu(peer_cookies, qpn, cookie_node, cookie)
+		if (qpn->cookie == cookie && refcount_inc_not_zero(&qpn->refs))
+			return qpn->qp;
+	return NULL;
+}
+
+static struct sk_buff *peer_build_probe(struct rxo_qp *qp, u64 to)
+{
+	const u8 opcode = RXO_OPCODE_PROBE;
+	struct sk_buff *skb = rxo_net_alloc(qp->dev, &qp->path, rxo_opcodes[opcode].hdr_bytes);
+
+	if (!skb)
+		return NULL;
+	rxo_bth_init(rxo_pkt_bth(skb), opcode, false, 0, IB_DEFAULT_PKEY_FULL, qp->dest_qpn,
+		     false, 0);
+	rxo_pkt_bth(skb)->flags |= RXO_PROBE_TVER;
+	rxo_pkt_probeth(skb)->from = cpu_to_be64(qp->qpn->cookie);
+	rxo_pkt_probeth(skb)->to = cpu_to_be64(to);
+	return skb;
+}
+
+/* Under @tx's lock. Where a queue of this host has no room for it, it is lost. */
+static void peer_send_probe(struct rxo_qp *qp, struct rxo_tx *tx, u64 to)
+{
+	struct sk_buff *skb;
+
+	lockdep_assert_held(tx->lock);
+	if (tx->blocked)
+		return;
+	skb = peer_build_probe(qp, to);
+	if (!skb)
+		return;
+	rxo_net_xmit_one(qp->dev, &qp->path, tx, skb);
+	tx->blocked = false;
+}
+
+/* Asks, unless it was asked lately. Less often where nobody answers. */
+static void peer_ask(struct rxo_qp *qp)
+{
+	struct rxo_local *local = &qp->sq.local;
+
+	lockdep_assert_held(&qp->sq.lock);
+	if (local->probe_jiffies && time_before(jiffies, local->asked + local->probe_jiffies))
+		return;
+	local->probe_jiffies = clamp(2 * local->probe_jiffies, PROBE_JIFFIES, MAX_PROBE_JIFFIES);
+	local->asked = jiffies;
+	peer_send_probe(qp, &qp->sq.tx, 0);
+}
+
+/*
+ * A request could not be done at once, and goes by the wire. Each waits for those before it, which
+ * is worth that only if most can be done: after some in a row all go by the wire for a while.
+ */
+void rxo_peer_failed(struct rxo_qp *qp)
+{
+	struct rxo_local *local = &qp->sq.local;
+
+	lockdep_assert_held(&qp->sq.lock);
+	if (++local->failures >= MAX_FAILURES)
+		local->rest_until = jiffies + REST_JIFFIES;
+}
+
+/*
+ * rxo_peer_get_local - the peer, if requests to it need no packets now
+ *
+ * Under sq.lock, in a run that has something to send. A reference, or NULL.
+ */
+struct rxo_qp *rxo_peer_get_local(struct rxo_qp *qp)
+{
+	struct rxo_local *local = &qp->sq.local;
+
+	lockdep_assert_held(&qp->sq.lock);
+	if (!READ_ONCE(qp->dev->local) || !peer_has_cookie(qp))
+		return NULL;
+	peer_ask(qp);
+	if (local->peer && time_after(jiffies, local->proven_until))
+		local->peer = 0;
+	if (!local->peer)
+		return NULL;
+	if (local->failures >= MAX_FAILURES) {
+		if (time_before(jiffies, local->rest_until))
+			return NULL;
+		local->failures = 0;
+	}
+	return peer_get(local->peer);
+}
+
+/* Whether @peer is connected to @qp. Both may be being changed: then the next probe tells. */
+static bool peer_is_ours(const struct rxo_qp *qp, const struct rxo_qp *peer)
+{
+	return peer_has_cookie(peer) && READ_ONCE(peer->dest_qpn) == qp->ibqp.qp_num &&
+	       READ_ONCE(qp->dest_qpn) == peer->ibqp.qp_num && READ_ONCE(peer->dev->local);
+}
+
+static void peer_answer(struct rxo_qp *qp, u64 from)
+{
+	struct rxo_rq *rq = &qp->rq;
+
+	guard(spinlock)(&rq->lock);
+	if (!rxo_resp_takes_requests(qp))
+		return;
+	rq->local_peer = from;
+	rq->local_until = jiffies + PROVEN_JIFFIES;
+	peer_send_probe(qp, &rq->tx, from);
+}
+
+/*
+ * rxo_peer_is_allowed - whether @from's requests may be executed at @qp without packets
+ *
+ * Under @qp's rq.lock and @from's sq.lock. Each end goes by what has reached itself: one that could
+ * make the other's answers up gets no further. They may have been connected to others since.
+ */
+bool rxo_peer_is_allowed(const struct rxo_qp *qp, const struct rxo_qp *from)
+{
+	const struct rxo_rq *rq = &qp->rq;
+
+	lockdep_assert_held(&rq->lock);
+	lockdep_assert_held(&from->sq.lock);
+	return READ_ONCE(qp->dev->local) && rq->local_peer == from->qpn->cookie &&
+	       time_before_eq(jiffies, rq->local_until) &&
+	       from->dest_qpn == qp->ibqp.qp_num && qp->dest_qpn == from->ibqp.qp_num;
+}
+
+static void peer_was_answered(struct rxo_qp *qp, u64 from)
+{
+	struct rxo_local *local = &qp->sq.local;
+
+	guard(spinlock)(&qp->sq.lock);
+	if (!rxo_comp_takes_answers(qp))
+		return;
+	local->peer = from;
+	local->proven_until = jiffies + PROVEN_JIFFIES;
+	local->probe_jiffies = PROBE_JIFFIES;
+}
+
+/* A probe from the queue pair's peer, which is anybody. Softirq. */
+void rxo_peer_rcv(struct rxo_qp *qp, const struct sk_buff *skb)
+{
+	u64 from = be64_to_cpu(rxo_pkt_probeth(skb)->from);
+	u64 to = be64_to_cpu(rxo_pkt_probeth(skb)->to);
+	struct rxo_qp *peer;
+
+	if (!READ_ONCE(qp->dev->local) || (to && to != qp->qpn->cookie))
+		return;
+	peer = peer_get(from);
+	if (!peer)
+		return;
+	if (peer_is_ours(qp, peer)) {
+		if (to)
+			peer_was_answered(qp, from);
+		else
+			peer_answer(qp, from);
+	}
+	rxo_qp_put(peer);
+}
