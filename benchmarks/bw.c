@@ -1,14 +1,16 @@
 // SPDX-License-Identifier: GPL-2.0 OR Linux-OpenIB
 /*
- * Bandwidth of write, read and send, pinned and warm ODP, and the latency of an 8-byte write, with
- * both ends on one device and across a veth. The samples of both drivers, places and registrations
+ * Bandwidth of write, read and send, pinned and warm ODP, and the latency of an 8-byte write, alone
+ * and in lists of 32, with both ends on one device and across a veth; ours also without packets
+ * (local=on). The samples of both drivers, places and registrations
  * alternate, so that what else the machine does meets all of them. Both registrations are of the
  * same memory and are used by the same queue pairs: which CPU a queue pair is served by matters
  * more than what is compared here.
  */
 #include "bench.h"
 
-#define QPS	  4
+#define QPS	  16
+#define LIST	  32
 #define BUF_BYTES MIB
 #define SLICES	  10
 
@@ -23,12 +25,20 @@ struct lane {
 	enum driver driver;
 	enum place place;
 	int odp;
+	bool local;
 };
 
-#define LANES (DRIVERS * PLACES * 2)
+#define LANES ((DRIVERS + 1) * PLACES * 2)
 
-static const char *const bw_parts[] = { [ONE_DEVICE] = "bw", [VETH] = "bw-veth" };
-static const char *const lat_parts[] = { [ONE_DEVICE] = "lat", [VETH] = "lat-veth" };
+static const char *const bw_parts[2][PLACES] = {
+	{ [ONE_DEVICE] = "bw", [VETH] = "bw-veth" },
+	{ [ONE_DEVICE] = "bw-local", [VETH] = "bw-local-veth" },
+};
+
+static const char *const lat_parts[2][PLACES] = {
+	{ [ONE_DEVICE] = "lat", [VETH] = "lat-veth" },
+	{ [ONE_DEVICE] = "lat-local", [VETH] = "lat-local-veth" },
+};
 
 static struct rig rigs[DRIVERS][2]; /* the device, its peer */
 static struct road roads[DRIVERS][PLACES];
@@ -75,6 +85,10 @@ static struct flow *lane_flows(const struct lane *lane)
 	struct road *road = lane_road(lane);
 	unsigned int i;
 
+	if (lane->driver == OURS) {
+		setenv("RDMA_ODP_DEVICE", "rxe_odp0", 1);
+		rig_set_local(lane->local);
+	}
 	for (i = 0; i < QPS; i++) {
 		road->flows[i].from = road->from[i][lane->odp];
 		road->flows[i].to = road->to[i][lane->odp];
@@ -112,7 +126,7 @@ static void sample_rates(struct lane *lanes, unsigned int n, enum op op, size_t 
 		}
 	}
 	for (l = 0; l < n; l++) {
-		const char *part = bw_parts[lanes[l].place];
+		const char *part = bw_parts[lanes[l].local][lanes[l].place];
 		const char *driver = driver_names[lanes[l].driver];
 		const char *mode = mode_names[lanes[l].odp];
 
@@ -176,13 +190,54 @@ static void sample_latency(struct lane *lane, unsigned int round)
 		flow_poll_cq(there, there->a.scq, &there->done);
 		flow_poll_cq(&back, back.a.scq, &back.done);
 	}
-	row(lat_parts[lane->place], driver_names[lane->driver], "write", mode_names[lane->odp], 8,
-	    1, round, (seconds() - start) / turns / 2 * 1e6, "us");
+	row(lat_parts[lane->local][lane->place], driver_names[lane->driver], "write",
+	    mode_names[lane->odp], 8, 1, round, (seconds() - start) / turns / 2 * 1e6, "us");
 	while (there->posted != there->done || back.posted != back.done) {
 		flow_poll_cq(there, there->a.scq, &there->done);
 		flow_poll_cq(&back, back.a.scq, &back.done);
 		sched_yield();
 	}
+}
+
+static void flow_post_list(struct flow *flow, unsigned int num, size_t bytes)
+{
+	struct ibv_sge sge = { (uintptr_t)flow->from->addr, bytes, flow->from->lkey };
+	struct ibv_send_wr *bad, wrs[LIST];
+	unsigned int i;
+
+	for (i = 0; i < num; i++)
+		wrs[i] = (struct ibv_send_wr){
+			.next = i + 1 < num ? &wrs[i + 1] : NULL,
+			.sg_list = &sge,
+			.num_sge = 1,
+			.opcode = IBV_WR_RDMA_WRITE,
+			.send_flags = IBV_SEND_SIGNALED,
+			.wr.rdma = { (uintptr_t)flow->to->addr, flow->to->rkey },
+		};
+	assert_zero(ibv_post_send(flow->a.qp, wrs, &bad));
+	flow->posted += num;
+}
+
+/* Writes of eight bytes in lists, each when the one before is complete: the time of one write. */
+static void sample_lists(struct lane *lane, unsigned int round)
+{
+	unsigned long i, turns = env_number("BENCH_PING_PONGS", 1000);
+	struct flow *flow = lane_flows(lane);
+	double start = 0;
+
+	for (i = 0; i < turns + 10; i++) {
+		if (i == 10)
+			start = seconds();
+		flow_post_list(flow, LIST, 8);
+		while (flow->done != flow->posted) {
+			if (!flow_poll_cq(flow, flow->a.scq, &flow->done))
+				sched_yield();
+			if (flow->failed != IBV_WC_SUCCESS)
+				fail_because("a list: %s", ibv_wc_status_str(flow->failed));
+		}
+	}
+	row(lat_parts[lane->local][lane->place], driver_names[lane->driver], "list",
+	    mode_names[lane->odp], 8, 1, round, (seconds() - start) / turns / LIST * 1e6, "us");
 }
 
 static unsigned int lanes_open(struct lane *lanes)
@@ -198,8 +253,13 @@ static unsigned int lanes_open(struct lane *lanes)
 			roads[d][p].from_rig = &rigs[d][0];
 			roads[d][p].to_rig = &rigs[d][p == VETH];
 			road_open(&roads[d][p]);
-			for (odp = 0; odp <= 1; odp++)
+			for (odp = 0; odp <= 1; odp++) {
 				lanes[n++] = (struct lane){ .driver = d, .place = p, .odp = odp };
+				if (d == OURS)
+					lanes[n++] = (struct lane){ .place = p,
+								    .odp = odp,
+								    .local = true };
+			}
 		}
 	}
 	return n;
@@ -223,13 +283,15 @@ int main(void)
 {
 	static const enum op ops[] = { OP_WRITE, OP_READ, OP_SEND };
 	static const size_t sizes[] = { 4 * KIB, 64 * KIB, MIB };
-	static const unsigned int qps[] = { 1, 4 };
+	static const unsigned int qps[] = { 1, 4, 16 };
 	static struct lane lanes[LANES];
 	unsigned int n = lanes_open(lanes), l, o, s, q, round;
 
 	for (round = 1; round <= ROUNDS; round++) {
-		for (l = 0; l < n; l++)
+		for (l = 0; l < n; l++) {
 			sample_latency(&lanes[l], round);
+			sample_lists(&lanes[l], round);
+		}
 		for (o = 0; o < ARRAY_SIZE(ops); o++)
 			for (s = 0; s < ARRAY_SIZE(sizes); s++)
 				for (q = 0; q < ARRAY_SIZE(qps); q++)
