@@ -141,7 +141,7 @@ static void check_datagram(struct bed *bed, unsigned int who, unsigned int nth,
 
 /*
  * One to the group, at a queue pair's number, and one by one for those that it is for: 'a' to 'd'. All have a receive. One to each
- * alone comes behind it, and is the first that others get.
+ * alone is sent when those have it, since datagrams may overtake each other, and is the first that others get.
  */
 static void send_to_group_at(struct bed *bed, uint32_t qpn, const char *who)
 {
@@ -159,13 +159,13 @@ static void send_to_group_at(struct bed *bed, uint32_t qpn, const char *who)
 	imm += 2;
 	datagram(bed, bed->ah, qpn, UD_QKEY, imm);
 	for (i = 0; i < 4; i++)
-		datagram(bed, bed->ends[i]->rig == &bed->pair.rig ? bed->to_a : bed->pair.a.ah,
-			 bed->ends[i]->qp->qp_num, bed->qkeys[i], imm + 1);
-	for (i = 0; i < 4; i++) {
 		if (copies[i])
 			check_datagram(bed, i, 0, &bed->group, imm);
+	for (i = 0; i < 4; i++)
+		datagram(bed, bed->ends[i]->rig == &bed->pair.rig ? bed->to_a : bed->pair.a.ah,
+			 bed->ends[i]->qp->qp_num, bed->qkeys[i], imm + 1);
+	for (i = 0; i < 4; i++)
 		check_datagram(bed, i, copies[i], &bed->ends[i]->gid, imm + 1);
-	}
 }
 
 static void send_to_group(struct bed *bed, const char *who)
