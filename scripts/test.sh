@@ -73,8 +73,8 @@ chosen=$(ctest --test-dir "$SRC/build/host" -N "${choose[@]}" | sed -n 's/^ *Tes
 build_unit() { cmake --build "$SRC/build/host" -j "$(nproc)"; }
 ! grep -qE '^(unit|fuzz)\.' <<<"$chosen" || step "building the unit tests and fuzzers" "$SRC/build/unit.log" build_unit
 
-# The first kernel with its progress on the terminal. The others come in the background; their sessions wait for the lock. With their
-# share of the CPUs, not with what the guests leave over: three of these leave nothing, and would wait for the last kernel at the end.
+# The first kernel with its progress on the terminal, the others beside it. No guest runs before all are there: three leave no CPU time
+# over, and a kernel that is built beside them is there when they have nothing left to do.
 chosen_kernels=()
 for k in stable backports uml; do
 	! grep -qE "^guest\.$k\." <<<"$chosen" || chosen_kernels+=("$k")
@@ -116,6 +116,8 @@ prepare_in_background()
 }
 [ ${#chosen_kernels[@]} -lt 2 ] || prepare_in_background "${chosen_kernels[@]:1}"
 [ ${#chosen_kernels[@]} -eq 0 ] || "$SRC/scripts/prepare.sh" "${chosen_kernels[0]}"
+[ -z "$background" ] || wait "$background" || :
+background=''
 
 rc=0
 : >"$SRC/build/ctest.out"
