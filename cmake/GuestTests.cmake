@@ -2,7 +2,7 @@
 
 # add_guest_tests(KERNEL): guest.KERNEL.NAME for every program of tests/guest. A fixture boots a guest and runs in one session all that
 # are in its part (a boot for each would take longer than the tests); each test then tells the result of its own. Two parts
-# of one length keep several guests at work until the end.
+# of one length keep two guests at work until the end.
 function(add_guest_tests kernel)
 	set(script ${CMAKE_SOURCE_DIR}/scripts/guest-tests.sh)
 	set_property(DIRECTORY APPEND PROPERTY CMAKE_CONFIGURE_DEPENDS ${script})

@@ -53,11 +53,9 @@ mkdir -p "$SRC/build"
 # Results lie in build/: one at a time in a clone.
 exec {lock}>"$SRC/build/.lock"
 flock -n "$lock" || { say "waiting for another ./run test in this clone"; flock "$lock"; }
-# A guest leaves a part of its CPU time unused: three at a time use up two CPUs. Each has 4 GiB, and what is built meanwhile takes some.
-guests=$(awk '/^MemAvailable:/ { n = int($2 / (5 * 1048576)); print (n < 2 ? 2 : n > 3 ? 3 : n) }' /proc/meminfo)
 # A few programs are not worth a second guest.
 parts=2
-[ -z "$pattern" ] || { parts=1; guests=2; }
+[ -z "$pattern" ] || parts=1
 step "configuring" "$SRC/build/configure.log" \
 	cmake -S "$SRC" --preset default "-DRDMA_ODP_KERNELS=$(IFS=';'; echo "${kernels[*]}")" -DRDMA_ODP_PARTS=$parts
 
@@ -73,8 +71,8 @@ chosen=$(ctest --test-dir "$SRC/build/host" -N "${choose[@]}" | sed -n 's/^ *Tes
 build_unit() { cmake --build "$SRC/build/host" -j "$(nproc)"; }
 ! grep -qE '^(unit|fuzz)\.' <<<"$chosen" || step "building the unit tests and fuzzers" "$SRC/build/unit.log" build_unit
 
-# The first kernel with its progress on the terminal, the others beside it. No guest runs before all are there: three leave no CPU time
-# over, and a kernel that is built beside them is there when they have nothing left to do.
+# The first kernel with its progress on the terminal. The others come in the background, with what CPU time is left over by the guests
+# that run meanwhile; their sessions wait for the lock.
 chosen_kernels=()
 for k in stable backports uml; do
 	! grep -qE "^guest\.$k\." <<<"$chosen" || chosen_kernels+=("$k")
@@ -108,7 +106,7 @@ prepare_in_background()
 		flock "$fd"
 		fds+=("$fd") prepared+=" $k=$fd"
 	done
-	RDMA_ODP_PREPARED=$prepared setsid "$SRC/scripts/prepare.sh" "$@" </dev/null 2>>"$RDMA_ODP_PROGRESS" {lock}>&- &
+	RDMA_ODP_PREPARED=$prepared setsid chrt --idle 0 "$SRC/scripts/prepare.sh" "$@" </dev/null 2>>"$RDMA_ODP_PROGRESS" {lock}>&- &
 	background=$!
 	for fd in "${fds[@]}"; do
 		exec {fd}>&-
@@ -116,13 +114,11 @@ prepare_in_background()
 }
 [ ${#chosen_kernels[@]} -lt 2 ] || prepare_in_background "${chosen_kernels[@]:1}"
 [ ${#chosen_kernels[@]} -eq 0 ] || "$SRC/scripts/prepare.sh" "${chosen_kernels[0]}"
-[ -z "$background" ] || wait "$background" || :
-background=''
 
 rc=0
 : >"$SRC/build/ctest.out"
 # In a process group of its own: what a shell starts in the background ignores an interrupt.
-setsid ctest --test-dir "$SRC/build/host" --output-on-failure "${choose[@]}" -j "$guests" >"$SRC/build/ctest.out" 2>&1 &
+setsid ctest --test-dir "$SRC/build/host" --output-on-failure "${choose[@]}" -j 2 >"$SRC/build/ctest.out" 2>&1 &
 ctest=$!
 # The closing lines are kept back, so that they come last.
 tail -f -n +1 --pid "$ctest" "$SRC/build/ctest.out" | sed -u '/% tests passed,/,$d' &
