@@ -6,8 +6,8 @@
  * this kernel can resolve. If that arrives at the queue pair which is its peer, this answers with
  * its own cookie, by the wire too. From then on, for PROVEN_JIFFIES, requests may be executed
  * without packets (local.c). Probes are sent again while requests are, by the run that sends them:
- * there is no timer. So bridges, veth and namespaces need no special case, and what an administrator
- * cuts off is cut off for local requests as well, as soon as the last answer is old.
+ * there is no timer. So bridges, veth and namespaces need no special case, and what an
+ * administrator cuts off is cut off for local requests as well, as soon as the last answer is old.
  *
  *	A, requester			network			B, responder
  *	------------			-------			------------
