@@ -195,6 +195,16 @@ static ssize_t parent_show(struct device *device, struct device_attribute *attr,
 }
 static DEVICE_ATTR_RO(parent);
 
+static int rxo_store_switch(bool *on, const char *buf)
+{
+	bool wanted;
+	int err = kstrtobool(buf, &wanted);
+
+	if (!err)
+		WRITE_ONCE(*on, wanted);
+	return err;
+}
+
 /* Whether connections use ECN and limit their rate on a CNP: transport/ecn.c. */
 static ssize_t ecn_show(struct device *device, struct device_attribute *attr, char *buf)
 {
@@ -207,13 +217,8 @@ static ssize_t ecn_store(struct device *device, struct device_attribute *attr, c
 			 size_t bytes)
 {
 	struct rxo_dev *dev = rdma_device_to_drv_device(device, struct rxo_dev, ibdev);
-	bool on;
-	int err = kstrtobool(buf, &on);
 
-	if (err)
-		return err;
-	WRITE_ONCE(dev->ecn, on);
-	return bytes;
+	return rxo_store_switch(&dev->ecn, buf) ?: bytes;
 }
 static DEVICE_ATTR_RW(ecn);
 
@@ -229,13 +234,8 @@ static ssize_t local_store(struct device *device, struct device_attribute *attr,
 			   size_t bytes)
 {
 	struct rxo_dev *dev = rdma_device_to_drv_device(device, struct rxo_dev, ibdev);
-	bool on;
-	int err = kstrtobool(buf, &on);
 
-	if (err)
-		return err;
-	WRITE_ONCE(dev->local, on);
-	return bytes;
+	return rxo_store_switch(&dev->local, buf) ?: bytes;
 }
 static DEVICE_ATTR_RW(local);
 

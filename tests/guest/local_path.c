@@ -273,9 +273,13 @@ static void refused(void **state)
 static void reconnected(void **state)
 {
 	struct conn conn = CONN;
+	struct ibv_send_wr wr;
+	struct ibv_sge sge;
 	struct pair pair;
+	struct buf buf;
 	int i;
 
+	conn.timeout = 14;
 	open_local(&pair, &conn);
 	for (i = 0; i < 5; i++) {
 		pair_reconnect(&pair);
@@ -284,23 +288,33 @@ static void reconnected(void **state)
 	}
 	/* The other end goes: nobody executes for it any more. */
 	assert_zero(end_set_state(&pair.b, IBV_QPS_RESET));
-	conn.retry_cnt = 0;
+	buf_make(&buf, pair.rig.pd, MEM_ANON, 64, 0, ACCESS_ALL);
+	sge = buf_sge(&buf, 0, 8);
+	wr = wr_rdma(IBV_WR_RDMA_WRITE, &sge, 1, &buf, 8);
+	end_post(&pair.a, &wr);
+	cq_expect(pair.a.scq, IBV_WC_RETRY_EXC_ERR);
+	buf_free(&buf);
 	pair_close(&pair);
 }
 
-/* Both directions at once, the device's own queue pairs and those of its peer. */
+/* Both directions at once. Every operation writes what belongs there. */
 static void both_directions(void **state)
 {
 	struct conn conn = CONN;
 	unsigned int i, round;
 	struct buf from, to;
 	struct pair pair;
+	long ops;
 
 	conn.wire = true;
 	conn.sq_sig_all = true;
 	open_local(&pair, &conn);
 	buf_make(&from, pair.a.rig->pd, MEM_ANON, 100000, 0, ACCESS_ALL | mode(&pair.rig, state));
 	buf_make(&to, pair.b.rig->pd, MEM_ANON, 100000, 0, ACCESS_ALL | mode(&pair.rig, state));
+	pattern_fill(from.data, from.bytes, 3, 0);
+	pattern_fill(to.data, to.bytes, 3, 0);
+	memset(to.data, 0, 50000);
+	ops = rig_counter("local_ops");
 	for (round = 0; round < 20; round++) {
 		for (i = 0; i < 16; i++) {
 			struct ibv_sge sge = buf_sge(&from, 0, 50000);
@@ -317,6 +331,9 @@ static void both_directions(void **state)
 			cq_success(pair.b.scq);
 		}
 	}
+	assert_true(rig_counter("local_ops") > ops);
+	pattern_check(from.data, from.bytes, 3, 0, "a's");
+	pattern_check(to.data, to.bytes, 3, 0, "b's");
 	buf_free(&from);
 	buf_free(&to);
 	pair_close(&pair);

@@ -92,6 +92,8 @@ int rxo_mem_copy_from(struct rxo_mem *mem, u64 va, void *dst, u32 length, u32 *d
 int rxo_mem_copy_to(struct rxo_mem *mem, u64 va, const void *src, u32 length, u32 *done);
 int rxo_mem_atomic(struct rxo_mem *mem, u64 va, enum rxo_atomic_op op, u64 compare, u64 value,
 		   u64 *old);
+int rxo_mem_write_back(struct rxo_mem *mem, u64 va, u32 length, u32 *done);
+
 /*
  * An access to the bytes themselves, which are at @kaddr and @bytes long, at least one and at most
  * what was asked for. On the stack of who holds it.
@@ -111,7 +113,5 @@ struct rxo_mem_access {
 int rxo_mem_begin(struct rxo_mem *mem, struct rxo_mem_access *acc, u64 va, u32 length, bool write,
 		  bool second);
 void rxo_mem_end(struct rxo_mem_access *acc);
-
-int rxo_mem_write_back(struct rxo_mem *mem, u64 va, u32 length, u32 *done);
 
 #endif /* RXO_MEM_H */

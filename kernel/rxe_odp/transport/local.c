@@ -195,7 +195,8 @@ static int local_do_step(struct rxo_qp *qp, struct rxo_qp *peer, const struct lo
 }
 
 /*
- * rxo_local_execute - do a request without packets, as far as that goes
+ * Does a request without packets, as far as that goes.
+ *
  * @qp: whose request it is, under its sq.lock; nothing is on its way
  * @peer: referenced
  * @wqe: started, from PSN sq.psn on
@@ -203,7 +204,7 @@ static int local_do_step(struct rxo_qp *qp, struct rxo_qp *peer, const struct lo
  *
  * True: all that @bytes allow is done. False: the rest of it goes by the wire.
  */
-bool rxo_local_execute(struct rxo_qp *qp, struct rxo_qp *peer, struct rxo_swqe *wqe, u32 *bytes)
+static bool local_execute(struct rxo_qp *qp, struct rxo_qp *peer, struct rxo_swqe *wqe, u32 *bytes)
 {
 	struct local_step step = { .wqe = wqe };
 	bool last = false;
@@ -241,7 +242,7 @@ bool rxo_local_run(struct rxo_qp *qp, struct rxo_qp *peer, u32 *budget)
 		wqe = rxo_req_next_wqe(qp, budget);
 		if (!wqe || wqe->by_wire)
 			break;
-		if (!rxo_local_execute(qp, peer, wqe, &bytes)) {
+		if (!local_execute(qp, peer, wqe, &bytes)) {
 			wqe->by_wire = true;
 			rxo_peer_failed(qp);
 			break;

@@ -562,7 +562,6 @@ void rxo_peer_rcv(struct rxo_qp *qp, const struct sk_buff *skb);
 
 /* local.c: requests to a peer on this host; under sq.lock */
 bool rxo_local_run(struct rxo_qp *qp, struct rxo_qp *peer, u32 *budget);
-bool rxo_local_execute(struct rxo_qp *qp, struct rxo_qp *peer, struct rxo_swqe *wqe, u32 *bytes);
 
 /* A request without packets, or a part of one, as resp_local.c needs it. */
 struct rxo_local_req {

@@ -27,7 +27,7 @@ bool rxo_resp_local_may(const struct rxo_qp *qp, const struct rxo_qp *from)
 }
 
 /* Where the data of a WRITE goes; a region with a reference, or NULL for no bytes. */
-static struct rxo_mr *local_write_mr(struct rxo_qp *qp)
+static struct rxo_mr *resp_local_write_mr(struct rxo_qp *qp)
 {
 	const struct rxo_msg *msg = &qp->rq.msg;
 
@@ -37,9 +37,9 @@ static struct rxo_mr *local_write_mr(struct rxo_qp *qp)
 				 msg->resid_bytes);
 }
 
-static int local_write(struct rxo_qp *qp, const struct rxo_local_req *req)
+static int resp_local_write(struct rxo_qp *qp, const struct rxo_local_req *req)
 {
-	struct rxo_side to = { .mr = local_write_mr(qp), .iova = qp->rq.msg.va };
+	struct rxo_side to = { .mr = resp_local_write_mr(qp), .iova = qp->rq.msg.va };
 	int err;
 
 	if (IS_ERR_OR_NULL(to.mr))
@@ -49,7 +49,7 @@ static int local_write(struct rxo_qp *qp, const struct rxo_local_req *req)
 	return err;
 }
 
-static int local_send(struct rxo_qp *qp, const struct rxo_local_req *req)
+static int resp_local_send(struct rxo_qp *qp, const struct rxo_local_req *req)
 {
 	const struct rxo_rq *rq = &qp->rq;
 	const struct rxo_sg sg = {
@@ -63,7 +63,7 @@ static int local_send(struct rxo_qp *qp, const struct rxo_local_req *req)
 	return rxo_sg_move(&to, &req->own, req->bytes);
 }
 
-static void local_open_message(struct rxo_qp *qp, const struct rxo_local_req *req)
+static void resp_local_open_message(struct rxo_qp *qp, const struct rxo_local_req *req)
 {
 	struct rxo_msg *msg = &qp->rq.msg;
 
@@ -93,14 +93,14 @@ int rxo_resp_local_data(struct rxo_qp *qp, const struct rxo_local_req *req)
 	if (!send && !(qp->access & IB_ACCESS_REMOTE_WRITE))
 		return -EACCES;
 	if (flags & RXO_OP_START)
-		local_open_message(qp, req);
+		resp_local_open_message(qp, req);
 	if (!send && (flags & RXO_OP_END ? req->bytes != qp->rq.msg.resid_bytes :
 					   req->bytes >= qp->rq.msg.resid_bytes))
 		return -EPROTO;
 	if ((send && (flags & RXO_OP_START)) || (!send && (flags & RXO_OP_RECV)))
 		err = rxo_resp_take_wqe(qp);
 	if (!err)
-		err = send ? local_send(qp, req) : local_write(qp, req);
+		err = send ? resp_local_send(qp, req) : resp_local_write(qp, req);
 	if (!err && (flags & RXO_OP_IETH))
 		err = rxo_mr_invalidate(qp->pd, qp->id, req->msg.invalidate_key, true);
 	if (!err)
