@@ -134,13 +134,19 @@ void umem_odp_region_destroy(struct umem_odp_region *r);
  * struct umem_odp_access - an access under way, on its user's stack
  * @kaddr: kernel address of the first byte
  * @len_bytes: how many bytes from @kaddr on may be touched; 1 to the length that was asked for
+ * @room_bytes: private
+ * @next_va: private
  * @leaf: private
+ * @write: private
  */
 struct umem_odp_access {
 	void *kaddr;
 	u32 len_bytes;
 	/* private: */
+	u32 room_bytes;			/* behind these, that it may go on to */
+	u64 next_va;			/* of the byte behind these */
 	struct umem_odp_leaf *leaf;
+	bool write;
 };
 
 /**
@@ -184,6 +190,21 @@ int umem_odp_access_begin(struct umem_odp_region *r, struct umem_odp_access *acc
  */
 int umem_odp_access_try_begin(struct umem_odp_region *r, struct umem_odp_access *acc, u64 va,
 			      u32 len_bytes, bool write);
+
+/**
+ * umem_odp_access_next() - go on to the bytes behind
+ * @acc: an access that is held
+ * @len_bytes: how many bytes are wanted, not 0
+ *
+ * On success acc->len_bytes bytes at acc->kaddr are those behind what the access had, as after
+ * umem_odp_access_begin(), without its cost. It ends where the access has had UMEM_ODP_ACCESS_MAX
+ * in all, at a boundary of 2 MiB, at the end of the region, at a page that is not there, and when
+ * the memory is being taken back: then the access is to be ended, and another begun, which tells.
+ *
+ * Context: As umem_odp_access_begin(), with the access held; never blocks.
+ * Return: true if it went on; false if not, @acc is as it was then.
+ */
+bool umem_odp_access_next(struct umem_odp_access *acc, u32 len_bytes);
 
 /**
  * umem_odp_access_end() - end an access

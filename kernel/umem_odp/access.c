@@ -4,6 +4,7 @@
  *
  * The chunk and the leaf are found under RCU. Between begin and end the leaf's lock is held
  * shared, so that no invalidation of the memory can finish, which is what keeps it the process's.
+ * Meanwhile the access may go on to the bytes behind, within the leaf and UMEM_ODP_ACCESS_MAX.
  * One access holds one lock; a second beside it takes its leaf by trylock only, so that two can
  * never wait for each other, not even through a writer that waits for both.
  */
@@ -26,21 +27,40 @@ static struct umem_odp_leaf *access_find_leaf(struct umem_odp_mirror *m, u64 va)
 	return chunk ? rcu_dereference(chunk->leaves[umem_odp_leaf_index(va)]) : NULL;
 }
 
+/* Has @acc stand at @va, for as long as memory is contiguous there; false: a miss. */
+static bool access_look(struct umem_odp_access *acc, u64 va, u32 len_bytes)
+{
+	struct umem_odp_entries *entries = &acc->leaf->entries;
+	unsigned long phys, bits;
+	size_t found;
+
+	lockdep_assert_held_read(&acc->leaf->lock);
+	found = umem_odp_entries_look(entries, va & (UMEM_ODP_LEAF_BYTES - 1),
+				      min(len_bytes, acc->room_bytes), acc->write, &phys, &bits);
+	if (!found)
+		return false;
+	/* Pages that are marked already are not written to. */
+	if (unlikely(!(bits & UMEM_ODP_ENTRY_ACCESSED)))
+		umem_odp_entries_touch(entries, umem_odp_leaf_page(va),
+				       umem_odp_leaf_page(va + found - 1));
+	acc->kaddr = __va(phys);
+	acc->len_bytes = found;
+	acc->next_va = va + found;
+	acc->room_bytes -= found;
+	return true;
+}
+
 /* Ends with RCU and leaf->lock held, or neither. */
 static int access_begin(struct umem_odp_region *r, struct umem_odp_access *acc, u64 va,
 			u32 len_bytes, bool write, bool try)
 {
-	unsigned long phys, bits;
 	struct umem_odp_leaf *leaf;
-	size_t found;
 	int err;
 
 	if (!umem_odp_region_has(r, va) || (write && !(r->flags & UMEM_ODP_WRITE)))
 		return -EFAULT;
 	if (READ_ONCE(r->closed))
 		return -ESHUTDOWN;
-	found = min_t(u64, len_bytes, UMEM_ODP_ACCESS_MAX);
-	found = min_t(u64, found, r->last - va + 1);
 
 	err = -EAGAIN;
 	rcu_read_lock();
@@ -59,18 +79,11 @@ static int access_begin(struct umem_odp_region *r, struct umem_odp_access *acc, 
 		err = -ESHUTDOWN;
 		goto miss_unlock;
 	}
-	found = umem_odp_entries_look(&leaf->entries, va & (UMEM_ODP_LEAF_BYTES - 1), found, write,
-				      &phys, &bits);
-	if (!found)
-		goto miss_unlock;
-	/* Pages that are marked already are not written to. */
-	if (unlikely(!(bits & UMEM_ODP_ENTRY_ACCESSED)))
-		umem_odp_entries_touch(&leaf->entries, umem_odp_leaf_page(va),
-				       umem_odp_leaf_page(va + found - 1));
-	acc->kaddr = __va(phys);
-	acc->len_bytes = found;
 	acc->leaf = leaf;
-	return 0;
+	acc->write = write;
+	acc->room_bytes = min_t(u64, UMEM_ODP_ACCESS_MAX, r->last - va + 1);
+	if (access_look(acc, va, len_bytes))
+		return 0;
 
 miss_unlock:
 	read_unlock(&leaf->lock);
@@ -95,6 +108,14 @@ int umem_odp_access_try_begin(struct umem_odp_region *r, struct umem_odp_access 
 }
 EXPORT_SYMBOL_GPL(umem_odp_access_try_begin);
 
+bool umem_odp_access_next(struct umem_odp_access *acc, u32 len_bytes)
+{
+	/* An invalidation that waits for this leaf is not made to wait for more pages. */
+	return acc->room_bytes && (acc->next_va & (UMEM_ODP_LEAF_BYTES - 1)) &&
+	       !umem_odp_leaf_is_closing(acc->leaf) && access_look(acc, acc->next_va, len_bytes);
+}
+EXPORT_SYMBOL_GPL(umem_odp_access_next);
+
 void umem_odp_access_end(struct umem_odp_access *acc)
 {
 	read_unlock(&acc->leaf->lock);
@@ -103,27 +124,32 @@ void umem_odp_access_end(struct umem_odp_access *acc)
 }
 EXPORT_SYMBOL_GPL(umem_odp_access_end);
 
+static u32 access_ask(size_t len_bytes)
+{
+	return min_t(size_t, len_bytes, UMEM_ODP_ACCESS_MAX);
+}
+
 int umem_odp_copy_from(struct umem_odp_region *r, u64 va, void *buf, size_t len_bytes,
 		       size_t *done)
 {
 	struct umem_odp_access acc;
 	unsigned long left;
-	u32 step;
-	int err;
+	int err = 0;
 
-	for (*done = 0; *done < len_bytes; *done += acc.len_bytes) {
-		step = min_t(size_t, len_bytes - *done, UMEM_ODP_ACCESS_MAX);
-		err = access_begin(r, &acc, va + *done, step, false, false);
+	*done = 0;
+	while (!err && *done < len_bytes) {
+		err = access_begin(r, &acc, va + *done, access_ask(len_bytes - *done), false, false);
 		if (err)
-			return err;
-		left = copy_mc_to_kernel(buf + *done, acc.kaddr, acc.len_bytes);
-		umem_odp_access_end(&acc);
-		if (left) {
+			break;
+		do {
+			left = copy_mc_to_kernel(buf + *done, acc.kaddr, acc.len_bytes);
 			*done += acc.len_bytes - left;
-			return -EHWPOISON;
-		}
+			err = left ? -EHWPOISON : 0;
+		} while (!err && *done < len_bytes &&
+			 umem_odp_access_next(&acc, access_ask(len_bytes - *done)));
+		umem_odp_access_end(&acc);
 	}
-	return 0;
+	return err;
 }
 EXPORT_SYMBOL_GPL(umem_odp_copy_from);
 
@@ -131,15 +157,18 @@ int umem_odp_copy_to(struct umem_odp_region *r, u64 va, const void *buf, size_t 
 		     size_t *done)
 {
 	struct umem_odp_access acc;
-	u32 step;
 	int err;
 
-	for (*done = 0; *done < len_bytes; *done += acc.len_bytes) {
-		step = min_t(size_t, len_bytes - *done, UMEM_ODP_ACCESS_MAX);
-		err = access_begin(r, &acc, va + *done, step, true, false);
+	*done = 0;
+	while (*done < len_bytes) {
+		err = access_begin(r, &acc, va + *done, access_ask(len_bytes - *done), true, false);
 		if (err)
 			return err;
-		memcpy(acc.kaddr, buf + *done, acc.len_bytes);
+		do {
+			memcpy(acc.kaddr, buf + *done, acc.len_bytes);
+			*done += acc.len_bytes;
+		} while (*done < len_bytes &&
+			 umem_odp_access_next(&acc, access_ask(len_bytes - *done)));
 		umem_odp_access_end(&acc);
 	}
 	return 0;

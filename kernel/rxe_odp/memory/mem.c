@@ -601,6 +601,12 @@ bool rxo_mem_is_persistent(const struct rxo_mem *mem)
 	}
 }
 
+static void mem_show_odp(struct rxo_mem_access *acc)
+{
+	acc->kaddr = acc->odp.kaddr;
+	acc->bytes = acc->odp.len_bytes;
+}
+
 static int mem_odp_begin(struct rxo_mem *mem, struct rxo_mem_access *acc, u64 va, u32 length,
 			 bool write, bool second)
 {
@@ -610,11 +616,9 @@ static int mem_odp_begin(struct rxo_mem *mem, struct rxo_mem_access *acc, u64 va
 		err = umem_odp_access_try_begin(mem->region, &acc->odp, va, length, write);
 	else
 		err = umem_odp_access_begin(mem->region, &acc->odp, va, length, write);
-	if (err)
-		return err;
-	acc->kaddr = acc->odp.kaddr;
-	acc->bytes = acc->odp.len_bytes;
-	return 0;
+	if (!err)
+		mem_show_odp(acc);
+	return err;
 }
 
 int rxo_mem_begin(struct rxo_mem *mem, struct rxo_mem_access *acc, u64 va, u32 length, bool write,
@@ -641,6 +645,19 @@ int rxo_mem_begin(struct rxo_mem *mem, struct rxo_mem_access *acc, u64 va, u32 l
 		break;
 	}
 	return -EOPNOTSUPP;
+}
+
+bool rxo_mem_advance(struct rxo_mem_access *acc, u32 bytes, u32 length)
+{
+	if (bytes < acc->bytes) {
+		acc->kaddr += bytes;
+		acc->bytes -= bytes;
+		return true;
+	}
+	if (acc->mem->kind != RXO_MR_ODP || !umem_odp_access_next(&acc->odp, length))
+		return false;
+	mem_show_odp(acc);
+	return true;
 }
 
 void rxo_mem_end(struct rxo_mem_access *acc)

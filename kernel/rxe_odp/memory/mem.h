@@ -112,6 +112,12 @@ struct rxo_mem_access {
  */
 int rxo_mem_begin(struct rxo_mem *mem, struct rxo_mem_access *acc, u64 va, u32 length, bool write,
 		  bool second);
+
+/*
+ * Has an access go on by @bytes, which it has all had if it has no more: then to the memory behind,
+ * of which @length is wanted. False: it is to be ended, and another begun.
+ */
+bool rxo_mem_advance(struct rxo_mem_access *acc, u32 bytes, u32 length);
 void rxo_mem_end(struct rxo_mem_access *acc);
 
 #endif /* RXO_MEM_H */

@@ -157,34 +157,42 @@ int rxo_mr_copy_to(struct rxo_mr *mr, u64 iova, const void *src, u32 length, u32
 	return rxo_mem_copy_to(mr->mem, mr_to_va(mr, iova), src, length, done);
 }
 
-static int mr_move_some(struct rxo_mr *to, u64 to_va, struct rxo_mem_access *from, u32 *done)
+/* As far as both accesses go. */
+static int mr_move_some(struct rxo_mem_access *to, struct rxo_mem_access *from, u32 length,
+			u32 *done)
 {
-	struct rxo_mem_access acc;
 	unsigned long left;
-	int err;
+	u32 bytes;
 
-	err = rxo_mem_begin(to->mem, &acc, to_va, from->bytes, true, true);
-	if (err)
-		return err;
-	left = copy_mc_to_kernel(acc.kaddr, from->kaddr, acc.bytes);
-	*done += acc.bytes - left;
-	rxo_mem_end(&acc);
-	return left ? -EHWPOISON : 0;
+	do {
+		bytes = min(to->bytes, from->bytes);
+		left = copy_mc_to_kernel(to->kaddr, from->kaddr, bytes);
+		*done += bytes - left;
+		if (left)
+			return -EHWPOISON;
+	} while (*done < length && rxo_mem_advance(from, bytes, length - *done) &&
+		 rxo_mem_advance(to, bytes, length - *done));
+	return 0;
 }
 
 int rxo_mr_move(struct rxo_mr *to, u64 to_iova, struct rxo_mr *from, u64 from_iova, u32 length)
 {
 	u64 to_va = mr_to_va(to, to_iova), from_va = mr_to_va(from, from_iova);
-	struct rxo_mem_access acc;
+	struct rxo_mem_access to_acc, from_acc;
 	u32 done = 0;
 	int err = 0;
 
 	while (!err && done < length) {
-		err = rxo_mem_begin(from->mem, &acc, from_va + done, length - done, false, false);
+		err = rxo_mem_begin(from->mem, &from_acc, from_va + done, length - done, false,
+				    false);
 		if (err)
 			break;
-		err = mr_move_some(to, to_va + done, &acc, &done);
-		rxo_mem_end(&acc);
+		err = rxo_mem_begin(to->mem, &to_acc, to_va + done, length - done, true, true);
+		if (!err) {
+			err = mr_move_some(&to_acc, &from_acc, length, &done);
+			rxo_mem_end(&to_acc);
+		}
+		rxo_mem_end(&from_acc);
 	}
 	return err;
 }

@@ -31,6 +31,7 @@ struct race {
 	int err[2];
 	bool holds;
 	bool saw_closing;
+	bool went_on;
 	bool has_ended;
 };
 
@@ -91,6 +92,7 @@ static int race_reader(void *data)
 		umem_odp_env_wait_for(&race->saw_closing);
 		/* Time for who does not wait to be through. */
 		mdelay(20);
+		race->went_on = umem_odp_access_next(&acc, 1);
 		memset(acc.kaddr, 1, acc.len_bytes);
 		umem_odp_env_set(&race->has_ended);
 		umem_odp_access_end(&acc);
@@ -107,7 +109,10 @@ static void race_note_closing(void *data)
 	umem_odp_env_set(&race->saw_closing);
 }
 
-/* leaf.c: who has had the lock knows that no access to what it cleared is in flight. */
+/*
+ * leaf.c: who has had the lock knows that no access to what it cleared is in flight. One that is
+ * waited for does not go on.
+ */
 static void invalidation_waits_for_an_access(struct kunit *test)
 {
 	struct race *race = race_init(test);
@@ -121,6 +126,7 @@ static void invalidation_waits_for_an_access(struct kunit *test)
 	KUNIT_EXPECT_TRUE(test, umem_odp_env_stepped());
 	kthread_stop(task);
 	KUNIT_EXPECT_EQ(test, race->err[0], 0);
+	KUNIT_EXPECT_FALSE(test, race->went_on);
 }
 
 /* mirror.c: so does who removes a region, also if another one covers all of it. */
@@ -138,6 +144,7 @@ static void removal_waits_for_an_access(struct kunit *test)
 	KUNIT_EXPECT_TRUE(test, umem_odp_env_stepped());
 	kthread_stop(task);
 	KUNIT_EXPECT_EQ(test, race->err[0], 0);
+	KUNIT_EXPECT_FALSE(test, race->went_on);
 	KUNIT_EXPECT_EQ(test, umem_odp_env_look(other, ENV_VA, true), 0);
 }
 

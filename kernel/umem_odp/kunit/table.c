@@ -74,6 +74,54 @@ static void huge_leaf_is_one(struct kunit *test)
 	table_expect_leaf_gone(test, pass);
 }
 
+/* A held access goes on over pages that lie apart, and no further than it may. */
+static void access_goes_on(struct kunit *test)
+{
+	struct page *block = umem_odp_env_block(test);
+	struct umem_odp_region *r = umem_odp_env_region(test, ENV_VA, UMEM_ODP_LEAF_BYTES + 100);
+	struct umem_odp_pass *pass = umem_odp_env_pass(test, r, ENV_VA);
+	struct umem_odp_access acc;
+	u32 had;
+
+	/* Each page behind one that lies above it. */
+	KUNIT_ASSERT_EQ(test, 0, umem_odp_env_put(pass, PAGE_AT(0), block + 1, 1, false));
+	KUNIT_ASSERT_EQ(test, 0, umem_odp_env_put(pass, PAGE_AT(1), block, 1, false));
+	KUNIT_ASSERT_EQ(test, 0, umem_odp_env_put(pass, PAGE_AT(400), block + 100, 112, false));
+
+	KUNIT_ASSERT_EQ(test, 0, umem_odp_access_begin(r, &acc, ENV_VA + 10, SZ_64K, true));
+	KUNIT_EXPECT_EQ(test, acc.len_bytes, PAGE_SIZE - 10);
+	KUNIT_EXPECT_TRUE(test, umem_odp_access_next(&acc, 20));
+	KUNIT_EXPECT_EQ(test, acc.len_bytes, 20);
+	KUNIT_EXPECT_PTR_EQ(test, acc.kaddr, page_address(block));
+	KUNIT_EXPECT_TRUE(test, umem_odp_access_next(&acc, SZ_64K));
+	KUNIT_EXPECT_EQ(test, acc.len_bytes, PAGE_SIZE - 20);
+	KUNIT_EXPECT_PTR_EQ(test, acc.kaddr, page_address(block) + 20);
+	/* Nothing is there, and the access is what it was. */
+	KUNIT_EXPECT_FALSE(test, umem_odp_access_next(&acc, 1));
+	KUNIT_EXPECT_PTR_EQ(test, acc.kaddr, page_address(block) + 20);
+	umem_odp_access_end(&acc);
+
+	KUNIT_ASSERT_EQ(test, 0, umem_odp_access_begin(r, &acc, PAGE_AT(400), 1, true));
+	for (had = acc.len_bytes; umem_odp_access_next(&acc, 5000); had += acc.len_bytes)
+		;
+	umem_odp_access_end(&acc);
+	KUNIT_EXPECT_EQ(test, had, UMEM_ODP_ACCESS_MAX);
+
+	/* Where the leaf ends, and where the region does. */
+	KUNIT_ASSERT_EQ(test, 0, umem_odp_access_begin(r, &acc, PAGE_AT(511), SZ_64K, true));
+	KUNIT_EXPECT_EQ(test, acc.len_bytes, PAGE_SIZE);
+	KUNIT_EXPECT_FALSE(test, umem_odp_access_next(&acc, 1));
+	umem_odp_access_end(&acc);
+	umem_odp_env_pass_end(test, pass);
+
+	r = umem_odp_env_region(test, PAGE_AT(400), PAGE_SIZE + 100);
+	KUNIT_ASSERT_EQ(test, 0, umem_odp_access_begin(r, &acc, PAGE_AT(400), PAGE_SIZE, true));
+	KUNIT_EXPECT_TRUE(test, umem_odp_access_next(&acc, PAGE_SIZE));
+	KUNIT_EXPECT_EQ(test, acc.len_bytes, 100);
+	KUNIT_EXPECT_FALSE(test, umem_odp_access_next(&acc, 1));
+	umem_odp_access_end(&acc);
+}
+
 /* What is mapped huge is put in page by page where regions cover a part: nothing beside them. */
 static void huge_page_in_part_of_a_region(struct kunit *test)
 {
@@ -171,6 +219,7 @@ static void window_is_hit_by_its_own_pages(struct kunit *test)
 
 static struct kunit_case table_cases[] = {
 	KUNIT_CASE(huge_leaf_is_one),
+	KUNIT_CASE(access_goes_on),
 	KUNIT_CASE(huge_page_in_part_of_a_region),
 	KUNIT_CASE(pages_and_huge_leaf_follow_each_other),
 	KUNIT_CASE(leaf_is_gone_with_its_last_page),
