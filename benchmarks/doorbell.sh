@@ -17,7 +17,7 @@ mkdir -p "$SRC/build/$kernel/bench/provider"
 cp -P "$SRC/build/$kernel/provider"/librxe_odp* "$SRC/build/$kernel/bench/provider/"
 read -r load _ </proc/loadavg
 say "$kernel: doorbell (load $load)"
-"$SRC/scripts/vm.sh" -k "$kernel" --pin --no-build -t 1800 -d "$SRC/build/$kernel/bench" -e "BENCH_ROUNDS=$rounds" \
+"$SRC/scripts/vm.sh" -k "$kernel" --pin --packets --no-build -t 1800 -d "$SRC/build/$kernel/bench" -e "BENCH_ROUNDS=$rounds" \
 	-e TEST_LIMIT_S=1500 --log "$out/$kernel.klog" -- ./doorbell </dev/null |
 	sed "1i $kernel, load $load: rxe_odp, both ends on one device, one thread on one CPU; the polling thread on the other" |
 	tee "$out/$kernel.txt"

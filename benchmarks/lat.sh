@@ -14,6 +14,6 @@ mkdir -p "$out"
 "$SRC/scripts/programs.sh" "$kernel" benchmarks bench
 read -r load _ </proc/loadavg
 say "$kernel: lat (load $load)"
-"$SRC/scripts/vm.sh" -k "$kernel" --pin --no-build -t 1800 -d "$SRC/build/$kernel/bench" -e "BENCH_ROUNDS=$rounds" \
+"$SRC/scripts/vm.sh" -k "$kernel" --pin --packets --no-build -t 1800 -d "$SRC/build/$kernel/bench" -e "BENCH_ROUNDS=$rounds" \
 	-e TEST_LIMIT_S=1500 --log "$out/$kernel.klog" -- ./lat </dev/null |
 	sed "1i $kernel, $((1000 * rounds)) rounds, load $load: rxe_odp alone; stock rxe is not measured here" | tee "$out/$kernel.txt"

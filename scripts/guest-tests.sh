@@ -166,7 +166,7 @@ boot_once()
 	for name in STORM_S FUZZ_S FUZZ_SEED TEST_LONG; do
 		[ -z "${!name:-}" ] || args+=(-e "$name=${!name}")
 	done
-	"$SRC/scripts/vm.sh" -k "$kernel" -d "$session" -t 14400 --no-build --log "$session/boot.klog" "${args[@]}" -- \
+	"$SRC/scripts/vm.sh" -k "$kernel" -d "$session" -t 14400 --packets --no-build --log "$session/boot.klog" "${args[@]}" -- \
 		/odp/host/session >"$session/boot.out" 2>&1 &
 	vm=$!
 	# shellcheck disable=SC2064

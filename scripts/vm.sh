@@ -21,6 +21,7 @@ usage()
 	  --append ARGS   more kernel parameters
 	  --rxe           loads the stock rdma_rxe too, after our links are up
 	  --no-links      loads the modules, but adds no links
+	  --packets       requests between the two devices travel in packets, instead of being executed by one copy (local=off)
 	  --no-modules    loads nothing
 	  --no-build      uses the modules as they were built last
 	  --pin           keeps each CPU of a User Mode Linux on one of this machine's, with the processes born there:
@@ -31,7 +32,7 @@ usage()
 	TEXT
 }
 
-kernel=stable mem=4G dir='' limit=1200 log='' append='' rxe=0 links=1 modules=1 build=1 icount=0 pin=0 env=()
+kernel=stable mem=4G dir='' limit=1200 log='' append='' rxe=0 links=1 modules=1 build=1 icount=0 pin=0 local='' env=()
 needs_value() { [ $# -ge 2 ] || die "option $1 needs a value; see ./run vm --help"; }
 while [ $# -gt 0 ]; do
 	case $1 in
@@ -45,6 +46,7 @@ while [ $# -gt 0 ]; do
 	--append) append=$2; shift 2 ;;
 	--rxe) rxe=1; shift ;;
 	--no-links) links=0; shift ;;
+	--packets) local=N; shift ;;
 	--no-modules) modules=0; shift ;;
 	--no-build) build=0; shift ;;
 	--icount) icount=1; shift ;;
@@ -99,7 +101,7 @@ write_share()
 	local m
 	mkdir -p "$run/host/modules" "$run/out"
 	cp "$SRC"/scripts/guest/{boot,links,procs,session,kunit,demo} "$SRC"/scripts/klog* "$run/host/"
-	printf '%s\n' "ODP_MODULES=$modules" "ODP_LINKS=$links" "ODP_RXE=$rxe" "ODP_DIR=$(printf %q "$dir")" \
+	printf '%s\n' "ODP_MODULES=$modules" "ODP_LINKS=$links" "ODP_RXE=$rxe" "ODP_LOCAL=$local" "ODP_DIR=$(printf %q "$dir")" \
 		"ODP_KERNEL_MODULES=${linux:+$(dirname "$linux")/modules}" >"$run/host/config"
 	printf '%q\n' "RDMA_ODP_KERNEL=$kernel" "${env[@]}" >"$run/host/env"
 	if [ $# -eq 1 ]; then

@@ -138,7 +138,8 @@ int umem_odp_copy_from(struct umem_odp_region *r, u64 va, void *buf, size_t len_
 
 	*done = 0;
 	while (!err && *done < len_bytes) {
-		err = access_begin(r, &acc, va + *done, access_ask(len_bytes - *done), false, false);
+		err = access_begin(r, &acc, va + *done, access_ask(len_bytes - *done), false,
+				   false);
 		if (err)
 			break;
 		do {

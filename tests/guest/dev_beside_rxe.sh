@@ -101,7 +101,10 @@ both_up()
 {
 	/odp/host/links down
 	modprobe rdma_rxe || fail "rdma_rxe does not load"
-	lsmod | grep -q '^rxe_odp' || insmod /odp/host/modules/rxe_odp.ko || fail "rxe_odp does not load"
+	lsmod | grep -q '^rxe_odp' || {
+		insmod /odp/host/modules/rxe_odp.ko || fail "rxe_odp does not load"
+		[ "$(cat /sys/module/rxe_odp/parameters/local)" = Y ] || fail "a module without parameters is not local=Y"
+	}
 	netns theirs
 	netns ours
 	link theirs0 rxe theirs || fail "no link of theirs beside rxe_odp"

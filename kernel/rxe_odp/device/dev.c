@@ -45,10 +45,10 @@
 #include "device/dev.h"
 #include "device/plain.h"
 
-static bool rdev_local_default;
+static bool rdev_local_default = true;
 module_param_named(local, rdev_local_default, bool, 0644);
 MODULE_PARM_DESC(local,
-		 "Whether requests between queue pairs of this host are executed without packets, on links that are added from then on: Y or N (default)");
+		 "Whether requests between queue pairs of this host are executed without packets, on links that are added from then on: Y (default) or N");
 
 /* Protects rxo_devs, rxo_dev.list, rxo_dev.gone. Inside RTNL and ib_core's devices_rwsem. */
 static DEFINE_MUTEX(rxo_devs_lock);
