@@ -10,8 +10,8 @@
 # RDMA_ODP_PATTERN, an extended regular expression over "guest.KERNEL.NAME", chooses programs. A line
 # "rdma-odp: timeout N" in a program's source gives it N seconds instead of 120.
 #
-# On uml the connected ones run once more, as NAME.local, with requests between queue pairs of one host executed without packets
-# (kernel/rxe_odp/transport/local.c), which local_* are about: those in through_local().
+# All run with local=off but local_*, which are about requests that are executed without packets (kernel/rxe_odp/transport/local.c).
+# On uml those in through_local() run once more with local=on, as NAME.local.
 #
 # Programs that speak verbs run twice, the second time, as NAME.provider, through userspace/provider instead of librxe: those in C
 # but for what through_provider() leaves out, and those in shell that say "rdma-odp: both providers".
@@ -52,6 +52,7 @@ through_local()
 		*) echo "$f" ;;
 		esac
 	done
+	echo "$SRC"/tests/guest/{fio_rdma,libfabric,mpi,ucx}.sh | tr ' ' '\n'
 }
 
 names()

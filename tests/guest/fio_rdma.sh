@@ -8,7 +8,9 @@ set -u
 trap 'rm -f /tmp/fio_server /tmp/fio_client; kill -9 $(jobs -p) 2>/dev/null' EXIT
 
 fail() { echo "fio_rdma: $*"; cat /tmp/fio_server /tmp/fio_client 2>/dev/null; exit 1; }
-sent() { cat /sys/class/infiniband/rxe_odp0/ports/1/hw_counters/sent_pkts; }
+counter() { cat "/sys/class/infiniband/rxe_odp0/ports/1/hw_counters/$1"; }
+# In packets or, with local=on, without.
+sent() { echo $(($(counter sent_pkts) + $(counter local_ops))); }
 
 for verb in write read; do
 	before=$(sent)
