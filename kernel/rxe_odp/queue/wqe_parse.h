@@ -83,6 +83,11 @@ static inline bool rxo_swqe_is_local(const struct rxo_swqe *wqe)
 	       wqe->opcode == IB_WR_BIND_MW;
 }
 
+static inline bool rxo_swqe_is_atomic(const struct rxo_swqe *wqe)
+{
+	return wqe->opcode == IB_WR_ATOMIC_CMP_AND_SWP || wqe->opcode == IB_WR_ATOMIC_FETCH_AND_ADD;
+}
+
 /* A scatter/gather list of our own, copied once and checked. */
 struct rxo_sgl {
 	u32 length_bytes;	/* sum of the entries */

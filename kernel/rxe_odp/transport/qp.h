@@ -509,10 +509,8 @@ void rxo_poll_call(const struct rxo_qp *qp);		/* any context */
 int rxo_post_send(struct ib_qp *ibqp, const struct ib_send_wr *wr, const struct ib_send_wr **bad);
 int rxo_post_recv(struct ib_qp *ibqp, const struct ib_recv_wr *wr, const struct ib_recv_wr **bad);
 
-/* req.c: what is sent */
+/* req.c: when requests are sent */
 struct rxo_swqe *rxo_req_next_wqe(struct rxo_qp *qp, u32 *budget);	/* under sq.lock */
-u32 rxo_req_read_piece_end(const struct rxo_swqe *wqe, u32 psn);
-int rxo_req_payload(struct rxo_qp *qp, struct rxo_swqe *wqe, u32 offset, void *to, u32 bytes);
 void rxo_req_init(struct rxo_qp *qp);
 bool rxo_req_send_rc(struct rxo_qp *qp);		/* under sq.lock */
 bool rxo_req_send_uc(struct rxo_qp *qp);		/* under sq.lock */
@@ -525,6 +523,11 @@ void rxo_req_back_to(struct rxo_qp *qp, u32 psn);	/* under sq.lock */
 void rxo_req_skip_to(struct rxo_qp *qp, u32 psn);	/* under sq.lock */
 void rxo_req_fail(struct rxo_qp *qp, enum ib_wc_status status);	/* the oldest WQE; under sq.lock */
 void rxo_req_timer(struct rxo_qp *qp, bool progress);	/* under sq.lock */
+
+/* req_packet.c: what its packets are */
+struct sk_buff *rxo_req_build(struct rxo_qp *qp, struct rxo_swqe *wqe, u32 *next);
+u32 rxo_req_read_piece_end(const struct rxo_swqe *wqe, u32 psn);
+int rxo_req_payload(struct rxo_qp *qp, struct rxo_swqe *wqe, u32 offset, void *to, u32 bytes);
 
 /* comp.c: what the peer answers */
 void rxo_comp_init(struct rxo_qp *qp);

@@ -25,37 +25,6 @@
 /* How many ACK timeouts queues of this host excuse for each try: see req_silence_is_ours(). */
 #define MAX_EXCUSED	16
 
-#define FIRST	1
-#define LAST	2
-
-/* RC's, by WR opcode, then by whether the packet is the message's first or last or both. */
-static const u8 packet_opcodes[][4] = {
-	[IB_WR_SEND] = {
-		IB_OPCODE_RC_SEND_MIDDLE, IB_OPCODE_RC_SEND_FIRST,
-		IB_OPCODE_RC_SEND_LAST, IB_OPCODE_RC_SEND_ONLY },
-	[IB_WR_SEND_WITH_IMM] = {
-		IB_OPCODE_RC_SEND_MIDDLE, IB_OPCODE_RC_SEND_FIRST,
-		IB_OPCODE_RC_SEND_LAST_WITH_IMMEDIATE, IB_OPCODE_RC_SEND_ONLY_WITH_IMMEDIATE },
-	[IB_WR_SEND_WITH_INV] = {
-		IB_OPCODE_RC_SEND_MIDDLE, IB_OPCODE_RC_SEND_FIRST,
-		IB_OPCODE_RC_SEND_LAST_WITH_INVALIDATE, IB_OPCODE_RC_SEND_ONLY_WITH_INVALIDATE },
-	[IB_WR_RDMA_WRITE] = {
-		IB_OPCODE_RC_RDMA_WRITE_MIDDLE, IB_OPCODE_RC_RDMA_WRITE_FIRST,
-		IB_OPCODE_RC_RDMA_WRITE_LAST, IB_OPCODE_RC_RDMA_WRITE_ONLY },
-	[IB_WR_RDMA_WRITE_WITH_IMM] = {
-		IB_OPCODE_RC_RDMA_WRITE_MIDDLE, IB_OPCODE_RC_RDMA_WRITE_FIRST,
-		IB_OPCODE_RC_RDMA_WRITE_LAST_WITH_IMMEDIATE,
-		IB_OPCODE_RC_RDMA_WRITE_ONLY_WITH_IMMEDIATE },
-	[IB_WR_RDMA_READ] = {
-		[FIRST | LAST] = IB_OPCODE_RC_RDMA_READ_REQUEST },
-	[IB_WR_ATOMIC_CMP_AND_SWP] = {
-		[FIRST | LAST] = IB_OPCODE_RC_COMPARE_SWAP },
-	[IB_WR_ATOMIC_FETCH_AND_ADD] = {
-		[FIRST | LAST] = IB_OPCODE_RC_FETCH_ADD },
-	[IB_WR_ATOMIC_WRITE] = {
-		[FIRST | LAST] = IB_OPCODE_RC_ATOMIC_WRITE },
-};
-
 static bool req_may_send(const struct rxo_qp *qp)
 {
 	enum ib_qp_state state = rxo_qp_state(qp);
@@ -63,15 +32,10 @@ static bool req_may_send(const struct rxo_qp *qp)
 	return state == IB_QPS_RTS || state == IB_QPS_SQD;
 }
 
-static bool req_is_atomic(const struct rxo_swqe *wqe)
-{
-	return wqe->opcode == IB_WR_ATOMIC_CMP_AND_SWP || wqe->opcode == IB_WR_ATOMIC_FETCH_AND_ADD;
-}
-
 /* Completed by a response, which may be one without data; the peer keeps these apart. */
 static bool req_wants_response(const struct rxo_swqe *wqe)
 {
-	return wqe->opcode == IB_WR_RDMA_READ || req_is_atomic(wqe) ||
+	return wqe->opcode == IB_WR_RDMA_READ || rxo_swqe_is_atomic(wqe) ||
 	       wqe->opcode == IB_WR_FLUSH || wqe->opcode == IB_WR_ATOMIC_WRITE;
 }
 
@@ -80,7 +44,7 @@ static u32 req_psn_count(const struct rxo_qp *qp, const struct rxo_swqe *wqe)
 {
 	if (rxo_swqe_is_local(wqe))
 		return 0;
-	if (req_is_atomic(wqe) || wqe->opcode == IB_WR_FLUSH)
+	if (rxo_swqe_is_atomic(wqe) || wqe->opcode == IB_WR_FLUSH)
 		return 1;
 	return max(1u, DIV_ROUND_UP(wqe->length_bytes, qp->mtu_bytes));
 }
@@ -259,198 +223,6 @@ static bool req_start_wqe(struct rxo_qp *qp, struct rxo_swqe *wqe)
 	return true;
 }
 
-static struct sk_buff *req_alloc_packet(struct rxo_qp *qp, u8 opcode, u32 payload_bytes)
-{
-	struct sk_buff *skb = rxo_net_alloc(qp->dev, &qp->path, rxo_opcodes[opcode].hdr_bytes +
-					    payload_bytes + rxo_pad(payload_bytes));
-
-	if (skb)
-		rxo_pkt_bth(skb)->opcode = opcode;
-	else
-		mod_timer(&qp->sq.rnr_timer, jiffies + 1);	/* no memory now: come back */
-	return skb;
-}
-
-/*
- * A READ is asked for in pieces. Its responses come as fast as the peer can
- * send, and while a page of ours is fetched only RXO_HOLD_PKTS of them are
- * held: what is asked for must fit there. Each piece is a READ of its own to
- * the peer, and counts as one.
- */
-static u32 req_read_piece(const struct rxo_swqe *wqe, u32 psn)
-{
-	return rxo_psn_sub(psn, wqe->first_psn) / RXO_READ_PKTS;
-}
-
-u32 rxo_req_read_piece_end(const struct rxo_swqe *wqe, u32 psn)
-{
-	u32 end = rxo_psn_add(wqe->first_psn, (req_read_piece(wqe, psn) + 1) * RXO_READ_PKTS);
-
-	return rxo_psn_cmp(end, wqe->last_psn) > 0 ? rxo_psn_add(wqe->last_psn, 1) : end;
-}
-
-/* Whether another piece may be asked for now. */
-static bool req_read_may_go_on(const struct rxo_qp *qp, const struct rxo_swqe *wqe)
-{
-	const struct rxo_sq *sq = &qp->sq;
-	u32 oldest = wqe->first_psn;
-
-	if (rxo_psn_cmp(sq->una_psn, oldest) > 0)
-		oldest = sq->una_psn;
-	return req_read_piece(wqe, sq->psn) - req_read_piece(wqe, oldest) < wqe->counts_rd;
-}
-
-static void req_init_bth(struct rxo_qp *qp, const struct rxo_swqe *wqe, struct sk_buff *skb,
-			 bool solicited, u8 pad, bool ack_req)
-{
-	const u8 opcode = rxo_pkt_bth(skb)->opcode;
-
-	rxo_bth_init(rxo_pkt_bth(skb), opcode, solicited, pad, IB_DEFAULT_PKEY_FULL, qp->dest_qpn,
-		     ack_req, qp->sq.psn);
-	if (rxo_opcodes[opcode].flags & RXO_OP_XRCETH)
-		rxo_pkt_xrceth(skb)->srqn = cpu_to_be32(wqe->srq_num & RXO_SRQN_MASK);
-}
-
-static struct sk_buff *req_build_read(struct rxo_qp *qp, const struct rxo_swqe *wqe, u32 end)
-{
-	u32 offset = rxo_psn_sub(qp->sq.psn, wqe->first_psn) * qp->mtu_bytes;
-	u8 opcode = rxo_qp_opcode(qp, IB_OPCODE_RDMA_READ_REQUEST);
-	struct sk_buff *skb = req_alloc_packet(qp, opcode, 0);
-	struct rxo_reth *reth;
-
-	if (!skb)
-		return NULL;
-	req_init_bth(qp, wqe, skb, false, 0, true);
-	reth = rxo_pkt_reth(skb);
-	reth->va = cpu_to_be64(wqe->remote_addr + offset);
-	reth->rkey = cpu_to_be32(wqe->rkey);
-	reth->len = cpu_to_be32(min(wqe->length_bytes - offset,
-				    rxo_psn_sub(end, qp->sq.psn) * qp->mtu_bytes));
-	return skb;
-}
-
-static struct sk_buff *req_build_flush(struct rxo_qp *qp, const struct rxo_swqe *wqe)
-{
-	struct sk_buff *skb = req_alloc_packet(qp, IB_OPCODE_RC_FLUSH, 0);
-	struct rxo_reth *reth;
-
-	if (!skb)
-		return NULL;
-	req_init_bth(qp, wqe, skb, false, 0, true);
-	rxo_pkt_feth(skb)->bits = cpu_to_be32(wqe->flush_placement |
-					      (wqe->flush_whole ? RXO_FETH_SELECT_MR : 0));
-	reth = rxo_pkt_reth(skb);
-	reth->va = cpu_to_be64(wqe->remote_addr);
-	reth->rkey = cpu_to_be32(wqe->rkey);
-	reth->len = cpu_to_be32(wqe->length_bytes);
-	return skb;
-}
-
-static struct sk_buff *req_build_atomic(struct rxo_qp *qp, const struct rxo_swqe *wqe)
-{
-	bool cas = wqe->opcode == IB_WR_ATOMIC_CMP_AND_SWP;
-	u8 opcode = rxo_qp_opcode(qp, packet_opcodes[wqe->opcode][FIRST | LAST]);
-	struct sk_buff *skb = req_alloc_packet(qp, opcode, 0);
-	struct rxo_atomic_eth *eth;
-
-	if (!skb)
-		return NULL;
-	req_init_bth(qp, wqe, skb, false, 0, true);
-	eth = rxo_pkt_atomic_eth(skb);
-	eth->va = cpu_to_be64(wqe->remote_addr);
-	eth->rkey = cpu_to_be32(wqe->rkey);
-	eth->swap_add = cpu_to_be64(cas ? wqe->swap : wqe->compare_add);
-	eth->comp = cpu_to_be64(cas ? wqe->compare_add : 0);
-	return skb;
-}
-
-/*
- * rxo_req_payload - bytes of a message, out of the WQE's memory
- *
- * Under sq.lock. 0, -EAGAIN while a page is fetched, or why not.
- */
-int rxo_req_payload(struct rxo_qp *qp, struct rxo_swqe *wqe, u32 offset, void *to, u32 bytes)
-{
-	struct rxo_sg sg = {
-		.pd = qp->pd, .sge = wqe->sge, .num = wqe->num_sge,
-		.offset_bytes = offset, .length_bytes = wqe->length_bytes,
-	};
-	bool waited = qp->sq.wait.pending;
-	u32 done = 0;
-	int err;
-
-	lockdep_assert_held(&qp->sq.lock);
-	if (wqe->send_flags & IB_SEND_INLINE) {
-		memcpy(to, wqe->inline_data + offset, bytes);
-		return 0;
-	}
-	err = rxo_wait_copy(&qp->sq.wait, &sg, to, bytes, false, &done);
-	if (err && err != -EAGAIN)
-		rxo_access_error_send(qp, wqe, &qp->sq.wait, offset + done, err);
-	if (!waited && qp->sq.wait.pending)
-		qp->sq.wait_psn = qp->sq.psn;
-	return err;
-}
-
-static void req_fill_headers(struct rxo_qp *qp, const struct rxo_swqe *wqe, struct sk_buff *skb,
-			     u32 bytes, bool window_end)
-{
-	const u8 opcode = rxo_pkt_bth(skb)->opcode;
-	const u32 flags = rxo_opcodes[opcode].flags;
-	bool last = flags & RXO_OP_END;
-	bool solicited = last && (wqe->send_flags & IB_SEND_SOLICITED) && (flags & RXO_OP_RECV);
-
-	req_init_bth(qp, wqe, skb, solicited, rxo_pad(bytes),
-		     qp->kind->acked && (last || window_end));
-	if (flags & RXO_OP_RETH) {
-		struct rxo_reth *reth = rxo_pkt_reth(skb);
-
-		reth->va = cpu_to_be64(wqe->remote_addr);
-		reth->rkey = cpu_to_be32(wqe->rkey);
-		reth->len = cpu_to_be32(wqe->length_bytes);
-	}
-	if (flags & RXO_OP_IMM)
-		rxo_pkt_imm(skb)->imm = wqe->imm;
-	if (flags & RXO_OP_IETH)
-		rxo_pkt_ieth(skb)->rkey = cpu_to_be32(wqe->rkey);
-}
-
-static struct sk_buff *req_build_data(struct rxo_qp *qp, struct rxo_swqe *wqe)
-{
-	u32 psn = qp->sq.psn;
-	u32 offset = rxo_psn_sub(psn, wqe->first_psn) * qp->mtu_bytes;
-	u32 bytes = min(wqe->length_bytes - offset, qp->mtu_bytes);
-	u8 opcode = rxo_qp_opcode(qp, packet_opcodes[wqe->opcode]
-						    [(psn == wqe->first_psn ? FIRST : 0) |
-						     (psn == wqe->last_psn ? LAST : 0)]);
-	u32 every = rxo_window_ask_pkts(&qp->sq.window);
-	/*
-	 * Ask also with the last packet that the window allows, if no packet in it asked; and with
-	 * the last before one whose page is missing: a retry then ends with a request for an ACK.
-	 */
-	bool ask = psn % every == every - 1 ||
-		   (rxo_psn_sub(psn, qp->sq.una_psn) + 1 >= qp->sq.window.pkts &&
-		    rxo_psn_cmp(qp->sq.asked_psn, qp->sq.una_psn) < 0) ||
-		   (qp->sq.wait.pending && rxo_psn_add(psn, 1) == qp->sq.wait_psn);
-	struct sk_buff *skb = req_alloc_packet(qp, opcode, bytes);
-	u8 *payload;
-	int err;
-
-	if (!skb)
-		return NULL;
-	payload = skb->data + rxo_opcodes[opcode].hdr_bytes;
-	err = rxo_req_payload(qp, wqe, offset, payload, bytes);
-	if (err) {
-		kfree_skb(skb);
-		if (err != -EAGAIN)
-			req_fail_current(qp, wqe, IB_WC_LOC_PROT_ERR);
-		return NULL;
-	}
-	memset(payload + bytes, 0, rxo_pad(bytes));
-	req_fill_headers(qp, wqe, skb, bytes, ask);
-	return skb;
-}
-
 /* The WQE under the cursor; NULL when there is none that may be worked on. */
 static struct rxo_swqe *req_current_wqe(struct rxo_qp *qp)
 {
@@ -532,18 +304,10 @@ static struct sk_buff *req_next_packet(struct rxo_qp *qp, u32 *budget)
 	if (!wqe || req_is_for_local(qp, wqe))
 		return NULL;
 
-	next = rxo_psn_add(sq->psn, 1);
-	if (wqe->opcode == IB_WR_RDMA_READ) {
-		if (!req_read_may_go_on(qp, wqe))
-			return NULL;
-		next = rxo_req_read_piece_end(wqe, sq->psn);
-		skb = req_build_read(qp, wqe, next);
-	} else if (req_is_atomic(wqe)) {
-		skb = req_build_atomic(qp, wqe);
-	} else if (wqe->opcode == IB_WR_FLUSH) {
-		skb = req_build_flush(qp, wqe);
-	} else {
-		skb = req_build_data(qp, wqe);
+	skb = rxo_req_build(qp, wqe, &next);
+	if (IS_ERR(skb)) {
+		req_fail_current(qp, wqe, IB_WC_LOC_PROT_ERR);
+		return NULL;
 	}
 	if (!skb)
 		return NULL;
