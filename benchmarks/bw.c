@@ -79,16 +79,20 @@ static struct road *lane_road(const struct lane *lane)
 	return &roads[lane->driver][lane->place];
 }
 
+static void set_local(bool on)
+{
+	setenv("RDMA_ODP_DEVICE", "rxe_odp0", 1);
+	rig_set_local(on);
+}
+
 /* The road's flows, with that lane's registrations. */
 static struct flow *lane_flows(const struct lane *lane)
 {
 	struct road *road = lane_road(lane);
 	unsigned int i;
 
-	if (lane->driver == OURS) {
-		setenv("RDMA_ODP_DEVICE", "rxe_odp0", 1);
-		rig_set_local(lane->local);
-	}
+	if (lane->driver == OURS)
+		set_local(lane->local);
 	for (i = 0; i < QPS; i++) {
 		road->flows[i].from = road->from[i][lane->odp];
 		road->flows[i].to = road->to[i][lane->odp];
@@ -269,6 +273,9 @@ static void lanes_close(void)
 {
 	unsigned int d;
 
+	/* The programs behind this one measure packets. */
+	if (driver_wanted(OURS))
+		set_local(false);
 	for (d = 0; d < DRIVERS; d++) {
 		if (!driver_wanted(d))
 			continue;

@@ -11,7 +11,7 @@
 # "rdma-odp: timeout N" in a program's source gives it N seconds instead of 120.
 #
 # All run with local=off but local_*, which are about requests that are executed without packets (kernel/rxe_odp/transport/local.c).
-# On uml those in through_local() run once more with local=on, as NAME.local.
+# On uml those in through_local() run once more with local=on, as NAME.local; on stable what has kernel users that uml has not.
 #
 # Programs that speak verbs run twice, the second time, as NAME.provider, through userspace/provider instead of librxe: those in C
 # but for what through_provider() leaves out, and those in shell that say "rdma-odp: both providers".
@@ -52,7 +52,8 @@ through_local()
 		*) echo "$f" ;;
 		esac
 	done
-	echo "$SRC"/tests/guest/{fio_rdma,libfabric,mpi,ucx}.sh | tr ' ' '\n'
+	printf '%s\n' "$SRC"/tests/guest/{kernel_reg,mem_pressure,provider_killed}.c \
+		"$SRC"/tests/guest/{cm_rping,dev_remove_open,fio_rdma,libfabric,mpi,ucx}.sh
 }
 
 names()
@@ -73,7 +74,10 @@ names()
 		[ ! -e "$f" ] || echo "kunit_$(basename "$(dirname "$(dirname "$f")")")"
 	done
 	# Behind the others, since the links are made anew for them.
-	[ "$kernel" != uml ] || through_local | sed 's|.*/||; s|\.[^.]*$|.local|'
+	case $kernel in
+	uml) through_local | sed 's|.*/||; s|\.[^.]*$|.local|' ;;
+	stable) printf '%s\n' kernel_reg.local storage_nvme.local ;;
+	esac
 	for f in "$SRC"/tests/guest/local_*; do
 		f=$(basename "$f")
 		echo "${f%.*}"

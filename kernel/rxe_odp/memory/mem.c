@@ -627,10 +627,10 @@ int rxo_mem_begin(struct rxo_mem *mem, struct rxo_mem_access *acc, u64 va, u32 l
 	acc->mem = mem;
 	switch (mem->kind) {
 	case RXO_MR_DMA:
-		if (!mem_is_mapped(va, length))
+		acc->bytes = min_t(u64, length, PAGE_SIZE - offset_in_page(va));
+		if (!mem_is_mapped(va, acc->bytes))
 			return -EFAULT;
 		acc->kaddr = (void *)(uintptr_t)va;
-		acc->bytes = length;
 		return 0;
 	case RXO_MR_PINNED:
 		acc->kaddr = kmap_local_page(mem_page_at(mem, va, length, &acc->bytes)) +

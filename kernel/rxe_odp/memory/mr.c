@@ -157,7 +157,12 @@ int rxo_mr_copy_to(struct rxo_mr *mr, u64 iova, const void *src, u32 length, u32
 	return rxo_mem_copy_to(mr->mem, mr_to_va(mr, iova), src, length, done);
 }
 
-/* As far as both accesses go. */
+static bool mr_overlap(const struct rxo_mem_access *a, const struct rxo_mem_access *b, u32 bytes)
+{
+	return a->kaddr < b->kaddr + bytes && b->kaddr < a->kaddr + bytes;
+}
+
+/* As far as both accesses go. A packet would hold all of its bytes before the first is placed. */
 static int mr_move_some(struct rxo_mem_access *to, struct rxo_mem_access *from, u32 length,
 			u32 *done)
 {
@@ -166,6 +171,8 @@ static int mr_move_some(struct rxo_mem_access *to, struct rxo_mem_access *from, 
 
 	do {
 		bytes = min(to->bytes, from->bytes);
+		if (mr_overlap(to, from, bytes))
+			return -EAGAIN;
 		left = copy_mc_to_kernel(to->kaddr, from->kaddr, bytes);
 		*done += bytes - left;
 		if (left)

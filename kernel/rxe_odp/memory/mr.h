@@ -145,7 +145,8 @@ int rxo_mr_copy_to(struct rxo_mr *mr, u64 iova, const void *src, u32 length, u32
 
 /*
  * From one region to the other, without a buffer. As the copies, and: -EAGAIN may be of either
- * side, or of something that is just being taken back; -EOPNOTSUPP: not with a dma-buf.
+ * side, of something that is just being taken back, or of memory that overlaps; -EOPNOTSUPP: not
+ * with a dma-buf.
  */
 int rxo_mr_move(struct rxo_mr *to, u64 to_iova, struct rxo_mr *from, u64 from_iova, u32 length);
 
