@@ -16,5 +16,9 @@ stable | backports | uml | uml-fast) ;;
 *) die "unknown kernel '$kernel': use stable, backports, uml or uml-fast" ;;
 esac
 "$SRC/scripts/host.sh" guest build
+# With it a User Mode Linux is ready for whoever has no root's rights; the others are built in their trees.
+case $kernel in
+uml*) "$SRC/scripts/tree.sh" backports >/dev/null ;;
+esac
 "$SRC/scripts/modules.sh" "$kernel" "$@"
 say "built: $(cd "$SRC" && echo build/"$kernel"/modules/*.ko)"

@@ -10,7 +10,7 @@ set -euo pipefail
 
 # shellcheck disable=SC2034
 SRC=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd -P)
-CACHE=${XDG_CACHE_HOME:-$HOME/.cache}/rdma-odp
+CACHE=${XDG_CACHE_HOME:-${HOME:-/nonexistent}/.cache}/rdma-odp
 # shellcheck disable=SC2034
 SUITE=trixie
 export LC_ALL=C

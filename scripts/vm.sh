@@ -3,6 +3,7 @@
 # vm.sh: boots a guest, runs a command in it and exits with its status; ./run vm --help tells the options.
 # 125: the guest could not be made ready, died or hung. 126: its kernel log has a warning or worse.
 . "$(dirname "$0")/lib.sh"
+. "$(dirname "$0")/vm-uml.sh"
 
 usage()
 {
@@ -12,7 +13,8 @@ usage()
 	Boots a guest, loads our modules, brings the links up, runs CMD as root and exits with its status. One
 	CMD word is given to a shell, several are run as they are.
 
-	  -k KERNEL       stable (default), backports, uml, uml-fast
+	  -k KERNEL       stable (default), backports, uml, uml-fast; uml and uml-fast need neither root nor KVM, once they
+	                  are prepared (./run build) or unpacked (./run image); RDMA_ODP_IMAGE=DIR names an unpacked image
 	  -m MEM          guest memory, such as 512M or 4G (default 4G)
 	  -d DIR          DIR of this machine appears as /mnt, writable, and CMD starts there
 	  -t SECONDS      the guest is killed after that (default 1200)
@@ -32,7 +34,7 @@ usage()
 	TEXT
 }
 
-kernel=stable mem=4G dir='' limit=1200 log='' append='' rxe=0 links=1 modules=1 build=1 icount=0 pin=0 local='' env=()
+kernel='' mem=4G dir='' limit=1200 log='' append='' rxe=0 links=1 modules=1 build=1 icount=0 pin=0 local='' env=()
 needs_value() { [ $# -ge 2 ] || die "option $1 needs a value; see ./run vm --help"; }
 while [ $# -gt 0 ]; do
 	case $1 in
@@ -58,6 +60,14 @@ while [ $# -gt 0 ]; do
 	esac
 done
 [ $# -gt 0 ] || die "no command given: ./run vm -- CMD..."
+# Where the guest's files come from, unless it is the cache and build/: "image" says that they are those of an image.
+image='' linux='' tree='' built=''
+if [ -e "$SRC/MANIFEST" ]; then
+	use_image "$SRC"
+elif [ -n "${RDMA_ODP_IMAGE:-}" ]; then
+	use_image "$RDMA_ODP_IMAGE"
+fi
+: "${kernel:=stable}" "${built:=$SRC/build/$kernel/modules}"
 case $kernel in
 stable | backports | uml | uml-fast) ;;
 *) die "unknown kernel '$kernel': use stable, backports, uml or uml-fast" ;;
@@ -70,18 +80,37 @@ done
 if [ -n "$dir" ]; then
 	[ -d "$dir" ] || die "there is no directory $dir to show in the guest"
 	dir=$(cd "$dir" && pwd -P)
+	[[ $dir != *,* ]] || die "the path $dir has a comma, which stands between mount options; show another"
 fi
-need_root
 
-"$SRC/scripts/host.sh" guest
+base=${TMPDIR:-/tmp} spaces=root
 case $kernel in
-uml*) tree=$("$SRC/scripts/tree.sh" backports) linux=$("$SRC/scripts/uml.sh" "$kernel") ;;
-*) tree=$("$SRC/scripts/tree.sh" "$kernel") ;;
+uml*)
+	need_commands
+	base=$(state_base)
+	find_spaces "$base"
+	;;
 esac
-[ $modules = 0 ] || [ $build = 0 ] || "$SRC/scripts/modules.sh" "$kernel"
+if [ -n "$image" ]; then
+	need_commands
+elif [ $spaces != root ]; then
+	use_prepared
+else
+	need_root
+	"$SRC/scripts/host.sh" guest
+	case $kernel in
+	uml*) tree=$("$SRC/scripts/tree.sh" backports) linux=$("$SRC/scripts/uml.sh" "$kernel") ;;
+	*) tree=$("$SRC/scripts/tree.sh" "$kernel") ;;
+	esac
+	[ $modules = 0 ] || [ $build = 0 ] || "$SRC/scripts/modules.sh" "$kernel"
+fi
+[ -z "$linux" ] || "$linux" --version >/dev/null 2>&1 || die "$linux does not run here: it needs x86-64 and glibc 2.34"
 
-: "${linux:=}"
-run=$(mktemp -d "${TMPDIR:-/tmp}/rdma-odp.XXXXXX")
+run=$(mktemp -d "$base/rdma-odp.XXXXXX")
+# When this shell is killed it cannot remove that. Then this one does, as soon as nobody has the pipe open, in a session that is not
+# killed along.
+# shellcheck disable=SC2016,SC2034
+exec {alive}> >(exec setsid sh -c 'trap "" INT TERM HUP; cat >/dev/null; rm -rf "$1"' sh "$run" >/dev/null 2>&1)
 guest=''
 cleanup()
 {
@@ -112,10 +141,11 @@ write_share()
 		printf '\n'
 	fi >"$run/host/cmd"
 	if [ $modules = 1 ]; then
-		for m in "$SRC/build/$kernel/modules"/*.ko; do
+		for m in "$built"/*.ko; do
 			[ ! -e "$m" ] || cp "$m" "$run/host/modules/"
 		done
 	fi
+	[ -z "$image" ] || cp -RP "$image/provider" "$run/host/"
 }
 
 start_qemu()
@@ -144,43 +174,6 @@ start_qemu()
 		>"$run/qemu.log" 2>&1 </dev/null
 }
 
-# UML's processes and mounts live in namespaces of their own and end with the shell there, which must stay: a panic ends UML by a
-# signal, and PID 1 would not get it. The tree is bound read-only.
-start_uml()
-{
-	# shellcheck disable=SC2016
-	exec setpriv --pdeathsig KILL timeout --foreground -s KILL "$limit" \
-		setpriv --pdeathsig KILL unshare --mount --pid --fork --kill-child sh -c '
-		mkdir "$1/shm" "$1/root" && mount -t tmpfs -o size=100% tmpfs "$1/shm" &&
-		mount --bind "$2" "$1/root" && mount -o remount,bind,ro "$1/root" || exit 1
-		run=$1 mem=$3 linux=$4 append=$5
-		TMPDIR=$run/shm "$linux" "mem=$mem" ncpus=2 seccomp=on root=/dev/root rootfstype=hostfs \
-			"rootflags=$run/root" ro init=/odp/init loglevel=5 panic=-1 con=null con0=null,fd:1 \
-			con1=null,fd:5 con2=null,fd:6 "ODP_SHARE=$run/host" $append
-		exit $?' \
-		uml "$run" "$tree/root" "$mem" "$linux" "$append" \
-		>"$run/console.log" 2>&1 </dev/null 5>"$run/stdout" 6>"$run/stderr"
-}
-
-# Its CPUs are its first threads. Each system call of a process stops and wakes it, and waking is slow where the CPU has
-# gone idle, or the process is put on another each time.
-pin_uml()
-{
-	local pid cpu tries threads=()
-	for ((tries = 0; ${#threads[@]} < 2; tries++)); do
-		kill -0 "$guest" 2>/dev/null || return 0
-		[ $tries -lt 100 ] || { say "--pin: the guest's CPUs are not found, its figures will vary"; return 0; }
-		sleep 0.1
-		! pid=$(pgrep -f "^$linux .* ODP_SHARE=$run/host( |$)") || mapfile -t threads < <(ls -v "/proc/$pid/task")
-	done
-	threads=("${threads[@]:0:2}")
-	for cpu in $(seq 0 $(($(nproc --all) - 1))); do
-		[ ${#threads[@]} -gt 0 ] || return 0
-		# This machine may not let us use each of them.
-		! taskset -pc "$cpu" "${threads[0]}" >/dev/null 2>&1 || threads=("${threads[@]:1}")
-	done
-}
-
 write_share "$@"
 [ -x "$run/host/boot" ] || die "scripts/guest/boot is not executable"
 
@@ -193,7 +186,7 @@ readers="$readers $!"
 exec {hold_out}>"$run/stdout" {hold_err}>"$run/stderr"
 
 case $kernel in
-uml*) start_uml & ;;
+uml*) start_uml 7>&2 & ;;
 *) start_qemu & ;;
 esac
 guest=$!
@@ -212,7 +205,8 @@ keep_console()
 {
 	local kept
 	[ -z "$log" ] || return 0
-	mkdir -p "$SRC/build/failed"
+	# A user may have no right to write there.
+	mkdir -p "$SRC/build/failed" 2>/dev/null && [ -w "$SRC/build/failed" ] || return 0
 	kept=$(mktemp -d "$SRC/build/failed/$kernel.vm.$(date +%Y%m%d-%H%M%S)-XXX")
 	if tr -d '\r' <"$run/console.log" >"$kept/console"; then
 		printf 'run: the whole kernel log and console: %s\n' "$kept/console" >&2
