@@ -10,6 +10,7 @@ packages()
 	build) echo cmake gcc make libc6-dev ;;
 	provider) echo patch xz-utils ;;
 	uml)   echo gcc make libc6-dev flex bison bc patch xz-utils libelf-dev libssl-dev kmod python3-minimal ;;
+	image) echo zstd ;;
 	bench) echo python3-minimal ;;
 	check) echo libcmocka-dev libibverbs-dev clang libclang-rt-dev sparse shellcheck clang-format perl xz-utils mandoc spin ;;
 	*) die "host.sh: no package group '$1'" ;;

@@ -130,10 +130,11 @@ start_uml()
 		TMPDIR=$memory exec setpriv --pdeathsig KILL setsid timeout --foreground -s KILL "$limit" \
 			setpriv --pdeathsig KILL "$linux" "${line[@]}" $append 7>&-
 	fi
-	[ "$spaces" = root ] || user=(--user --map-root-user)
+	# First, because a new user namespace takes PDEATHSIG away.
+	[ "$spaces" = root ] || user=(unshare --user --map-root-user)
 	# shellcheck disable=SC2016,SC2086
-	exec setpriv --pdeathsig KILL setsid timeout --foreground -s KILL "$limit" \
-		setpriv --pdeathsig KILL unshare "${user[@]}" --mount --pid --fork --kill-child sh -c '
+	exec "${user[@]}" setpriv --pdeathsig KILL setsid timeout --foreground -s KILL "$limit" \
+		setpriv --pdeathsig KILL unshare --mount --pid --fork --kill-child sh -c '
 		run=$1 mounted=$2 linux=$3
 		shift 3
 		mkdir "$run/shm" && mount -t tmpfs -o size=100% tmpfs "$run/shm" || exit 1
