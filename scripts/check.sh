@@ -60,7 +60,7 @@ spdx()
 		*) want='GPL-2.0( WITH Linux-syscall-note)?\)? OR Linux-OpenIB' ;;
 		esac
 		head -n 3 "$f" | grep -qE "SPDX-License-Identifier: .*$want" || { echo "$f: no SPDX line with $want"; rc=1; }
-	done < <(files kernel include samples tests userspace examples benchmarks scripts cmake run CMakeLists.txt |
+	done < <(files kernel include samples tests userspace examples benchmarks scripts cmake docs/ci run CMakeLists.txt |
 		grep -E '\.([chS]|sh|py|cmake)$|Kbuild$|CMakeLists.txt$|^run$' | grep -v '/data/')
 	return "$rc"
 }
@@ -115,7 +115,7 @@ clang_format()
 		say "clang-format: not version 14, not asked"
 		return 0
 	fi
-	mapfile -t c < <(files tests userspace examples benchmarks | grep -E '\.[ch]$' | grep -v '_packets\.h$')
+	mapfile -t c < <(files tests userspace examples benchmarks docs/ci | grep -E '\.[ch]$' | grep -v '_packets\.h$')
 	if [ "$fix" = 1 ]; then
 		clang-format -i --style=file "${c[@]}"
 		return

@@ -114,7 +114,7 @@ fi
 
 : "${out:=$SRC/build/rdma-odp-$kernel.tar.zst}"
 case $out in
-*.tar.zst) compress=(zstd -q -T0 -9) ;;
+*.tar.zst) compress=(zstd -q -T0) ;;
 *.tar.gz) compress=(gzip -n) ;;
 *.tar) compress=(cat) ;;
 *) die "$out: its name has to end in .tar.zst, .tar.gz or .tar" ;;
