@@ -51,6 +51,8 @@ need_commands()
 	[ ${#missing[@]} -eq 0 ] || die "${missing[*]}: not found; install util-linux, coreutils, grep, sed and mawk"
 }
 
+no_comma() { [[ $1 != *,* ]] || die "the path $1 has a comma, which stands between mount options; take another"; }
+
 # use_image DIR: takes tree, User Mode Linux and modules from there.
 use_image()
 {
@@ -60,6 +62,7 @@ use_image()
 	has=$(sed -n 's/^# kernel: \([a-z-]*\) .*/\1/p' "$1/MANIFEST")
 	[ -z "$kernel" ] || [ "$kernel" = "$has" ] || die "the image $1 has $has, not $kernel: leave -k out, or take another image"
 	image=$(cd "$1" && pwd -P)
+	no_comma "$image"
 	kernel=$has tree=$image/tree linux=$image/kernel/linux built=$image/modules
 }
 
@@ -117,7 +120,7 @@ start_uml()
 		mounted=$tree/root
 		line+=(root=/dev/root rootfstype=hostfs "rootflags=$run/root")
 	else
-		# A link, because a path with a comma or a colon would be two.
+		# A link, because a path with a colon would be two.
 		ln -s "$tree/disk.img" "$run/disk.img"
 		line+=(root=/dev/ubda rootfstype=ext4 "ubd0r=$run/disk.img")
 	fi

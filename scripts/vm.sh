@@ -80,7 +80,7 @@ done
 if [ -n "$dir" ]; then
 	[ -d "$dir" ] || die "there is no directory $dir to show in the guest"
 	dir=$(cd "$dir" && pwd -P)
-	[[ $dir != *,* ]] || die "the path $dir has a comma, which stands between mount options; show another"
+	no_comma "$dir"
 fi
 
 base=${TMPDIR:-/tmp} spaces=root
@@ -131,7 +131,7 @@ write_share()
 	mkdir -p "$run/host/modules" "$run/out"
 	cp "$SRC"/scripts/guest/{boot,links,procs,session,kunit,demo} "$SRC"/scripts/klog* "$run/host/"
 	printf '%s\n' "ODP_MODULES=$modules" "ODP_LINKS=$links" "ODP_RXE=$rxe" "ODP_LOCAL=$local" "ODP_DIR=$(printf %q "$dir")" \
-		"ODP_KERNEL_MODULES=${linux:+$(dirname "$linux")/modules}" >"$run/host/config"
+		"ODP_KERNEL_MODULES=${linux:+$(printf %q "$(dirname "$linux")/modules")}" >"$run/host/config"
 	printf '%q\n' "RDMA_ODP_KERNEL=$kernel" "${env[@]}" >"$run/host/env"
 	if [ $# -eq 1 ]; then
 		printf '%s\n' "$1"
