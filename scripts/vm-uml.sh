@@ -140,6 +140,8 @@ start_uml()
 		setpriv --pdeathsig KILL unshare --mount --pid --fork --kill-child sh -c '
 		run=$1 mounted=$2 linux=$3
 		shift 3
+		# Among sessions the scheduler goes by that.
+		[ ! -e /proc/self/autogroup ] || nice >/proc/self/autogroup
 		mkdir "$run/shm" && mount -t tmpfs -o size=100% tmpfs "$run/shm" || exit 1
 		[ -z "$mounted" ] || { mkdir "$run/root" && mount --bind "$mounted" "$run/root" &&
 			mount -o remount,bind,ro "$run/root" || exit 1; }
