@@ -421,9 +421,11 @@ bool umem_odp_prefetch_cancel(struct umem_odp_prefetch *p);
  * @invalidated_pages: entries that they dropped
  * @downgrades: entries from which they took the right to write
  * @resident_pages: entries now, in pages, whichever region they were brought in for
+ * @huge_pages: those of them that lie in entries of 2 MiB
  * @table_bytes: memory of the region, and its share by resident pages of the table that all of the
  *	process's regions have together; regions over the same pages have the same share each
  * @worst_fault_ns: the longest fault, from asking to waking
+ * @worst_fault_va: the address that it was asked for
  * @last_fault_ns: the last one
  * @avg_fault_ns: a moving average over about the last eight
  * @faults_by_time: faults that have ended, by how long they took, see UMEM_ODP_FAULT_CLASSES
@@ -439,8 +441,10 @@ struct umem_odp_stats {
 	u64 invalidated_pages;
 	u64 downgrades;
 	u64 resident_pages;
+	u64 huge_pages;
 	u64 table_bytes;
 	u64 worst_fault_ns;
+	u64 worst_fault_va;
 	u64 last_fault_ns;
 	u64 avg_fault_ns;
 	u64 faults_by_time[UMEM_ODP_FAULT_CLASSES];
@@ -457,6 +461,26 @@ struct umem_odp_stats {
  * Context: Process context, may sleep.
  */
 void umem_odp_region_stats(const struct umem_odp_region *r, struct umem_odp_stats *stats);
+
+/* What umem_odp_region_count() has found. */
+struct umem_odp_resident {
+	u64 pages;	/* in the table */
+	u64 huge_pages;	/* of these, in entries of 2 MiB */
+};
+
+/**
+ * umem_odp_region_count() - count the pages of a span that are in the table
+ * @r: the region
+ * @start: an address; what lies outside of the region is left out
+ * @last: the last one, not below @start; the two touch the region
+ * @found: filled
+ *
+ * As umem_odp_region_stats() counts, leaf by leaf.
+ *
+ * Context: Process context, may sleep.
+ */
+void umem_odp_region_count(const struct umem_odp_region *r, u64 start, u64 last,
+			   struct umem_odp_resident *found);
 
 /* What umem_odp_region_residency() says of a page. */
 #define UMEM_ODP_PAGE_PRESENT	BIT(0)	/* an access for reading finds it */
@@ -481,7 +505,7 @@ void umem_odp_region_residency(const struct umem_odp_region *r, u64 va, u8 *page
 /**
  * umem_odp_region_counters() - read what costs nothing to know
  * @r: the region
- * @stats: filled, but for resident_pages and table_bytes, which are 0
+ * @stats: filled, but for resident_pages, huge_pages and table_bytes, which are 0
  *
  * Context: Any context up to softirq.
  */

@@ -318,6 +318,7 @@ const struct ib_device_ops rxo_dev_ops = {
 	compat_counter_init(rxo_counter_init)
 	.fill_res_cq_entry	= rxo_fill_res_cq_entry,
 	.fill_res_mr_entry	= rxo_fill_res_mr_entry,
+	.fill_res_mr_entry_raw	= rxo_fill_res_mr_entry_raw,
 	.fill_res_qp_entry	= rxo_fill_res_qp_entry,
 	.fill_res_srq_entry	= rxo_fill_res_srq_entry,
 	.fill_stat_mr_entry	= rxo_fill_stat_mr_entry,

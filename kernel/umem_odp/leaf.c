@@ -236,23 +236,27 @@ void umem_odp_leaf_put(struct umem_odp_chunk *chunk, struct umem_odp_leaf *leaf)
  * @chunk: the chunk
  * @start: first address
  * @last: last address, in the same leaf
+ * @found: the pages of the span that are in the table are added to it
  *
  * Context: In an RCU read-side critical section.
- * Return: how many pages of the span are in the table.
  */
-unsigned int umem_odp_leaf_count(struct umem_odp_chunk *chunk, u64 start, u64 last)
+void umem_odp_leaf_count(struct umem_odp_chunk *chunk, u64 start, u64 last,
+			 struct umem_odp_resident *found)
 {
 	struct umem_odp_leaf *leaf;
 	unsigned int nr;
+	bool huge;
 
 	leaf = rcu_dereference(chunk->leaves[umem_odp_leaf_index(start)]);
 	if (!leaf || !READ_ONCE(leaf->entries.resident))
-		return 0;
+		return;
 	read_lock_bh(&leaf->lock);
 	nr = umem_odp_entries_count(&leaf->entries, umem_odp_leaf_page(start),
 				    umem_odp_leaf_page(last));
+	huge = READ_ONCE(leaf->entries.huge);
 	read_unlock_bh(&leaf->lock);
-	return nr;
+	found->pages += nr;
+	found->huge_pages += huge ? nr : 0;
 }
 
 /**

@@ -10,6 +10,8 @@
 #include "chunk.h"
 #include "entries.h"
 
+struct umem_odp_resident;
+
 #define UMEM_ODP_ENTRIES_BYTES	(UMEM_ODP_LEAF_PAGES * sizeof(unsigned long))
 
 /**
@@ -61,7 +63,8 @@ struct umem_odp_leaf *umem_odp_leaf_get(struct umem_odp_chunk *chunk, u64 va);
 void umem_odp_leaf_put(struct umem_odp_chunk *chunk, struct umem_odp_leaf *leaf);
 int umem_odp_leaf_alloc_pages(struct umem_odp_chunk *chunk, struct umem_odp_leaf *leaf);
 void umem_odp_leaf_remove_if_empty(struct umem_odp_chunk *chunk, struct umem_odp_leaf *leaf);
-unsigned int umem_odp_leaf_count(struct umem_odp_chunk *chunk, u64 start, u64 last);
+void umem_odp_leaf_count(struct umem_odp_chunk *chunk, u64 start, u64 last,
+			 struct umem_odp_resident *found);
 u64 umem_odp_leaf_missing(struct umem_odp_chunk *chunk, u64 start, u64 end, bool write);
 void umem_odp_leaf_residency(struct umem_odp_chunk *chunk, u64 start, u64 last, u8 *pages);
 

@@ -170,7 +170,10 @@ static void queue_measure_fault(struct umem_odp_region *r, struct umem_odp_waite
 		return;
 	r->faults_by_time[queue_fault_class(ns)]++;
 	r->last_fault_ns = ns;
-	r->worst_fault_ns = max(r->worst_fault_ns, ns);
+	if (ns > r->worst_fault_ns) {
+		r->worst_fault_ns = ns;
+		r->worst_fault_va = w->va;
+	}
 	WRITE_ONCE(r->avg_fault_ns, avg ? avg - avg / 8 + ns / 8 : ns);
 }
 
@@ -193,7 +196,7 @@ void umem_odp_queue_wake(struct umem_odp_queue *q, struct list_head *claimed, in
 			queue_measure_fault(r, w);
 		if (err && !w->prefetch)
 			umem_odp_count(&r->counters.failed_faults, 1);
-		trace_umem_odp_wake(umem_odp_queue_mirror(q), w->va, err, w->fault_ns);
+		trace_umem_odp_wake(umem_odp_queue_mirror(q), w, err);
 		w->wake(w, err);
 		scoped_guard(spinlock_bh, &q->lock)
 			queue_put_busy(r);

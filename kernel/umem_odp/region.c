@@ -100,12 +100,18 @@ void umem_odp_region_destroy(struct umem_odp_region *r)
 }
 EXPORT_SYMBOL_GPL(umem_odp_region_destroy);
 
-/* Counts the entries in the region, leaf by leaf. */
-static u64 region_count_resident(const struct umem_odp_region *r)
+void umem_odp_region_count(const struct umem_odp_region *r, u64 start, u64 last,
+			   struct umem_odp_resident *found)
 {
-	u64 start = r->start & PAGE_MASK, last = r->last | ~PAGE_MASK, nr = 0, at;
-	unsigned long index = start >> UMEM_ODP_CHUNK_SHIFT;
+	unsigned long index;
 	struct umem_odp_chunk *chunk;
+	u64 at;
+
+	might_sleep();
+	*found = (struct umem_odp_resident) {};
+	start = max(start, r->start) & PAGE_MASK;
+	last = min(last, r->last) | ~PAGE_MASK;
+	index = start >> UMEM_ODP_CHUNK_SHIFT;
 
 	for (;; index++) {
 		u64 chunk_last;
@@ -114,19 +120,20 @@ static u64 region_count_resident(const struct umem_odp_region *r)
 			chunk = xa_find(&r->mirror->chunks, &index, last >> UMEM_ODP_CHUNK_SHIFT,
 					XA_PRESENT);
 			if (!chunk)
-				return nr;
+				return;
 			at = max(start, umem_odp_chunk_start(chunk));
 			chunk_last = min(last, umem_odp_chunk_last(chunk));
 			while (at <= chunk_last) {
 				u64 leaf_last = min(at | (UMEM_ODP_LEAF_BYTES - 1), chunk_last);
 
-				nr += umem_odp_leaf_count(chunk, at, leaf_last);
+				umem_odp_leaf_count(chunk, at, leaf_last, found);
 				at = leaf_last + 1;
 			}
 		}
 		cond_resched();
 	}
 }
+EXPORT_SYMBOL_GPL(umem_odp_region_count);
 
 /* The table belongs to all regions of the mm: each has a share by what is resident in it. */
 static u64 region_share_of_table(const struct umem_odp_mirror *m, u64 pages)
@@ -155,6 +162,7 @@ void umem_odp_region_counters(const struct umem_odp_region *r, struct umem_odp_s
 
 	guard(spinlock_bh)(&r->mirror->queue.lock);
 	stats->worst_fault_ns = r->worst_fault_ns;
+	stats->worst_fault_va = r->worst_fault_va;
 	stats->last_fault_ns = r->last_fault_ns;
 	stats->avg_fault_ns = r->avg_fault_ns;
 	memcpy(stats->faults_by_time, r->faults_by_time, sizeof(stats->faults_by_time));
@@ -163,9 +171,13 @@ EXPORT_SYMBOL_GPL(umem_odp_region_counters);
 
 void umem_odp_region_stats(const struct umem_odp_region *r, struct umem_odp_stats *stats)
 {
+	struct umem_odp_resident found;
+
 	might_sleep();
 	umem_odp_region_counters(r, stats);
-	stats->resident_pages = region_count_resident(r);
+	umem_odp_region_count(r, r->start, r->last, &found);
+	stats->resident_pages = found.pages;
+	stats->huge_pages = found.huge_pages;
 	stats->table_bytes = sizeof(*r) + region_share_of_table(r->mirror, stats->resident_pages);
 }
 EXPORT_SYMBOL_GPL(umem_odp_region_stats);

@@ -41,6 +41,7 @@ struct umem_odp_counters {
  * @busy: waiters whose wake() has not returned; queue->lock
  * @idle: woken under queue->lock when @busy falls to 0
  * @worst_fault_ns: queue->lock
+ * @worst_fault_va: where that was; queue->lock
  * @last_fault_ns: queue->lock
  * @avg_fault_ns: written under queue->lock, read anywhere
  * @faults_by_time: queue->lock
@@ -65,6 +66,7 @@ struct umem_odp_region {
 	unsigned int busy;
 	wait_queue_head_t idle;
 	u64 worst_fault_ns;
+	u64 worst_fault_va;
 	u64 last_fault_ns;
 	u64 avg_fault_ns;
 	u64 faults_by_time[UMEM_ODP_FAULT_CLASSES];

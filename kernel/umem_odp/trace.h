@@ -9,6 +9,7 @@
 #include <linux/tracepoint.h>
 
 #include "mirror.h"
+#include "region.h"
 
 TRACE_EVENT(umem_odp_fault_begin,
 	    TP_PROTO(const struct umem_odp_mirror *m, u64 va, u64 end, bool write),
@@ -87,18 +88,30 @@ TRACE_EVENT(umem_odp_invalidate,
 );
 
 TRACE_EVENT(umem_odp_wake,
-	    TP_PROTO(const struct umem_odp_mirror *m, u64 va, int err, u64 fault_ns),
-	    TP_ARGS(m, va, err, fault_ns),
+	    TP_PROTO(const struct umem_odp_mirror *m, const struct umem_odp_waiter *w, int err),
+	    TP_ARGS(m, w, err),
 	    TP_STRUCT__entry(__field(pid_t, pid)
 			     __field(u64, va)
 			     __field(int, err)
-			     __field(u64, fault_ns)),
+			     __field(u64, fault_ns)
+			     __field(u64, len_bytes)
+			     __field(u64, region)
+			     __field(u64, region_last)
+			     __field(bool, write)
+			     __field(bool, prefetch)),
 	    TP_fast_assign(__entry->pid = m->pid;
-			   __entry->va = va;
+			   __entry->va = w->va;
 			   __entry->err = err;
-			   __entry->fault_ns = fault_ns;),
-	    TP_printk("pid=%d va=%#llx err=%d fault_ns=%llu", __entry->pid, __entry->va,
-		      __entry->err, __entry->fault_ns)
+			   __entry->fault_ns = w->fault_ns;
+			   __entry->len_bytes = w->len_bytes;
+			   __entry->region = w->region->start;
+			   __entry->region_last = w->region->last;
+			   __entry->write = w->write;
+			   __entry->prefetch = w->prefetch;),
+	    TP_printk("pid=%d va=%#llx err=%d fault_ns=%llu len=%llu write=%d prefetch=%d region=%#llx last=%#llx",
+		      __entry->pid, __entry->va, __entry->err, __entry->fault_ns,
+		      __entry->len_bytes, __entry->write, __entry->prefetch, __entry->region,
+		      __entry->region_last)
 );
 
 #endif /* UMEM_ODP_TRACE_H */

@@ -163,6 +163,29 @@ struct rxe_odp_mr_residency {
 #define RXE_ODP_PAGE_WRITABLE	(1 << 1)	/* to be written */
 #define RXE_ODP_PAGE_HUGE	(1 << 2)	/* by one entry for its 2 MiB */
 
+/*
+ * What "rdma -r resource show mr" has of a region on demand (RDMA_NLDEV_ATTR_RES_RAW), for
+ * CAP_NET_ADMIN: where it is and how much of each piece of it the NIC finds. Cell 0 is the piece of
+ * 1 << cell_shift bytes, so aligned, in which @start lies. Shares are of what of the cell lies in
+ * the region, in 255ths, and 0 only where there is nothing. Structures grow at the end of the head:
+ * the cells are the last @nr_cells * 2 bytes.
+ */
+#define RXE_ODP_MR_MAP_CELLS	512
+
+struct rxe_odp_mr_cell {
+	__u8 present;
+	__u8 huge;			/* by entries of 2 MiB; part of @present */
+};
+
+struct rxe_odp_mr_map {
+	__aligned_u64 start;		/* address in the owner's memory */
+	__aligned_u64 length;
+	__aligned_u64 worst_fault_address;
+	__u32 cell_shift;
+	__u32 nr_cells;
+	struct rxe_odp_mr_cell cells[RXE_ODP_MR_MAP_CELLS];
+};
+
 /* Methods of UVERBS_OBJECT_QP. */
 enum rxe_odp_qp_methods {
 	RXE_ODP_METHOD_QP_ACCESS_ERROR = (1U << UVERBS_ID_NS_SHIFT),

@@ -73,6 +73,7 @@ static const struct rdma_stat_desc descs[] = {
 	ODP_STAT(invalidations),
 	ODP_STAT(downgrades),
 	ODP_STAT(resident_pages),
+	ODP_STAT(huge_pages),
 	ODP_STAT(table_bytes),
 	ODP_STAT(worst_fault_ns),
 	ODP_STAT_AS("faults_below_10us", faults_by_time[0]),

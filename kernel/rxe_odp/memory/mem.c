@@ -183,6 +183,7 @@ static void mem_add_stats(struct umem_odp_stats *sum, const struct umem_odp_stat
 	sum->invalidated_pages += one->invalidated_pages;
 	sum->downgrades += one->downgrades;
 	sum->resident_pages += one->resident_pages;
+	sum->huge_pages += one->huge_pages;
 	sum->table_bytes += one->table_bytes;
 	sum->worst_fault_ns = max(sum->worst_fault_ns, one->worst_fault_ns);
 	for (i = 0; i < UMEM_ODP_FAULT_CLASSES; i++)

@@ -229,6 +229,7 @@ void rxo_mr_explain(struct rxo_pd *pd, int err, enum umem_odp_refusal refusal,
 
 /* restrack.c */
 int rxo_fill_res_mr_entry(struct sk_buff *msg, struct ib_mr *ibmr);
+int rxo_fill_res_mr_entry_raw(struct sk_buff *msg, struct ib_mr *ibmr);
 int rxo_fill_stat_mr_entry(struct sk_buff *msg, struct ib_mr *ibmr);
 
 #endif /* RXO_MR_H */
