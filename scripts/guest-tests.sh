@@ -34,6 +34,8 @@ through_provider()
 		provider_* | xrc_*) ;;
 		# Of umem_odp's, the one that registers its regions by verbs.
 		umem_signal.c) echo "$f" ;;
+		# The tools are the same for either.
+		tools_*) ;;
 		# No verbs of user space.
 		umem_* | sample_* | vm_* | kernel_*) ;;
 		*) echo "$f" ;;
@@ -120,7 +122,8 @@ prepare()
 	done < <(awk -v part="$part" -v parts="$parts" '(NR - 1) % parts + 1 == part' "$listed")
 	[ ! -d "$SRC/tests/guest/data" ] || cp -r "$SRC/tests/guest/data" "$session/"
 	cp -r "$SRC/docs/recipes" "$session/"
-	mkdir "$session/provider"
+	mkdir "$session/provider" "$session/tools"
+	cp "$SRC/build/$kernel/tools"/{odp_top,odp_trace,rxe_odp_check} "$session/tools/"
 	cp -RP "$SRC/build/$kernel/provider"/{librxe_odp*,abi,asan,tsan} "$SRC/userspace"/{install.sh,README.md} "$session/provider/"
 	RDMA_ODP_PROVIDER=$SRC/build/$kernel/provider DESTDIR=$session/provider/installed \
 		cmake --install "$SRC/build/host" --component provider --prefix /usr >/dev/null
@@ -240,6 +243,7 @@ run()
 	"$SRC/scripts/modules.sh" "$kernel"
 	"$SRC/scripts/programs.sh" "$kernel" tests/guest tests
 	"$SRC/scripts/provider.sh" "$kernel"
+	"$SRC/scripts/tools.sh" "$kernel"
 	prepare "$1"
 	while [ -n "$(left)" ]; do
 		boots=$((boots + 1))

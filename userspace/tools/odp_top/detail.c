@@ -65,8 +65,8 @@ static void detail_figures(const struct top_row *row, uint32_t page_bytes, int y
 
 static void detail_times(const struct top_row *row, int y)
 {
-	static const char *const names[] = { "< 10us", "< 100us", "< 1ms", "< 10ms",
-					     "< 100ms", "< 1s",   "longer" };
+	static const char *const names[] = { "< 10us",	"< 100us", "< 1ms", "< 10ms",
+					     "< 100ms", "< 1s",	   "longer" };
 	const uint64_t *count = row->region->value + TOP_BELOW_10US;
 	int room = COLS - RIGHT - 16, i, len;
 	char text[64], bar[48];
@@ -134,9 +134,10 @@ static int detail_map(const struct top_map *map, int y, int lines)
 	while (lines > 0 && (map->nr + per - 1) / per > width * lines)
 		per++;
 	format_bytes(each, ((uint64_t)per << map->shift));
-	snprintf(text, sizeof(text),
-		 "Map, %s a character: # huge entries  = small  - in part  . absent  * longest fault",
-		 each);
+	snprintf(
+		text, sizeof(text),
+		"Map, %s a character: # huge entries  = small  - in part  . absent  * longest fault",
+		each);
 	screen_put(y, 0, screen_attr(LOOK_TITLES), text);
 	for (; used < lines && at < map->nr; used++) {
 		uint32_t i;
@@ -156,10 +157,13 @@ static int detail_no_map(const struct top_row *row, int err, int y)
 	int width = COLS < 200 ? COLS : 200;
 	char bar[256];
 
-	screen_put(y, 0, screen_attr(LOOK_TITLES),
-		   err == -EPERM ? "Which pages are there only root is told (CAP_NET_ADMIN). How many are:" :
-		   err == -ENODATA ? "The recording has no map of it; one made by root has. How many are there:" :
-				     "The driver has no map of it. How many pages are there:");
+	screen_put(
+		y, 0, screen_attr(LOOK_TITLES),
+		err == -EPERM ?
+			"Which pages are there only root is told (CAP_NET_ADMIN). How many are:" :
+		err == -ENODATA ?
+			"The recording has no map of it; one made by root has. How many are there:" :
+			"The driver has no map of it. How many pages are there:");
 	if (width < 3 || !row->pages)
 		return 1;
 	bar[0] = '[';
@@ -202,7 +206,9 @@ void detail_draw(struct top_app *app, const struct top_row *row, const struct to
 		map = app_map(app, row->region->device, row->region->mrn, &err);
 	detail_title(row, map, y);
 	if (!row->on_demand) {
-		screen_put(y + 2, 0, 0, "It is not on demand: all of its pages are there until it is deregistered.");
+		screen_put(
+			y + 2, 0, 0,
+			"It is not on demand: all of its pages are there until it is deregistered.");
 		return;
 	}
 	detail_figures(row, app->now->page_bytes, at);

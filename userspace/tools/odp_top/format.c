@@ -287,9 +287,11 @@ void format_device(char *to, size_t bytes, const struct top_snapshot *s, const s
 	int f;
 
 	for (f = 0; f < TOP_DEV_FIGURES; f++)
-		format_count(text[f], totals ? (double)s->devices[i].value[f] :
-			     i < TOP_DEVICES_MAX ? m->device_rate[i][f] : 0);
-	snprintf(to, bytes, "%-10s faults %s%s  held packets %s%s  RNR sent %s%s (%s for faults)  got %s%s",
+		format_count(text[f], totals		  ? (double)s->devices[i].value[f] :
+				      i < TOP_DEVICES_MAX ? m->device_rate[i][f] :
+							    0);
+	snprintf(to, bytes,
+		 "%-10s faults %s%s  held packets %s%s  RNR sent %s%s (%s for faults)  got %s%s",
 		 s->devices[i].name, text[TOP_DEV_FAULTS], per, text[TOP_DEV_HELD], per,
 		 text[TOP_DEV_SENT_RNR], per, text[TOP_DEV_FAULT_RNR], text[TOP_DEV_RCVD_RNR], per);
 }

@@ -7,14 +7,10 @@
 #include <string.h>
 
 const char *const top_sort_names[TOP_SORTS] = {
-	[TOP_BY_FAULTS] = "faults",
-	[TOP_BY_INVALIDATIONS] = "invalidations",
-	[TOP_BY_PREFETCH] = "prefetch",
-	[TOP_BY_REFAULTS] = "refaults",
-	[TOP_BY_WORST] = "worst",
-	[TOP_BY_RESIDENT] = "resident",
-	[TOP_BY_SIZE] = "size",
-	[TOP_BY_PID] = "pid",
+	[TOP_BY_FAULTS] = "faults",	[TOP_BY_INVALIDATIONS] = "invalidations",
+	[TOP_BY_PREFETCH] = "prefetch", [TOP_BY_REFAULTS] = "refaults",
+	[TOP_BY_WORST] = "worst",	[TOP_BY_RESIDENT] = "resident",
+	[TOP_BY_SIZE] = "size",		[TOP_BY_PID] = "pid",
 };
 
 static const enum top_figure rate_figures[TOP_RATES] = {
@@ -111,8 +107,9 @@ static void model_feed_devices(struct top_model *m, const struct top_snapshot *s
 			uint64_t now = s->devices[i].value[f];
 
 			m->device_value[i][f] = now;
-			m->device_rate[i][f] =
-				j < nr && m->seconds > 0 ? grown(now, before[j][f]) / m->seconds : 0;
+			m->device_rate[i][f] = j < nr && m->seconds > 0 ?
+						       grown(now, before[j][f]) / m->seconds :
+						       0;
 		}
 	}
 }
@@ -128,9 +125,8 @@ int model_feed(struct top_model *m, const struct top_snapshot *s)
 		free(flows);
 		return -ENOMEM;
 	}
-	m->seconds = m->clock_ns && s->clock_ns > m->clock_ns ?
-			     (s->clock_ns - m->clock_ns) / 1e9 :
-			     0;
+	m->seconds = m->clock_ns && s->clock_ns > m->clock_ns ? (s->clock_ns - m->clock_ns) / 1e9 :
+								0;
 	for (i = 0; i < s->nr_regions; i++)
 		model_feed_region(m, &s->regions[i], &past[i], &flows[i]);
 	model_feed_devices(m, s);

@@ -10,7 +10,13 @@
 
 #include "snapshot.h"
 
-enum top_rate { TOP_RATE_FAULT, TOP_RATE_INVALIDATE, TOP_RATE_PREFETCH, TOP_RATE_REFAULT, TOP_RATES };
+enum top_rate {
+	TOP_RATE_FAULT,
+	TOP_RATE_INVALIDATE,
+	TOP_RATE_PREFETCH,
+	TOP_RATE_REFAULT,
+	TOP_RATES
+};
 
 enum top_sort {
 	TOP_BY_FAULTS,
@@ -39,18 +45,18 @@ struct top_row {
 	uint32_t pid;
 	uint32_t uid;
 	const char *comm;
-	uint32_t nr_regions;	/* of the process */
-	bool implicit;		/* one of them is all of its memory */
-	bool on_demand;		/* at least one has figures */
-	uint64_t bytes;		/* registered, but for implicit ones */
-	uint64_t pages;		/* of that, those on demand */
+	uint32_t nr_regions; /* of the process */
+	bool implicit;	     /* one of them is all of its memory */
+	bool on_demand;	     /* at least one has figures */
+	uint64_t bytes;	     /* registered, but for implicit ones */
+	uint64_t pages;	     /* of that, those on demand */
 	uint64_t resident;
 	uint64_t huge;
 	uint64_t table_bytes;
 	uint64_t worst_ns;
 	const struct top_region *worst; /* whose fault that was; NULL: none */
 	struct top_flow flow;
-	size_t group;		/* the number of its process among those of the snapshot */
+	size_t group; /* the number of its process among those of the snapshot */
 };
 
 /* What was counted of a region up to the last snapshot. */
@@ -71,8 +77,8 @@ struct top_filter {
 struct top_model {
 	struct top_past *past;
 	size_t nr_past;
-	uint64_t clock_ns;	/* of the last snapshot; 0: there was none */
-	double seconds;		/* between the last two; 0: there was but one */
+	uint64_t clock_ns;			 /* of the last snapshot; 0: there was none */
+	double seconds;				 /* between the last two; 0: there was but one */
 	double device_rate[16][TOP_DEV_FIGURES]; /* by place in the snapshot */
 	uint64_t device_value[16][TOP_DEV_FIGURES];
 	uint32_t device_index[16];

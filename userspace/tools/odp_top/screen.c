@@ -204,14 +204,16 @@ static void screen_draw_table(struct screen *sc, int y, int lines)
 		sc->first = sc->selected;
 	if (sc->selected >= sc->first + sc->page)
 		sc->first = sc->selected - sc->page + 1;
-	sc->first = screen_clamp(sc->first, m->nr_rows > (size_t)sc->page ? m->nr_rows - sc->page : 0);
+	sc->first =
+		screen_clamp(sc->first, m->nr_rows > (size_t)sc->page ? m->nr_rows - sc->page : 0);
 	for (i = 0; i < sc->page && sc->first + i < m->nr_rows; i++)
 		table_draw_row(&l, &m->rows[sc->first + i], y + i, sc->first + i == sc->selected);
 	if (!m->nr_rows)
-		screen_put(y, 0, 0,
-			   sc->app->now->nr_regions ?
-				   "No region that is asked for: a shows those that are not on demand, / changes the filter." :
-				   "No process has registered memory with an RDMA device here.");
+		screen_put(
+			y, 0, 0,
+			sc->app->now->nr_regions ?
+				"No region that is asked for: a shows those that are not on demand, / changes the filter." :
+				"No process has registered memory with an RDMA device here.");
 }
 
 static void screen_draw_help(int y)
@@ -446,6 +448,9 @@ static void screen_key(struct screen *sc, int key)
 		return;
 	case '-':
 		sc->app->delay_s = sc->app->delay_s > 0.2 ? sc->app->delay_s / 2 : 0.1;
+		return;
+	case 'L' & 0x1f:
+		clearok(curscr, TRUE);
 		return;
 	case KEY_RIGHT:
 		if (!sc->app->live)

@@ -29,10 +29,8 @@ const char *const top_figure_names[TOP_FIGURES] = {
 };
 
 const char *const top_device_figure_names[TOP_DEV_FIGURES] = {
-	[TOP_DEV_FAULTS] = "odp_faults",
-	[TOP_DEV_FAULT_RNR] = "fault_rnr",
-	[TOP_DEV_SENT_RNR] = "send_rnr_err",
-	[TOP_DEV_RCVD_RNR] = "rcvd_rnr_err",
+	[TOP_DEV_FAULTS] = "odp_faults",     [TOP_DEV_FAULT_RNR] = "fault_rnr",
+	[TOP_DEV_SENT_RNR] = "send_rnr_err", [TOP_DEV_RCVD_RNR] = "rcvd_rnr_err",
 	[TOP_DEV_HELD] = "fault_held_pkts",
 };
 

@@ -10,9 +10,9 @@
 #define TOP_NAME_BYTES 64
 #define TOP_MAP_CELLS  512
 /* The length of a region that is all of a process's memory. */
-#define TOP_IMPLICIT   UINT64_MAX
-#define TOP_NO_PAGE    UINT64_MAX
-#define TOP_NO_UID     UINT32_MAX
+#define TOP_IMPLICIT UINT64_MAX
+#define TOP_NO_PAGE  UINT64_MAX
+#define TOP_NO_UID   UINT32_MAX
 
 /* Figures of a region, by the names that "rdma statistic show mr" has for them. */
 enum top_figure {
