@@ -134,10 +134,9 @@ static int detail_map(const struct top_map *map, int y, int lines)
 	while (lines > 0 && (map->nr + per - 1) / per > width * lines)
 		per++;
 	format_bytes(each, ((uint64_t)per << map->shift));
-	snprintf(
-		text, sizeof(text),
-		"Map, %s a character: # huge entries  = small  - in part  . absent  * longest fault",
-		each);
+	snprintf(text, sizeof(text),
+		 "Map, %s a character: # huge  = small  - in part  . absent  * longest fault",
+		 each);
 	screen_put(y, 0, screen_attr(LOOK_TITLES), text);
 	for (; used < lines && at < map->nr; used++) {
 		uint32_t i;

@@ -96,13 +96,13 @@ static const struct {
 	[TOP_COL_DEVICE] = { "DEVICE", NULL, 10, 104, true },
 	[TOP_COL_KIND] = { "KIND", NULL, 7, 128, true },
 	[TOP_COL_SIZE] = { "SIZE", NULL, 5, 0, false },
-	[TOP_COL_BAR] = { "NIC FINDS", NULL, 8, 60, true },
+	[TOP_COL_BAR] = { "NIC FINDS", NULL, 8, 62, true },
 	[TOP_COL_RESIDENT] = { "RES", NULL, 5, 92, false },
 	[TOP_COL_HUGE] = { "HUGE", NULL, 5, 140, false },
 	[TOP_COL_FAULTS] = { "FAULT/s", "FAULTED", 7, 0, false },
 	[TOP_COL_INVALIDATIONS] = { "TAKEN/s", "TAKEN", 7, 0, false },
-	[TOP_COL_PREFETCH] = { "PREF/s", "PREFET", 6, 72, false },
-	[TOP_COL_REFAULTS] = { "REF/s", "REFLT", 5, 66, false },
+	[TOP_COL_PREFETCH] = { "PREF/s", "PREFET", 6, 76, false },
+	[TOP_COL_REFAULTS] = { "REF/s", "REFLT", 5, 68, false },
 	[TOP_COL_WORST] = { "WORST", NULL, 6, 0, false },
 	[TOP_COL_PAGE] = { "AT PAGE", NULL, 10, 116, false },
 };
@@ -291,7 +291,7 @@ void format_device(char *to, size_t bytes, const struct top_snapshot *s, const s
 				      i < TOP_DEVICES_MAX ? m->device_rate[i][f] :
 							    0);
 	snprintf(to, bytes,
-		 "%-10s faults %s%s  held packets %s%s  RNR sent %s%s (%s for faults)  got %s%s",
+		 "%-10s faults %s%s  held packets %s%s  RNR sent %s%s, for faults %s, got %s",
 		 s->devices[i].name, text[TOP_DEV_FAULTS], per, text[TOP_DEV_HELD], per,
-		 text[TOP_DEV_SENT_RNR], per, text[TOP_DEV_FAULT_RNR], text[TOP_DEV_RCVD_RNR], per);
+		 text[TOP_DEV_SENT_RNR], per, text[TOP_DEV_FAULT_RNR], text[TOP_DEV_RCVD_RNR]);
 }

@@ -222,10 +222,10 @@ static void screen_draw_help(int y)
 		"Pages are those that the NIC finds in its table without a fault.",
 		"  #  in entries of 2 MiB    =  in small ones    .  absent",
 		"FAULT/s  pages that faults brought in     TAKEN/s  pages that were invalidated",
-		"PREF/s   pages that were prefetched       REF/s    pages brought in again, at most",
+		"PREF/s   pages that were prefetched       REF/s    at most, pages that came back",
 		"WORST    the longest fault so far, and AT PAGE the page that it was for",
 		"",
-		"Up Down PgUp PgDn Home End  select      Enter  one region: figures, map, last faults",
+		"Up Down PgUp PgDn Home End  select      Enter  a region's map and last faults",
 		"s S  sort by the next, the last figure  r  the other way round",
 		"/    filter: command, PID, device, kind a  those too that are not on demand",
 		"u    only my processes                  f  only processes",
@@ -424,6 +424,8 @@ static bool screen_key_rows(struct screen *sc, int key)
 
 static void screen_key(struct screen *sc, int key)
 {
+	if (key != ('L' & 0x1f))
+		sc->message[0] = 0;
 	if (sc->typing) {
 		screen_key_typing(sc, key);
 		return;
