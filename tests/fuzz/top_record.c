@@ -97,7 +97,7 @@ static size_t expand(const uint8_t *data, size_t size, char *to, size_t room)
 	size_t len = 0, i, more;
 
 	for (i = 0; i < size && len + 64 < room; i++) {
-		const char *token = tokens[data[i] % (sizeof(tokens) / sizeof(tokens[0]))];
+		const char *token = tokens[data[i] % ARRAY_SIZE(tokens)];
 
 		if (data[i] < 0x80) {
 			to[len++] = data[i];

@@ -11,10 +11,11 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-#define PAGES	3
-#define OUT	"/tmp/tools_trace.out"
-#define DONE	"/tmp/tools_trace.done"
-#define LATE_US 150000
+#define PAGES	  3
+#define OUT	  "/tmp/tools_trace.out"
+#define DONE	  "/tmp/tools_trace.done"
+#define LATE_US	  150000
+#define INSTANCES "/sys/kernel/tracing/instances/"
 
 static char said[64 * KIB];
 
@@ -52,8 +53,8 @@ static pid_t trace_begin(const char *args)
 			read_out();
 			fail_because("odp_trace has ended: '%s'", said);
 		}
-		if (!glob("/sys/kernel/tracing/instances/odp_trace.*/events/sched/sched_switch/trigger",
-			  0, NULL, &found)) {
+		if (!glob(INSTANCES "odp_trace.*/events/sched/sched_switch/trigger", 0, NULL,
+			  &found)) {
 			FILE *f = fopen(found.gl_pathv[0], "r");
 			char line[256];
 
@@ -165,9 +166,9 @@ static void what_is_refused(void **state)
 	assert_int_not_equal(system("/mnt/tools/odp_trace --for nonsense 2>" OUT), 0);
 	read_out();
 	assert_non_null(strstr(said, "needs a number"));
-	assert_int_not_equal(
-		system("setpriv --reuid=65534 --regid=65534 --clear-groups /mnt/tools/odp_trace --for 1 2>" OUT),
-		0);
+	assert_int_not_equal(system("setpriv --reuid=65534 --regid=65534 --clear-groups "
+				    "/mnt/tools/odp_trace --for 1 2>" OUT),
+			     0);
 	read_out();
 	assert_non_null(strstr(said, "root alone"));
 	unlink(OUT);

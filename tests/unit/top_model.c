@@ -14,8 +14,7 @@
 #include "tools/odp_top/json.h"
 #include "tools/odp_top/record.h"
 
-#define ARRAY_SIZE(a) (sizeof(a) / sizeof((a)[0]))
-#define SECOND	      1000000000ULL
+#define SECOND 1000000000ULL
 
 static const struct top_filter all = { .uid = TOP_NO_UID };
 
@@ -32,7 +31,7 @@ static void add(struct top_snapshot *s, uint32_t pid, uint32_t mrn, uint64_t fau
 	r->length = 1 << 20;
 	r->has_figures = true;
 	snprintf(r->comm, sizeof(r->comm), "program %u", pid);
-	strcpy(r->kind, "odp");
+	memcpy(r->kind, "odp", 4);
 	r->value[TOP_FAULT_PAGES] = faulted;
 	r->value[TOP_INVALIDATED_PAGES] = taken;
 	r->value[TOP_RESIDENT] = faulted > taken ? faulted - taken : 0;
@@ -46,7 +45,7 @@ static struct top_snapshot reading(uint64_t clock_ns)
 
 	assert_non_null(dev);
 	dev->index = 1;
-	strcpy(dev->name, "rxe_odp0");
+	memcpy(dev->name, "rxe_odp0", 9);
 	return s;
 }
 
@@ -123,7 +122,9 @@ static void rows_in_every_order(void **state)
 		for (variant = 0; variant < 4; variant++) {
 			assert_int_equal(model_rows(&m, &s, &all, sort, variant & 1, variant & 2),
 					 0);
-			sum = nr = regions = 0;
+			sum = 0;
+			nr = 0;
+			regions = 0;
 			for (i = m.nr_rows; i--;) {
 				const struct top_row *row = &m.rows[i];
 
@@ -138,7 +139,8 @@ static void rows_in_every_order(void **state)
 					assert_int_equal(row->flow.total[TOP_RATE_FAULT], sum);
 					assert_int_equal(row->nr_regions, nr);
 				}
-				sum = nr = 0;
+				sum = 0;
+				nr = 0;
 			}
 			assert_int_equal(regions, 300);
 		}
@@ -316,7 +318,7 @@ static void recordings(void **state)
 	s.regions[2].value[TOP_WORST_PAGE] = TOP_NO_PAGE;
 	memset(s.regions[2].comm, 0, sizeof(s.regions[2].comm));
 	memset(s.regions[1].comm, 0, sizeof(s.regions[1].comm));
-	strcpy(s.regions[1].comm, "a %b\n-\xff");
+	memcpy(s.regions[1].comm, "a %b\n-\xff", 8);
 	map = snapshot_add_map(&s);
 	map->device = 1;
 	map->mrn = 7;

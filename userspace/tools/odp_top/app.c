@@ -88,10 +88,10 @@ int app_next(struct top_app *app)
 
 	if (app->live)
 		err = app_next_live(app);
-	else if (app->next == app->rec.nr)
-		return -ENODATA;
-	else
+	else if (app->next < app->rec.nr)
 		app->now = &app->rec.snapshots[app->next++];
+	else
+		err = -ENODATA;
 	return err ? err : model_feed(&app->model, app->now);
 }
 

@@ -153,21 +153,20 @@ static int detail_map(const struct top_map *map, int y, int lines)
 
 static int detail_no_map(const struct top_row *row, int err, int y)
 {
+	const char *why = "The driver has no map of it. How many pages are there:";
 	int width = COLS < 200 ? COLS : 200;
 	char bar[256];
 
-	screen_put(
-		y, 0, screen_attr(LOOK_TITLES),
-		err == -EPERM ?
-			"Which pages are there only root is told (CAP_NET_ADMIN). How many are:" :
-		err == -ENODATA ?
-			"The recording has no map of it; one made by root has. How many are there:" :
-			"The driver has no map of it. How many pages are there:");
+	if (err == -EPERM)
+		why = "Which pages are there only root is told (CAP_NET_ADMIN). How many are:";
+	else if (err == -ENODATA)
+		why = "The recording has no map of it; one made by root has. How many are there:";
+	screen_put(y, 0, screen_attr(LOOK_TITLES), why);
 	if (width < 3 || !row->pages)
 		return 1;
 	bar[0] = '[';
 	format_bar(bar + 1, width - 2, row->pages, row->resident, row->huge);
-	strcpy(bar + width - 1, "]");
+	memcpy(bar + width - 1, "]", 2);
 	screen_put_cells(y + 1, 0, bar);
 	return 2;
 }

@@ -37,7 +37,7 @@ void format_bytes(char *to, uint64_t bytes)
 	if (bytes)
 		format_scaled(to, bytes, 1024, units, 7);
 	else
-		strcpy(to, "0");
+		memcpy(to, "0", 2);
 }
 
 void format_time(char *to, uint64_t ns)
@@ -210,10 +210,12 @@ static void layout_residency(const struct top_layout *l, const struct top_row *r
 	int width = l->width[TOP_COL_BAR];
 	char text[TOP_LINE_BYTES];
 
-	format_bytes(text, row->resident * l->page_bytes);
-	layout_put(l, to, TOP_COL_RESIDENT, text);
-	format_bytes(text, row->huge * l->page_bytes);
-	layout_put(l, to, TOP_COL_HUGE, text);
+	if (row->on_demand) {
+		format_bytes(text, row->resident * l->page_bytes);
+		layout_put(l, to, TOP_COL_RESIDENT, text);
+		format_bytes(text, row->huge * l->page_bytes);
+		layout_put(l, to, TOP_COL_HUGE, text);
+	}
 	if (width < 3)
 		return;
 	if (!row->on_demand) {
@@ -228,7 +230,7 @@ static void layout_residency(const struct top_layout *l, const struct top_row *r
 	} else {
 		text[0] = '[';
 		format_bar(text + 1, width - 2, row->pages, row->resident, row->huge);
-		strcpy(text + width - 1, "]");
+		memcpy(text + width - 1, "]", 2);
 	}
 	layout_put(l, to, TOP_COL_BAR, text);
 }
@@ -249,7 +251,7 @@ void layout_row(const struct top_layout *l, const struct top_row *row, char *to)
 void format_head(char *to, size_t bytes, const struct top_snapshot *s, const struct top_model *m)
 {
 	char registered[TOP_TEXT_BYTES], resident[TOP_TEXT_BYTES], huge[TOP_TEXT_BYTES];
-	char table[TOP_TEXT_BYTES], clock[16];
+	char table[TOP_TEXT_BYTES], clock[16] = "?";
 	struct top_row sum = { 0 };
 	unsigned int processes = 0;
 	time_t seconds = s->time_ns / 1000000000;
@@ -268,7 +270,6 @@ void format_head(char *to, size_t bytes, const struct top_snapshot *s, const str
 		sum.huge += row->huge;
 		sum.table_bytes += row->table_bytes;
 	}
-	strcpy(clock, "?");
 	if (localtime_r(&seconds, &tm))
 		strftime(clock, sizeof(clock), "%H:%M:%S", &tm);
 	format_bytes(registered, sum.bytes);

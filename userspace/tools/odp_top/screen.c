@@ -64,7 +64,7 @@ static void looks_begin(void)
 		return;
 	start_color();
 	use_default_colors();
-	for (i = 0; i < (short)(sizeof(looks) / sizeof(looks[0])); i++)
+	for (i = 0; i < (short)ARRAY_SIZE(looks); i++)
 		init_pair(i + 1, looks[i].colour, -1);
 	screen_colours = true;
 }
@@ -105,7 +105,7 @@ static int cell_attr(char c)
 void screen_put_cells(int y, int x, const char *cells)
 {
 	for (; y >= 0 && y < LINES && *cells && x < COLS; cells++, x++)
-		mvaddch(y, x, (chtype)(unsigned char)*cells | cell_attr(*cells));
+		mvaddch(y, x, (unsigned char)cells[0] | cell_attr(cells[0]));
 }
 
 static void table_draw_row(const struct top_layout *l, const struct top_row *row, int y,
@@ -209,11 +209,10 @@ static void screen_draw_table(struct screen *sc, int y, int lines)
 	for (i = 0; i < sc->page && sc->first + i < m->nr_rows; i++)
 		table_draw_row(&l, &m->rows[sc->first + i], y + i, sc->first + i == sc->selected);
 	if (!m->nr_rows)
-		screen_put(
-			y, 0, 0,
-			sc->app->now->nr_regions ?
-				"No region that is asked for: a shows those that are not on demand, / changes the filter." :
-				"No process has registered memory with an RDMA device here.");
+		screen_put(y, 0, 0,
+			   sc->app->now->nr_regions ?
+				   "No region that is asked for (/ filter, a all, u mine)." :
+				   "No process has registered memory with an RDMA device here.");
 }
 
 static void screen_draw_help(int y)
@@ -234,7 +233,7 @@ static void screen_draw_help(int y)
 	};
 	size_t i;
 
-	for (i = 0; i < sizeof(text) / sizeof(text[0]); i++)
+	for (i = 0; i < ARRAY_SIZE(text); i++)
 		screen_put(y + i, 0, 0, text[i]);
 }
 
@@ -243,11 +242,11 @@ static void screen_draw_foot(const struct screen *sc)
 	const struct top_app *app = sc->app;
 	char text[256], state[96];
 
-	if (sc->typing)
+	if (sc->typing) {
 		snprintf(text, sizeof(text), "Filter: %s_", app->text);
-	else if (*sc->message)
+	} else if (*sc->message) {
 		snprintf(text, sizeof(text), "%s", sc->message);
-	else {
+	} else {
 		snprintf(state, sizeof(state), "%s%s%s%s", sc->paused ? "  PAUSED" : "",
 			 app->live ? "" : "  RECORDING", app->filter.text ? "  filter " : "",
 			 app->filter.text ? app->filter.text : "");

@@ -14,6 +14,8 @@
 #define TOP_NO_PAGE  UINT64_MAX
 #define TOP_NO_UID   UINT32_MAX
 
+#define ARRAY_SIZE(a) (sizeof(a) / sizeof((a)[0]))
+
 /* Figures of a region, by the names that "rdma statistic show mr" has for them. */
 enum top_figure {
 	TOP_FAULTS,

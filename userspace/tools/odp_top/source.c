@@ -20,8 +20,7 @@ static int device_each(const struct nlattr *attrs, uint32_t len, void *arg)
 
 	if (!dev)
 		return -ENOMEM;
-	nla_for_each(attr, attrs, len, left)
-	{
+	nla_for_each(attr, attrs, len, left) {
 		switch (nla_type(attr)) {
 		case RDMA_NLDEV_ATTR_DEV_INDEX:
 			dev->index = nla_u32(attr);
@@ -47,12 +46,10 @@ static void counters_parse(const struct nlattr *nest, const char *const *names, 
 	char name[64];
 	int i;
 
-	nla_for_each(entry, nla_data(nest), nla_len(nest), left)
-	{
+	nla_for_each(entry, nla_data(nest), nla_len(nest), left) {
 		number = 0;
 		name[0] = 0;
-		nla_for_each(attr, nla_data(entry), nla_len(entry), inner)
-		{
+		nla_for_each(attr, nla_data(entry), nla_len(entry), inner) {
 			if (nla_type(attr) == RDMA_NLDEV_ATTR_STAT_HWCOUNTER_ENTRY_NAME)
 				nla_string(attr, name, sizeof(name));
 			else if (nla_type(attr) == RDMA_NLDEV_ATTR_STAT_HWCOUNTER_ENTRY_VALUE)
@@ -72,8 +69,9 @@ static int link_each(const struct nlattr *attrs, uint32_t len, void *arg)
 	uint32_t left;
 	int i;
 
-	nla_for_each(attr, attrs, len, left) if (nla_type(attr) == RDMA_NLDEV_ATTR_STAT_HWCOUNTERS)
-		counters_parse(attr, top_device_figure_names, TOP_DEV_FIGURES, port);
+	nla_for_each(attr, attrs, len, left)
+		if (nla_type(attr) == RDMA_NLDEV_ATTR_STAT_HWCOUNTERS)
+			counters_parse(attr, top_device_figure_names, TOP_DEV_FIGURES, port);
 	for (i = 0; i < TOP_DEV_FIGURES; i++)
 		dev->value[i] += port[i];
 	return 0;
@@ -86,8 +84,7 @@ static void driver_parse(const struct nlattr *nest, struct top_region *r)
 	char text[32];
 	uint32_t left;
 
-	nla_for_each(attr, nla_data(nest), nla_len(nest), left)
-	{
+	nla_for_each(attr, nla_data(nest), nla_len(nest), left) {
 		if (nla_type(attr) != RDMA_NLDEV_ATTR_DRIVER_STRING) {
 			is_kind = false;
 			continue;
@@ -104,8 +101,7 @@ static void region_parse(const struct nlattr *entry, struct top_region *r)
 	const struct nlattr *attr;
 	uint32_t left;
 
-	nla_for_each(attr, nla_data(entry), nla_len(entry), left)
-	{
+	nla_for_each(attr, nla_data(entry), nla_len(entry), left) {
 		switch (nla_type(attr)) {
 		case RDMA_NLDEV_ATTR_RES_MRN:
 			r->mrn = nla_u32(attr);
@@ -139,12 +135,10 @@ static int walk_each(const struct nlattr *attrs, uint32_t len, void *arg)
 	uint32_t left, inner;
 	int err = 0;
 
-	nla_for_each(table, attrs, len, left)
-	{
+	nla_for_each(table, attrs, len, left) {
 		if (nla_type(table) != RDMA_NLDEV_ATTR_RES_MR)
 			continue;
-		nla_for_each(entry, nla_data(table), nla_len(table), inner)
-		{
+		nla_for_each(entry, nla_data(table), nla_len(table), inner) {
 			err = walk->entry(walk, entry);
 			if (err)
 				return err;
@@ -171,8 +165,7 @@ static int walk_figures(struct source_walk *walk, const struct nlattr *entry)
 	uint32_t left, mrn = 0;
 	struct top_region *r;
 
-	nla_for_each(attr, nla_data(entry), nla_len(entry), left)
-	{
+	nla_for_each(attr, nla_data(entry), nla_len(entry), left) {
 		if (nla_type(attr) == RDMA_NLDEV_ATTR_RES_MRN)
 			mrn = nla_u32(attr);
 		else if (nla_type(attr) == RDMA_NLDEV_ATTR_STAT_HWCOUNTERS)
@@ -302,8 +295,7 @@ static int map_each(const struct nlattr *attrs, uint32_t len, void *arg)
 	const struct nlattr *attr;
 	uint32_t left, head = offsetof(struct rxe_odp_mr_map, cells), cells;
 
-	nla_for_each(attr, attrs, len, left)
-	{
+	nla_for_each(attr, attrs, len, left) {
 		if (nla_type(attr) != RDMA_NLDEV_ATTR_RES_RAW || nla_len(attr) < head)
 			continue;
 		memcpy(&raw, nla_data(attr), head);
