@@ -5,17 +5,16 @@
  */
 #include "pair.h"
 
-#include <glob.h>
 #include <signal.h>
 #include <sys/mman.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
-#define PAGES	  3
-#define OUT	  "/tmp/tools_trace.out"
-#define DONE	  "/tmp/tools_trace.done"
-#define LATE_US	  150000
-#define INSTANCES "/sys/kernel/tracing/instances/"
+#define PAGES	3
+#define OUT	"/tmp/tools_trace.out"
+#define BEGUN	"/tmp/tools_trace.begun"
+#define DONE	"/tmp/tools_trace.done"
+#define LATE_US 150000
 
 static char said[64 * KIB];
 
@@ -32,11 +31,11 @@ static pid_t trace_begin(const char *args)
 {
 	char command[512];
 	pid_t child;
-	glob_t found;
 
 	unlink(DONE);
+	unlink(BEGUN);
 	snprintf(command, sizeof(command),
-		 "exec /mnt/tools/odp_trace %s -- sh -c 'until [ -e " DONE
+		 "exec /mnt/tools/odp_trace %s -- sh -c 'touch " BEGUN "; until [ -e " DONE
 		 " ]; do sleep 0.1; done' >" OUT " 2>&1",
 		 args);
 	child = fork();
@@ -45,27 +44,12 @@ static pid_t trace_begin(const char *args)
 		execl("/bin/sh", "sh", "-c", command, (char *)NULL);
 		_exit(127);
 	}
-	/* Its last event is on. */
-	for (;;) {
-		bool on = false;
-
+	/* Its command begins when all is traced. */
+	while (access(BEGUN, F_OK)) {
 		if (waitpid(child, NULL, WNOHANG)) {
 			read_out();
 			fail_because("odp_trace has ended: '%s'", said);
 		}
-		if (!glob(INSTANCES "odp_trace.*/events/sched/sched_switch/trigger", 0, NULL,
-			  &found)) {
-			FILE *f = fopen(found.gl_pathv[0], "r");
-			char line[256];
-
-			while (f && fgets(line, sizeof(line), f))
-				on |= !strncmp(line, "stacktrace", 10);
-			if (f)
-				fclose(f);
-			globfree(&found);
-		}
-		if (on)
-			break;
 		usleep(20000);
 	}
 	return child;
@@ -80,6 +64,7 @@ static void trace_end(pid_t child)
 	fclose(f);
 	assert_int_equal(waitpid(child, &status, 0), child);
 	unlink(DONE);
+	unlink(BEGUN);
 	read_out();
 	assert_int_equal(status, 0);
 }
