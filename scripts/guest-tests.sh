@@ -121,7 +121,7 @@ prepare()
 		echo "$name $(limit "$name")" >>"$session/todo"
 	done < <(awk -v part="$part" -v parts="$parts" '(NR - 1) % parts + 1 == part' "$listed")
 	[ ! -d "$SRC/tests/guest/data" ] || cp -r "$SRC/tests/guest/data" "$session/"
-	cp -r "$SRC/docs/recipes" "$session/"
+	cp -r "$SRC/docs/recipes" "$SRC/build/$kernel/examples" "$session/"
 	mkdir "$session/provider" "$session/tools"
 	cp "$SRC/build/$kernel/tools"/{odp_top,odp_trace,rxe_odp_check} "$session/tools/"
 	cp -RP "$SRC/build/$kernel/provider"/{librxe_odp*,abi,asan,tsan} "$SRC/userspace"/{install.sh,README.md} "$session/provider/"
@@ -242,6 +242,7 @@ run()
 	fi
 	"$SRC/scripts/modules.sh" "$kernel"
 	"$SRC/scripts/programs.sh" "$kernel" tests/guest tests
+	"$SRC/scripts/programs.sh" "$kernel" userspace/examples examples
 	"$SRC/scripts/provider.sh" "$kernel"
 	"$SRC/scripts/tools.sh" "$kernel"
 	prepare "$1"
