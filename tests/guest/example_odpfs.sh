@@ -51,13 +51,13 @@ refuses()
 
 mkdir -p $served $group
 echo +memory >/sys/fs/cgroup/cgroup.subtree_control || fail "no memory controller"
-echo 12M >$group/memory.max
+echo 8M >$group/memory.max
 [ ! -e $group/memory.swap.max ] || echo 0 >$group/memory.swap.max
-truncate -s 96M $dir/image
+truncate -s 64M $dir/image
 modprobe loop 2>/dev/null
 mkfs.ext4 -q $dir/image || fail "no ext4"
 mount -o loop $dir/image $served || fail "no file system"
-head -c 25000001 /dev/urandom >$dir/large
+head -c 12000001 /dev/urandom >$dir/large
 head -c 3000000 /dev/urandom >$dir/small
 serve
 
@@ -79,7 +79,7 @@ refuses 'the files differ' verify small $dir/small
 "$odpfs" get 10.77.0.2 empty $dir/got || fail "get of nothing"
 [ ! -s $dir/got ] || fail "got something of nothing"
 grep -qx 'oom_kill 0' $group/memory.events || fail "out of memory"
-[ ! -e $group/memory.peak ] || [ "$(cat $group/memory.peak)" -lt 25000001 ] || fail "more memory than there may be"
+[ ! -e $group/memory.peak ] || [ "$(cat $group/memory.peak)" -lt 12000001 ] || fail "more memory than there may be"
 
 echo secret >$dir/secret
 ln -s $dir/secret $served/link
