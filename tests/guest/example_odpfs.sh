@@ -58,7 +58,7 @@ echo 8M >$group/memory.max
 [ ! -e $group/memory.swap.max ] || echo 0 >$group/memory.swap.max
 truncate -s 64M $dir/image
 modprobe loop 2>/dev/null
-mkfs.ext4 -q $dir/image || fail "no ext4"
+mkfs.ext4 -q -m 0 $dir/image || fail "no ext4"
 mount -o loop $dir/image $served || fail "no file system"
 # The program's own pages are to be charged to nobody who has to give some back: on User Mode Linux a process on the other CPU would go
 # on executing what its page holds next (docs/testing.md).
@@ -102,6 +102,11 @@ for name in ../new .new sub/new fifo link; do
 	! "$odpfs" put 10.77.0.2 $dir/small "$name" 2>/dev/null || fail "put $name"
 done
 [[ $(cat $dir/secret) = secret && ! -e $dir/new ]] || fail "written outside"
+
+fallocate -l $(($(df --output=avail $served | tail -n 1) - 1000))K $served/filler || fail "the disk cannot be filled"
+refuses 'its disk is full' put $dir/small new
+rm $served/filler $served/new
+"$odpfs" put 10.77.0.2 $dir/small new || fail "put, where there is room again"
 
 "$odpfs" randread 10.77.0.2 large 1000000000 >$dir/out.random 2>&1 &
 started $!

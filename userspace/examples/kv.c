@@ -239,7 +239,7 @@ static const struct service kv = { PORT, REQUEST_BYTES, kv_welcome, kv_message, 
 
 static int usage(FILE *to)
 {
-	fputs("usage: kv serve [--unmap] [ADDRESS]    --unmap: freed memory goes, and readers' connections with it\n"
+	fputs("usage: kv serve [--unmap] [ADDRESS]    --unmap: freed memory is unmapped\n"
 	      "       kv set ADDRESS KEY VALUE\n"
 	      "       kv get ADDRESS KEY\n"
 	      "       kv delete ADDRESS KEY\n"

@@ -60,7 +60,7 @@ static int flow_ask(struct flow *f, uint32_t op, const char *name, uint64_t byte
 
 	if (strlen(name) >= NAME_BYTES)
 		return complain("the name has more than %d bytes", NAME_BYTES - 1);
-	strcpy(request.name, name);
+	memcpy(request.name, name, strlen(name) + 1);
 	request.bytes = htole64(bytes);
 	if (rdma_post_send(f->peer.id, NULL, &request, sizeof(request), NULL, IBV_SEND_INLINE))
 		return complain("the request cannot be sent: %s", strerror(errno));

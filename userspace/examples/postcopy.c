@@ -154,9 +154,9 @@ static int region_watch(struct region *r)
 
 	r->uffd = syscall(SYS_userfaultfd, O_CLOEXEC | O_NONBLOCK);
 	if (r->uffd < 0)
-		return complain(
-			"no userfaultfd for faults of the kernel: %s; be root, or set vm.unprivileged_userfaultfd=1",
-			strerror(errno));
+		return complain("no userfaultfd for faults of the kernel: %s%s", strerror(errno),
+				errno == EPERM ? "; be root, or set vm.unprivileged_userfaultfd=1" :
+						 "");
 	if (!ioctl(r->uffd, UFFDIO_API, &api) && !ioctl(r->uffd, UFFDIO_REGISTER, &watch))
 		return 0;
 	complain("the userfaultfd does not take the region: %s", strerror(errno));
@@ -368,8 +368,8 @@ static int read_file(const char *address, const char *path)
 
 static int usage(FILE *to)
 {
-	fputs("usage: postcopy serve [-d MICROSECONDS] FILE [ADDRESS]    -d: each page takes that much longer\n"
-	      "       postcopy read ADDRESS FILE                          read all pages, compare with FILE\n",
+	fputs("usage: postcopy serve [-d MICROSECONDS] FILE [ADDRESS]    -d: for each page\n"
+	      "       postcopy read ADDRESS FILE                          compare all pages\n",
 	      to);
 	return to == stdout ? EXIT_SUCCESS : 2;
 }
