@@ -157,7 +157,7 @@ static void attacked(void **state)
 	pid_t pid = server_start(e);
 	int i;
 
-	for (i = slow_cpu() ? 60 : 500; i; i--)
+	for (i = slow_cpu() ? 30 : 500; i; i--)
 		attack_once(e);
 	server_stop(e, pid);
 }

@@ -29,11 +29,11 @@ stop()
 	wait $server || fail "the server ends with $? at SIGINT"
 }
 
-# readers_beside_a_writer: sets again, how often the reader had to connect again
+# reader_beside_a_writer: sets again, how often the reader had to connect again
 reader_beside_a_writer()
 {
-	"$kv" write 10.77.0.2 1500 >$out.write 2>&1 &
-	"$kv" read 10.77.0.2 700 >$out.read 2>&1 || fail "the reader"
+	"$kv" write 10.77.0.2 700 >$out.write 2>&1 &
+	"$kv" read 10.77.0.2 350 >$out.read 2>&1 || fail "the reader"
 	wait $! || fail "the writer"
 	again=$(sed -n 's/.*connected again \([0-9]*\) times$/\1/p' $out.read)
 }
