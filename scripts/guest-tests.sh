@@ -124,7 +124,7 @@ prepare()
 	cp -r "$SRC/docs/recipes" "$SRC/build/$kernel/examples" "$session/"
 	mkdir "$session/provider" "$session/tools"
 	cp "$SRC/build/$kernel/tools"/{odp_top,odp_trace,rxe_odp_check} "$session/tools/"
-	cp -RP "$SRC/build/$kernel/provider"/{librxe_odp*,abi,asan,tsan} "$SRC/userspace"/{install.sh,README.md} "$session/provider/"
+	cp -RP "$SRC/build/$kernel/provider"/{librxe_odp*,abi,asan,tsan} "$SRC/userspace"/{install.sh,diversion.sh,README.md} "$session/provider/"
 	RDMA_ODP_PROVIDER=$SRC/build/$kernel/provider DESTDIR=$session/provider/installed \
 		cmake --install "$SRC/build/host" --component provider --prefix /usr >/dev/null
 }

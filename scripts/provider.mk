@@ -1,10 +1,11 @@
 # SPDX-License-Identifier: GPL-2.0 OR Linux-OpenIB
-# The provider. Run by provider.sh, in a guest tree, with TOP, OUT and ABI set.
+# The provider. Run by provider.sh, in a guest tree, with TOP, OUT and ABI set, and by packaging/debian/rules, which has flags of its own
+# and wants the library alone.
 CC ?= gcc
 SRC := $(TOP)/userspace/provider
 CFLAGS := -std=gnu11 -O2 -g -fPIC -fvisibility=hidden -pthread -Wall -Wextra -Wno-unused-parameter -Wshadow -Wstrict-prototypes \
 	  -Wmissing-prototypes -Werror=implicit-function-declaration -D_GNU_SOURCE \
-	  -I$(SRC) -isystem $(OUT)/include -I$(TOP)/include/uapi
+	  -I$(SRC) -isystem $(OUT)/include -I$(TOP)/include/uapi $(PACKAGE_CFLAGS)
 
 objects := $(patsubst $(SRC)/%.c,$(OUT)/obj/%.o,$(wildcard $(SRC)/*.c))
 abi_headers := $(addprefix $(OUT)/include/kernel-abi/,ib_user_verbs.h rdma_user_rxe.h rxe_odp-abi.h)
@@ -13,8 +14,11 @@ abi_headers := $(addprefix $(OUT)/include/kernel-abi/,ib_user_verbs.h rdma_user_
 asan := -O1 -fno-omit-frame-pointer -fsanitize=address,undefined -fno-sanitize-recover=all
 tsan := -O1 -fno-omit-frame-pointer -fsanitize=thread
 
-all: $(OUT)/librxe_odp-rdmav$(ABI).so $(OUT)/librxe_odp.so.1 $(OUT)/librxe_odp.so $(OUT)/librxe_odp.a \
-	$(OUT)/asan/librxe_odp-rdmav$(ABI).so $(OUT)/tsan/librxe_odp-rdmav$(ABI).so
+all: library $(OUT)/asan/librxe_odp-rdmav$(ABI).so $(OUT)/tsan/librxe_odp-rdmav$(ABI).so
+
+library: $(OUT)/librxe_odp-rdmav$(ABI).so $(OUT)/librxe_odp.so.1 $(OUT)/librxe_odp.so $(OUT)/librxe_odp.a
+
+.PHONY: all library
 
 $(OUT)/include/kernel-abi/rxe_odp-abi.h: $(TOP)/include/uapi/rdma/rxe_odp-abi.h
 	python3 $(OUT)/make_abi_structs.py $< $@
@@ -29,7 +33,7 @@ $(OUT)/obj/%.o: $(SRC)/%.c $(abi_headers)
 # libibverbs keeps pointers into it for ever: nobody who opened it may unload it.
 $(OUT)/librxe_odp.so.1.0: $(objects) $(SRC)/provider.map
 	$(CC) -shared -pthread -Wl,--no-undefined -Wl,--version-script,$(SRC)/provider.map -Wl,-soname,librxe_odp.so.1 \
-		-Wl,-z,nodelete \
+		-Wl,-z,nodelete $(PACKAGE_LDFLAGS) \
 		-o $@ $(objects) -libverbs
 
 $(OUT)/%san/librxe_odp-rdmav$(ABI).so: $(objects)

@@ -1,15 +1,16 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0 OR Linux-OpenIB
-# provider.sh KERNEL: builds the libibverbs provider for the rdma-core that the kernel's guest tree has, in that tree, into
+# provider.sh KERNEL [headers]: builds the libibverbs provider for the rdma-core that the kernel's guest tree has, in that tree, into
 # build/KERNEL/provider:
 #   librxe_odp.so.1.0         the library; librxe_odp.so.1 and, by the name that libibverbs loads,
 #   librxe_odp-rdmavNN.so     are links to it
 #   librxe_odp.a              the same for programs that link libibverbs statically
 #   abi                       NN
+#   include, make_abi_structs.py    of rdma-core's source, what it is built with; with "headers" these and abi alone
 . "$(dirname "$0")/lib.sh"
 . "$(dirname "$0")/intree.sh"
 
-kernel=${1:?provider.sh: name a kernel}
+kernel=${1:?provider.sh: name a kernel} what=${2:-}
 flavour=${kernel/#uml*/backports}
 tree=$("$SRC/scripts/tree.sh" "$flavour")
 out=$SRC/build/$kernel/provider
@@ -57,6 +58,7 @@ build()
 		echo "$source" >"$out/source"
 		echo "$abi" >"$out/abi"
 	fi
+	[ "$what" != headers ] || return 0
 	in_tree "$tree/root" make -s -k -j "$(nproc)" -f /odp/build/scripts/provider.mk TOP=/odp/build \
 		"OUT=/odp/build/build/$kernel/provider" "ABI=$abi" >"$log" 2>&1 || {
 		sed 's|/odp/build/||g' "$log" | { head -n 60; cat >/dev/null; } >&2

@@ -4,16 +4,14 @@
 # install.sh remove          removes it; librxe drives them again
 # install.sh show            tells who drives each device of this machine
 #
-# Two files, and a third that says which of them is asked first. Drivers are listed in /etc/libibverbs.d, and libibverbs reads what
-# is there in the order in which the directory has it, which is none; so librxe's own file is diverted to another directory, and the
-# one in its place names both drivers. What it says holds whether a libibverbs loads the first line first or, as today's do, the last.
+# Two files, and a third that says which of them is asked first: diversion.sh, which lies beside this script.
 # ROOT=DIR does all that in a tree below DIR, as a package build or a container image wants it.
 set -euo pipefail
 
 root=${ROOT:-}
 here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd -P)
-conf=/etc/libibverbs.d/rxe.driver
-diverted=/usr/share/librxe_odp/rxe.driver.distrib
+# shellcheck source=diversion.sh
+. "$here/diversion.sh"
 
 die() { printf 'install.sh: %s\n' "$*" >&2; exit 1; }
 
@@ -30,10 +28,6 @@ find_libibverbs()
 	libdir=${libdir#"$root"}
 }
 
-divert() { dpkg-divert ${root:+--root "$root"} --local --quiet --rename --divert "$diverted" "$@"; }
-
-is_diverted() { [ "$(dpkg-divert ${root:+--root "$root"} --truename "$conf")" = "$diverted" ]; }
-
 install_provider()
 {
 	local from=${1:-$here/../build/stable/provider} theirs lib
@@ -46,25 +40,17 @@ install_provider()
 	lib=$(basename "$(readlink -f "$from/librxe_odp.so.1")")
 	install -D -m 644 "$from/$lib" "$root$libdir/$lib"
 	ln -sfn "$lib" "$root$libdir/librxe_odp.so.1"
-	mkdir -p "$root$libdir/libibverbs" "$root$(dirname "$diverted")"
+	mkdir -p "$root$libdir/libibverbs"
 	ln -sfn "../$lib" "$root$libdir/libibverbs/librxe_odp-rdmav$abi.so"
-	is_diverted || divert --add "$conf"
-	mkdir -p "$root$(dirname "$conf")"
-	printf '%s\n' '# librxe_odp: devices of rxe_odp are its, all others of this kind librxe'\''s.' \
-		'driver rxe_odp' 'driver rxe' 'driver rxe_odp' >"$root$conf.new"
-	mv "$root$conf.new" "$root$conf"
+	rxe_odp_first --local
 	[ -n "$root" ] || ldconfig
 }
 
 remove_provider()
 {
 	find_libibverbs
-	if is_diverted; then
-		rm -f "$root$conf"
-		divert --remove "$conf"
-	fi
+	rxe_odp_not_first
 	rm -f "$root$libdir"/libibverbs/librxe_odp-rdmav*.so "$root$libdir"/librxe_odp.so.1*
-	rmdir "$root$(dirname "$diverted")" 2>/dev/null || :
 	[ -n "$root" ] || ldconfig
 }
 
