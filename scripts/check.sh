@@ -60,7 +60,7 @@ spdx()
 		*) want='GPL-2.0( WITH Linux-syscall-note)?\)? OR Linux-OpenIB' ;;
 		esac
 		head -n 3 "$f" | grep -qE "SPDX-License-Identifier: .*$want" || { echo "$f: no SPDX line with $want"; rc=1; }
-	done < <(files kernel include samples tests userspace examples benchmarks scripts cmake docs/ci run CMakeLists.txt |
+	done < <(files kernel include samples tests userspace examples benchmarks scripts packaging cmake docs/ci run CMakeLists.txt |
 		grep -E '\.([chS]|sh|py|cmake)$|Kbuild$|CMakeLists.txt$|^run$' | grep -v '/data/')
 	return "$rc"
 }
@@ -129,10 +129,10 @@ clang_format()
 shell()
 {
 	local s
-	mapfile -t s < <(files run .ci scripts tests benchmarks kernel userspace | while read -r f; do
+	mapfile -t s < <(files run .ci scripts tests benchmarks kernel userspace packaging | while read -r f; do
 		case $f in
 		*.sh) echo "$f" ;;
-		*.c | *.h | *.md | *.py) ;;
+		*.c | *.h | *.md | *.py | *.[0-9]) ;;
 		*) ! head -n 1 "$f" | grep -qE '^#!/bin/(ba)?sh' || echo "$f" ;;
 		esac
 	done)

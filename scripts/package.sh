@@ -57,13 +57,13 @@ lay_out()
 	mkdir -p "$top/scripts" "$top/rdma-core"
 	cp -r "$SRC"/{kernel,include,userspace,samples,docs,cmake,packaging,LICENSES,CMakeLists.txt,README.md} "$top/"
 	cp -r "$SRC/packaging/debian" "$top/debian"
-	cp "$SRC"/scripts/provider.mk "$top/scripts/"
+	cp "$SRC"/scripts/*.mk "$top/scripts/"
 	cp -r "$SRC"/build/stable/provider/{include,make_abi_structs.py,abi} "$top/rdma-core/"
 	rm -rf "$top/rdma-core/include/kernel-abi"
 	mkdir "$top/rdma-core/include/kernel-abi"
 	[ -z "$version" ] || {
 		printf 'rdma-odp (%s) trixie; urgency=medium\n\n  * Rebuilt.\n\n' "$version"
-		sed -n '/^ -- /{p;q}' "$SRC/packaging/debian/changelog"
+		echo "$(sed -n 's/^\( -- .*>\).*/\1/p' "$SRC/packaging/debian/changelog" | head -n 1)  $(date -R)"
 		echo
 		cat "$SRC/packaging/debian/changelog"
 	} >"$top/debian/changelog"

@@ -21,6 +21,7 @@ usage()
 	  -e NAME=VALUE   sets a variable for CMD
 	  --log FILE      keeps the kernel log in FILE (without, that of a guest that fails is kept under build/failed)
 	  --append ARGS   more kernel parameters
+	  --disk FILE     boots this image of a disk, with the kernel and the initrd of the guest's
 	  --rxe           loads the stock rdma_rxe too, after our links are up
 	  --no-links      loads the modules, but adds no links
 	  --packets       requests between the two devices travel in packets, instead of being executed by one copy (local=off)
@@ -34,11 +35,11 @@ usage()
 	TEXT
 }
 
-kernel='' mem=4G dir='' limit=1200 log='' append='' rxe=0 links=1 modules=1 build=1 icount=0 pin=0 local='' env=()
+kernel='' mem=4G dir='' limit=1200 log='' append='' rxe=0 links=1 modules=1 build=1 icount=0 pin=0 local='' disk='' env=()
 needs_value() { [ $# -ge 2 ] || die "option $1 needs a value; see ./run vm --help"; }
 while [ $# -gt 0 ]; do
 	case $1 in
-	-k | -m | -d | -t | -e | --log | --append) needs_value "$@" ;;&
+	-k | -m | -d | -t | -e | --log | --append | --disk) needs_value "$@" ;;&
 	-k) kernel=$2; shift 2 ;;
 	-m) mem=$2; shift 2 ;;
 	-d) dir=$2; shift 2 ;;
@@ -46,6 +47,7 @@ while [ $# -gt 0 ]; do
 	-e) env+=("$2"); shift 2 ;;
 	--log) log=$2; shift 2 ;;
 	--append) append=$2; shift 2 ;;
+	--disk) disk=$2; shift 2 ;;
 	--rxe) rxe=1; shift ;;
 	--no-links) links=0; shift ;;
 	--packets) local=N; shift ;;
@@ -167,7 +169,7 @@ start_qemu()
 	TMPDIR=$run exec setpriv --pdeathsig KILL timeout --foreground -s KILL "$limit" setpriv --pdeathsig KILL \
 		qemu-system-x86_64 "${accel[@]}" -m "$mem" -display none -no-reboot -nic none -monitor none \
 		-serial "file:$run/console.log" -kernel "$tree/vmlinuz" -initrd "$tree/initrd.img" \
-		-drive "file=$tree/disk.img,format=raw,if=virtio,snapshot=on" "${share[@]}" -device virtio-serial-pci \
+		-drive "file=${disk:-$tree/disk.img},format=raw,if=virtio,snapshot=on" "${share[@]}" -device virtio-serial-pci \
 		-chardev "file,id=out,path=$run/stdout" -device virtserialport,chardev=out,name=stdout \
 		-chardev "file,id=err,path=$run/stderr" -device virtserialport,chardev=err,name=stderr \
 		-append "console=ttyS0 loglevel=5 log_buf_len=4M panic=-1 mitigations=off no_timer_check norandmaps root=/dev/vda rw init=/odp/init memmap=64M!256M ODP_SHARE=9p $append" \
