@@ -43,6 +43,7 @@ try()
 		part "the guest" in_guest guest
 		rm -f "$dir/$kernel/disk.img"
 		part "upgrade and downgrade" in_test_tree upgrade
+		part "kernels that are passed over" in_test_tree refuse
 		part "removal and purge" in_test_tree purge
 		rm -rf --one-file-system "${dir:?}/$kernel"
 	done

@@ -91,6 +91,21 @@ rm /etc/udev/rules.d/90-rxe-odp-links.rules
 udevadm control --reload
 seen "the rule of udev makes links"
 
+# Without the rule for names rdma-core's gives it another; it is found by its netdev.
+: >/etc/udev/rules.d/59-rxe-odp.rules
+udevadm control --reload
+ip link set veth1 up
+rxe-odp-link add veth1 || fail "rxe-odp-link"
+[[ $(rxe-odp-link show) = *$'\nrxe_veth0 veth0' && ! -e $class/rxe_veth1 ]] || fail "without the rule for names: $(rxe-odp-link show)"
+[ "$(rxe-odp-link add veth1)" = "rxe-odp-link: veth1 has the device $(rxe-odp-link show | sed -n 's/ veth1$//p') already" ] || fail "add again"
+{ rxe-odp-link delete veth1 && rxe-odp-link delete veth1; } || fail "rxe-odp-link delete"
+[ "$(rxe-odp-link show)" = 'rxe_veth0 veth0' ] || fail "a link of another name is not deleted"
+said=$(rxe-odp-link add nothere 2>&1) && fail "a link of no netdev"
+[[ $said = *"no netdev nothere"* ]] || fail "no netdev: $said"
+rm /etc/udev/rules.d/59-rxe-odp.rules
+udevadm control --reload
+seen "without the rule for names a link is called otherwise, and found by its netdev"
+
 # In networkd's place.
 mkdir -p /run/network
 ip link add veth2 type dummy

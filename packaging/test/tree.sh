@@ -5,7 +5,8 @@
 #   install     before the headers of the kernel are there, which come then; what the guest needs; a list of all files, before
 #   look        what is installed
 #   image FILE  the tree as an image of a disk
-#   upgrade     to NEW and back; kernels for which nothing can be built
+#   upgrade     to NEW and back
+#   refuse      kernels for which nothing can be built
 #   purge
 set -eu
 here=$(cd "$(dirname "$0")" && pwd)
@@ -77,6 +78,8 @@ prepare_guest()
 	systemctl enable odp-session.service systemd-networkd.service
 	systemctl set-default multi-user.target
 	rm -f /etc/fstab
+	# apt knows no suite here: all there is are our packages.
+	sed -i '/Default-Release/d' /etc/apt/apt.conf.d/99mmdebstrap
 }
 
 case $step in
@@ -109,7 +112,8 @@ upgrade)
 	built "$(version "$new")"
 	apt-get install -y --allow-downgrades "$old"/*.deb
 	built "$(version "$old")"
-
+	;;
+refuse)
 	# A kernel with PREEMPT_RT, one that is too old, one without headers.
 	for other in 6.12.1-rt 6.1.0; do
 		mkdir -p /lib/modules/$other/build
