@@ -139,7 +139,8 @@ shell()
 	shellcheck "${s[@]}"
 }
 
-# Manual pages; each function that the library shows has one, or a part of one.
+# Manual pages; each function that the library shows has one, or a part of one, as has each parameter and attribute of the modules. Every
+# parameter stands in the package's file of them, too.
 manual_pages()
 {
 	local f rc=0
@@ -147,6 +148,13 @@ manual_pages()
 	while read -r f; do
 		grep -qE "^\.Nm $f( ,)?$" userspace/man/*.3 || { echo "userspace/man: no page names $f"; rc=1; }
 	done < <(sed -n 's/^\t\t\(rxe_odp_dv_[a-z_]*\);$/\1/p' userspace/provider/provider.map)
+	while read -r f; do
+		grep -qE "^\.It Cm $f " userspace/man/*.4 || { echo "userspace/man: no page names the parameter $f"; rc=1; }
+		grep -qE "^#options [a-z_]+ $f=" packaging/dkms/rdma-odp.conf || { echo "packaging/dkms/rdma-odp.conf: no $f"; rc=1; }
+	done < <(grep -rhoE 'module_param(_named|_cb)?\([a-z_]+' kernel --exclude-dir selftest --exclude-dir kunit | sed 's/.*(//')
+	while read -r f; do
+		grep -qE "^\.It Pa $f$" userspace/man/*.4 || { echo "userspace/man: no page names the attribute $f"; rc=1; }
+	done < <(grep -rhoE 'DEVICE_ATTR_[A-Z]+\([a-z_]+' kernel | sed 's/.*(//')
 	return "$rc"
 }
 

@@ -16,7 +16,7 @@ usage()
 	  -o DIR          where they go (default build/packages)
 	  --as VERSION    calls them VERSION and not as packaging/debian/changelog does
 	  --test          installs, upgrades, downgrades, removes and purges them, the builds in a throw-away tree, all else in a
-	                  guest with systemd, and says what was seen; some 10 minutes a kernel where the guest is emulated
+	                  guest with systemd, and says what was seen; 10 to 20 minutes a kernel where the guest is emulated
 	  -k KERNEL       only with this kernel: stable or backports (default: both)
 	TEXT
 }
