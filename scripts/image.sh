@@ -145,7 +145,7 @@ fill()
 	cp "$linux" "$image/kernel/"
 	cp -r "$(dirname "$linux")/modules" "$image/kernel/"
 	cp "$SRC/build/$kernel/modules"/{umem_odp,rxe_odp}.ko "$image/modules/"
-	cp -P "$SRC/build/$kernel/provider"/{librxe_odp*,abi} "$SRC"/userspace/{install.sh,README.md} "$image/provider/"
+	cp -P "$SRC/build/$kernel/provider"/{librxe_odp*,abi} "$SRC"/userspace/{install.sh,diversion.sh,README.md} "$image/provider/"
 	cat >"$image/run" <<-'RUN'
 	#!/bin/bash
 	# SPDX-License-Identifier: GPL-2.0 OR Linux-OpenIB
