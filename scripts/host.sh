@@ -11,7 +11,7 @@ packages()
 	provider) echo patch xz-utils ;;
 	uml)   echo gcc make libc6-dev flex bison bc patch xz-utils libelf-dev libssl-dev kmod python3-minimal ;;
 	image) echo zstd ;;
-	bench) echo python3-minimal ;;
+	bench) echo python3 gnuplot-nox fonts-dejavu-core ;;
 	check) echo libcmocka-dev libibverbs-dev clang libclang-rt-dev sparse shellcheck clang-format perl xz-utils mandoc spin ;;
 	*) die "host.sh: no package group '$1'" ;;
 	esac
