@@ -17,19 +17,20 @@
 #define SLICE_S	     0.1
 #define ROUNDS_ALONE 2000U
 #define CALLS	     20000U
-#define MAX_SLICES   1000U
 
 enum library { LIBRXE, PROVIDER, POLLED, LIBRARIES };
 enum figure { ONE_BY_ONE, LISTS, RINGS_ONE_BY_ONE, RINGS_LISTS, ALONE, NULL_CALL, FIGURES };
 
-static const char *const library_names[] = { "librxe", "librxe_odp", "librxe_odp, polled" };
-static const char *const figure_names[] = {
-	[ONE_BY_ONE] = "posts one by one, thousand a second",
-	[LISTS] = "posts in lists of 16, thousand a second",
-	[RINGS_ONE_BY_ONE] = "doorbells for a hundred posts one by one",
-	[RINGS_LISTS] = "doorbells for a hundred posts in lists",
-	[ALONE] = "one write until its target sees it, us",
-	[NULL_CALL] = "a null system call, us",
+static const char *const library_names[] = { "librxe", "librxe_odp", "librxe_odp polled" };
+static const struct {
+	const char *name, *unit;
+} figures_said[] = {
+	[ONE_BY_ONE] = { "posts one by one", "thousand a second" },
+	[LISTS] = { "posts in lists of 16", "thousand a second" },
+	[RINGS_ONE_BY_ONE] = { "doorbells of posts one by one", "for a hundred" },
+	[RINGS_LISTS] = { "doorbells of posts in lists of 16", "for a hundred" },
+	[ALONE] = { "one write until its target sees it", "us" },
+	[NULL_CALL] = { "a null system call", "us" },
 };
 
 static unsigned long rung;
@@ -214,40 +215,20 @@ static void run_slice(enum library library, double *figures)
 	assert_int_equal(status, 0);
 }
 
-static void print_figure(double figures[LIBRARIES][FIGURES][MAX_SLICES], enum figure figure,
-			 unsigned int n)
+int main(void)
 {
-	enum library library;
-
-	printf("%-42s", figure_names[figure]);
-	for (library = 0; library < LIBRARIES; library++) {
-		double *values = figures[library][figure], middle = median(values, n);
-
-		printf(" %9.2f (%.2f to %.2f)", middle, values[0], values[n - 1]);
-	}
-	printf("\n");
-}
-
-static void doorbells(void **state)
-{
-	static double figures[LIBRARIES][FIGURES][MAX_SLICES];
-	unsigned int i, n = 4 * ROUNDS < MAX_SLICES ? 4 * ROUNDS : MAX_SLICES;
+	unsigned int round;
 	enum library library;
 	enum figure figure;
 	double one[FIGURES];
 
-	(void)state;
-	for (i = 0; i < n; i++) {
+	for (round = 1; round <= 4 * ROUNDS; round++) {
 		for (library = 0; library < LIBRARIES; library++) {
 			run_slice(library, one);
 			for (figure = 0; figure < FIGURES; figure++)
-				figures[library][figure][i] = one[figure];
+				row("doorbell", library_names[library], figures_said[figure].name,
+				    "-", 8, 1, round, one[figure], figures_said[figure].unit);
 		}
 	}
-	printf("median (least to most) of %u slices, by turns%9s%-28s%-28s%-28s\n", n, "",
-	       library_names[LIBRXE], library_names[PROVIDER], library_names[POLLED]);
-	for (figure = 0; figure < FIGURES; figure++)
-		print_figure(figures, figure, n);
+	return 0;
 }
-
-TEST_MAIN(TEST(doorbells))

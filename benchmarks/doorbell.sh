@@ -1,7 +1,7 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0 OR Linux-OpenIB
-# doorbell.sh KERNEL ROUNDS: what posting costs, with librxe and with our provider (KERNEL may be empty: uml-fast). The table is
-# left in build/bench/doorbell.
+# doorbell.sh KERNEL ROUNDS: what posting costs, with librxe and with our provider (KERNEL may be empty: uml-fast). The samples,
+# the table and the page are left in build/bench/doorbell.
 . "$(dirname "$0")/../scripts/lib.sh"
 
 [ $# -le 2 ] || die "doorbell is one program and takes no PROGRAM: leave out '${*:3}'"
@@ -15,9 +15,12 @@ mkdir -p "$out"
 "$SRC/scripts/provider.sh" "$kernel"
 mkdir -p "$SRC/build/$kernel/bench/provider"
 cp -P "$SRC/build/$kernel/provider"/librxe_odp* "$SRC/build/$kernel/bench/provider/"
-read -r load _ </proc/loadavg
-say "$kernel: doorbell (load $load)"
+. "$SRC/benchmarks/lib/collect"
+rc=0
+# shellcheck disable=SC2016
 "$SRC/scripts/vm.sh" -k "$kernel" --pin --packets --no-build -t 1800 -d "$SRC/build/$kernel/bench" -e "BENCH_ROUNDS=$rounds" \
-	-e TEST_LIMIT_S=1500 --log "$out/$kernel.klog" -- ./doorbell </dev/null |
-	sed "1i $kernel, load $load: rxe_odp, both ends on one device, one thread on one CPU; the polling thread on the other" |
-	tee "$out/$kernel.txt"
+	-e TEST_LIMIT_S=1500 --log "$out/$kernel.klog" -- sh -c 'echo "KERNEL $(uname -r)"; echo "BEGIN doorbell"; exec ./doorbell' \
+	</dev/null | rows "$kernel" || rc=1
+[ $rc = 0 ] || say "the benchmark or the guest failed, see above"
+show "$out"/*.doorbell || rc=1
+exit $rc

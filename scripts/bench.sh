@@ -1,7 +1,7 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0 OR Linux-OpenIB
 # bench.sh: ./run bench. A benchmark is a script benchmarks/NAME.sh; it is called with the kernel (empty: what it chooses), the
-# number of rounds and names of its programs (none: all), and leaves its table and CSV in build/bench/NAME.
+# number of rounds and names of its programs (none: all), and leaves its table, CSV and page in build/bench/NAME.
 . "$(dirname "$0")/lib.sh"
 
 names() { for f in "$SRC"/benchmarks/*.sh; do [ ! -e "$f" ] || basename "$f" .sh; done; }
@@ -16,8 +16,8 @@ usage()
 	  NAME          one of: $(names | xargs) (default base)
 	  PROGRAM       only these of its programs
 
-	The table and the samples are left in build/bench/NAME. Nothing else should run on the machine meanwhile; its load
-	stands beside every sample.
+	The table, the samples and a page with charts (index.html, and PNGs) are left in build/bench/NAME; the last line says
+	where the page is. Nothing else should run on the machine meanwhile; its load stands beside every sample.
 	TEXT
 }
 
@@ -38,6 +38,6 @@ esac
 name=${1:-base}
 [ $# -eq 0 ] || shift
 [ -x "$SRC/benchmarks/$name.sh" ] || die "there is no benchmark '$name'; there are: $(names | xargs)"
-"$SRC/scripts/host.sh" guest build
+"$SRC/scripts/host.sh" guest build bench
 mkdir -p "$SRC/build/bench/$name"
 exec "$SRC/benchmarks/$name.sh" "$kernel" "$rounds" "$@"

@@ -39,7 +39,7 @@ for k in "${kernels[@]}"; do
 	esac
 done
 
-"$SRC/scripts/host.sh" guest build check
+"$SRC/scripts/host.sh" guest build check bench
 
 only=()
 if [ ${#kernels[@]} -gt 0 ]; then
