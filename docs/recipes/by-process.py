@@ -23,7 +23,7 @@ def main():
         for name, value in mr.items():
             if name == "worst_fault_ns":
                 total[name] = max(total[name], value)
-            elif name not in ("ifindex", "ifname", "mrn"):
+            elif name not in ("ifindex", "ifname", "mrn", "worst_fault_page"):
                 total[name] += value
     for (pid, comm, device), total in sorted(sums.items()):
         print(f"{comm} (pid {pid}) on {device}:", ", ".join(f"{name} {value}" for name, value in total.items()))
