@@ -339,7 +339,7 @@ static int reader_prepare(struct reader *r, const char *path)
 	r->pages = (st.st_size + PAGE - 1) / PAGE;
 	if (le64toh(r->there.bytes) < r->pages * PAGE)
 		return complain("the server's file is shorter than %s", path);
-	r->buffer = malloc(DEPTH * PAGE);
+	r->buffer = calloc(DEPTH, PAGE);
 	if (!r->buffer || reader_shuffle(r))
 		return -1;
 	r->mr = rdma_reg_msgs(r->peer.id, r->buffer, DEPTH * PAGE);
