@@ -36,12 +36,18 @@ through_provider()
 		umem_signal.c) echo "$f" ;;
 		# The tools are the same for either.
 		tools_*) ;;
+		example_*) [ "$kernel" != uml ] || echo "$f" ;;
 		# No verbs of user space.
 		umem_* | sample_* | vm_* | kernel_*) ;;
 		*) echo "$f" ;;
 		esac
 	done
-	grep -l 'rdma-odp: both providers' "$SRC"/tests/guest/*.sh
+	grep -l 'rdma-odp: both providers' "$SRC"/tests/guest/*.sh | while read -r f; do
+		case $(basename "$f") in
+		example_*) [ "$kernel" != uml ] || echo "$f" ;;
+		*) echo "$f" ;;
+		esac
+	done
 }
 
 # Not those that are about packets.
@@ -67,6 +73,8 @@ names()
 		local_*) continue ;;
 		# Each start of the NFS server waits for clients that had locks. One emulated kernel does it in each run.
 		storage_nfs.sh) [ "$kernel" = stable ] || [ "${TEST_LONG:-0}" != 0 ] || continue ;;
+		# Programs of users: on one emulated kernel, and through both providers on uml.
+		example_*) [ "$kernel" != backports ] || [ "${TEST_LONG:-0}" != 0 ] || continue ;;
 		esac
 		f=$(basename "$f")
 		echo "${f%.*}"
