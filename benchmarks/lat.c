@@ -26,8 +26,8 @@ static void report(enum driver driver, const struct kind *kind, unsigned int rou
 
 	qsort(took, TIMES, sizeof(*took), compare_doubles);
 	for (i = 0; i < TIMES; i++) {
-		two += took[i] > 2e-3;
-		nine += took[i] > 9e-3;
+		two += took[i] > 0.002;
+		nine += took[i] > 0.009;
 	}
 	for (i = 0; i < (int)ARRAY_SIZE(per_mille); i++) {
 		snprintf(text, sizeof(text), "%s %g %%", what, per_mille[i] / 10.0);
