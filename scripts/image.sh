@@ -57,6 +57,8 @@ trim()
 	# What would load the last LLVM is not in the tree (tree.sh).
 	rm -f "$root"/usr/lib/*/libLLVM*
 	rm -f "$root"/var/lib/dpkg/*-old
+	# Of the machine that made the tree: its mirror, its proxy, its resolver.
+	rm -f "$root"/etc/apt/sources.list "$root"/etc/apt/apt.conf.d/99mmdebstrap "$root"/etc/resolv.conf
 	# Mount points.
 	mkdir -p "$root/usr/lib/modules" "$root/odp/out"
 }
@@ -180,15 +182,11 @@ manifest()
 
 pack()
 {
-	fill
-	manifest >"$tmp/MANIFEST"
-	mv "$tmp/MANIFEST" "$image/"
-	chmod -R u=rwX,go=rX "$image"
+	# Called where the shell does not stop by itself.
+	fill && manifest >"$tmp/MANIFEST" && mv "$tmp/MANIFEST" "$image/" && chmod -R u=rwX,go=rX "$image" &&
 	tar -C "$tmp" --sort=name --format=gnu --numeric-owner --owner=0 --group=0 --mtime="@$epoch" -cf - "$(basename "$image")" |
-		"${compress[@]}" >"$tmp/archive"
-	# Until it is complete it has another name.
-	cp "$tmp/archive" "$out.tmp"
-	mv "$out.tmp" "$out"
+		"${compress[@]}" >"$tmp/archive" &&
+		cp "$tmp/archive" "$out.tmp" && mv "$out.tmp" "$out"
 }
 step "packing $out" "$CACHE/log/image.log" pack
 sed -n 's/^# /    /p' "$image/MANIFEST" >&2

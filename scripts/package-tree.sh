@@ -28,7 +28,7 @@ build()
 	rm -rf --one-file-system "$tmp"
 	mkdir -p "$tmp/upper/etc"
 	cp -L /etc/resolv.conf "$tmp/upper/etc/resolv.conf"
-	in_overlay "$tree/root" "$tmp" /bin/bash -c "set -e; $(declare -f install_packages); install_packages ${packages[*]}"
+	in_overlay "$tree/root" "$tmp" /bin/bash -c "set -e; $(declare -f install_packages); install_packages ${packages[*]}" || return 1
 	rm -rf "$tmp/work" "$tmp/root"
 	mv -T "$tmp" "$dir"
 }

@@ -33,6 +33,7 @@ while [ $# -gt 0 ]; do
 	*) die "unknown option '$1'; see ./run package --help" ;;
 	esac
 done
+[[ $out/ != "$SRC/build/package/"* ]] || die "packages are made in $out, which is removed afterwards; name another directory"
 for k in "${kernels[@]}"; do
 	case $k in
 	stable | backports) ;;
@@ -92,7 +93,7 @@ package()
 {
 	rm -rf --one-file-system "$work"
 	mkdir -p "$work"
-	"$SRC/scripts/provider.sh" stable headers >&2
+	"$SRC/scripts/provider.sh" stable headers >&2 || exit 1
 	step "building the packages" "$SRC/build/package.log" build
 	step "lintian" "$SRC/build/package-lintian.log" lint
 	rm -f "$out"/{rdma-odp-{dkms,tools,dev,doc},librxe-odp-provider}_*.deb

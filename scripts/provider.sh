@@ -49,8 +49,7 @@ build()
 {
 	local source abi log=$SRC/build/$kernel/provider.log
 	mkdir -p "$out"
-	source=$("$SRC/scripts/rdma-core.sh" "$flavour")
-	abi=$(private_abi "$source")
+	source=$("$SRC/scripts/rdma-core.sh" "$flavour") && abi=$(private_abi "$source") || return 1
 	if [ "$(cat "$out/source" 2>/dev/null)" != "$source" ]; then
 		rm -rf "$out"
 		mkdir -p "$out"

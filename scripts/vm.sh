@@ -99,7 +99,11 @@ elif [ $spaces != root ]; then
 	use_prepared
 else
 	need_root
-	"$SRC/scripts/host.sh" guest
+	case $kernel in
+	# With the compiler: its version is part of what a User Mode Linux is known by.
+	uml*) "$SRC/scripts/host.sh" guest build ;;
+	*) "$SRC/scripts/host.sh" guest ;;
+	esac
 	case $kernel in
 	uml*) tree=$("$SRC/scripts/tree.sh" backports) linux=$("$SRC/scripts/uml.sh" "$kernel") ;;
 	*) tree=$("$SRC/scripts/tree.sh" "$kernel") ;;

@@ -2,6 +2,7 @@
 """The samples of a benchmark's CSV file, and how figures are written."""
 import csv
 import math
+import os
 import statistics
 from collections import defaultdict
 
@@ -35,7 +36,7 @@ def spread(values):
 def machine():
     with open("/proc/cpuinfo") as file:
         models = [line.split(":")[1].strip() for line in file if line.startswith("model name")]
-    return f"{len(models)} CPUs, {models[0]}"
+    return f"{len(models)} CPUs, {models[0]}" if models else f"{os.cpu_count()} CPUs, {os.uname().machine}"
 
 
 class BadSamples(Exception):

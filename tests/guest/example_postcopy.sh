@@ -46,6 +46,7 @@ reader_fails()
 {
 	! wait "$1" || fail "the reader has read what is not there"
 	grep -q '^postcopy: ' $out.one || fail "no sentence of the reader"
+	! grep -q 'is not that of the file' $out.one || fail "the reader has got other bytes instead of an error"
 }
 
 # What is cut off later is no longer to be had. The reader compares with another copy.

@@ -21,6 +21,7 @@
 #include "server.h"
 
 #include <malloc.h>
+#include <stdatomic.h>
 
 #define BUCKETS_MIN 4U
 /* What peers may make us keep, also by keys that all want the same bucket. */
@@ -89,8 +90,15 @@ static struct slot *slot_empty(struct bucket *bucket)
 	return NULL;
 }
 
+/* What was written before is seen before what is written after, by who reads it from elsewhere as well. */
+static void publish(void)
+{
+	atomic_thread_fence(memory_order_release);
+}
+
 static void root_set(struct bucket *buckets, uint32_t count)
 {
+	publish();
 	root.buckets = (uintptr_t)buckets;
 	root.count = count;
 	root.seq = ++seq;
@@ -125,6 +133,7 @@ again:
 		}
 	}
 	root_set(buckets, count);
+	publish();
 	free(old);
 	return 0;
 }
@@ -164,7 +173,9 @@ static int store_set(const char *key, size_t key_bytes, const char *value, size_
 	stored_bytes += bytes;
 	if (old)
 		stored_bytes -= slot->bytes;
+	publish();
 	*slot = new;
+	publish();
 	free(old);
 	return 0;
 }

@@ -3,8 +3,9 @@
  * The client of kv. A get reads the key's bucket, then the record that a slot of it names. In between, and while the bytes are
  * under way, the server may change, move or free all of it:
  *
- *	bucket, then the root	READs of one connection are answered in order. If the root is still the one that we know, the
- *				bucket was in use when it was read, and not freed memory with an old state of it.
+ *	bucket, then the root	If the root is still the one that we know, the bucket was in use when it was read, and not freed
+ *				memory with an old state of it. The second READ has a fence: answers come in order, but a NIC
+ *				may fetch the bytes of two READs in any.
  *	a slot with a wrong CRC	was read while it changed: read again. Its address is followed only if the CRC is right, since
  *				half an address may be one where nothing is mapped.
  *	a record whose CRC,	was freed after its slot was read, and its memory used again: read again from the bucket on.
@@ -78,9 +79,10 @@ static int store_open(struct store *s)
 	return -1;
 }
 
-static int store_read(struct store *s, uint64_t address, void *to, size_t bytes)
+/* flags: IBV_SEND_FENCE, after the READs before it. */
+static int store_read(struct store *s, uint64_t address, void *to, size_t bytes, int flags)
 {
-	return rdma_post_read(s->peer.id, NULL, to, bytes, s->mr, 0, address, s->welcome.rkey);
+	return rdma_post_read(s->peer.id, NULL, to, bytes, s->mr, flags, address, s->welcome.rkey);
 }
 
 /* Waits for the end of count requests, and of all that were posted before them: FOUND if all is well. */
@@ -118,7 +120,7 @@ static enum outcome root_read(struct store *s)
 {
 	enum outcome rc = FAILED;
 
-	if (!store_read(s, s->welcome.root, &s->landing->root, sizeof(struct root)))
+	if (!store_read(s, s->welcome.root, &s->landing->root, sizeof(struct root), 0))
 		rc = store_wait(s, 1);
 	return rc == FOUND ? root_take(s) : rc;
 }
@@ -131,7 +133,7 @@ static enum outcome record_read(struct store *s, const struct slot *slot, const 
 
 	if (slot->bytes < sizeof(*r) || slot->bytes > RECORD_BYTES)
 		return CHANGED;
-	if (!store_read(s, slot->record, r, slot->bytes))
+	if (!store_read(s, slot->record, r, slot->bytes, 0))
 		rc = store_wait(s, 1);
 	if (rc != FOUND)
 		return rc;
@@ -154,8 +156,8 @@ static enum outcome get_once(struct store *s, const char *key, size_t key_bytes)
 	if (!s->root.count)
 		return root_read(s);
 	if (!store_read(s, s->root.buckets + (hash & (s->root.count - 1)) * sizeof(l->bucket),
-			&l->bucket, sizeof(l->bucket)) &&
-	    !store_read(s, s->welcome.root, &l->root, sizeof(l->root)))
+			&l->bucket, sizeof(l->bucket), 0) &&
+	    !store_read(s, s->welcome.root, &l->root, sizeof(l->root), IBV_SEND_FENCE))
 		rc = store_wait(s, 2);
 	if (rc != FOUND)
 		return rc;

@@ -129,7 +129,12 @@ static void *region_filler(void *arg)
 	struct region *r = arg;
 
 	r->failed = region_fill(r);
-	/* Whoever waits still is woken: it finds the page, or there is no more of it to come. */
+	/*
+	 * Whoever waits still is woken. Without a userfaultfd a page that was never filled would be one of zeros: where some are
+	 * missing, nobody may read the region any longer. It stays mapped, so that nothing else comes to lie under its key.
+	 */
+	if (r->failed)
+		mprotect(r->map, r->bytes, PROT_NONE);
 	close(r->uffd);
 	if (r->failed)
 		kill(getpid(), SIGTERM);

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0 OR Linux-OpenIB */
 /*
  * The end of connections that answers: one thread for all peers, since the data needs none of its time. What a peer sends is
- * hostile: a message is at most as long as its receive, a peer that is answered with an error or does not take its answers
+ * hostile: a message is at most as long as its receive, a peer that sends what is no message or does not take its answers
  * loses its connection, and no peer has more than RECEIVES messages handled before the others have their turn.
  *
  * What it does not do is notice a machine that has gone without a word: it keeps that connection until it sends something.
@@ -11,6 +11,7 @@
 
 #include "common.h"
 
+#include <fcntl.h>
 #include <signal.h>
 
 #define CLIENTS 32
@@ -99,7 +100,10 @@ static int client_look(const struct service *service, struct client *c)
 	for (i = 0; i < n; i++) {
 		if (wc[i].status)
 			return -1;
-		if (!(wc[i].opcode & IBV_WC_RECV))
+		/* A WRITE with immediate data ends a receive, too, but has put nothing into it. */
+		if (wc[i].opcode == IBV_WC_RECV_RDMA_WITH_IMM)
+			return -1;
+		if (wc[i].opcode != IBV_WC_RECV)
 			continue;
 		if (service->message(c, p->inbox + wc[i].wr_id * p->message_bytes,
 				     wc[i].byte_len) ||
@@ -117,8 +121,10 @@ static int server_event(const struct service *service, struct rdma_event_channel
 	struct rdma_cm_event *event;
 	struct rdma_cm_id *id;
 
+	/* There may be none any longer: those of an id go with it. */
 	if (rdma_get_cm_event(channel, &event))
-		return complain("no events of connections: %s", strerror(errno));
+		return errno == EAGAIN ? 0 :
+					 complain("no events of connections: %s", strerror(errno));
 	type = event->event;
 	id = event->id;
 	/* An id with an event that is not acknowledged cannot be destroyed. */
@@ -174,8 +180,13 @@ static int serve(const struct service *service, const char *address)
 	sigprocmask(SIG_BLOCK, &working, &waiting);
 	sigdelset(&waiting, SIGINT);
 	sigdelset(&waiting, SIGTERM);
+	/* A limit of the file size, and who reads what we say: errors of calls, not our end. */
+	signal(SIGXFSZ, SIG_IGN);
+	signal(SIGPIPE, SIG_IGN);
 	sigaction(SIGINT, &action, NULL);
 	sigaction(SIGTERM, &action, NULL);
+	if (!rc && fcntl(channel->fd, F_SETFL, O_NONBLOCK))
+		rc = complain("the events of connections: %s", strerror(errno));
 	if (!rc)
 		printf("serving at %s, port %s\n", address ?: "any address", service->port);
 	fflush(stdout);
@@ -185,8 +196,10 @@ static int serve(const struct service *service, const char *address)
 		for (i = 0; i < CLIENTS; i++)
 			fds[i + 1] = (struct pollfd){ clients[i] ? clients[i]->peer.events->fd : -1,
 						      POLLIN, 0 };
-		if (ppoll(fds, CLIENTS + 1, NULL, &waiting) < 0)
+		if (ppoll(fds, CLIENTS + 1, NULL, &waiting) < 0) {
+			rc = errno == EINTR ? 0 : complain("ppoll: %s", strerror(errno));
 			continue;
+		}
 		for (i = 0; i < CLIENTS; i++)
 			if (fds[i + 1].revents && client_look(service, clients[i]))
 				client_drop(service, clients[i]);

@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
  * What "rdma resource show mr" and "rdma statistic show mr" tell of a region. Anybody may ask, so
- * they tell no addresses, and of pages how many there are, not which. What "rdma -r resource show
- * mr" tells, the map of a region among it, is for CAP_NET_ADMIN; the core sees to that.
+ * they tell no addresses, and of pages how many there are, but for that of the longest fault. What
+ * "rdma -r resource show mr" tells, the map of a region among it, is for CAP_NET_ADMIN; the core
+ * sees to that.
  */
 #include <linux/log2.h>
 #include <linux/slab.h>
@@ -86,11 +87,13 @@ int rxo_fill_res_mr_entry_raw(struct sk_buff *msg, struct ib_mr *ibmr)
 		       map->nr_cells * sizeof(map->cells[0]), map);
 }
 
-/* Of an implicit region it would be an address. */
+/* From its start. A region of more may span mappings, whose distances are random for a reason. */
+#define RESTRACK_TELL_PAGE_BYTES	SZ_4G
+
 static int restrack_put_worst_page(struct sk_buff *msg, const struct ib_mr *ibmr,
 				   const struct rxo_mem *mem, const struct umem_odp_stats *stats)
 {
-	if (!stats->worst_fault_ns || ibmr->length == U64_MAX)
+	if (!stats->worst_fault_ns || ibmr->length > RESTRACK_TELL_PAGE_BYTES)
 		return 0;
 	return rdma_nl_stat_hwcounter_entry(msg, "worst_fault_page",
 					    (stats->worst_fault_va >> PAGE_SHIFT) -

@@ -3,8 +3,17 @@
 #include "source.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <stdio.h>
 #include <string.h>
+
+/* Root's has addresses of other users' memory: it is for who made it alone. */
+static FILE *app_create(const char *path)
+{
+	int fd = open(path, O_WRONLY | O_CREAT | O_TRUNC | O_NOFOLLOW | O_CLOEXEC, 0600);
+
+	return fd < 0 ? NULL : fdopen(fd, "w");
+}
 
 static bool app_open_replay(struct top_app *app)
 {
@@ -45,7 +54,7 @@ bool app_open(struct top_app *app)
 	}
 	if (!app->record_path)
 		return true;
-	app->record = fopen(app->record_path, "we");
+	app->record = app_create(app->record_path);
 	if (!app->record || record_begin(app->record)) {
 		fprintf(stderr, "odp_top: %s cannot be written: %s\n", app->record_path,
 			strerror(errno));
@@ -76,6 +85,8 @@ static int app_next_live(struct top_app *app)
 		source_read_maps(&app->nl, &s);
 		err = record_write(app->record, &s);
 	}
+	/* Rows point into what goes. */
+	model_drop_rows(&app->model);
 	snapshot_free(&app->own);
 	app->own = s;
 	app->now = &app->own;

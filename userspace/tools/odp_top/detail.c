@@ -111,7 +111,7 @@ static char map_char(const struct top_map *map, uint32_t first, uint32_t end)
 	unsigned int present = 0, huge = 0, i;
 	uint64_t worst = (map->worst >> map->shift) - (map->start >> map->shift);
 
-	if (map->worst >= map->start && worst >= first && worst < end)
+	if (map->worst && map->worst >= map->start && worst >= first && worst < end)
 		return CELL_WORST;
 	for (i = first; i < end; i++) {
 		present += map->cells[i].present;

@@ -352,6 +352,13 @@ out:
 	return err;
 }
 
+void model_drop_rows(struct top_model *m)
+{
+	free(m->rows);
+	m->rows = NULL;
+	m->nr_rows = 0;
+}
+
 void model_free(struct top_model *m)
 {
 	free(m->past);

@@ -100,6 +100,7 @@ int model_feed(struct top_model *m, const struct top_snapshot *s);
  */
 int model_rows(struct top_model *m, const struct top_snapshot *s, const struct top_filter *filter,
 	       enum top_sort sort, bool reverse, bool fold);
+void model_drop_rows(struct top_model *m);
 void model_free(struct top_model *m);
 
 /* How many pages of @page_bytes a length has at least; of an implicit region 0. */

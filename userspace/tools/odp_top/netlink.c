@@ -54,8 +54,12 @@ static int nl_one(const struct nl *nl, const struct nlmsghdr *hdr,
 
 	if (hdr->nlmsg_seq != nl->seq)
 		return 0;
-	if (hdr->nlmsg_type == NLMSG_DONE)
+	if (hdr->nlmsg_type == NLMSG_DONE) {
+		/* A list that broke off says why. */
+		if (hdr->nlmsg_len >= NLMSG_LENGTH(sizeof(error->error)) && error->error < 0)
+			return error->error;
 		return 1;
+	}
 	if (hdr->nlmsg_type == NLMSG_ERROR) {
 		if (hdr->nlmsg_len < NLMSG_LENGTH(sizeof(*error)))
 			return -EPROTO;
