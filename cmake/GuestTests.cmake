@@ -2,8 +2,7 @@
 
 # add_guest_tests(KERNEL): guest.KERNEL.NAME for every program of tests/guest. A fixture boots a guest and runs in one session all that
 # are in its part (a boot for each would take longer than the tests); each test then tells the result of its own. Two parts
-# of one length keep two guests at work until the end. Of emulated ones there are no more than parts: their CPUs spin for each other
-# where they have to wait for one of this machine's. A User Mode Linux beside them takes what they leave.
+# of one length keep two guests at work until the end.
 function(add_guest_tests kernel)
 	set(script ${CMAKE_SOURCE_DIR}/scripts/guest-tests.sh)
 	set_property(DIRECTORY APPEND PROPERTY CMAKE_CONFIGURE_DEPENDS ${script})
@@ -22,9 +21,6 @@ function(add_guest_tests kernel)
 		add_test(NAME session.${kernel}.${part} COMMAND ${script} run ${kernel} ${part} ${RDMA_ODP_PARTS})
 		set_tests_properties(session.${kernel}.${part} PROPERTIES
 			FIXTURES_SETUP guest-${kernel}-${part} TIMEOUT 14400 COST ${cost} LABELS "${kernel};session")
-		if(NOT kernel STREQUAL uml AND RDMA_ODP_PARTS GREATER 1)
-			set_tests_properties(session.${kernel}.${part} PROPERTIES RESOURCE_LOCK emulated-${part})
-		endif()
 		add_test(NAME guest.${kernel}.unload.${part} COMMAND ${script} unload ${kernel} ${part})
 		set_tests_properties(guest.${kernel}.unload.${part} PROPERTIES
 			FIXTURES_REQUIRED guest-${kernel}-${part} TIMEOUT 30 LABELS "guest;${kernel}")

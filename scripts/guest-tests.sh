@@ -180,13 +180,11 @@ keep_failures()
 # bound by two minutes has taken the guest with it.
 boot_once()
 {
-	local name vm current='' since=$SECONDS now before=0 rc=0 bound=$((240 * factor)) args=() yield=()
+	local name vm current='' since=$SECONDS now before=0 rc=0 bound=$((240 * factor)) args=()
 	for name in STORM_S FUZZ_S FUZZ_SEED TEST_LONG; do
 		[ -z "${!name:-}" ] || args+=(-e "$name=${!name}")
 	done
-	# User Mode Linux takes what emulated guests leave.
-	[ "$kernel" != uml ] || yield=(nice -n 10)
-	"${yield[@]}" "$SRC/scripts/vm.sh" -k "$kernel" -d "$session" -t 14400 --packets --no-build --log "$session/boot.klog" "${args[@]}" -- \
+	"$SRC/scripts/vm.sh" -k "$kernel" -d "$session" -t 14400 --packets --no-build --log "$session/boot.klog" "${args[@]}" -- \
 		/odp/host/session >"$session/boot.out" 2>&1 &
 	vm=$!
 	# shellcheck disable=SC2064

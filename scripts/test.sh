@@ -118,7 +118,7 @@ prepare_in_background()
 rc=0
 : >"$SRC/build/ctest.out"
 # In a process group of its own: what a shell starts in the background ignores an interrupt.
-setsid ctest --test-dir "$SRC/build/host" --output-on-failure "${choose[@]}" -j 3 >"$SRC/build/ctest.out" 2>&1 &
+setsid ctest --test-dir "$SRC/build/host" --output-on-failure "${choose[@]}" -j 2 >"$SRC/build/ctest.out" 2>&1 &
 ctest=$!
 # The closing lines are kept back, so that they come last.
 tail -f -n +1 --pid "$ctest" "$SRC/build/ctest.out" | sed -u '/% tests passed,/,$d' &
