@@ -5,7 +5,6 @@
  * "rdma -r resource show mr" tells, the map of a region among it, is for CAP_NET_ADMIN; the core
  * sees to that.
  */
-#include <linux/log2.h>
 #include <linux/slab.h>
 #include <rdma/rdma_netlink.h>
 #include <rdma/restrack.h>
