@@ -14,7 +14,7 @@
 # On uml those in through_local() run once more with local=on, as NAME.local; on stable what has kernel users that uml has not.
 #
 # Programs that speak verbs run twice, the second time, as NAME.provider, through userspace/provider instead of librxe: those in C
-# but for what through_provider() leaves out, and those in shell that say "rdma-odp: both providers".
+# that through_provider() chooses, and those in shell that say "rdma-odp: both providers".
 . "$(dirname "$0")/lib.sh"
 
 verb=${1:?} kernel=${2:?} part=${3:-}
@@ -25,12 +25,21 @@ listed=$SRC/build/$kernel/names
 # Where the CPU is emulated, or KASAN and lockdep watch, everything takes longer.
 slow() { [ "$kernel" = uml ] || ! "$SRC/scripts/kvm.sh" "$("$SRC/scripts/tree.sh" "$kernel")"; }
 
+# A provider is a library, the same on each kernel, and a guest with an emulated CPU is slow: on uml all programs but those about
+# packets and netdevs, on stable what calls the kernel for each kind of object, on backports none. --long runs all of them on each.
 through_provider()
 {
-	local f
-	# The provider and librxe are the same ones on both Debian kernels, and uml has the kernel of backports.
-	[ "$kernel" != backports ] || [ "${TEST_LONG:-0}" != 0 ] || return 0
-	for f in "$SRC"/tests/guest/*.c; do
+	local f chosen=()
+	if [ "${TEST_LONG:-0}" != 0 ]; then
+		chosen=("$SRC"/tests/guest/*.c)
+	else
+		case $kernel in
+		uml) chosen=("$SRC"/tests/guest/*.c) ;;
+		stable) chosen=("$SRC"/tests/guest/{rc,ud,uc,cq,srq,mr,mw,ctx,gsi}_*.c) ;;
+		*) return 0 ;;
+		esac
+	fi
+	for f in "${chosen[@]}"; do
 		case $(basename "$f") in
 		# They see to it themselves.
 		provider_* | xrc_*) ;;
@@ -41,6 +50,7 @@ through_provider()
 		example_*) [ "$kernel" != uml ] || echo "$f" ;;
 		# No verbs of user space.
 		umem_* | sample_* | vm_* | kernel_*) ;;
+		net_* | peer_* | rc_mtu_above.c) [ "${TEST_LONG:-0}" = 0 ] || echo "$f" ;;
 		*) echo "$f" ;;
 		esac
 	done

@@ -1,8 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0 OR Linux-OpenIB
 #include "worker.h"
 
-#include <fcntl.h>
-#include <sched.h>
 #include <stdarg.h>
 #include <unistd.h>
 
@@ -12,10 +10,8 @@
 
 struct worker workers[WORKERS];
 volatile bool storm_stop;
-bool storm_lazy_mmu;
 
 static struct pair *the_pair;
-static int self_mem;
 
 /* Work requests that are posted as one list. */
 struct flight {
@@ -99,8 +95,6 @@ static bool fly(struct worker *w, struct flight *f)
 		return failed(w, "request %u of %u, opcode %d: \"%s\" is not owed", i, f->wrs,
 			      f->wr[i].opcode, ibv_wc_status_str(wc.status));
 	}
-	if (storm_lazy_mmu)
-		sched_yield();
 	if (first != IBV_WC_SUCCESS) {
 		w->owed++;
 		reconnect(w);
@@ -183,17 +177,7 @@ static bool is_right(struct worker *w, const uint8_t *data, const struct content
 
 static void is_seen(struct worker *w, size_t at, const struct content *c)
 {
-	const uint8_t *data = w->slice + at;
-
-	if (storm_lazy_mmu) {
-		if (pread(self_mem, w->back.data, c->bytes, (uintptr_t)data) != (ssize_t)c->bytes) {
-			failed(w, "/proc/self/mem: errno %d", errno);
-			return;
-		}
-		sched_yield();
-		data = w->back.data;
-	}
-	is_right(w, data, c, "seen by the CPU");
+	is_right(w, w->slice + at, c, "seen by the CPU");
 }
 
 /* Adds to eight bytes of what was written. */
@@ -316,9 +300,6 @@ void workers_make(struct pair *pair, uint64_t seed)
 	unsigned int i;
 
 	the_pair = pair;
-	storm_lazy_mmu = slow_kernel();
-	self_mem = open("/proc/self/mem", O_RDONLY | O_CLOEXEC);
-	assert_true(self_mem >= 0);
 	for (i = 0; i < WORKERS; i++)
 		worker_make(&workers[i], i, pair, seed);
 }
@@ -365,5 +346,4 @@ void workers_free(void)
 
 	for (i = 0; i < WORKERS; i++)
 		worker_free(&workers[i]);
-	close(self_mem);
 }
