@@ -117,7 +117,7 @@ void rxo_tx_stop(struct rxo_tx *tx);
 /*
  * For rxo_net_xmit(), with BH off.
  *
- * charge	a packet, if it is its turn or others are still there: how many bytes, or 0.
+ * charge	a run of @num packets, if it is its turn or others are still there: how many bytes, or 0.
  *		@crowded: packets are being refused. @last: of a list
  * end		after a list of which something was charged; @refused_bytes: the refused packet
  * lost		whether a refused packet counts as lost: refusals have outlasted the patience
@@ -130,10 +130,12 @@ bool rxo_tx_lost(struct rxo_tx *tx);
 void rxo_tx_refused(struct rxo_tx *tx, u32 num);
 void rxo_tx_share_turns(struct rxo_tx *tx);
 
-static inline u32 rxo_tx_charge(struct rxo_tx *tx, struct sk_buff *skb, bool crowded, bool last)
+static inline u32 rxo_tx_charge(struct rxo_tx *tx, struct sk_buff *skb, u32 num, bool crowded,
+				bool last)
 {
 	lockdep_assert_held(tx->lock);
-	if (++tx->uncharged_pkts < tx->kind->charge_pkts &&
+	tx->uncharged_pkts += num;
+	if (tx->uncharged_pkts < tx->kind->charge_pkts &&
 	    !(last && (crowded || !rxo_tx_is_idle(tx))))
 		return 0;
 	return rxo_tx_charge_now(tx, skb);
