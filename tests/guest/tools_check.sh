@@ -14,6 +14,7 @@ cleanup()
 	rm -rf /tmp/tools_check
 	ip netns del tools_check
 	ip link del tools_check0
+	ip link set veth0 down
 	ip link set veth0 up mtu 9000
 	ip addr add 10.77.0.1/24 dev veth0
 	ip addr add fd77::1/64 dev veth0 nodad
@@ -93,6 +94,9 @@ until ! grep -qs '0a4d:0001$' /sys/class/infiniband/rxe_odp0/ports/1/gids/{0..7}
 	sleep 0.1
 done
 wrong "no address" 'has no GID' env
+# ib_core asks for neighbours from the link-local address, which comes back so.
+ip link set veth0 down
+ip link set veth0 up
 ip addr add 10.77.0.1/24 dev veth0
 ip addr add fd77::1/64 dev veth0 nodad
 until grep -qs '0a4d:0001$' /sys/class/infiniband/rxe_odp0/ports/1/gids/{0..7}; do
