@@ -60,9 +60,13 @@ static u32 pkt_ip_bytes(const struct sk_buff *skb)
 struct sk_buff *rxo_net_alloc(struct rxo_dev *dev, const struct rxo_path *path, u32 bytes)
 {
 	bool ip4 = path->dst.sa.sa_family == AF_INET;
-	u32 room = LL_RESERVED_SPACE(dev->netdev) + sizeof(struct udphdr) +
-		   (ip4 ? sizeof(struct iphdr) : sizeof(struct ipv6hdr));
+	u32 link_room = LL_RESERVED_SPACE(dev->netdev), room;
 	struct sk_buff *skb;
+
+	if (bytes >= RXO_RUN_MIN_BYTES)
+		link_room = max(link_room, RXO_RUN_HEADROOM);
+	room = link_room + sizeof(struct udphdr) +
+	       (ip4 ? sizeof(struct iphdr) : sizeof(struct ipv6hdr));
 
 	skb = alloc_skb(room + bytes + RXO_ICRC_BYTES, GFP_ATOMIC | __GFP_NOWARN);
 	if (!skb)
@@ -185,7 +189,7 @@ static struct rxo_run pkt_take_run(struct sk_buff_head *list, const struct rxo_p
 	/* What IP makes fragments of goes alone. */
 	if (!more || skb->len > mtu)
 		return run;
-	while ((skb = skb_peek(list)) && rxo_run_takes(&run, skb->len + RXO_ICRC_BYTES)) {
+	while ((skb = skb_peek(list)) && rxo_run_takes(&run, skb)) {
 		__skb_unlink(skb, list);
 		run.bth_bytes += skb->len;
 		pkt_finish(skb, path, mtu, run.num);
@@ -242,8 +246,7 @@ bool rxo_net_xmit(struct rxo_dev *dev, struct rxo_path *path, struct rxo_tx *tx,
 	crowded = time_before(jiffies, READ_ONCE(dev->tx_crowded_until));
 	if (crowded)
 		spin_lock(&dev->tx_send_lock);
-	/* A queue that is almost full may have room for a packet and none for a run. */
-	runs = !crowded && READ_ONCE(net_gso) && rxo_run_fits(dst);
+	runs = !crowded && rxo_tx_may_run(tx) && READ_ONCE(net_gso) && rxo_run_fits(dst);
 	while (taken && !skb_queue_empty(list)) {
 		struct rxo_run run;
 

@@ -13,6 +13,15 @@
 
 struct dst_entry;
 
+/*
+ * Room before a packet that may become one of a run but the first. Who tunnels a run makes room
+ * for headers before the first alone, and the core writes them before each: 330 bytes of Geneve
+ * with all options over IPv6 and two VLANs are the most of one tunnel.
+ */
+#define RXO_RUN_HEADROOM	384
+/* From the BTH on: shorter ones are not worth their room. */
+#define RXO_RUN_MIN_BYTES	512
+
 /* Starts as its first packet alone. */
 struct rxo_run {
 	struct sk_buff *skb;	/* the first packet, which has the others in its frag_list */
@@ -22,14 +31,20 @@ struct rxo_run {
 	u32 ip_bytes;		/* of all, with their headers and ICRCs */
 };
 
+/*
+ * Whether this kernel takes runs apart without touching the account of the first packet, which it
+ * did not before 2026. Once, at module load. May sleep.
+ */
+void rxo_run_probe(void);
+
 /* Whether a route's netdev carries runs. "tx-gso-list" of ethtool -K is its switch. */
 bool rxo_run_fits(const struct dst_entry *dst);
 
 /*
- * Whether a packet with that many bytes behind its UDP header may be added: all are as long as the
- * first, but the last, which may be shorter; together they are no longer than one IP packet.
+ * Whether a packet of a BTH and what is behind it may be added: all are as long as the first, but
+ * the last, which may be shorter; together they are no longer than one IP packet.
  */
-bool rxo_run_takes(const struct rxo_run *run, u32 udp_payload_bytes);
+bool rxo_run_takes(const struct rxo_run *run, const struct sk_buff *skb);
 
 /**
  * rxo_run_add - append a packet

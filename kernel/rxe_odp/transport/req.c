@@ -19,8 +19,11 @@
 #include "queue/queue.h"
 #include "transport/qp.h"
 
-/* How long a packet may be in this host's backlogs, which tell nobody when it leaves them. */
-#define BACKLOG_JIFFIES	2
+/*
+ * How long a packet may be in this host's backlogs, which tell nobody when it leaves them: a CPU of
+ * a virtual machine may stand still.
+ */
+#define BACKLOG_JIFFIES	(HZ / 4)
 
 /* How many ACK timeouts queues of this host excuse for each try: see req_silence_is_ours(). */
 #define MAX_EXCUSED	16
