@@ -63,7 +63,8 @@ struct sk_buff *rxo_net_alloc(struct rxo_dev *dev, const struct rxo_path *path, 
 	u32 link_room = LL_RESERVED_SPACE(dev->netdev), room;
 	struct sk_buff *skb;
 
-	if (bytes >= RXO_RUN_MIN_BYTES)
+	/* Those of connections: datagrams leave one by one. */
+	if (bytes >= RXO_RUN_MIN_BYTES && path->src_port)
 		link_room = max(link_room, RXO_RUN_HEADROOM);
 	room = link_room + sizeof(struct udphdr) +
 	       (ip4 ? sizeof(struct iphdr) : sizeof(struct ipv6hdr));
@@ -177,7 +178,10 @@ static void pkt_finish(struct sk_buff *skb, const struct rxo_path *path, u32 mtu
 	put_unaligned_le32(rxo_icrc(skb->data, pkt_ip_bytes(skb), bth_bytes), icrc);
 }
 
-/* The first packet of the list, complete, and with it, if @more, those behind it that fit. */
+/*
+ * The first packet of the list, complete, and with it, if @more, those behind it that fit; but for
+ * the last of the list, whose charge tells when all have left, whoever takes a run apart.
+ */
 static struct rxo_run pkt_take_run(struct sk_buff_head *list, const struct rxo_path *path, u32 mtu,
 				   bool more)
 {
@@ -189,7 +193,8 @@ static struct rxo_run pkt_take_run(struct sk_buff_head *list, const struct rxo_p
 	/* What IP makes fragments of goes alone. */
 	if (!more || skb->len > mtu)
 		return run;
-	while ((skb = skb_peek(list)) && rxo_run_takes(&run, skb)) {
+	while ((skb = skb_peek(list)) && !skb_queue_is_last(list, skb) &&
+	       rxo_run_takes(&run, skb)) {
 		__skb_unlink(skb, list);
 		run.bth_bytes += skb->len;
 		pkt_finish(skb, path, mtu, run.num);

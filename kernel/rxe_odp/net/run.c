@@ -62,10 +62,12 @@ void rxo_run_probe(void)
 	segs = skb_segment_list(first, NETIF_F_SG, 0);
 	if (!IS_ERR(segs)) {
 		run_probed = first->truesize == truesize;
-		/* Two references to the first, and the second behind it. */
-		kfree_skb_list(segs);
+		/* The second is behind the first, to which there are two references. */
+		consume_skb(first->next);
+		first->next = NULL;
+		consume_skb(first);
 	}
-	kfree_skb(first);
+	consume_skb(first);
 }
 
 bool rxo_run_fits(const struct dst_entry *dst)

@@ -15,12 +15,13 @@ struct dst_entry;
 
 /*
  * Room before a packet that may become one of a run but the first. Who tunnels a run makes room
- * for headers before the first alone, and the core writes them before each: 330 bytes of Geneve
- * with all options over IPv6 and two VLANs are the most of one tunnel.
+ * for headers before the first alone, and the core writes them before each: 352 bytes of Geneve
+ * with all options over IPv6, with two VLANs within and without, are the most of one tunnel. It is
+ * more than the core leaves itself before what GRO chains so.
  */
 #define RXO_RUN_HEADROOM	384
 /* From the BTH on: shorter ones are not worth their room. */
-#define RXO_RUN_MIN_BYTES	512
+#define RXO_RUN_MIN_BYTES	1024
 
 /* Starts as its first packet alone. */
 struct rxo_run {

@@ -316,9 +316,11 @@ void rxo_tx_end(struct rxo_tx *tx, u32 refused_bytes)
 
 bool rxo_tx_lost(struct rxo_tx *tx)
 {
-	WRITE_ONCE(tx->dev->tx_crowded_until, jiffies + HZ);
 	tx_set_blocked(tx);
-	return !tx_has_patience(tx);
+	if (tx_has_patience(tx))
+		return false;
+	rxo_tx_go_alone(tx);
+	return true;
 }
 
 void rxo_tx_refused(struct rxo_tx *tx, u32 num)
@@ -329,6 +331,7 @@ void rxo_tx_refused(struct rxo_tx *tx, u32 num)
 		tx_set_blocked(tx);
 	}
 	tx->burst_pkts = clamp(num, 1, RXO_TX_BURST_PKTS);
+	WRITE_ONCE(tx->dev->tx_crowded_until, jiffies + HZ);
 	scoped_guard(spinlock_irqsave, &tx->dev->tx_lock)
 		tx_wait_for_turn(tx);
 	tx_wait_for_packets(tx);

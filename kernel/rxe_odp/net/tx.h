@@ -139,10 +139,11 @@ void rxo_tx_stop(struct rxo_tx *tx);
 /*
  * For rxo_net_xmit(), with BH off.
  *
- * charge	a run of @num packets, if it is its turn or others are still there: how many bytes, or 0.
+ * charge	a run of @num packets, if it is its turn or others are still there: how many bytes,
+ *		or 0.
  *		@crowded: packets are being refused. @last: of a list
  * end		after a list of which something was charged; @refused_bytes: the refused packet
- * lost		after a refusal: whether it counts as lost, because refusals have outlasted the patience
+ * lost		after a refusal: whether it counts as lost, because they have outlasted the patience
  * refused	a queue was full after it took @num packets: the direction is run again
  * taken	all were; if others wait, the direction is run again after them (share_turns)
  */

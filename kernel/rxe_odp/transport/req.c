@@ -679,7 +679,7 @@ void rxo_req_init(struct rxo_qp *qp)
 
 	spin_lock_init(&sq->lock);
 	spin_lock_init(&sq->post_lock);
-	sq->sent_jiffies = jiffies;
+	sq->sent_jiffies = jiffies - BACKLOG_JIFFIES;
 	timer_setup(&sq->ack_timer, req_ack_timeout, 0);
 	timer_setup(&sq->rnr_timer, req_rnr_timeout, 0);
 	INIT_WORK(&sq->work, req_work);
