@@ -56,6 +56,7 @@ struct scene {
 	int fd;
 	uint8_t *part;
 	pthread_t thread;
+	pthread_mutex_t turn; /* held by the neighbour for a round */
 	volatile bool stop;
 	volatile unsigned long rounds;
 	const char *volatile failure;
@@ -90,8 +91,11 @@ static void *neighbour(void *arg)
 	struct scene *s = arg;
 	uint32_t seed;
 
-	for (seed = 1; !s->stop && !s->failure; seed++, s->rounds++)
+	for (seed = 1; !s->stop && !s->failure; seed++, s->rounds++) {
+		pthread_mutex_lock(&s->turn);
 		s->failure = side_round(s, seed);
+		pthread_mutex_unlock(&s->turn);
+	}
 	return NULL;
 }
 
@@ -123,6 +127,7 @@ static struct scene *begin_with(int fd)
 	buf_reg(&s->region, s->pair.rig.pd, ACCESS_ALL | IBV_ACCESS_ON_DEMAND);
 	buf_make(&s->local, s->pair.rig.pd, MEM_ANON, USED, 8, ACCESS_ALL);
 	buf_make(&s->side, s->pair.rig.pd, MEM_ANON, 2 * SIDE_BYTES, 0, ACCESS_ALL);
+	assert_zero(pthread_mutex_init(&s->turn, NULL));
 	assert_zero(pthread_create(&s->thread, NULL, neighbour, s));
 	return s;
 }
@@ -615,7 +620,12 @@ static unsigned int compact(struct scene *s, uint32_t seed)
 	for (at = 0; at < bytes; at += PAGE)
 		if (at / PAGE % 8)
 			madvise(holes + at, PAGE, MADV_DONTNEED);
+	/* It moves the neighbour's stack too: User Mode Linux would let the neighbour write to where that was (docs/testing.md). */
+	if (slow_kernel())
+		pthread_mutex_lock(&s->turn);
 	assert_zero(write_text("/proc/sys/vm/compact_memory", "1"));
+	if (slow_kernel())
+		pthread_mutex_unlock(&s->turn);
 	for (at = 0; at < USED / PAGE; at++)
 		moved += pfns[at] != pfn_of(s->part + at * PAGE);
 	reads(s, seed, "after the move");

@@ -80,7 +80,7 @@ static void storm(void **state)
 		pthread_join(threads[i], NULL);
 	workers_join();
 	workers_check();
-	deeds_check();
+	deeds_check(storm_lazy_mmu);
 	workers_free();
 	memories_free();
 	pair_close(&pair);

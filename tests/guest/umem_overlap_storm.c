@@ -263,14 +263,18 @@ static void *chaos(void *arg)
 		bytes = (1 + rnd_below(r, rnd_one_in(r, 4) ? SLICE_BYTES / PAGE_BYTES : 20)) *
 			PAGE_BYTES;
 		at = s->start + rnd_below(r, (SLICE_BYTES - bytes) / PAGE_BYTES + 1) * PAGE_BYTES;
+		/*
+		 * User Mode Linux does not tell a process that runs on another CPU of its new page tables: all is done between
+		 * two copies there.
+		 */
 		locked = rnd_one_in(r, 2);
-		if (locked)
+		if (locked || slow_kernel())
 			pthread_rwlock_wrlock(&s->lock);
 		if (locked)
 			take_away(r, at, bytes);
 		else
 			disturb(r, at, bytes);
-		if (locked)
+		if (locked || slow_kernel())
 			pthread_rwlock_unlock(&s->lock);
 		count(&deeds);
 		if (rnd_one_in(r, 4))

@@ -290,6 +290,8 @@ static enum deed some_deed(struct rnd *r)
 		if (takes_its_time(deed) && !rnd_one_in(r, 8))
 			deed = SOFT_DIRTY;
 	}
+	if (storm_lazy_mmu && (deed == LOCAL_PAGED_OUT || deed == COMPACTED))
+		return PAGED_OUT;
 	return deed;
 }
 

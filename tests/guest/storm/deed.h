@@ -35,7 +35,7 @@ enum deed {
 /* Any thread. Nonzero rc: the kernel refused it with that errno. */
 void deed_count(enum deed deed, int rc, int error);
 
-/* Tells them all. Each must have been done, but what User Mode Linux cannot do. */
-void deeds_check(void);
+/* Tells them all. Each must have been done, but what User Mode Linux (lazy_mmu) cannot do, or is spared. */
+void deeds_check(bool lazy_mmu);
 
 #endif

@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0 OR Linux-OpenIB
 #include "worker.h"
 
+#include <fcntl.h>
+#include <sched.h>
 #include <stdarg.h>
 #include <unistd.h>
 
@@ -10,8 +12,10 @@
 
 struct worker workers[WORKERS];
 volatile bool storm_stop;
+bool storm_lazy_mmu;
 
 static struct pair *the_pair;
+static int self_mem;
 
 /* Work requests that are posted as one list. */
 struct flight {
@@ -95,6 +99,8 @@ static bool fly(struct worker *w, struct flight *f)
 		return failed(w, "request %u of %u, opcode %d: \"%s\" is not owed", i, f->wrs,
 			      f->wr[i].opcode, ibv_wc_status_str(wc.status));
 	}
+	if (storm_lazy_mmu)
+		sched_yield();
 	if (first != IBV_WC_SUCCESS) {
 		w->owed++;
 		reconnect(w);
@@ -177,7 +183,17 @@ static bool is_right(struct worker *w, const uint8_t *data, const struct content
 
 static void is_seen(struct worker *w, size_t at, const struct content *c)
 {
-	is_right(w, w->slice + at, c, "seen by the CPU");
+	const uint8_t *data = w->slice + at;
+
+	if (storm_lazy_mmu) {
+		if (pread(self_mem, w->back.data, c->bytes, (uintptr_t)data) != (ssize_t)c->bytes) {
+			failed(w, "/proc/self/mem: errno %d", errno);
+			return;
+		}
+		sched_yield();
+		data = w->back.data;
+	}
+	is_right(w, data, c, "seen by the CPU");
 }
 
 /* Adds to eight bytes of what was written. */
@@ -300,6 +316,9 @@ void workers_make(struct pair *pair, uint64_t seed)
 	unsigned int i;
 
 	the_pair = pair;
+	storm_lazy_mmu = slow_kernel();
+	self_mem = open("/proc/self/mem", O_RDONLY | O_CLOEXEC);
+	assert_true(self_mem >= 0);
 	for (i = 0; i < WORKERS; i++)
 		worker_make(&workers[i], i, pair, seed);
 }
@@ -346,4 +365,5 @@ void workers_free(void)
 
 	for (i = 0; i < WORKERS; i++)
 		worker_free(&workers[i]);
+	close(self_mem);
 }

@@ -28,6 +28,13 @@ struct worker {
 extern struct worker workers[WORKERS];
 extern volatile bool storm_stop;
 
+/*
+ * User Mode Linux does not interrupt a process that runs on another CPU when its page tables change: until its next system call
+ * it reads and writes the old pages (docs/testing.md). There, where this is set, a worker makes one before it looks, looks at slices through the
+ * kernel, and nothing moves the memory that it fills itself.
+ */
+extern bool storm_lazy_mmu;
+
 static inline bool is_wild(const struct worker *w)
 {
 	return w->nr >= WILD;
