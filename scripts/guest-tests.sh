@@ -29,16 +29,11 @@ slow() { [ "$kernel" = uml ] || ! "$SRC/scripts/kvm.sh" "$("$SRC/scripts/tree.sh
 # packets and netdevs, on stable what calls the kernel for each kind of object, on backports none. --long runs all of them on each.
 through_provider()
 {
-	local f chosen=()
-	if [ "${TEST_LONG:-0}" != 0 ]; then
-		chosen=("$SRC"/tests/guest/*.c)
-	else
-		case $kernel in
-		uml) chosen=("$SRC"/tests/guest/*.c) ;;
-		stable) chosen=("$SRC"/tests/guest/{rc,ud,uc,cq,srq,mr,mw,ctx,gsi}_*.c) ;;
-		*) return 0 ;;
-		esac
-	fi
+	local f chosen=("$SRC"/tests/guest/*.c)
+	case ${TEST_LONG:-0},$kernel in
+	0,stable) chosen=("$SRC"/tests/guest/{rc,ud,uc,cq,srq,mr,mw,ctx,gsi}_*.c) ;;
+	0,backports) return 0 ;;
+	esac
 	for f in "${chosen[@]}"; do
 		case $(basename "$f") in
 		# They see to it themselves.
