@@ -12,6 +12,7 @@
 #include "memory/mem.h"
 #include "net/gid.h"
 #include "net/ns.h"
+#include "net/run.h"
 #include "transport/qp.h"
 #include "verbs.h"
 
@@ -38,6 +39,7 @@ static int __init rxo_init(void)
 	int err;
 
 	rxo_crc_choose();
+	rxo_run_probe();
 	err = rxo_ns_init(&rxo_transport);
 	if (err)
 		goto err_crc;

@@ -7,8 +7,9 @@
  * that netfilter, qdiscs, VLANs and the loopback device do what an administrator
  * expects. The ICRC covers the IP header's length, id and fragment fields, so
  * the headers are made first and nothing may rewrite them: don't-fragment is
- * set, and the id of such an atomic datagram is zero (RFC 6864). A packet that is
- * longer than the link's MTU is left to IP: see pkt_let_fragment().
+ * set, and the id of such an atomic datagram means nothing (RFC 6864). A packet that is
+ * longer than the link's MTU is left to IP: see pkt_let_fragment(). Packets of a list that are
+ * alike go together: see net/run.h.
  *
  * In: encap_rcv of the namespace's sockets. IP and UDP have checked lengths and
  * the UDP checksum, if there is one. What is not a whole packet that we speak, with
@@ -21,6 +22,7 @@
 #include <linux/ip.h>
 #include <linux/ipv6.h>
 #include <linux/jhash.h>
+#include <linux/moduleparam.h>
 #include <linux/udp.h>
 #include <linux/unaligned.h>
 #include <net/dsfield.h>
@@ -33,10 +35,15 @@
 #include "net/net.h"
 #include "net/ns.h"
 #include "net/packet.h"
+#include "net/run.h"
 #include "net/tx.h"
 #include "wire/icrc.h"
 
 const struct rxo_transport *rxo_net_transport;
+
+static bool net_gso = true;
+module_param_named(gso, net_gso, bool, 0644);
+MODULE_PARM_DESC(gso, "Whether packets of a flow go through netdevs that can as one skb (default Y)");
 
 #define PKEY_ANY_MEMBER		0x7fff	/* of the default partition, without the membership bit */
 
@@ -53,9 +60,14 @@ static u32 pkt_ip_bytes(const struct sk_buff *skb)
 struct sk_buff *rxo_net_alloc(struct rxo_dev *dev, const struct rxo_path *path, u32 bytes)
 {
 	bool ip4 = path->dst.sa.sa_family == AF_INET;
-	u32 room = LL_RESERVED_SPACE(dev->netdev) + sizeof(struct udphdr) +
-		   (ip4 ? sizeof(struct iphdr) : sizeof(struct ipv6hdr));
+	u32 link_room = LL_RESERVED_SPACE(dev->netdev), room;
 	struct sk_buff *skb;
+
+	/* Those of connections: datagrams leave one by one. */
+	if (bytes >= RXO_RUN_MIN_BYTES && path->src_port)
+		link_room = max(link_room, RXO_RUN_HEADROOM);
+	room = link_room + sizeof(struct udphdr) +
+	       (ip4 ? sizeof(struct iphdr) : sizeof(struct ipv6hdr));
 
 	skb = alloc_skb(room + bytes + RXO_ICRC_BYTES, GFP_ATOMIC | __GFP_NOWARN);
 	if (!skb)
@@ -107,7 +119,8 @@ static void pkt_let_fragment(struct iphdr *ip)
 	ip->frag_off = 0;
 }
 
-static void pkt_push_ip4(struct sk_buff *skb, const struct rxo_path *path, u32 mtu)
+/* @id: its place in a run, from 0; see rxo_run_add(). */
+static void pkt_push_ip4(struct sk_buff *skb, const struct rxo_path *path, u32 mtu, u16 id)
 {
 	struct iphdr *ip = __skb_push(skb, sizeof(*ip));
 
@@ -116,6 +129,7 @@ static void pkt_push_ip4(struct sk_buff *skb, const struct rxo_path *path, u32 m
 		.ihl = sizeof(*ip) / 4,
 		.tos = path->tclass,
 		.tot_len = htons(skb->len),
+		.id = htons(id),
 		.frag_off = htons(IP_DF),
 		.ttl = path->hop_limit,
 		.protocol = IPPROTO_UDP,
@@ -149,39 +163,66 @@ static int pkt_local_out(struct net *net, struct sk_buff *skb)
 	return pkt_is_ip4(skb) ? ip_local_out(net, NULL, skb) : ip6_local_out(net, NULL, skb);
 }
 
-/*
- * False for a packet that a full queue refused. A packet dropped otherwise (by a filter, by a
- * netdev that is down) counts as lost in the network.
- */
-static bool pkt_xmit(struct sk_buff *skb, const struct rxo_path *path, struct rxo_tx *tx,
-		     struct dst_entry *dst)
+/* Headers and ICRC. Leaves skb->data at the IP header. */
+static void pkt_finish(struct sk_buff *skb, const struct rxo_path *path, u32 mtu, u16 ip4_id)
 {
-	u32 bth_bytes = skb->len, ip_packet_bytes;
+	u32 bth_bytes = skb->len;
 	void *icrc = skb_put(skb, RXO_ICRC_BYTES);
-	u32 mtu = dst_mtu(dst);
-	int err;
 
 	pkt_push_udp(skb, path);
 	if (pkt_is_ip4(skb))
-		pkt_push_ip4(skb, path, mtu);
+		pkt_push_ip4(skb, path, mtu, ip4_id);
 	else
 		pkt_push_ip6(skb, path, mtu);
 	skb_reset_network_header(skb);
 	put_unaligned_le32(rxo_icrc(skb->data, pkt_ip_bytes(skb), bth_bytes), icrc);
+}
 
-	skb_dst_set_noref(skb, dst);
-	ip_packet_bytes = skb->len;
-	err = pkt_local_out(dev_net(dst->dev), skb);
+/*
+ * The first packet of the list, complete, and with it, if @more, those behind it that fit; but for
+ * the last of the list, whose charge tells when all have left, whoever takes a run apart.
+ */
+static struct rxo_run pkt_take_run(struct sk_buff_head *list, const struct rxo_path *path, u32 mtu,
+				   bool more)
+{
+	struct sk_buff *skb = __skb_dequeue(list);
+	struct rxo_run run = { .skb = skb, .num = 1, .bth_bytes = skb->len };
+
+	pkt_finish(skb, path, mtu, 0);
+	run.ip_bytes = skb->len;
+	/* What IP makes fragments of goes alone. */
+	if (!more || skb->len > mtu)
+		return run;
+	while ((skb = skb_peek(list)) && !skb_queue_is_last(list, skb) &&
+	       rxo_run_takes(&run, skb)) {
+		__skb_unlink(skb, list);
+		run.bth_bytes += skb->len;
+		pkt_finish(skb, path, mtu, run.num);
+		rxo_run_add(&run, skb);
+	}
+	return run;
+}
+
+/*
+ * False for a run that a full queue refused. One dropped otherwise (by a filter, by a netdev that
+ * is down) counts as lost in the network.
+ */
+static bool pkt_xmit(const struct rxo_run *run, struct rxo_tx *tx, struct dst_entry *dst)
+{
+	int err;
+
+	skb_dst_set_noref(run->skb, dst);
+	err = pkt_local_out(dev_net(dst->dev), run->skb);
 	if (err == NET_XMIT_DROP && !rxo_tx_lost(tx)) {
-		rxo_tx_count(tx, RXO_STAT_SEND_REFUSED, 1);
+		rxo_tx_count(tx, RXO_STAT_SEND_REFUSED, run->num);
 		return false;
 	}
 	if (net_xmit_eval(err)) {	/* a macro: evaluates it twice */
-		rxo_tx_count(tx, RXO_STAT_SEND_ERR, 1);
+		rxo_tx_count(tx, RXO_STAT_SEND_ERR, run->num);
 	} else {
-		rxo_tx_count(tx, RXO_STAT_SENT_PKTS, 1);
-		rxo_tx_count(tx, RXO_STAT_SENT_BYTES, ip_packet_bytes);
-		tx->taken_bytes += bth_bytes;
+		rxo_tx_count(tx, RXO_STAT_SENT_PKTS, run->num);
+		rxo_tx_count(tx, RXO_STAT_SENT_BYTES, run->ip_bytes);
+		tx->taken_bytes += run->bth_bytes;
 	}
 	return true;
 }
@@ -194,10 +235,9 @@ static bool pkt_xmit(struct sk_buff *skb, const struct rxo_path *path, struct rx
 bool rxo_net_xmit(struct rxo_dev *dev, struct rxo_path *path, struct rxo_tx *tx,
 		  struct sk_buff_head *list, u32 *refused_psn)
 {
-	struct dst_entry *dst;
-	struct sk_buff *skb;
-	bool taken = true, crowded;
+	bool taken = true, crowded, runs;
 	u32 psn, bytes = 0, charged = 0, num = 0;
+	struct dst_entry *dst;
 
 	lockdep_assert_held(tx->lock);	/* so BH are off */
 	tx->taken_bytes = 0;
@@ -211,12 +251,16 @@ bool rxo_net_xmit(struct rxo_dev *dev, struct rxo_path *path, struct rxo_tx *tx,
 	crowded = time_before(jiffies, READ_ONCE(dev->tx_crowded_until));
 	if (crowded)
 		spin_lock(&dev->tx_send_lock);
-	while (taken && (skb = __skb_dequeue(list))) {
-		psn = rxo_bth_psn(rxo_pkt_bth(skb));
-		bytes = rxo_tx_charge(tx, skb, crowded, skb_queue_empty(list));
+	runs = !crowded && rxo_tx_may_run(tx) && READ_ONCE(net_gso) && rxo_run_fits(dst);
+	while (taken && !skb_queue_empty(list)) {
+		struct rxo_run run;
+
+		psn = rxo_bth_psn(rxo_pkt_bth(skb_peek(list)));
+		run = pkt_take_run(list, path, dst_mtu(dst), runs);
+		bytes = rxo_tx_charge(tx, run.skb, run.num, crowded, skb_queue_empty(list));
 		charged += bytes;
-		taken = pkt_xmit(skb, path, tx, dst);
-		num += taken;
+		taken = pkt_xmit(&run, tx, dst);
+		num += taken ? run.num : 0;
 	}
 	if (charged)
 		rxo_tx_end(tx, taken ? 0 : bytes);

@@ -50,6 +50,13 @@ const struct rxo_tx_kind rxo_tx_rc = {
 	.stop_bytes	= 64 * 1024,
 	.charge_pkts	= 8,
 	.patience	= HZ,
+	.runs		= true,
+};
+
+const struct rxo_tx_kind rxo_tx_uc = {
+	.stop_bytes	= 64 * 1024,
+	.charge_pkts	= 8,
+	.patience	= HZ,
 };
 
 /*
@@ -165,6 +172,7 @@ void rxo_tx_init(struct rxo_tx *tx, struct rxo_dev *dev, struct socket *sock,
 	tx->lock = lock;
 	tx->kind = kind;
 	tx->burst_pkts = RXO_TX_BURST_PKTS;
+	tx->alone_until = jiffies;
 	init_waitqueue_func_entry(&tx->wait, tx_packet_left);
 	INIT_LIST_HEAD(&tx->wait.entry);
 	INIT_LIST_HEAD(&tx->turn);
@@ -279,6 +287,8 @@ void rxo_tx_pass_turn(struct rxo_tx *tx)
 
 u32 rxo_tx_charge_now(struct rxo_tx *tx, struct sk_buff *skb)
 {
+	/* A run may stand for several that would have been charged. */
+	u32 times = max(1, tx->uncharged_pkts / tx->kind->charge_pkts);
 	struct sock *sk = tx->sock->sk;
 
 	lockdep_assert_held(tx->lock);
@@ -287,6 +297,7 @@ u32 rxo_tx_charge_now(struct rxo_tx *tx, struct sk_buff *skb)
 		this_cpu_write(tx_sending.bytes, sk_wmem_alloc_get(sk));
 		this_cpu_write(tx_sending.sk, sk);
 	}
+	skb->truesize *= times;
 	skb_set_owner_w(skb, sk);
 	this_cpu_add(tx_sending.bytes, skb->truesize);
 	return skb->truesize;
@@ -306,7 +317,10 @@ void rxo_tx_end(struct rxo_tx *tx, u32 refused_bytes)
 bool rxo_tx_lost(struct rxo_tx *tx)
 {
 	tx_set_blocked(tx);
-	return !tx_has_patience(tx);
+	if (tx_has_patience(tx))
+		return false;
+	rxo_tx_go_alone(tx);
+	return true;
 }
 
 void rxo_tx_refused(struct rxo_tx *tx, u32 num)

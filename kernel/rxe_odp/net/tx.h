@@ -21,20 +21,28 @@ struct sk_buff;
 #define RXO_TX_BURST_PKTS	64U	/* the most that is made at once, with BH off */
 
 /*
+ * Packets go one by one for so long after some were lost: what polices or shapes them may have room
+ * for one and never for a run, of which it may also drop a part unsaid.
+ */
+#define RXO_TX_ALONE_JIFFIES	(10 * HZ)
+
+/*
  * What is held against queue pairs of a kind.
  *
  * stop_bytes	they stop to send with so much on its way out, in bytes of struct sk_buff.truesize
  *		that are charged; the burst that passes the mark goes out whole
  * charge_pkts	one packet in so many is charged while all leave at once
  * patience	jiffies, after which what is refused counts as lost
+ * runs		what is lost is sent again, so that packets may be lost together (net/run.h)
  */
 struct rxo_tx_kind {
 	u32 stop_bytes;
 	u32 charge_pkts;
 	unsigned long patience;
+	bool runs;
 };
 
-extern const struct rxo_tx_kind rxo_tx_rc, rxo_tx_ud;
+extern const struct rxo_tx_kind rxo_tx_rc, rxo_tx_uc, rxo_tx_ud;
 
 /*
  * One direction of a queue pair. @wait belongs to the socket's wait queue; @turn and
@@ -58,6 +66,7 @@ struct rxo_tx {
 	u32 taken_bytes;		/* of the last list of packets */
 	u32 uncharged_pkts;		/* since the last that was charged */
 	unsigned long blocked_jiffies;	/* since when, while @blocked */
+	unsigned long alone_until;	/* jiffies; no runs before */
 };
 
 /**
@@ -111,16 +120,30 @@ static inline void rxo_tx_count(struct rxo_tx *tx, enum rxo_stat stat, u64 n)
 	rxo_counter_add(tx->dev, tx->counter, stat, n);
 }
 
+/* The peer did not get some of what was sent. */
+static inline void rxo_tx_go_alone(struct rxo_tx *tx)
+{
+	lockdep_assert_held(tx->lock);
+	tx->alone_until = jiffies + RXO_TX_ALONE_JIFFIES;
+}
+
+static inline bool rxo_tx_may_run(const struct rxo_tx *tx)
+{
+	lockdep_assert_held(tx->lock);
+	return tx->kind->runs && time_after_eq(jiffies, tx->alone_until);
+}
+
 /* Ends all waiting of a direction that is not run any more. May sleep; @work may be queued. */
 void rxo_tx_stop(struct rxo_tx *tx);
 
 /*
  * For rxo_net_xmit(), with BH off.
  *
- * charge	a packet, if it is its turn or others are still there: how many bytes, or 0.
+ * charge	a run of @num packets, if it is its turn or others are still there: how many bytes,
+ *		or 0.
  *		@crowded: packets are being refused. @last: of a list
  * end		after a list of which something was charged; @refused_bytes: the refused packet
- * lost		whether a refused packet counts as lost: refusals have outlasted the patience
+ * lost		after a refusal: whether it counts as lost, because they have outlasted the patience
  * refused	a queue was full after it took @num packets: the direction is run again
  * taken	all were; if others wait, the direction is run again after them (share_turns)
  */
@@ -130,10 +153,12 @@ bool rxo_tx_lost(struct rxo_tx *tx);
 void rxo_tx_refused(struct rxo_tx *tx, u32 num);
 void rxo_tx_share_turns(struct rxo_tx *tx);
 
-static inline u32 rxo_tx_charge(struct rxo_tx *tx, struct sk_buff *skb, bool crowded, bool last)
+static inline u32 rxo_tx_charge(struct rxo_tx *tx, struct sk_buff *skb, u32 num, bool crowded,
+				bool last)
 {
 	lockdep_assert_held(tx->lock);
-	if (++tx->uncharged_pkts < tx->kind->charge_pkts &&
+	tx->uncharged_pkts += num;
+	if (tx->uncharged_pkts < tx->kind->charge_pkts &&
 	    !(last && (crowded || !rxo_tx_is_idle(tx))))
 		return 0;
 	return rxo_tx_charge_now(tx, skb);

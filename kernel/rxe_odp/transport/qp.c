@@ -38,7 +38,7 @@ static const struct rxo_qp_kind qp_kinds[] = {
 		.opcodes	= RXO_OP_UC,
 		.opcode_base	= IB_OPCODE_UC,
 		.connected	= true,
-		.tx		= &rxo_tx_rc,
+		.tx		= &rxo_tx_uc,
 		.send		= rxo_req_send_uc,
 		.take		= rxo_resp_take_uc,
 	},

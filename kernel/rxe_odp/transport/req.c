@@ -19,8 +19,11 @@
 #include "queue/queue.h"
 #include "transport/qp.h"
 
-/* How long a packet may be in this host's backlogs, which tell nobody when it leaves them. */
-#define BACKLOG_JIFFIES	2
+/*
+ * How long a packet may be in this host's backlogs, which tell nobody when it leaves them: a CPU of
+ * a virtual machine may stand still.
+ */
+#define BACKLOG_JIFFIES	(HZ / 4)
 
 /* How many ACK timeouts queues of this host excuse for each try: see req_silence_is_ours(). */
 #define MAX_EXCUSED	16
@@ -676,7 +679,7 @@ void rxo_req_init(struct rxo_qp *qp)
 
 	spin_lock_init(&sq->lock);
 	spin_lock_init(&sq->post_lock);
-	sq->sent_jiffies = jiffies;
+	sq->sent_jiffies = jiffies - BACKLOG_JIFFIES;
 	timer_setup(&sq->ack_timer, req_ack_timeout, 0);
 	timer_setup(&sq->rnr_timer, req_rnr_timeout, 0);
 	INIT_WORK(&sq->work, req_work);

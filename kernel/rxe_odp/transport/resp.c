@@ -554,8 +554,10 @@ static void resp_duplicate(struct rxo_qp *qp, struct sk_buff *skb)
 	else if (!(pkt->flags & RXO_OP_READ))
 		rxo_resp_send_ack(qp, RXO_AETH_ACK, pkt->psn);
 	else if ((qp->access & IB_ACCESS_REMOTE_READ) &&
-		 resp_read_psns(qp, rxo_pkt_reth(skb)) <= rxo_psn_sub(rq->psn, pkt->psn))
+		 resp_read_psns(qp, rxo_pkt_reth(skb)) <= rxo_psn_sub(rq->psn, pkt->psn)) {
+		rxo_tx_go_alone(&rq->tx);
 		resp_open_read(qp, skb, true);
+	}
 }
 
 static void resp_out_of_sequence(struct rxo_qp *qp)

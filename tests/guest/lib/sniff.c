@@ -79,7 +79,7 @@ bool sniff_next(struct sniff *sniff, struct sniffed *packet)
 
 	do {
 		from_bytes = sizeof(from);
-		n = recvfrom(sniff->fd, bytes, sizeof(bytes), 0, (struct sockaddr *)&from,
+		n = recvfrom(sniff->fd, bytes, sizeof(bytes), MSG_TRUNC, (struct sockaddr *)&from,
 			     &from_bytes);
 		if (n < 0) {
 			assert_int_equal(errno, EAGAIN);
@@ -88,8 +88,10 @@ bool sniff_next(struct sniff *sniff, struct sniffed *packet)
 			assert_int_equal(stats.tp_drops, 0);
 			return false;
 		}
-		*packet = (struct sniffed){ .out = from.sll_pkttype == PACKET_OUTGOING };
-	} while (!parse(packet, ntohs(from.sll_protocol), bytes, n));
+		*packet =
+			(struct sniffed){ .out = from.sll_pkttype == PACKET_OUTGOING, .bytes = n };
+	} while (!parse(packet, ntohs(from.sll_protocol), bytes,
+			(size_t)n < sizeof(bytes) ? (size_t)n : sizeof(bytes)));
 	return true;
 }
 

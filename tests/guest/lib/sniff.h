@@ -16,6 +16,7 @@ struct sniffed {
 	bool out;	  /* of this netdev, else into it */
 	uint8_t protocol; /* above IP */
 	uint8_t src[16];  /* an IPv4 address as the GID that maps it */
+	size_t bytes;	  /* of the IP packet */
 	bool roce;	  /* to UDP port 4791; the rest is valid then */
 	uint16_t src_port;
 	uint8_t opcode;
