@@ -1,35 +1,53 @@
 // SPDX-License-Identifier: GPL-2.0 OR Linux-OpenIB
 /*
- * Writes across a veth, by packets that go one by one and by packets that go through the host
- * together (the module's parameter gso), by turns.
+ * Writes across a veth, by packets that go one by one with an ICRC each, that go through the host together (the module's
+ * parameter gso), and that have no ICRC then either (icrc), by turns.
  */
 #include "bench.h"
 
-#define SLICES	  10
-#define PARAMETER "/sys/module/rxe_odp/parameters/gso"
+#define SLICES	   10
+#define PARAMETERS "/sys/module/rxe_odp/parameters/"
 
-static const char *const modes[] = { "one by one", "together" };
+static const struct {
+	const char *name, *gso, *icrc;
+} modes[] = {
+	{ "one by one", "N", "Y" },
+	{ "together", "Y", "Y" },
+	{ "without ICRC", "Y", "N" },
+};
+
+static void set_mode(unsigned int mode)
+{
+	assert_zero(write_text(PARAMETERS "gso", modes[mode].gso));
+	assert_zero(write_text(PARAMETERS "icrc", modes[mode].icrc));
+}
 
 static void sample(struct flow *flow, size_t bytes, unsigned int round)
 {
 	double slice = env_number("BENCH_SAMPLE_MS", 300) / 1e3 / SLICES;
 	unsigned int depth = bytes <= 64 * KIB ? 32 : 8, i, k;
+	double rates[ARRAY_SIZE(modes)][SLICES + 1];
+	long again = rig_counter("retried_pkts");
 	enum ibv_wc_status failed;
-	double rates[2][SLICES + 1];
 
 	for (i = 0; i <= SLICES; i++)
-		for (k = 0; k < 2; k++) {
-			unsigned int together = (i + k) % 2;
+		for (k = 0; k < ARRAY_SIZE(modes); k++) {
+			unsigned int mode = (i + k) % ARRAY_SIZE(modes);
 
-			assert_zero(write_text(PARAMETER, together ? "Y" : "N"));
-			rates[together][i] =
+			set_mode(mode);
+			rates[mode][i] =
 				flows_rate(flow, 1, OP_WRITE, bytes, depth, slice, &failed);
 			if (failed != IBV_WC_SUCCESS)
 				fail_because("a write: %s", ibv_wc_status_str(failed));
 		}
+	/* After a loss packets go one by one with an ICRC for a while, whatever the parameters say. */
+	if (rig_counter("retried_pkts") != again) {
+		row_failed("gso", "rxe_odp", "write", "-", bytes, 1, round, "packets were lost");
+		return;
+	}
 	/* The first touches of the pages and of the caches are not the subject. */
-	for (k = 0; k < 2; k++)
-		row("gso", "rxe_odp", "write", modes[k], bytes, 1, round,
+	for (k = 0; k < ARRAY_SIZE(modes); k++)
+		row("gso", "rxe_odp", "write", modes[k].name, bytes, 1, round,
 		    median(rates[k] + 1, SLICES), "MB/s");
 }
 
@@ -46,7 +64,7 @@ int main(void)
 	for (round = 1; round <= ROUNDS; round++)
 		for (s = 0; s < ARRAY_SIZE(sizes); s++)
 			sample(&flow, sizes[s], round);
-	assert_zero(write_text(PARAMETER, "Y"));
+	set_mode(ARRAY_SIZE(modes) - 1);
 	flow_close(&flow);
 	rig_close(&rig);
 	rig_close(&peer);

@@ -1,0 +1,80 @@
+// SPDX-License-Identifier: GPL-2.0 OR Linux-OpenIB
+/*
+ * Bandwidth across a veth with stock rxe as the other end, which asks or answers, beside stock rxe with itself. Plain RoCEv2: what
+ * two ends of ours agree on is not there. One queue pair, pinned memory; the samples alternate.
+ */
+#include "bench.h"
+
+#define SLICES 10
+
+enum lane { OURS_TO_STOCK, STOCK_TO_OURS, STOCK_TO_STOCK, LANES };
+
+static const struct {
+	const char *name, *from, *to;
+} lanes[] = {
+	[OURS_TO_STOCK] = { "ours to rxe", "rxe_odp2", "rxe2" },
+	[STOCK_TO_OURS] = { "rxe to ours", "rxe2", "rxe_odp2" },
+	[STOCK_TO_STOCK] = { "rxe to rxe", "rxe0", "rxe1" },
+};
+
+static void open_named(struct rig *rig, const char *device)
+{
+	setenv("RDMA_ODP_DEVICE", device, 1);
+	rig_open(rig);
+}
+
+static void sample(struct flow *flows, enum op op, size_t bytes, unsigned int round)
+{
+	double slice = env_number("BENCH_SAMPLE_MS", 300) / 1e3 / SLICES;
+	unsigned int depth = bytes <= 4 * KIB ? 128 : bytes <= 64 * KIB ? 32 : 8, i, k;
+	enum ibv_wc_status failed[LANES] = { 0 };
+	double rates[LANES][SLICES + 1];
+
+	for (i = 0; i <= SLICES; i++)
+		for (k = 0; k < LANES; k++) {
+			unsigned int lane = (i + k) % LANES;
+
+			if (failed[lane] == IBV_WC_SUCCESS)
+				rates[lane][i] = flows_rate(&flows[lane], 1, op, bytes, depth,
+							    slice, &failed[lane]);
+		}
+	/* The first touches of the pages and of the caches are not the subject. */
+	for (k = 0; k < LANES; k++)
+		if (failed[k] == IBV_WC_SUCCESS)
+			row("foreign", lanes[k].name, op_name(op), "pinned", bytes, 1, round,
+			    median(rates[k] + 1, SLICES), "MB/s");
+		else
+			row_failed("foreign", lanes[k].name, op_name(op), "pinned", bytes, 1, round,
+				   ibv_wc_status_str(failed[k]));
+}
+
+int main(void)
+{
+	static const enum op ops[] = { OP_WRITE, OP_READ, OP_SEND };
+	static const size_t sizes[] = { 4 * KIB, 64 * KIB, MIB };
+	struct rig from[LANES], to[LANES];
+	struct flow flows[LANES];
+	unsigned int round, l, o, s;
+
+	if (!driver_wanted(STOCK)) {
+		printf("stock rxe is not there\n");
+		return 0;
+	}
+	for (round = 1; round <= ROUNDS; round++)
+		for (o = 0; o < ARRAY_SIZE(ops); o++)
+			for (s = 0; s < ARRAY_SIZE(sizes); s++) {
+				/* Afresh, whatever the last sample has left. */
+				for (l = 0; l < LANES; l++) {
+					open_named(&from[l], lanes[l].from);
+					open_named(&to[l], lanes[l].to);
+					flow_open(&flows[l], &from[l], &to[l], MIB, 0);
+				}
+				sample(flows, ops[o], sizes[s], round);
+				for (l = 0; l < LANES; l++) {
+					flow_close(&flows[l]);
+					rig_close(&from[l]);
+					rig_close(&to[l]);
+				}
+			}
+	return 0;
+}
