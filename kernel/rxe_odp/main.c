@@ -11,6 +11,7 @@
 #include "device/dev.h"
 #include "memory/mem.h"
 #include "net/gid.h"
+#include "net/net.h"
 #include "net/ns.h"
 #include "net/run.h"
 #include "transport/qp.h"
@@ -40,6 +41,7 @@ static int __init rxo_init(void)
 
 	rxo_crc_choose();
 	rxo_run_probe();
+	rxo_net_init();
 	err = rxo_ns_init(&rxo_transport);
 	if (err)
 		goto err_crc;

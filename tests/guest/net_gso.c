@@ -5,16 +5,12 @@
  * one by one, loses them together, and the message arrives all the same.
  */
 #include "netem.h"
+#include "netdev.h"
 #include "pair.h"
 #include "sniff.h"
 
-#include <linux/ethtool.h>
-#include <linux/sockios.h>
-#include <net/if.h>
-#include <sys/ioctl.h>
-#include <sys/socket.h>
-#include <unistd.h>
-
+/* What a netdev has to have to carry such packets. */
+#define FEATURE	  "tx-gso-list"
 #define PARAMETER "/sys/module/rxe_odp/parameters/gso"
 /* Of the netdevs. */
 #define MTU 9000
@@ -37,63 +33,11 @@ static int set_up(void **state)
 	return !got || write_text(PARAMETER, "Y");
 }
 
-/* "tx-gso-list" of a netdev, as ethtool -K has it; whether it was on. */
-static bool set_lists(const char *netdev, bool on)
-{
-	struct {
-		struct ethtool_sset_info info;
-		uint32_t len;
-	} sset = { .info = { .cmd = ETHTOOL_GSSET_INFO, .sset_mask = 1ULL << ETH_SS_FEATURES } };
-	struct ifreq ifr = { .ifr_data = (void *)&sset };
-	struct ethtool_gstrings *names;
-	struct ethtool_gfeatures *get;
-	struct ethtool_sfeatures *set;
-	uint32_t blocks, bit;
-	bool before;
-	int fd = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
-
-	assert_true(fd >= 0);
-	strcpy(ifr.ifr_name, netdev);
-	assert_zero(ioctl(fd, SIOCETHTOOL, &ifr));
-	names = calloc(1, sizeof(*names) + sset.len * ETH_GSTRING_LEN);
-	blocks = (sset.len + 31) / 32;
-	get = calloc(1, sizeof(*get) + blocks * sizeof(get->features[0]));
-	set = calloc(1, sizeof(*set) + blocks * sizeof(set->features[0]));
-	assert_true(names && get && set);
-	names->cmd = ETHTOOL_GSTRINGS;
-	names->string_set = ETH_SS_FEATURES;
-	names->len = sset.len;
-	ifr.ifr_data = (void *)names;
-	assert_zero(ioctl(fd, SIOCETHTOOL, &ifr));
-	for (bit = 0; bit < sset.len; bit++)
-		if (!strcmp((char *)names->data + bit * ETH_GSTRING_LEN, "tx-gso-list"))
-			break;
-	assert_true(bit < sset.len);
-
-	get->cmd = ETHTOOL_GFEATURES;
-	get->size = blocks;
-	ifr.ifr_data = (void *)get;
-	assert_zero(ioctl(fd, SIOCETHTOOL, &ifr));
-	before = get->features[bit / 32].active >> bit % 32 & 1;
-
-	set->cmd = ETHTOOL_SFEATURES;
-	set->size = blocks;
-	set->features[bit / 32].valid = 1U << bit % 32;
-	set->features[bit / 32].requested = on ? 1U << bit % 32 : 0;
-	ifr.ifr_data = (void *)set;
-	assert_true(ioctl(fd, SIOCETHTOOL, &ifr) >= 0);
-	free(names);
-	free(get);
-	free(set);
-	close(fd);
-	return before;
-}
-
 static int tear_down(void **state)
 {
 	(void)state;
 	netem_end();
-	set_lists("veth0", true);
+	netdev_set_feature("veth0", FEATURE, true);
 	return write_text(PARAMETER, was);
 }
 
@@ -217,9 +161,9 @@ static void a_netdev_that_carries_none(void **state)
 	(void)state;
 	pair_open(&pair, &conn);
 	sniff_open(&sniff, "veth0");
-	assert_true(set_lists("veth0", false));
+	assert_true(netdev_set_feature("veth0", FEATURE, false));
 	assert_true(longest_of_a_write(&pair, &sniff, true) <= MTU);
-	assert_false(set_lists("veth0", true));
+	assert_false(netdev_set_feature("veth0", FEATURE, true));
 	assert_true(longest_of_a_write(&pair, &sniff, true) > MTU);
 	sniff_close(&sniff);
 	pair_close(&pair);

@@ -9,7 +9,8 @@
  * the headers are made first and nothing may rewrite them: don't-fragment is
  * set, and the id of such an atomic datagram means nothing (RFC 6864). A packet that is
  * longer than the link's MTU is left to IP: see pkt_let_fragment(). Packets of a list that are
- * alike go together: see net/run.h.
+ * alike go together: see net/run.h. Between queue pairs of this host a packet has no ICRC while it
+ * stays in memory: see pkt_leave_sum_open().
  *
  * In: encap_rcv of the namespace's sockets. IP and UDP have checked lengths and
  * the UDP checksum, if there is one. What is not a whole packet that we speak, with
@@ -23,13 +24,16 @@
 #include <linux/ipv6.h>
 #include <linux/jhash.h>
 #include <linux/moduleparam.h>
+#include <linux/random.h>
 #include <linux/udp.h>
 #include <linux/unaligned.h>
 #include <net/dsfield.h>
 #include <net/dst.h>
 #include <net/inet_ecn.h>
 #include <net/ip.h>
+#include <net/ip6_checksum.h>
 #include <net/ipv6.h>
+#include <net/udp.h>
 
 #include "device/dev.h"
 #include "net/net.h"
@@ -44,6 +48,23 @@ const struct rxo_transport *rxo_net_transport;
 static bool net_gso = true;
 module_param_named(gso, net_gso, bool, 0644);
 MODULE_PARM_DESC(gso, "Whether packets of a flow go through netdevs that can as one skb (default Y)");
+
+static bool net_icrc;
+module_param_named(icrc, net_icrc, bool, 0644);
+MODULE_PARM_DESC(icrc, "Whether packets that stay in this host have an ICRC, too (default N)");
+
+/* In the place of an ICRC. A number that no other kernel, a guest's among them, puts there. */
+static u32 net_no_icrc __ro_after_init;
+
+void __init rxo_net_init(void)
+{
+	net_no_icrc = get_random_u32();
+}
+
+bool rxo_net_omits_icrc(void)
+{
+	return !READ_ONCE(net_icrc);
+}
 
 #define PKEY_ANY_MEMBER		0x7fff	/* of the default partition, without the membership bit */
 
@@ -163,41 +184,82 @@ static int pkt_local_out(struct net *net, struct sk_buff *skb)
 	return pkt_is_ip4(skb) ? ip_local_out(net, NULL, skb) : ip6_local_out(net, NULL, skb);
 }
 
-/* Headers and ICRC. Leaves skb->data at the IP header. */
-static void pkt_finish(struct sk_buff *skb, const struct rxo_path *path, u32 mtu, u16 ip4_id)
+/*
+ * The UDP checksum is left to be computed by whoever puts the packet on a medium, as TCP's is. So a
+ * packet that arrives with it still open has been in this host's memory alone. What it is computed
+ * from is wrong: a packet that was on a medium after all is dropped by UDP, wherever it arrives, and
+ * GRO, which opens the sums of what it puts together, does not take it.
+ */
+static void pkt_leave_sum_open(struct sk_buff *skb)
 {
+	u32 udp_bytes = skb->len - pkt_ip_bytes(skb);
+	__sum16 pseudo;
+
+	if (pkt_is_ip4(skb))
+		pseudo = ~udp_v4_check(udp_bytes, ip_hdr(skb)->saddr, ip_hdr(skb)->daddr, 0);
+	else
+		pseudo = ~udp_v6_check(udp_bytes, &ipv6_hdr(skb)->saddr, &ipv6_hdr(skb)->daddr, 0);
+	udp_hdr(skb)->check = csum16_add(pseudo, htons(1));
+	skb->ip_summed = CHECKSUM_PARTIAL;
+	skb->csum_start = skb_transport_header(skb) - skb->head;
+	skb->csum_offset = offsetof(struct udphdr, check);
+}
+
+bool rxo_net_stayed_here(const struct sk_buff *skb)
+{
+	return skb->ip_summed == CHECKSUM_PARTIAL &&
+	       skb->csum_offset == offsetof(struct udphdr, check) &&
+	       skb->head + skb->csum_start == skb_transport_header(skb);
+}
+
+/* How a list of packets is sent. */
+struct pkt_how {
+	u32 mtu;		/* of the route; IP makes fragments of what is longer */
+	bool runs;		/* those that are alike go together */
+	bool omit_icrc;		/* they stay in this host */
+};
+
+/* Headers and ICRC. Leaves skb->data at the IP header. */
+static void pkt_finish(struct sk_buff *skb, const struct rxo_path *path, const struct pkt_how *how,
+		       u16 ip4_id)
+{
+	bool open_probe = skb->ip_summed == CHECKSUM_PARTIAL, omit;
 	u32 bth_bytes = skb->len;
 	void *icrc = skb_put(skb, RXO_ICRC_BYTES);
 
 	pkt_push_udp(skb, path);
 	if (pkt_is_ip4(skb))
-		pkt_push_ip4(skb, path, mtu, ip4_id);
+		pkt_push_ip4(skb, path, how->mtu, ip4_id);
 	else
-		pkt_push_ip6(skb, path, mtu);
+		pkt_push_ip6(skb, path, how->mtu);
 	skb_reset_network_header(skb);
-	put_unaligned_le32(rxo_icrc(skb->data, pkt_ip_bytes(skb), bth_bytes), icrc);
+	omit = how->omit_icrc && skb->len <= how->mtu;
+	put_unaligned_le32(omit ? net_no_icrc :
+				  rxo_icrc(skb->data, pkt_ip_bytes(skb), bth_bytes), icrc);
+	if (omit || open_probe)
+		pkt_leave_sum_open(skb);
 }
 
 /*
- * The first packet of the list, complete, and with it, if @more, those behind it that fit; but for
+ * The first packet of the list, complete, and with it those behind it that may be; but for
  * the last of the list, whose charge tells when all have left, whoever takes a run apart.
  */
-static struct rxo_run pkt_take_run(struct sk_buff_head *list, const struct rxo_path *path, u32 mtu,
-				   bool more)
+static struct rxo_run pkt_take_run(struct sk_buff_head *list, const struct rxo_path *path,
+				   const struct pkt_how *how)
 {
 	struct sk_buff *skb = __skb_dequeue(list);
 	struct rxo_run run = { .skb = skb, .num = 1, .bth_bytes = skb->len };
 
-	pkt_finish(skb, path, mtu, 0);
+	pkt_finish(skb, path, how, 0);
 	run.ip_bytes = skb->len;
 	/* What IP makes fragments of goes alone. */
-	if (!more || skb->len > mtu)
+	if (!how->runs || skb->len > how->mtu)
 		return run;
 	while ((skb = skb_peek(list)) && !skb_queue_is_last(list, skb) &&
 	       rxo_run_takes(&run, skb)) {
 		__skb_unlink(skb, list);
 		run.bth_bytes += skb->len;
-		pkt_finish(skb, path, mtu, run.num);
+		pkt_finish(skb, path, how, run.num);
 		rxo_run_add(&run, skb);
 	}
 	return run;
@@ -235,9 +297,10 @@ static bool pkt_xmit(const struct rxo_run *run, struct rxo_tx *tx, struct dst_en
 bool rxo_net_xmit(struct rxo_dev *dev, struct rxo_path *path, struct rxo_tx *tx,
 		  struct sk_buff_head *list, u32 *refused_psn)
 {
-	bool taken = true, crowded, runs;
 	u32 psn, bytes = 0, charged = 0, num = 0;
+	bool taken = true, crowded;
 	struct dst_entry *dst;
+	struct pkt_how how;
 
 	lockdep_assert_held(tx->lock);	/* so BH are off */
 	tx->taken_bytes = 0;
@@ -251,12 +314,16 @@ bool rxo_net_xmit(struct rxo_dev *dev, struct rxo_path *path, struct rxo_tx *tx,
 	crowded = time_before(jiffies, READ_ONCE(dev->tx_crowded_until));
 	if (crowded)
 		spin_lock(&dev->tx_send_lock);
-	runs = !crowded && rxo_tx_may_run(tx) && READ_ONCE(net_gso) && rxo_run_fits(dst);
+	how = (struct pkt_how) {
+		.mtu = dst_mtu(dst),
+		.runs = !crowded && rxo_tx_may_run(tx) && READ_ONCE(net_gso) && rxo_run_fits(dst),
+		.omit_icrc = rxo_tx_stays_here(tx) && rxo_net_omits_icrc(),
+	};
 	while (taken && !skb_queue_empty(list)) {
 		struct rxo_run run;
 
 		psn = rxo_bth_psn(rxo_pkt_bth(skb_peek(list)));
-		run = pkt_take_run(list, path, dst_mtu(dst), runs);
+		run = pkt_take_run(list, path, &how);
 		bytes = rxo_tx_charge(tx, run.skb, run.num, crowded, skb_queue_empty(list));
 		charged += bytes;
 		taken = pkt_xmit(&run, tx, dst);
@@ -299,9 +366,10 @@ static bool pkt_has_plain_ip(const struct sk_buff *skb)
 static bool pkt_icrc_is_right(const struct sk_buff *skb)
 {
 	u32 bth_bytes = skb->len - RXO_ICRC_BYTES;
+	u32 icrc = get_unaligned_le32(skb->data + bth_bytes);
 
-	return rxo_icrc(skb_network_header(skb), pkt_ip_bytes(skb), bth_bytes) ==
-	       get_unaligned_le32(skb->data + bth_bytes);
+	return (icrc == net_no_icrc && rxo_net_stayed_here(skb)) ||
+	       icrc == rxo_icrc(skb_network_header(skb), pkt_ip_bytes(skb), bth_bytes);
 }
 
 /* Frees socket, route and netdev: a packet may be held as long as a fault lasts. */

@@ -138,6 +138,25 @@ void rxo_net_dgid(const struct sk_buff *skb, union ib_gid *gid);
 /* Whether that is a group. */
 bool rxo_net_is_multicast(const struct sk_buff *skb);
 
+/*
+ * Whether a received packet was in this host's memory alone. Only of those that may be without an
+ * ICRC, and of probes with rxo_net_open_probe().
+ */
+bool rxo_net_stayed_here(const struct sk_buff *skb);
+
+/* Of a packet to be sent: it shall only arrive if it stays in this host's memory. */
+static inline void rxo_net_open_probe(struct sk_buff *skb)
+{
+	skb->ip_summed = CHECKSUM_PARTIAL;
+}
+
+/* Whether packets that will do so have no ICRC. */
+bool rxo_net_omits_icrc(void);
+
+/* At module load. */
+void rxo_net_init(void);
+
+
 /* Where a group was joined, referenced: one of the two. */
 struct rxo_joined {
 	struct in_device *ip4;

@@ -100,8 +100,9 @@ void rxo_run_add(struct rxo_run *run, struct sk_buff *skb)
 		shinfo->frag_list = skb;
 		shinfo->gso_size = run_piece_bytes(run);
 		shinfo->gso_type = SKB_GSO_UDP_L4 | SKB_GSO_FRAGLIST;
-		/* The zero in the UDP header is final: segmenting is to compute none. */
-		run->skb->ip_summed = CHECKSUM_UNNECESSARY;
+		/* Either the zero in all UDP headers is final, or their sums stay open. */
+		if (run->skb->ip_summed != CHECKSUM_PARTIAL)
+			run->skb->ip_summed = CHECKSUM_UNNECESSARY;
 	}
 	run->tail = skb;
 	shinfo->gso_segs = run->num;

@@ -314,6 +314,18 @@ void rxo_tx_end(struct rxo_tx *tx, u32 refused_bytes)
 		sk->sk_write_space(sk);
 }
 
+void rxo_tx_go_alone(struct rxo_tx *tx)
+{
+	lockdep_assert_held(tx->lock);
+	if (time_after(jiffies, tx->alone_until + RXO_TX_ALONE_JIFFIES))
+		tx->alone_jiffies = 0;
+	/* Those that are lost meanwhile do not make it longer. */
+	if (!tx->alone_jiffies || time_after_eq(jiffies, tx->alone_until))
+		tx->alone_jiffies = clamp(2 * tx->alone_jiffies, RXO_TX_ALONE_JIFFIES,
+					  RXO_TX_MAX_ALONE_JIFFIES);
+	tx->alone_until = jiffies + tx->alone_jiffies;
+}
+
 bool rxo_tx_lost(struct rxo_tx *tx)
 {
 	tx_set_blocked(tx);
@@ -361,4 +373,6 @@ void rxo_tx_stop(struct rxo_tx *tx)
 		tx_leave_turns(tx);
 	tx->blocked = false;
 	tx->burst_pkts = RXO_TX_BURST_PKTS;
+	tx->alone_until = jiffies;
+	tx->alone_jiffies = 0;
 }

@@ -15,6 +15,10 @@
  *								rq.local_peer = A
  *	sq.local.peer = B	<-----------------------	PROBE from=B to=A
  *
+ * What has to be sent all the same has no ICRC while packets stay in this host's memory on their
+ * way, to B and back: once it has an answer, A asks by probes that only arrive so
+ * (rxo_net_open_probe()), and B answers alike. When one is not answered, A asks as before.
+ *
  * The peer keeps for itself how long ago a probe has come, so that who can see and send packets at
  * one end gains nothing by answers that he makes up.
  *
@@ -31,6 +35,9 @@
 #define PROVEN_JIFFIES		(1 + HZ / 10)
 #define PROBE_JIFFIES		(1 + HZ / 40)
 #define MAX_PROBE_JIFFIES	HZ
+
+/* Where packets do not stay in this host's memory, when that is tried again. */
+#define CLOSED_JIFFIES		(10 * HZ)
 
 /* After so many requests in a row that could not be done at once, for how long none is tried. */
 #define MAX_FAILURES		4
@@ -77,7 +84,7 @@ static struct rxo_qp *peer_get(u64 cookie)
 	return NULL;
 }
 
-static struct sk_buff *peer_build_probe(struct rxo_qp *qp, u64 to)
+static struct sk_buff *peer_build_probe(struct rxo_qp *qp, u64 to, bool open)
 {
 	const u8 opcode = RXO_OPCODE_PROBE;
 	struct sk_buff *skb = rxo_net_alloc(qp->dev, &qp->path, rxo_opcodes[opcode].hdr_bytes);
@@ -89,35 +96,43 @@ static struct sk_buff *peer_build_probe(struct rxo_qp *qp, u64 to)
 	rxo_pkt_bth(skb)->flags |= RXO_PROBE_TVER;
 	rxo_pkt_probeth(skb)->from = cpu_to_be64(qp->qpn->cookie);
 	rxo_pkt_probeth(skb)->to = cpu_to_be64(to);
+	if (open)
+		rxo_net_open_probe(skb);
 	return skb;
 }
 
-/* Under @tx's lock. Where a queue of this host has no room for it, it is lost. */
-static void peer_send_probe(struct rxo_qp *qp, struct rxo_tx *tx, u64 to)
+/* Under @tx's lock. Where a queue of this host has no room for it, it is lost, and false returned. */
+static bool peer_send_probe(struct rxo_qp *qp, struct rxo_tx *tx, u64 to, bool open)
 {
 	struct sk_buff *skb;
+	bool taken;
 
 	lockdep_assert_held(tx->lock);
 	if (tx->blocked)
-		return;
-	skb = peer_build_probe(qp, to);
+		return false;
+	skb = peer_build_probe(qp, to, open);
 	if (!skb)
-		return;
-	rxo_net_xmit_one(qp->dev, &qp->path, tx, skb);
+		return false;
+	taken = rxo_net_xmit_one(qp->dev, &qp->path, tx, skb);
 	tx->blocked = false;
+	return taken;
 }
 
 /* Asks, unless it was asked lately. Less often where nobody answers. */
 static void peer_ask(struct rxo_qp *qp)
 {
 	struct rxo_local *local = &qp->sq.local;
+	bool open;
 
 	lockdep_assert_held(&qp->sq.lock);
 	if (local->probe_jiffies && time_before(jiffies, local->asked + local->probe_jiffies))
 		return;
 	local->probe_jiffies = clamp(2 * local->probe_jiffies, PROBE_JIFFIES, MAX_PROBE_JIFFIES);
 	local->asked = jiffies;
-	peer_send_probe(qp, &qp->sq.tx, 0);
+	if (local->asked_open)
+		local->open_from = jiffies + CLOSED_JIFFIES;
+	open = local->peer && rxo_net_omits_icrc() && time_after_eq(jiffies, local->open_from);
+	local->asked_open = peer_send_probe(qp, &qp->sq.tx, 0, open) && open;
 }
 
 /*
@@ -133,6 +148,12 @@ void rxo_peer_failed(struct rxo_qp *qp)
 		local->rest_until = jiffies + REST_JIFFIES;
 }
 
+/* Whether it is good for something to know the peer. */
+static bool peer_is_asked(const struct rxo_qp *qp)
+{
+	return peer_has_cookie(qp) && (READ_ONCE(qp->dev->local) || rxo_net_omits_icrc());
+}
+
 /*
  * rxo_peer_get_local - the peer, if requests to it need no packets now
  *
@@ -141,31 +162,37 @@ void rxo_peer_failed(struct rxo_qp *qp)
 struct rxo_qp *rxo_peer_get_local(struct rxo_qp *qp)
 {
 	struct rxo_local *local = &qp->sq.local;
+	struct rxo_qp *peer;
 
 	lockdep_assert_held(&qp->sq.lock);
-	if (!READ_ONCE(qp->dev->local) || !peer_has_cookie(qp))
+	if (!peer_is_asked(qp))
 		return NULL;
-	peer_ask(qp);
 	if (local->peer && time_after(jiffies, local->proven_until))
 		local->peer = 0;
-	if (!local->peer)
+	peer_ask(qp);
+	if (!local->peer || !READ_ONCE(qp->dev->local))
 		return NULL;
 	if (local->failures >= MAX_FAILURES) {
 		if (time_before(jiffies, local->rest_until))
 			return NULL;
 		local->failures = 0;
 	}
-	return peer_get(local->peer);
+	peer = peer_get(local->peer);
+	if (peer && !READ_ONCE(peer->dev->local)) {
+		rxo_qp_put(peer);
+		return NULL;
+	}
+	return peer;
 }
 
 /* Whether @peer is connected to @qp. Both may be being changed: then the next probe tells. */
 static bool peer_is_ours(const struct rxo_qp *qp, const struct rxo_qp *peer)
 {
 	return peer_has_cookie(peer) && READ_ONCE(peer->dest_qpn) == qp->ibqp.qp_num &&
-	       READ_ONCE(qp->dest_qpn) == peer->ibqp.qp_num && READ_ONCE(peer->dev->local);
+	       READ_ONCE(qp->dest_qpn) == peer->ibqp.qp_num;
 }
 
-static void peer_answer(struct rxo_qp *qp, u64 from)
+static void peer_answer(struct rxo_qp *qp, u64 from, bool open)
 {
 	struct rxo_rq *rq = &qp->rq;
 
@@ -174,7 +201,7 @@ static void peer_answer(struct rxo_qp *qp, u64 from)
 		return;
 	rq->local_peer = from;
 	rq->local_until = jiffies + PROVEN_JIFFIES;
-	peer_send_probe(qp, &rq->tx, from);
+	peer_send_probe(qp, &rq->tx, from, open);
 }
 
 /*
@@ -194,13 +221,27 @@ bool rxo_peer_is_allowed(const struct rxo_qp *qp, const struct rxo_qp *from)
 	       from->dest_qpn == qp->ibqp.qp_num && qp->dest_qpn == from->ibqp.qp_num;
 }
 
-static void peer_was_answered(struct rxo_qp *qp, u64 from)
+/* Whether probe and answer stayed in this host: so do the peer's responses. */
+static void peer_set_stays_here(struct rxo_qp *peer, u64 to, bool stay)
+{
+	struct rxo_rq *rq = &peer->rq;
+
+	guard(spinlock)(&rq->lock);
+	if (rq->local_peer == to)
+		rxo_tx_set_stays_here(&rq->tx, stay, PROVEN_JIFFIES);
+}
+
+static void peer_was_answered(struct rxo_qp *qp, struct rxo_qp *peer, u64 from, bool stay)
 {
 	struct rxo_local *local = &qp->sq.local;
+
+	peer_set_stays_here(peer, qp->qpn->cookie, stay);
 
 	guard(spinlock)(&qp->sq.lock);
 	if (!rxo_comp_takes_answers(qp))
 		return;
+	rxo_tx_set_stays_here(&qp->sq.tx, stay, PROVEN_JIFFIES);
+	local->asked_open = false;
 	local->peer = from;
 	local->proven_until = jiffies + PROVEN_JIFFIES;
 	local->probe_jiffies = PROBE_JIFFIES;
@@ -213,16 +254,16 @@ void rxo_peer_rcv(struct rxo_qp *qp, const struct sk_buff *skb)
 	u64 to = be64_to_cpu(rxo_pkt_probeth(skb)->to);
 	struct rxo_qp *peer;
 
-	if (!READ_ONCE(qp->dev->local) || (to && to != qp->qpn->cookie))
+	if (!peer_is_asked(qp) || (to && to != qp->qpn->cookie))
 		return;
 	peer = peer_get(from);
 	if (!peer)
 		return;
 	if (peer_is_ours(qp, peer)) {
 		if (to)
-			peer_was_answered(qp, from);
+			peer_was_answered(qp, peer, from, rxo_net_stayed_here(skb));
 		else
-			peer_answer(qp, from);
+			peer_answer(qp, from, rxo_net_stayed_here(skb));
 	}
 	rxo_qp_put(peer);
 }

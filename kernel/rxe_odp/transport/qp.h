@@ -102,6 +102,8 @@ struct rxo_local {
 	unsigned long proven_until;	/* jiffies: what its last answer is good for */
 	unsigned long asked;		/* jiffies: when */
 	unsigned long probe_jiffies;	/* from then on to the next time; 0: never asked */
+	bool asked_open;		/* by a probe that only arrives in this host's memory */
+	unsigned long open_from;	/* jiffies: no such probe before */
 	unsigned long rest_until;	/* jiffies: not before that, after MAX_FAILURES */
 	u32 failures;			/* in a row: requests that could not be done at once */
 	bool now;			/* this run may do without packets */

@@ -543,6 +543,7 @@ static void resp_duplicate(struct rxo_qp *qp, struct sk_buff *skb)
 	struct rxo_rq *rq = &qp->rq;
 
 	rxo_tx_count(&qp->rq.tx, RXO_STAT_DUPLICATE_REQUEST, 1);
+	rxo_tx_go_alone(&rq->tx);
 	/*
 	 * ACK the duplicate's own PSN, no later one: stock rxe that gets an ACK for the
 	 * end of a message while it resends the beginning hangs or flushes.
@@ -554,10 +555,8 @@ static void resp_duplicate(struct rxo_qp *qp, struct sk_buff *skb)
 	else if (!(pkt->flags & RXO_OP_READ))
 		rxo_resp_send_ack(qp, RXO_AETH_ACK, pkt->psn);
 	else if ((qp->access & IB_ACCESS_REMOTE_READ) &&
-		 resp_read_psns(qp, rxo_pkt_reth(skb)) <= rxo_psn_sub(rq->psn, pkt->psn)) {
-		rxo_tx_go_alone(&rq->tx);
+		 resp_read_psns(qp, rxo_pkt_reth(skb)) <= rxo_psn_sub(rq->psn, pkt->psn))
 		resp_open_read(qp, skb, true);
-	}
 }
 
 static void resp_out_of_sequence(struct rxo_qp *qp)

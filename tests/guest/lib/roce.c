@@ -184,6 +184,17 @@ int roce_user_send(int fd, const struct roce_path *path, uint8_t opcode, uint32_
 	return 0;
 }
 
+void roce_user_replay(int fd, const struct roce_path *path, const uint8_t *bth, size_t bytes,
+		      bool summed)
+{
+	struct sockaddr_storage to;
+	socklen_t to_bytes = path_address(path->ipv6, &path->to, ROCE_PORT, &to);
+	int unsummed = !summed;
+
+	assert_zero(setsockopt(fd, SOL_SOCKET, SO_NO_CHECK, &unsummed, sizeof(unsummed)));
+	assert_int_equal(sendto(fd, bth, bytes, 0, (void *)&to, to_bytes), bytes);
+}
+
 void roce_rule_begin(void)
 {
 	char exe[200], command[300];

@@ -45,6 +45,10 @@ int roce_user_socket(const struct roce_path *path);
 int roce_user_send(int fd, const struct roce_path *path, uint8_t opcode, uint32_t qpn, uint32_t psn,
 		   const void *header, size_t header_bytes, size_t payload);
 
+/* The bytes from a BTH to an ICRC, as they are; @summed: with a UDP checksum. */
+void roce_user_replay(int fd, const struct roce_path *path, const uint8_t *bth, size_t bytes,
+		      bool summed);
+
 /*
  * The rule of data/roce.nft, in the namespace of the calling thread. The first skips the test where it cannot be had; the
  * second does nothing where there is none, also behind a test that failed.

@@ -16,7 +16,7 @@
 void sniff_open(struct sniff *sniff, const char *netdev)
 {
 	struct sockaddr_ll at = { .sll_family = AF_PACKET, .sll_protocol = htons(ETH_P_ALL) };
-	int room = ROOM_BYTES;
+	int room = ROOM_BYTES, aux = 1;
 
 	at.sll_ifindex = if_nametoindex(netdev);
 	if (!at.sll_ifindex)
@@ -24,6 +24,7 @@ void sniff_open(struct sniff *sniff, const char *netdev)
 	sniff->fd = socket(AF_PACKET, SOCK_DGRAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
 	assert_true(sniff->fd >= 0);
 	assert_zero(setsockopt(sniff->fd, SOL_SOCKET, SO_RCVBUFFORCE, &room, sizeof(room)));
+	assert_zero(setsockopt(sniff->fd, SOL_PACKET, PACKET_AUXDATA, &aux, sizeof(aux)));
 	assert_zero(bind(sniff->fd, (struct sockaddr *)&at, sizeof(at)));
 }
 
@@ -46,6 +47,10 @@ static void parse_roce(struct sniffed *packet, const uint8_t *udp, size_t bytes)
 	packet->dest_qpn = number(udp + 13, 3);
 	if ((packet->opcode & 0xe0) == UD_OPCODES)
 		packet->src_qpn = number(udp + 25, 3);
+	if (bytes - 8 <= sizeof(packet->bth)) {
+		packet->bth_bytes = bytes - 8;
+		memcpy(packet->bth, udp + 8, packet->bth_bytes);
+	}
 }
 
 /* False for what is no IP packet. */
@@ -68,19 +73,31 @@ static bool parse(struct sniffed *packet, uint16_t type, const uint8_t *ip, size
 	return true;
 }
 
+static bool sum_is_open(struct msghdr *msg)
+{
+	struct tpacket_auxdata aux = { 0 };
+	struct cmsghdr *cmsg;
+
+	for (cmsg = CMSG_FIRSTHDR(msg); cmsg; cmsg = CMSG_NXTHDR(msg, cmsg))
+		if (cmsg->cmsg_level == SOL_PACKET && cmsg->cmsg_type == PACKET_AUXDATA)
+			memcpy(&aux, CMSG_DATA(cmsg), sizeof(aux));
+	return aux.tp_status & TP_STATUS_CSUMNOTREADY;
+}
+
 bool sniff_next(struct sniff *sniff, struct sniffed *packet)
 {
 	struct tpacket_stats stats;
 	socklen_t stats_bytes = sizeof(stats);
-	uint8_t bytes[128] = { 0 };
+	uint8_t bytes[160] = { 0 };
+	struct iovec iov = { bytes, sizeof(bytes) };
+	char aux[CMSG_SPACE(sizeof(struct tpacket_auxdata))];
 	struct sockaddr_ll from;
-	socklen_t from_bytes;
+	struct msghdr msg;
 	ssize_t n;
 
 	do {
-		from_bytes = sizeof(from);
-		n = recvfrom(sniff->fd, bytes, sizeof(bytes), MSG_TRUNC, (struct sockaddr *)&from,
-			     &from_bytes);
+		msg = (struct msghdr){ &from, sizeof(from), &iov, 1, aux, sizeof(aux), 0 };
+		n = recvmsg(sniff->fd, &msg, MSG_TRUNC);
 		if (n < 0) {
 			assert_int_equal(errno, EAGAIN);
 			assert_zero(getsockopt(sniff->fd, SOL_PACKET, PACKET_STATISTICS, &stats,
@@ -90,6 +107,7 @@ bool sniff_next(struct sniff *sniff, struct sniffed *packet)
 		}
 		*packet =
 			(struct sniffed){ .out = from.sll_pkttype == PACKET_OUTGOING, .bytes = n };
+		packet->sum_open = sum_is_open(&msg);
 	} while (!parse(packet, ntohs(from.sll_protocol), bytes,
 			(size_t)n < sizeof(bytes) ? (size_t)n : sizeof(bytes)));
 	return true;
