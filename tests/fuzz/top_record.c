@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0 OR Linux-OpenIB
 /*
- * A recording of odp_top under libFuzzer: whatever it has, it is refused with a line's number, or shown: as rows of any width and as JSON
- * of ASCII alone; and what is written of it is read again as the same.
+ * A recording of odp_top under libFuzzer: whatever it has, it is refused with a line's number, or shown: as rows of any width and as
+ * JSON, both of ASCII alone; and what is written of it is read again as the same.
  */
 #include <errno.h>
 #include <stdint.h>
@@ -12,6 +12,13 @@
 #include "fuzz.h"
 #include "json.h"
 #include "record.h"
+
+/* A terminal is told nothing but text. */
+static void check_ascii(const char *line)
+{
+	for (; *line; line++)
+		CHECK(*line >= ' ' && *line <= '~');
+}
 
 static void show(struct top_model *m, const struct top_snapshot *s, int width)
 {
@@ -27,10 +34,14 @@ static void show(struct top_model *m, const struct top_snapshot *s, int width)
 	for (i = 0; i < m->nr_rows; i++) {
 		layout_row(&l, &m->rows[i], line);
 		CHECK((int)strlen(line) == l.all);
+		check_ascii(line);
 	}
 	format_head(line, sizeof(line), s, m);
-	for (i = 0; i < s->nr_devices; i++)
+	check_ascii(line);
+	for (i = 0; i < s->nr_devices; i++) {
 		format_device(line, sizeof(line), s, m, i, false);
+		check_ascii(line);
+	}
 	f = open_memstream(&json, &bytes);
 	CHECK(f);
 	json_write(f, s, m);

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0 OR Linux-OpenIB
 /*
- * odp_top without a kernel: rates and refaults from readings, sums by process in every order, filters, texts and columns of any width,
- * lines of the tracepoint, and recordings that come back as they went.
+ * odp_top without a kernel: rates and refaults from readings, sums by process in every order, filters, texts and columns of any width, names
+ * of any bytes, lines of the tracepoint, and recordings that come back as they went.
  */
 #include "unit.h"
 
@@ -278,6 +278,60 @@ static void columns_of_any_width(void **state)
 	model_free(&m);
 }
 
+static void assert_clean(const char *line)
+{
+	for (; *line; line++)
+		assert_in_range(*line, ' ', '~');
+}
+
+/* Whatever names of programs, devices and kinds are, a terminal and a reader of JSON get ASCII of them. */
+static void names_of_all_bytes(void **state)
+{
+	struct top_snapshot s = reading(SECOND);
+	char line[TOP_LINE_BYTES], *json;
+	struct top_model m = { 0 };
+	struct top_layout l;
+	size_t i, k, bytes;
+	int c = 1, width;
+	FILE *f;
+
+	(void)state;
+	for (i = 0; i < 24; i++) {
+		add(&s, 100 + i, i, 1, 0);
+		s.regions[i].has_figures = i % 2;
+		for (k = 0; k < sizeof(s.regions[i].kind) - 1; k++, c = c % 255 + 1)
+			s.regions[i].kind[k] = c;
+	}
+	for (k = 0; k < sizeof(s.devices[0].name) - 1; k++)
+		s.devices[0].name[k] = "\033]0;\n\t\"\\\x7f\x9b"[k % 10];
+	memcpy(s.regions[0].comm, s.devices[0].name, sizeof(s.regions[0].comm));
+	snapshot_sort(&s);
+	assert_int_equal(model_feed(&m, &s), 0);
+	assert_int_equal(model_rows(&m, &s, &(struct top_filter){ .uid = TOP_NO_UID, .all = true },
+				    TOP_BY_PID, false, false),
+			 0);
+	for (width = 40; width < 200; width += 20) {
+		layout_make(&l, width, true, 4096);
+		for (i = 0; i < m.nr_rows; i++) {
+			layout_row(&l, &m.rows[i], line);
+			assert_int_equal(strlen(line), l.all);
+			assert_clean(line);
+		}
+	}
+	format_device(line, sizeof(line), &s, &m, 0, true);
+	assert_clean(line);
+	assert_non_null(strstr(line, "?]0;??\"\\??"));
+	f = open_memstream(&json, &bytes);
+	json_write(f, &s, &m);
+	fclose(f);
+	assert_non_null(strstr(json, "\"name\":\"\\u001b]0;\\u000a\\u0009\\\"\\\\\\u007f\\u009b"));
+	json[bytes - 1] = 0;
+	assert_clean(json);
+	free(json);
+	snapshot_free(&s);
+	model_free(&m);
+}
+
 static void lines_of_the_tracepoint(void **state)
 {
 	struct top_fault f;
@@ -373,6 +427,7 @@ int main(void)
 		cmocka_unit_test(texts),
 		cmocka_unit_test(bars),
 		cmocka_unit_test(columns_of_any_width),
+		cmocka_unit_test(names_of_all_bytes),
 		cmocka_unit_test(lines_of_the_tracepoint),
 		cmocka_unit_test(recordings),
 	};

@@ -24,6 +24,7 @@ static void detail_title(const struct top_row *row, const struct top_map *map, i
 		 row->comm, row->pid, row->device ? row->device->name : "?",
 		 *row->region->kind ? row->region->kind : "?",
 		 row->implicit ? "all memory of the process" : size, where);
+	format_clean(text);
 	screen_put(y, 0, screen_attr(LOOK_HEAD), text);
 }
 

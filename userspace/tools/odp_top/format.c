@@ -6,6 +6,13 @@
 #include <string.h>
 #include <time.h>
 
+void format_clean(char *line)
+{
+	for (; *line; line++)
+		if ((unsigned char)*line < ' ' || (unsigned char)*line > '~')
+			*line = '?';
+}
+
 /* Three digits at most, by the first unit in which they are enough. */
 static void format_scaled(char *to, double value, double step, const char *const *units, int nr)
 {
@@ -163,16 +170,11 @@ void layout_titles(const struct top_layout *l, char *to)
 static void layout_name(const struct top_layout *l, const struct top_row *row, char *to)
 {
 	char text[TOP_NAME_BYTES];
-	size_t i;
 
 	if (row->region) {
 		snprintf(text, sizeof(text), " mr %u", row->region->mrn);
 	} else {
 		snprintf(text, sizeof(text), "%s", *row->comm ? row->comm : "?");
-		/* It is who runs the program that names it. */
-		for (i = 0; text[i]; i++)
-			if ((unsigned char)text[i] < ' ' || (unsigned char)text[i] > '~')
-				text[i] = '?';
 		snprintf(to + l->at[TOP_COL_PID], 8, "%7u", row->pid);
 		to[l->at[TOP_COL_PID] + 7] = ' ';
 	}
@@ -246,6 +248,7 @@ void layout_row(const struct top_layout *l, const struct top_row *row, char *to)
 	if (row->on_demand)
 		layout_flow(l, row, to);
 	layout_residency(l, row, to);
+	format_clean(to);
 }
 
 void format_head(char *to, size_t bytes, const struct top_snapshot *s, const struct top_model *m)
@@ -295,4 +298,5 @@ void format_device(char *to, size_t bytes, const struct top_snapshot *s, const s
 		 "%-10s faults %s%s  held packets %s%s  RNR sent %s%s, for faults %s, got %s",
 		 s->devices[i].name, text[TOP_DEV_FAULTS], per, text[TOP_DEV_HELD], per,
 		 text[TOP_DEV_SENT_RNR], per, text[TOP_DEV_FAULT_RNR], text[TOP_DEV_RCVD_RNR]);
+	format_clean(to);
 }

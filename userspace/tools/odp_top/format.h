@@ -14,6 +14,11 @@
 #define TOP_BAR_SMALL  '='
 #define TOP_BAR_ABSENT '.'
 
+/*
+ * A program, a device and a recording have the names that somebody gave them: whatever is no printable ASCII becomes '?', before a
+ * terminal gets it. Lines that have names are made clean here already.
+ */
+void format_clean(char *line);
 /* At most five characters: 0, 0.5, 12, 1.2k, 34M. */
 void format_count(char *to, double count);
 /* 4K, 1.5M, 64G. */

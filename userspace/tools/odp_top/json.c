@@ -10,7 +10,7 @@ static const char *const rate_names[TOP_RATES] = {
 	[TOP_RATE_REFAULT] = "refault_pages",
 };
 
-/* Names of processes are bytes; what is no ASCII goes as of Latin-1, so that it is JSON whatever it was. */
+/* Names, of whatever it is, are bytes; what is no ASCII goes as of Latin-1, so that it is JSON whatever it was. */
 static void json_string(FILE *f, const char *text)
 {
 	fputc('"', f);
