@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0 OR Linux-OpenIB
 /*
  * odp_top without a kernel: rates and refaults from readings, sums by process in every order, filters, texts and columns of any width, names
- * of any bytes, lines of the tracepoint, and recordings that come back as they went.
+ * of any bytes, lines of the tracepoint and whose they are, and recordings that come back as they went.
  */
 #include "unit.h"
 
@@ -345,12 +345,57 @@ static void lines_of_the_tracepoint(void **state)
 	assert_int_equal(f.err, -14);
 	assert_int_equal(f.ns, 1500);
 	assert_int_equal(f.region, 0x7f0000000000);
+	assert_int_equal(f.last, 0x7f0000001fff);
 	assert_true(f.write);
 	assert_false(faults_parse(
 		"umem_odp_wake: pid=9 va=0x1000 err=0 fault_ns=1 len=1 write=1 prefetch=1 region=0x0 last=0x1",
 		&f));
+	/* Of a longer line. */
+	assert_false(faults_parse(
+		"umem_odp_wake: pid=9 va=0x1000 err=0 fault_ns=1 len=1 write=1 prefetch=0 region=0x0",
+		&f));
 	assert_false(faults_parse("umem_odp_wake: pid=9", &f));
 	assert_false(faults_parse("CPU:0 [LOST 12 EVENTS]", &f));
+}
+
+/* Regions of other processes, or longer ones, may begin at the same address. */
+static void faults_of_a_region(void **state)
+{
+	static const struct {
+		uint32_t pid;
+		uint64_t last;
+		size_t nr;
+	} regions[] = { { 1, 0x1fff, 7 }, { 1, 0x2fff, 5 }, { 2, 0x1fff, 3 } };
+	struct top_faults f = { 0 };
+	const struct top_fault *fault;
+	size_t i, back;
+
+	(void)state;
+	assert_null(faults_of(&f, 1, 0x1000, 0x1fff, 0));
+	for (back = 7; back--;)
+		for (i = 0; i < ARRAY_SIZE(regions); i++)
+			if (back < regions[i].nr)
+				f.kept[f.nr++] = (struct top_fault){ .pid = regions[i].pid,
+								     .region = 0x1000,
+								     .last = regions[i].last,
+								     .va = back };
+	for (i = 0; i < ARRAY_SIZE(regions); i++) {
+		for (back = 0; back < regions[i].nr; back++) {
+			fault = faults_of(&f, regions[i].pid, 0x1000, regions[i].last, back);
+			assert_non_null(fault);
+			assert_int_equal(fault->pid, regions[i].pid);
+			assert_int_equal(fault->last, regions[i].last);
+			assert_int_equal(fault->va, back);
+		}
+		assert_null(faults_of(&f, regions[i].pid, 0x1000, regions[i].last, back));
+	}
+	assert_null(faults_of(&f, 1, 0, 0x1fff, 0));
+	/* More than are kept. */
+	for (i = 0; i < TOP_FAULTS_KEPT; i++)
+		f.kept[f.nr++ % TOP_FAULTS_KEPT] = (struct top_fault){ .pid = 3, .last = 1 };
+	assert_null(faults_of(&f, 1, 0x1000, 0x1fff, 0));
+	assert_non_null(faults_of(&f, 3, 0, 1, TOP_FAULTS_KEPT - 1));
+	assert_null(faults_of(&f, 3, 0, 1, TOP_FAULTS_KEPT));
 }
 
 static void recordings(void **state)
@@ -429,6 +474,7 @@ int main(void)
 		cmocka_unit_test(columns_of_any_width),
 		cmocka_unit_test(names_of_all_bytes),
 		cmocka_unit_test(lines_of_the_tracepoint),
+		cmocka_unit_test(faults_of_a_region),
 		cmocka_unit_test(recordings),
 	};
 

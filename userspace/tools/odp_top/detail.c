@@ -2,6 +2,7 @@
 /* One region: its figures, how long its faults took, its map, its last faults. */
 #include "format.h"
 #include "screen.h"
+#include "source.h"
 
 #include <curses.h>
 #include <errno.h>
@@ -172,20 +173,24 @@ static int detail_no_map(const struct top_row *row, int err, int y)
 	return 2;
 }
 
-static void detail_faults(const struct top_faults *faults, const struct top_map *map,
-			  uint32_t page_bytes, int y, int lines)
+/* As many as it has counted at most: those before were of another region, of which this one has the addresses. */
+static void detail_faults(const struct top_row *row, const struct top_faults *faults,
+			  const struct top_map *map, uint32_t page_bytes, int y, int lines)
 {
-	const struct top_fault *fault;
+	uint64_t counted = row->region->value[TOP_FAULTS], back;
 	char text[160], time[TOP_TEXT_BYTES];
-	size_t back;
+	const struct top_fault *fault;
+	uint32_t pid;
 	int used = 1;
 
 	if (lines < 2 || !map || faults->pipe < 0)
 		return;
 	screen_put(y, 0, screen_attr(LOOK_TITLES), "Its last faults");
-	for (back = 0; used < lines && (fault = faults_last(faults, back)); back++) {
-		if (fault->region != map->start)
-			continue;
+	pid = source_process(row->pid);
+	for (back = 0; used < lines && back < counted; back++) {
+		fault = faults_of(faults, pid, map->start, map->start + map->length - 1, back);
+		if (!fault)
+			break;
 		format_time(time, fault->ns);
 		snprintf(text, sizeof(text), "%8s  page %-10" PRIu64 " 0x%" PRIx64 " %s%s", time,
 			 fault->va / page_bytes - map->start / page_bytes, fault->va,
@@ -219,5 +224,5 @@ void detail_draw(struct top_app *app, const struct top_row *row, const struct to
 	if (faults->pipe >= 0 && map && map_lines > 8)
 		map_lines /= 2;
 	at += map ? detail_map(map, at, map_lines) : detail_no_map(row, err, at);
-	detail_faults(faults, map, app->now->page_bytes, at, y + lines - at);
+	detail_faults(row, faults, map, app->now->page_bytes, at, y + lines - at);
 }

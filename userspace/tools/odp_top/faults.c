@@ -66,10 +66,10 @@ bool faults_parse(const char *line, struct top_fault *fault)
 		return false;
 	n = sscanf(at,
 		   "umem_odp_wake: pid=%" SCNu32 " va=%" SCNx64 " err=%d fault_ns=%" SCNu64
-		   " len=%*u write=%d prefetch=%d region=%" SCNx64,
+		   " len=%*u write=%d prefetch=%d region=%" SCNx64 " last=%" SCNx64,
 		   &fault->pid, &fault->va, &fault->err, &fault->ns, &write, &prefetch,
-		   &fault->region);
-	if (n != 7 || prefetch)
+		   &fault->region, &fault->last);
+	if (n != 8 || prefetch)
 		return false;
 	fault->write = write;
 	return true;
@@ -114,9 +114,16 @@ void faults_read(struct top_faults *f)
 	}
 }
 
-const struct top_fault *faults_last(const struct top_faults *f, size_t back)
+const struct top_fault *faults_of(const struct top_faults *f, uint32_t pid, uint64_t start,
+				  uint64_t last, size_t back)
 {
-	if (back >= f->nr || back >= TOP_FAULTS_KEPT)
-		return NULL;
-	return &f->kept[(f->nr - 1 - back) % TOP_FAULTS_KEPT];
+	const struct top_fault *fault;
+	size_t i;
+
+	for (i = 0; i < f->nr && i < TOP_FAULTS_KEPT; i++) {
+		fault = &f->kept[(f->nr - 1 - i) % TOP_FAULTS_KEPT];
+		if (fault->pid == pid && fault->region == start && fault->last == last && !back--)
+			return fault;
+	}
+	return NULL;
 }

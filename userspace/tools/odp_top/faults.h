@@ -17,6 +17,7 @@ struct top_fault {
 	uint64_t va;
 	uint64_t ns;
 	uint64_t region; /* where its region begins */
+	uint64_t last;	 /* and its last byte */
 	int err;
 	bool write;
 };
@@ -37,7 +38,11 @@ void faults_close(struct top_faults *f);
 void faults_read(struct top_faults *f);
 /* A line of trace_pipe; false if it is not about a fault. */
 bool faults_parse(const char *line, struct top_fault *fault);
-/* The one before the last @back, or NULL. */
-const struct top_fault *faults_last(const struct top_faults *f, size_t back);
+/*
+ * Of a region's the one before the last @back, or NULL. A region is known by its process and its addresses here: the tracepoint has no
+ * number of it, so that those of one process for the very same memory have their faults in common.
+ */
+const struct top_fault *faults_of(const struct top_faults *f, uint32_t pid, uint64_t start,
+				  uint64_t last, size_t back);
 
 #endif

@@ -131,6 +131,15 @@ static size_t screen_clamp(size_t value, size_t max)
 	return value > max ? max : value;
 }
 
+static bool screen_is_selected(const struct screen *sc, const struct top_row *row)
+{
+	if (row->pid != sc->pid || !row->region != sc->of_process)
+		return false;
+	if (row->region)
+		return row->region->device == sc->device && row->region->mrn == sc->mrn;
+	return row->device && row->device->index == sc->device;
+}
+
 /* Where the selection is now; if it has gone, where it was. */
 static void screen_follow(struct screen *sc)
 {
@@ -138,12 +147,7 @@ static void screen_follow(struct screen *sc)
 	size_t i;
 
 	for (i = 0; i < m->nr_rows; i++) {
-		const struct top_row *row = &m->rows[i];
-
-		if (row->pid != sc->pid || !row->region != sc->of_process)
-			continue;
-		if (row->region ? row->region->device == sc->device && row->region->mrn == sc->mrn :
-				  row->device && row->device->index == sc->device) {
+		if (screen_is_selected(sc, &m->rows[i])) {
 			sc->selected = i;
 			return;
 		}
@@ -169,7 +173,7 @@ static void screen_select(struct screen *sc, size_t i)
 	row = screen_row(sc);
 	sc->pid = row->pid;
 	sc->of_process = !row->region;
-	sc->device = row->device ? row->device->index : 0;
+	sc->device = row->region ? row->region->device : row->device ? row->device->index : 0;
 	sc->mrn = row->region ? row->region->mrn : 0;
 }
 
@@ -272,7 +276,7 @@ static void screen_draw(struct screen *sc)
 		screen_draw_table(sc, y, LINES - y - 1);
 		break;
 	case VIEW_REGION:
-		if (row && row->region && !sc->of_process && row->region->mrn == sc->mrn)
+		if (row && row->region && screen_is_selected(sc, row))
 			detail_draw(sc->app, row, &sc->faults, y, LINES - y - 1);
 		else
 			screen_put(y + 1, 0, 0, "The region has gone.");

@@ -2,6 +2,7 @@
 #include "source.h"
 
 #include <errno.h>
+#include <inttypes.h>
 #include <rdma/rdma_netlink.h>
 #include <rdma/rxe_odp-abi.h>
 #include <stdio.h>
@@ -341,4 +342,20 @@ void source_read_maps(struct nl *nl, struct top_snapshot *s)
 		if (s->regions[i].has_figures &&
 		    source_read_map(nl, s, s->regions[i].device, s->regions[i].mrn) == -EPERM)
 			return;
+}
+
+uint32_t source_process(uint32_t thread)
+{
+	char path[64], line[128];
+	uint32_t process = 0;
+	FILE *f;
+
+	snprintf(path, sizeof(path), "/proc/%u/status", thread);
+	f = fopen(path, "re");
+	if (!f)
+		return 0;
+	while (!process && fgets(line, sizeof(line), f))
+		sscanf(line, "Tgid: %" SCNu32, &process);
+	fclose(f);
+	return process;
 }

@@ -12,5 +12,7 @@ int source_read(struct nl *nl, struct top_snapshot *s);
 int source_read_map(struct nl *nl, struct top_snapshot *s, uint32_t device, uint32_t mrn);
 /* Of all regions on demand, as far as they can be had. */
 void source_read_maps(struct nl *nl, struct top_snapshot *s);
+/* The process that a thread is of: whoever registered memory is a thread in netlink. 0: it has ended, or is hidden. */
+uint32_t source_process(uint32_t thread);
 
 #endif
