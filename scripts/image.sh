@@ -90,6 +90,17 @@ trap '[ -z "$tmp" ] || rm -rf "$tmp"' EXIT
 trap 'exit 130' INT
 trap 'exit 143' TERM HUP
 
+# Sets tmp. One image at a time: what is there already is of a run that was killed, some gigabytes each.
+make_tmp()
+{
+	local lock
+	mkdir -p "$CACHE"
+	exec {lock}>"$CACHE/.lock-image"
+	flock -n "$lock" || { say "waiting for another ./run image"; flock "$lock"; }
+	rm -rf --one-file-system "$CACHE"/tmp-image.??????
+	tmp=$(mktemp -d "$CACHE/tmp-image.XXXXXX")
+}
+
 unpack()
 {
 	local dir has
@@ -97,8 +108,7 @@ unpack()
 	case $archive in
 	*.zst) command -v zstd >/dev/null || die "zstd is not installed; install it, or take an image that ends in .tar.gz" ;;
 	esac
-	mkdir -p "$CACHE"
-	tmp=$(mktemp -d "$CACHE/tmp-image.XXXXXX")
+	make_tmp
 	step "unpacking $archive" "$CACHE/log/image.log" tar -xf "$archive" -C "$tmp" --no-same-owner
 	dir=$tmp/rdma-odp-image
 	[ "$(head -n 1 "$dir/MANIFEST" 2>/dev/null)" = '# rdma-odp image 1' ] || die "$archive is no image of this version of rdma-odp"
@@ -128,8 +138,8 @@ tree=$("$SRC/scripts/tree.sh" backports) linux=$("$SRC/scripts/uml.sh" "$kernel"
 step "building the modules ($kernel)" "$SRC/build/modules-$kernel.log" "$SRC/scripts/modules.sh" "$kernel"
 step "building the provider ($kernel)" "$SRC/build/provider-$kernel.log" "$SRC/scripts/provider.sh" "$kernel"
 
+make_tmp
 need_space 4
-tmp=$(mktemp -d "$CACHE/tmp-image.XXXXXX")
 image=$tmp/rdma-odp-image
 in_git() { git -C "$SRC" -c safe.directory='*' "$@" 2>/dev/null; }
 epoch=$(in_git log -1 --format=%ct) || epoch=0

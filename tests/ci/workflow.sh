@@ -11,8 +11,14 @@ src=$(cd "$(dirname "$0")/../.." && pwd -P)
 umask 022
 # Of nobody else, another clone's test too.
 uid=$((60000 + $$ % 4000))
-# On a disk: the unpacked images are large.
-work=$(mktemp -d /var/tmp/rdma-odp-ci.XXXXXX)
+# On a disk: the unpacked images are large. One run at a time in a clone, and always at the same place, so that what is left of one
+# that was killed goes.
+mkdir -p "$src/build"
+exec {lock}>"$src/build/.lock-ci"
+flock "$lock"
+work=/var/tmp/rdma-odp-ci.$(sha256sum <<<"$src" | cut -c1-12)
+rm -rf --one-file-system "$work"
+mkdir "$work"
 killed=''
 trap '[ -z "$killed" ] || kill -KILL "$killed" 2>/dev/null || :; rm -rf "$work"' EXIT
 trap 'exit 130' INT TERM HUP
@@ -100,7 +106,11 @@ nothing_is_left()
 	done
 }
 
+# As if a run before had been killed.
+left=${XDG_CACHE_HOME:-$HOME/.cache}/rdma-odp/tmp-image.killed
+mkdir -p "$left"
 "$src/scripts/image.sh" -k "$kernel" -o "$work/image.tar.zst"
+[ ! -e "$left" ] || fail "image: it leaves what was left of a run that was killed"
 project github $uid
 github_lines >"$work/github.sh"
 [ "$(grep -c 'run.* vm ' "$work/github.sh")" = 1 ] || fail "github: no ./run vm among its lines"
