@@ -137,7 +137,8 @@ prepare()
 	done < <(awk -v part="$part" -v parts="$parts" '(NR - 1) % parts + 1 == part' "$listed")
 	[ ! -d "$SRC/tests/guest/data" ] || cp -r "$SRC/tests/guest/data" "$session/"
 	cp -r "$SRC/docs/recipes" "$SRC/build/$kernel/examples" "$session/"
-	mkdir "$session/provider" "$session/tools"
+	mkdir "$session/provider" "$session/tools" "$session/lib"
+	cp "$SRC"/tests/guest/lib/*.sh "$session/lib/"
 	cp "$SRC/build/$kernel/tools"/{odp_top,odp_trace,rxe_odp_check} "$session/tools/"
 	cp -RP "$SRC/build/$kernel/provider"/{librxe_odp*,abi,asan,tsan} "$SRC/userspace"/{install.sh,diversion.sh,README.md} "$session/provider/"
 	RDMA_ODP_PROVIDER=$SRC/build/$kernel/provider DESTDIR=$session/provider/installed \

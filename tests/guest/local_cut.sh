@@ -4,6 +4,8 @@
 # end and a link that is down end them, and when the path is there again, so are they. What a filter counts of them is the probes.
 # rdma-odp: timeout 120
 set -u
+# shellcheck source=lib/gid.sh
+. "$(dirname "$0")/../lib/gid.sh" || exit 1
 
 fail() { echo "local_cut: $*"; cat /tmp/cut_server /tmp/cut_client 2>/dev/null; exit 1; }
 
@@ -34,14 +36,6 @@ until_true()
 	done
 }
 
-# index_of DEV GID: in this namespace's /sys
-index_of()
-{
-	local i gid
-	for i in {0..15}; do
-		read -r gid <"/sys/class/infiniband/$1/ports/1/gids/$i" && [ "$gid" = "$2" ] && echo "$i" && return
-	done
-}
 index0=$(index_of rxe_odp0 0000:0000:0000:0000:0000:ffff:0a4d:0001)
 index1=$(in_peer bash -c "$(declare -f index_of); index_of rxe_odp1 0000:0000:0000:0000:0000:ffff:0a4d:0002")
 

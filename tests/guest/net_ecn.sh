@@ -4,6 +4,8 @@
 # (nearly) nothing is lost; by netem, and by fq_codel where the kernel has it. With "ecn" off no packet says that it may be marked.
 # rdma-odp: timeout 240
 set -u
+# shellcheck source=lib/gid.sh
+. "$(dirname "$0")/../lib/gid.sh" || exit 1
 
 fail() { echo "net_ecn: $*"; cat /tmp/ecn_server /tmp/ecn_client 2>/dev/null; exit 1; }
 
@@ -42,14 +44,6 @@ look()
 	marked=$(receiver np_ecn_marked_roce_packets) told=$(receiver np_cnp_sent)
 }
 
-# index_of DEV GID: in this namespace's /sys
-index_of()
-{
-	local i gid
-	for i in {0..15}; do
-		read -r gid <"/sys/class/infiniband/$1/ports/1/gids/$i" && [ "$gid" = "$2" ] && echo "$i" && return
-	done
-}
 index0=$(index_of rxe_odp0 0000:0000:0000:0000:0000:ffff:0a4d:0001)
 index1=$(in_peer bash -c "$(declare -f index_of); index_of rxe_odp1 0000:0000:0000:0000:0000:ffff:0a4d:0002")
 

@@ -6,6 +6,8 @@
 # ever is a dead path, and queue pairs may go while they wait for one.
 # rdma-odp: timeout 300
 set -u
+# shellcheck source=lib/gid.sh
+. "$(dirname "$0")/../lib/gid.sh" || exit 1
 
 fail() { echo "net_full_queue: $*"; cat /tmp/queue_server /tmp/queue_client 2>/dev/null; exit 1; }
 
@@ -52,14 +54,6 @@ count()
 	echo $((a + b))
 }
 
-# index_of DEV GID: in this namespace's /sys
-index_of()
-{
-	local i gid
-	for i in {0..15}; do
-		read -r gid <"/sys/class/infiniband/$1/ports/1/gids/$i" && [ "$gid" = "$2" ] && echo "$i" && return
-	done
-}
 index0=$(index_of rxe_odp0 0000:0000:0000:0000:0000:ffff:0a4d:0001)
 index1=$(in_peer bash -c "$(declare -f index_of); index_of rxe_odp1 0000:0000:0000:0000:0000:ffff:0a4d:0002")
 
