@@ -146,19 +146,24 @@ epoch=$(in_git log -1 --format=%ct) || epoch=0
 step "trimming the guest tree" "$CACHE/log/image.log" \
 	unshare --mount --pid --fork --kill-child "$0" --disk "$tree" "$tmp" "$epoch"
 
+# From here to pack(): called where the shell does not stop by itself.
 fill()
 {
-	mkdir -p "$image"/{scripts/guest,kernel,modules,provider,tree}
-	mv "$tmp/packages" "$image/"
-	mv "$tmp/disk.img" "$image/tree/"
-	cp -r "$SRC"/{COPYING,LICENSES} "$image/"
-	cp "$SRC"/scripts/{vm,vm-uml,lib,klog}.sh "$SRC"/scripts/klog-* "$image/scripts/"
-	cp "$SRC"/scripts/guest/{boot,links,procs,session,kunit,demo} "$image/scripts/guest/"
-	cp "$linux" "$image/kernel/"
-	cp -r "$(dirname "$linux")/modules" "$image/kernel/"
-	cp "$SRC/build/$kernel/modules"/{umem_odp,rxe_odp}.ko "$image/modules/"
-	cp -P "$SRC/build/$kernel/provider"/{librxe_odp*,abi} "$SRC"/userspace/{install.sh,diversion.sh,README.md} "$image/provider/"
-	cat >"$image/run" <<-'RUN'
+	mkdir -p "$image"/{scripts/guest,kernel,modules,provider,tree} &&
+		mv "$tmp/packages" "$image/" &&
+		mv "$tmp/disk.img" "$image/tree/" &&
+		cp -r "$SRC"/{COPYING,LICENSES} "$image/" &&
+		cp "$SRC"/scripts/{vm,vm-uml,lib,klog}.sh "$SRC"/scripts/klog-* "$image/scripts/" &&
+		cp "$SRC"/scripts/guest/{boot,links,procs,session,kunit,demo} "$image/scripts/guest/" &&
+		cp "$linux" "$image/kernel/" &&
+		cp -r "$(dirname "$linux")/modules" "$image/kernel/" &&
+		cp "$SRC/build/$kernel/modules"/{umem_odp,rxe_odp}.ko "$image/modules/" &&
+		cp -P "$SRC/build/$kernel/provider"/{librxe_odp*,abi} "$SRC"/userspace/{install.sh,diversion.sh,README.md} "$image/provider/"
+}
+
+write_run()
+{
+	cat >"$image/run" <<-'RUN' && chmod 755 "$image/run"
 	#!/bin/bash
 	# SPDX-License-Identifier: GPL-2.0 OR Linux-OpenIB
 	here=$(dirname "$(readlink -f "$0")")
@@ -167,7 +172,10 @@ fill()
 	*) cat "$here/README"; [[ ${1:-help} =~ ^(help|-h|--help)$ ]] ;;
 	esac
 	RUN
-	chmod 755 "$image/run"
+}
+
+write_readme()
+{
 	cat >"$image/README" <<-TEXT
 	A guest with two soft RoCEv2 NICs whose memory regions pin nothing (rdma-odp), on User Mode Linux. It needs no root, no
 	/dev/kvm and nothing but bash, coreutils, util-linux, grep, sed and awk of an x86-64 machine with glibc 2.34 or newer.
@@ -192,8 +200,7 @@ manifest()
 
 pack()
 {
-	# Called where the shell does not stop by itself.
-	fill && manifest >"$tmp/MANIFEST" && mv "$tmp/MANIFEST" "$image/" && chmod -R u=rwX,go=rX "$image" &&
+	fill && write_run && write_readme && manifest >"$tmp/MANIFEST" && mv "$tmp/MANIFEST" "$image/" && chmod -R u=rwX,go=rX "$image" &&
 	tar -C "$tmp" --sort=name --format=gnu --numeric-owner --owner=0 --group=0 --mtime="@$epoch" -cf - "$(basename "$image")" |
 		"${compress[@]}" >"$tmp/archive" &&
 		cp "$tmp/archive" "$out.tmp" && mv "$out.tmp" "$out"
