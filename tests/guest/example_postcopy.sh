@@ -1,7 +1,8 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0 OR Linux-OpenIB
 # userspace/examples/postcopy: two peers read pages that are not there yet and have the file's bytes; a file that is cut short
-# ends the server and its reader with a sentence; so does a server that is killed.
+# ends the server and its reader with a sentence; so does a server that is killed, and what was missing is an error then for all that
+# still have its memory.
 #
 # rdma-odp: both providers
 set -u
@@ -67,6 +68,15 @@ until ip netns exec peer rdma resource show qp | grep -q 'state RTS'; do
 	kill -0 $reader 2>/dev/null || fail "the reader has ended"
 	sleep 0.1
 done
+# Whoever waits for a page keeps the memory alive, as the NIC does, when the server has closed its userfaultfd by dying.
+"$(dirname "$0")/../data/peek.py" $server >$out.peek 2>&1 &
+peek=$!
+until grep -qx reading $out.peek && [ "$(sed 's/.*) //; s/ .*//' /proc/$peek/stat)" = D ]; do
+	kill -0 $peek 2>/dev/null || fail "nobody has waited for the page"
+	sleep 0.1
+done
 kill -9 $server
+wait $peek || fail "peek.py fails"
+! grep -qxE 'zeros|bytes' $out.peek || fail "a page that was never filled is read: $(tail -n 1 $out.peek)"
 reader_fails $reader
 exit 0

@@ -12,23 +12,20 @@
  * not root needs vm.unprivileged_userfaultfd=1, or CAP_SYS_PTRACE.
  *
  * A page that never came would hold up its reader without end: when the file cannot be read the server ends, and its peers' connections
- * with it.
+ * with it. However it ends, nobody reads zeros where a page is missing (uffd.h).
  */
 #include "client.h"
 #include "server.h"
+#include "uffd.h"
 
 #include <endian.h>
-#include <fcntl.h>
-#include <linux/userfaultfd.h>
 #include <pthread.h>
 #include <stdatomic.h>
 #include <sys/eventfd.h>
-#include <sys/ioctl.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
 #include <time.h>
-#include <unistd.h>
 
 #define PORT  "18602"
 #define MAGIC 0x31637031U
@@ -127,14 +124,17 @@ static int region_fill(struct region *r)
 static void *region_filler(void *arg)
 {
 	struct region *r = arg;
+	struct uffdio_range all = { (uintptr_t)r->map, r->bytes };
 
 	r->failed = region_fill(r);
 	/*
 	 * Whoever waits still is woken. Without a userfaultfd a page that was never filled would be one of zeros: where some are
-	 * missing, nobody may read the region any longer. It stays mapped, so that nothing else comes to lie under its key.
+	 * missing, nobody may read the region any longer. It stays mapped, so that nothing else comes to lie under its key. The guard
+	 * has the userfaultfd open, too: closing it here is not enough.
 	 */
 	if (r->failed)
 		mprotect(r->map, r->bytes, PROT_NONE);
+	ioctl(r->uffd, UFFDIO_UNREGISTER, &all);
 	close(r->uffd);
 	if (r->failed)
 		kill(getpid(), SIGTERM);
@@ -153,7 +153,7 @@ static void region_wake(struct region *r, atomic_bool *why)
 /* Missing pages of the region are ours to fill. */
 static int region_watch(struct region *r)
 {
-	struct uffdio_api api = { .api = UFFD_API };
+	struct uffdio_api api = { .api = UFFD_API, .features = UFFD_GUARD_FEATURES };
 	struct uffdio_register watch = { .range = { (uintptr_t)r->map, r->bytes },
 					 .mode = UFFDIO_REGISTER_MODE_MISSING };
 
@@ -184,7 +184,7 @@ static int region_open(struct region *r, const char *path)
 	r->map = mmap(NULL, r->bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
 	if (r->wake < 0 || r->map == MAP_FAILED)
 		return complain("no memory for the file: %s", strerror(errno));
-	if (region_watch(r))
+	if (region_watch(r) || uffd_guard(r->uffd, r->map, r->bytes, r->page_bytes))
 		return -1;
 	errno = pthread_create(&r->filler, NULL, region_filler, r);
 	return errno ? complain("no thread: %s", strerror(errno)) : 0;
