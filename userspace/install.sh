@@ -28,9 +28,22 @@ find_libibverbs()
 	libdir=${libdir#"$root"}
 }
 
+# The same files, and the same diversion.
+refuse_beside_package()
+{
+	local status
+	# shellcheck disable=SC2016
+	status=$(dpkg-query ${root:+--admindir "$root/var/lib/dpkg"} -W -f '${db:Status-Status}' librxe-odp-provider 2>/dev/null) || return 0
+	case $status in
+	not-installed | config-files) ;;
+	*) die "the package librxe-odp-provider is installed, and the files are its; remove it first (apt remove librxe-odp-provider)" ;;
+	esac
+}
+
 install_provider()
 {
 	local from=${1:-$here/../build/stable/provider} theirs lib
+	refuse_beside_package
 	theirs=$(cat "$from/abi" 2>/dev/null) || die "no provider lies in $from; build one (scripts/provider.sh KERNEL) or name its directory"
 	find_libibverbs
 	[ "$theirs" = "$abi" ] ||
@@ -48,6 +61,7 @@ install_provider()
 
 remove_provider()
 {
+	refuse_beside_package
 	find_libibverbs
 	rxe_odp_not_first
 	rm -f "$root$libdir"/libibverbs/librxe_odp-rdmav*.so "$root$libdir"/librxe_odp.so.1*

@@ -59,6 +59,16 @@ pages_are_clean()
 	seen "mandoc likes ${#pages[@]} manual pages"
 }
 
+install_refuses()
+{
+	local said
+	said=$(/odp/build/userspace/install.sh install 2>&1) && fail "install.sh installs beside the package"
+	[[ $said == *'the package librxe-odp-provider is installed'* ]] || fail "install.sh: $said"
+	said=$(/odp/build/userspace/install.sh remove 2>&1) && fail "install.sh removes what is the package's"
+	[[ $said == *'the package librxe-odp-provider is installed'* ]] || fail "install.sh: $said"
+	seen "install.sh touches nothing of the package"
+}
+
 # Two netdevs made at boot, a link on one of them, and a service that goes on with guest.sh.
 prepare_guest()
 {
@@ -99,6 +109,7 @@ look)
 	sample_builds "$(version "$old")"
 	program_builds
 	pages_are_clean
+	install_refuses
 	systemd-analyze verify /usr/lib/systemd/system/rxe-odp@veth0.service
 	systemctl enable rxe-odp@veth0.service
 	;;

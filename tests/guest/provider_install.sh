@@ -3,7 +3,8 @@
 # Installing the provider puts it before librxe for devices of rxe_odp and changes nothing for those of stock rxe; removing it leaves
 # everything as it was. Which of the two drives a device depends neither on the order of files in a directory, nor on which package
 # came first; a user's IBV_DRIVERS decides otherwise. A provider for another libibverbs is refused with one sentence, as is a module
-# with another user ABI, which librxe drives.
+# with another user ABI, which librxe drives. Where the Debian package is installed nothing is touched; it takes over what is
+# there already.
 set -u
 here=$(cd "$(dirname "$0")/.." && pwd) || exit 1
 provider=$here/provider install=$here/provider/install.sh
@@ -14,6 +15,7 @@ fail() { echo "provider_install: $*"; exit 1; }
 cleanup()
 {
 	umount "$abi" 2>/dev/null
+	dpkg --purge librxe-odp-provider >/dev/null 2>&1
 	"$install" remove >/dev/null 2>&1
 	rm -rf /tmp/provider_install
 	if grep -q '^rdma_rxe ' /proc/modules; then
@@ -110,4 +112,28 @@ cp -r "$provider" /tmp/provider_install/other && echo 99 >/tmp/provider_install/
 said=$("$install" install /tmp/provider_install/other 2>&1) && fail "a provider of another private ABI was installed"
 [[ $(wc -l <<<"$said") = 1 && $said == *'private ABI 99'* ]] || fail "another private ABI: $said"
 is librxe "after a refusal"
+
+# What the package's scripts do: postinst over an installation of this script's, then prerm.
+# shellcheck disable=SC2034
+as_package() { (root='' && set -e && . "$here/provider/diversion.sh" && "$@"); }
+"$install" install "$provider" || fail "cannot install once more"
+as_package rxe_odp_first --package=librxe-odp-provider || fail "the package's diversion beside our own"
+is '(librxe_odp)' "the package over it"
+as_package rxe_odp_not_first || fail "the package does not remove the diversion"
+is librxe "the package removed"
+"$install" remove || fail "cannot remove what the package has left"
+[ "$(state)" = "$before" ] || { diff <(echo "$before") <(state); fail "the package and this script leave something behind"; }
+
+# A package of that name, with nothing in it.
+mkdir -p /tmp/provider_install/package/DEBIAN
+printf '%s\n' 'Package: librxe-odp-provider' 'Version: 0' 'Architecture: all' 'Maintainer: nobody <nobody@localhost>' \
+	'Description: nothing' >/tmp/provider_install/package/DEBIAN/control
+{ dpkg-deb -b /tmp/provider_install/package /tmp/provider_install/package.deb && dpkg -i /tmp/provider_install/package.deb; } >/dev/null ||
+	fail "no package"
+for verb in install remove; do
+	said=$("$install" $verb "$provider" 2>&1) && fail "$verb beside the package"
+	[[ $(wc -l <<<"$said") = 1 && $said == *'the package librxe-odp-provider is installed'* ]] || fail "$verb beside the package: $said"
+done
+[ "$(state)" = "$before" ] || { diff <(echo "$before") <(state); fail "something was done beside the package"; }
+dpkg --purge librxe-odp-provider >/dev/null || fail "the package stays"
 exit 0
