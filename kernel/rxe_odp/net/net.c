@@ -187,8 +187,9 @@ static int pkt_local_out(struct net *net, struct sk_buff *skb)
 /*
  * The UDP checksum is left to be computed by whoever puts the packet on a medium, as TCP's is. So a
  * packet that arrives with it still open has been in this host's memory alone. What it is computed
- * from is wrong: a packet that was on a medium after all is dropped by UDP, wherever it arrives, and
- * GRO, which opens the sums of what it puts together, does not take it.
+ * from is wrong: a packet that was on a medium after all is dropped by UDP where it arrives, and
+ * GRO, which opens the sums of what it puts together, does not take it. Where somebody computes the
+ * checksum from the packet alone, the peer drops it for its ICRC.
  */
 static void pkt_leave_sum_open(struct sk_buff *skb)
 {
@@ -223,7 +224,8 @@ struct pkt_how {
 static void pkt_finish(struct sk_buff *skb, const struct rxo_path *path, const struct pkt_how *how,
 		       u16 ip4_id)
 {
-	bool open_probe = skb->ip_summed == CHECKSUM_PARTIAL, omit;
+	bool probe = rxo_pkt_bth(skb)->opcode == RXO_OPCODE_PROBE;
+	bool open = skb->ip_summed == CHECKSUM_PARTIAL, omit;
 	u32 bth_bytes = skb->len;
 	void *icrc = skb_put(skb, RXO_ICRC_BYTES);
 
@@ -233,10 +235,10 @@ static void pkt_finish(struct sk_buff *skb, const struct rxo_path *path, const s
 	else
 		pkt_push_ip6(skb, path, how->mtu);
 	skb_reset_network_header(skb);
-	omit = how->omit_icrc && skb->len <= how->mtu;
+	omit = how->omit_icrc && !probe && skb->len <= how->mtu;
 	put_unaligned_le32(omit ? net_no_icrc :
 				  rxo_icrc(skb->data, pkt_ip_bytes(skb), bth_bytes), icrc);
-	if (omit || open_probe)
+	if (omit || open)
 		pkt_leave_sum_open(skb);
 }
 

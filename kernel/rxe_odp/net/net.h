@@ -156,7 +156,6 @@ bool rxo_net_omits_icrc(void);
 /* At module load. */
 void rxo_net_init(void);
 
-
 /* Where a group was joined, referenced: one of the two. */
 struct rxo_joined {
 	struct in_device *ip4;

@@ -172,7 +172,7 @@ void rxo_tx_init(struct rxo_tx *tx, struct rxo_dev *dev, struct socket *sock,
 	tx->lock = lock;
 	tx->kind = kind;
 	tx->burst_pkts = RXO_TX_BURST_PKTS;
-	tx->alone_until = jiffies;
+	tx->plain_until = jiffies;
 	init_waitqueue_func_entry(&tx->wait, tx_packet_left);
 	INIT_LIST_HEAD(&tx->wait.entry);
 	INIT_LIST_HEAD(&tx->turn);
@@ -314,16 +314,25 @@ void rxo_tx_end(struct rxo_tx *tx, u32 refused_bytes)
 		sk->sk_write_space(sk);
 }
 
-void rxo_tx_go_alone(struct rxo_tx *tx)
+void rxo_tx_go_plain(struct rxo_tx *tx)
 {
 	lockdep_assert_held(tx->lock);
-	if (time_after(jiffies, tx->alone_until + RXO_TX_ALONE_JIFFIES))
-		tx->alone_jiffies = 0;
-	/* Those that are lost meanwhile do not make it longer. */
-	if (!tx->alone_jiffies || time_after_eq(jiffies, tx->alone_until))
-		tx->alone_jiffies = clamp(2 * tx->alone_jiffies, RXO_TX_ALONE_JIFFIES,
-					  RXO_TX_MAX_ALONE_JIFFIES);
-	tx->alone_until = jiffies + tx->alone_jiffies;
+	/* What is lost among plain ones is lost for another reason. */
+	if (time_before(jiffies, tx->plain_until))
+		return;
+	if (time_after(jiffies, tx->plain_until + RXO_TX_PLAIN_JIFFIES))
+		tx->plain_jiffies = 0;
+	tx->plain_jiffies = clamp(2 * tx->plain_jiffies, RXO_TX_PLAIN_JIFFIES,
+				  RXO_TX_MAX_PLAIN_JIFFIES);
+	tx->plain_until = jiffies + tx->plain_jiffies;
+}
+
+void rxo_tx_forget_path(struct rxo_tx *tx)
+{
+	lockdep_assert_held(tx->lock);
+	tx->plain_until = jiffies;
+	tx->plain_jiffies = 0;
+	tx->stays_here = false;
 }
 
 bool rxo_tx_lost(struct rxo_tx *tx)
@@ -331,7 +340,7 @@ bool rxo_tx_lost(struct rxo_tx *tx)
 	tx_set_blocked(tx);
 	if (tx_has_patience(tx))
 		return false;
-	rxo_tx_go_alone(tx);
+	rxo_tx_go_plain(tx);
 	return true;
 }
 
@@ -373,6 +382,4 @@ void rxo_tx_stop(struct rxo_tx *tx)
 		tx_leave_turns(tx);
 	tx->blocked = false;
 	tx->burst_pkts = RXO_TX_BURST_PKTS;
-	tx->alone_until = jiffies;
-	tx->alone_jiffies = 0;
 }

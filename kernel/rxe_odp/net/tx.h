@@ -21,13 +21,13 @@ struct sk_buff;
 #define RXO_TX_BURST_PKTS	64U	/* the most that is made at once, with BH off */
 
 /*
- * Packets go one by one, with an ICRC each, for so long after some were lost, and longer where some
- * are lost soon after that again: what polices or shapes them may have room for one and never for a
- * run, of which it may also drop a part unsaid; and they may have left this host, where the peer
- * misses the ICRC.
+ * Packets are plain ones, one by one and with an ICRC each, for so long after some were lost, and
+ * longer where some are lost soon after that again: what polices or shapes them may have room for
+ * one and never for a run, of which it may also drop a part unsaid; and they may have left this
+ * host, where the peer misses the ICRC.
  */
-#define RXO_TX_ALONE_JIFFIES	 (10UL * HZ)
-#define RXO_TX_MAX_ALONE_JIFFIES (600UL * HZ)
+#define RXO_TX_PLAIN_JIFFIES	 (10UL * HZ)
+#define RXO_TX_MAX_PLAIN_JIFFIES (600UL * HZ)
 
 /*
  * What is held against queue pairs of a kind.
@@ -69,8 +69,8 @@ struct rxo_tx {
 	u32 taken_bytes;		/* of the last list of packets */
 	u32 uncharged_pkts;		/* since the last that was charged */
 	unsigned long blocked_jiffies;	/* since when, while @blocked */
-	unsigned long alone_until;	/* jiffies; no runs before, and an ICRC in each packet */
-	unsigned long alone_jiffies;	/* how long that lasted, or lasts */
+	unsigned long plain_until;	/* jiffies */
+	unsigned long plain_jiffies;	/* how long that is, or was the last time */
 	bool stays_here;		/* its packets stay in this host, as far as is known */
 	unsigned long stays_until;	/* jiffies: how long that is good for */
 };
@@ -127,19 +127,22 @@ static inline void rxo_tx_count(struct rxo_tx *tx, enum rxo_stat stat, u64 n)
 }
 
 /* The peer did not get some of what was sent. */
-void rxo_tx_go_alone(struct rxo_tx *tx);
+void rxo_tx_go_plain(struct rxo_tx *tx);
+
+/* It has another path from now on. */
+void rxo_tx_forget_path(struct rxo_tx *tx);
 
 static inline bool rxo_tx_may_run(const struct rxo_tx *tx)
 {
 	lockdep_assert_held(tx->lock);
-	return tx->kind->runs && time_after_eq(jiffies, tx->alone_until);
+	return tx->kind->runs && time_after_eq(jiffies, tx->plain_until);
 }
 
-/* Whether a probe of the direction stayed in this host; so do all packets for @valid_jiffies. */
-static inline void rxo_tx_set_stays_here(struct rxo_tx *tx, bool stays, unsigned long valid_jiffies)
+/* A probe of the direction stayed in this host: so do all packets for @valid_jiffies. */
+static inline void rxo_tx_set_stays_here(struct rxo_tx *tx, unsigned long valid_jiffies)
 {
 	lockdep_assert_held(tx->lock);
-	tx->stays_here = stays;
+	tx->stays_here = true;
 	tx->stays_until = jiffies + valid_jiffies;
 }
 
@@ -148,7 +151,7 @@ static inline bool rxo_tx_stays_here(struct rxo_tx *tx)
 	lockdep_assert_held(tx->lock);
 	if (tx->stays_here && time_after(jiffies, tx->stays_until))
 		tx->stays_here = false;
-	return tx->stays_here && time_after_eq(jiffies, tx->alone_until);
+	return tx->stays_here && time_after_eq(jiffies, tx->plain_until);
 }
 
 /* Ends all waiting of a direction that is not run any more. May sleep; @work may be queued. */

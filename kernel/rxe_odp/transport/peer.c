@@ -16,8 +16,9 @@
  *	sq.local.peer = B	<-----------------------	PROBE from=B to=A
  *
  * What has to be sent all the same has no ICRC while packets stay in this host's memory on their
- * way, to B and back: once it has an answer, A asks by probes that only arrive so
- * (rxo_net_open_probe()), and B answers alike. When one is not answered, A asks as before.
+ * way, to B and back: when it has an answer, A asks by open probes, which only arrive so
+ * (rxo_net_open_probe()), and B answers alike. When one is not answered, the next is as before;
+ * when that happens twice, no open ones are sent for CLOSED_JIFFIES.
  *
  * The peer keeps for itself how long ago a probe has come, so that who can see and send packets at
  * one end gains nothing by answers that he makes up.
@@ -101,7 +102,7 @@ static struct sk_buff *peer_build_probe(struct rxo_qp *qp, u64 to, bool open)
 	return skb;
 }
 
-/* Under @tx's lock. Where a queue of this host has no room for it, it is lost, and false returned. */
+/* Under @tx's lock. False: it is lost, a queue of this host has no room for it. */
 static bool peer_send_probe(struct rxo_qp *qp, struct rxo_tx *tx, u64 to, bool open)
 {
 	struct sk_buff *skb;
@@ -118,21 +119,42 @@ static bool peer_send_probe(struct rxo_qp *qp, struct rxo_tx *tx, u64 to, bool o
 	return taken;
 }
 
+/* The last open probe has no answer. */
+static void peer_lost_open(struct rxo_local *local)
+{
+	local->asked_open = false;
+	if (local->open_lost)
+		local->open_from = jiffies + CLOSED_JIFFIES;
+	local->open_lost = !local->open_lost;
+}
+
+/* By an open probe. False if this is not the time, or nothing can be sent. */
+static bool peer_ask_open(struct rxo_qp *qp)
+{
+	struct rxo_local *local = &qp->sq.local;
+
+	lockdep_assert_held(&qp->sq.lock);
+	if (!local->peer || !rxo_net_omits_icrc() || time_before(jiffies, local->open_from))
+		return false;
+	local->asked_open = peer_send_probe(qp, &qp->sq.tx, 0, true);
+	return local->asked_open;
+}
+
 /* Asks, unless it was asked lately. Less often where nobody answers. */
 static void peer_ask(struct rxo_qp *qp)
 {
 	struct rxo_local *local = &qp->sq.local;
-	bool open;
+	bool lost = local->asked_open;
 
 	lockdep_assert_held(&qp->sq.lock);
 	if (local->probe_jiffies && time_before(jiffies, local->asked + local->probe_jiffies))
 		return;
 	local->probe_jiffies = clamp(2 * local->probe_jiffies, PROBE_JIFFIES, MAX_PROBE_JIFFIES);
 	local->asked = jiffies;
-	if (local->asked_open)
-		local->open_from = jiffies + CLOSED_JIFFIES;
-	open = local->peer && rxo_net_omits_icrc() && time_after_eq(jiffies, local->open_from);
-	local->asked_open = peer_send_probe(qp, &qp->sq.tx, 0, open) && open;
+	if (lost)
+		peer_lost_open(local);
+	if (lost || !peer_ask_open(qp))
+		peer_send_probe(qp, &qp->sq.tx, 0, false);
 }
 
 /*
@@ -221,30 +243,37 @@ bool rxo_peer_is_allowed(const struct rxo_qp *qp, const struct rxo_qp *from)
 	       from->dest_qpn == qp->ibqp.qp_num && qp->dest_qpn == from->ibqp.qp_num;
 }
 
-/* Whether probe and answer stayed in this host: so do the peer's responses. */
-static void peer_set_stays_here(struct rxo_qp *peer, u64 to, bool stay)
+/* Probe and answer stayed in this host: so do the peer's responses. */
+static void peer_set_stays_here(struct rxo_qp *peer, u64 to)
 {
 	struct rxo_rq *rq = &peer->rq;
 
 	guard(spinlock)(&rq->lock);
-	if (rq->local_peer == to)
-		rxo_tx_set_stays_here(&rq->tx, stay, PROVEN_JIFFIES);
+	if (rq->local_peer == to && time_before_eq(jiffies, rq->local_until))
+		rxo_tx_set_stays_here(&rq->tx, PROVEN_JIFFIES);
 }
 
-static void peer_was_answered(struct rxo_qp *qp, struct rxo_qp *peer, u64 from, bool stay)
+static void peer_was_answered(struct rxo_qp *qp, struct rxo_qp *peer, u64 from, bool stayed)
 {
 	struct rxo_local *local = &qp->sq.local;
 
-	peer_set_stays_here(peer, qp->qpn->cookie, stay);
+	if (stayed)
+		peer_set_stays_here(peer, qp->qpn->cookie);
 
 	guard(spinlock)(&qp->sq.lock);
 	if (!rxo_comp_takes_answers(qp))
 		return;
-	rxo_tx_set_stays_here(&qp->sq.tx, stay, PROVEN_JIFFIES);
-	local->asked_open = false;
 	local->peer = from;
 	local->proven_until = jiffies + PROVEN_JIFFIES;
 	local->probe_jiffies = PROBE_JIFFIES;
+	if (stayed) {
+		rxo_tx_set_stays_here(&qp->sq.tx, PROVEN_JIFFIES);
+		local->asked_open = false;
+		local->open_lost = false;
+		local->open_from = jiffies;
+	} else if (!local->asked_open) {
+		peer_ask_open(qp);
+	}
 }
 
 /* A probe from the queue pair's peer, which is anybody. Softirq. */

@@ -400,7 +400,7 @@ static void qp_reset_sq(struct rxo_qp *qp)
 	sq->gap_retried = false;
 	sq->awaits_ack = false;
 	sq->local = (struct rxo_local) {};
-	sq->tx.stays_here = false;
+	rxo_tx_forget_path(&sq->tx);
 	qp->sqd_notify = false;
 	spin_unlock_bh(&sq->lock);
 }
@@ -426,7 +426,7 @@ static void qp_reset_rq(struct rxo_qp *qp)
 	rxo_late_reset(qp);
 	rq->look_jiffies = 0;
 	rq->local_peer = 0;
-	rq->tx.stays_here = false;
+	rxo_tx_forget_path(&rq->tx);
 	rq->established = false;
 	rq->last_wqe = false;
 	rq->fault_err = 0;

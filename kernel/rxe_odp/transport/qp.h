@@ -103,6 +103,7 @@ struct rxo_local {
 	unsigned long asked;		/* jiffies: when */
 	unsigned long probe_jiffies;	/* from then on to the next time; 0: never asked */
 	bool asked_open;		/* by a probe that only arrives in this host's memory */
+	bool open_lost;			/* the last of those was not answered */
 	unsigned long open_from;	/* jiffies: no such probe before */
 	unsigned long rest_until;	/* jiffies: not before that, after MAX_FAILURES */
 	u32 failures;			/* in a row: requests that could not be done at once */

@@ -543,7 +543,7 @@ static void resp_duplicate(struct rxo_qp *qp, struct sk_buff *skb)
 	struct rxo_rq *rq = &qp->rq;
 
 	rxo_tx_count(&qp->rq.tx, RXO_STAT_DUPLICATE_REQUEST, 1);
-	rxo_tx_go_alone(&rq->tx);
+	rxo_tx_go_plain(&rq->tx);
 	/*
 	 * ACK the duplicate's own PSN, no later one: stock rxe that gets an ACK for the
 	 * end of a message while it resends the beginning hangs or flushes.

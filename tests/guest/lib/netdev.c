@@ -24,7 +24,7 @@ bool netdev_set_feature(const char *netdev, const char *feature, bool on)
 	int fd = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
 
 	assert_true(fd >= 0);
-	strcpy(ifr.ifr_name, netdev);
+	snprintf(ifr.ifr_name, sizeof(ifr.ifr_name), "%s", netdev);
 	assert_zero(ioctl(fd, SIOCETHTOOL, &ifr));
 	names = calloc(1, sizeof(*names) + sset.len * ETH_GSTRING_LEN);
 	blocks = (sset.len + 31) / 32;
