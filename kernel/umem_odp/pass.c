@@ -74,6 +74,28 @@ static int pass_wait_for_page(struct umem_odp_pass *pass, struct patience *p)
 	return err ?: -EAGAIN;
 }
 
+/*
+ * Whether the last process that had the mm has ended, while this pass, or somebody else, keeps it.
+ * Its userfaultfds are closed then, or will be, and a page that was never filled by one is a page
+ * of zeros from there on, which is not the owner's data.
+ *
+ *	the owner's exit			pass
+ *	----------------			----
+ *	mm->owner = NULL			looks the page up, under mmap_lock
+ *	closes userfaultfds, under mmap_lock	looks at mm->owner
+ *
+ * One that was looked up after the close sees that there is no owner. A kernel without memory
+ * cgroups cannot tell.
+ */
+static bool pass_owner_ended(const struct umem_odp_pass *pass)
+{
+#ifdef CONFIG_MEMCG
+	return !rcu_access_pointer(pass->mirror->mm->owner);
+#else
+	return false;
+#endif
+}
+
 /* Returns -EAGAIN for another one. */
 static int pass_round(struct umem_odp_pass *pass, struct patience *p)
 {
@@ -83,6 +105,8 @@ static int pass_round(struct umem_odp_pass *pass, struct patience *p)
 	err = umem_odp_pass_look_up(pass, p->pages_max);
 	if (err)
 		return err;
+	if (pass_owner_ended(pass))
+		return -EOWNERDEAD;
 	umem_odp_hook(UMEM_ODP_LOOKED_UP, pass->mirror);
 	err = umem_odp_pass_install(pass);
 	umem_odp_queue_wake_served(pass);

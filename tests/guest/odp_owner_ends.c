@@ -2,7 +2,8 @@
 /*
  * The owner of a region goes in the middle of its peer's traffic: it exits, is killed, by the OOM killer too, or becomes another
  * program. The peer's requests end with an error, and nothing is left of the owner. Where its queue pair outlives its memory,
- * because another program or a child has the device open, each operation has the very error that it is owed.
+ * because another program or a child has the device open, each operation has the very error that it is owed; so has one that
+ * waits for a page of a userfaultfd, which would read as zeros once nobody is there to fill it.
  */
 #include "cgroup.h"
 #include "pair.h"
@@ -29,6 +30,7 @@ enum ending {
 	EXEC,
 	EXEC_KEEPS, /* the device stays open in what it becomes */
 	FORK_KEEPS, /* or in a child, when it exits */
+	UNFILLED,   /* likewise, with pages that are missing */
 };
 
 /* What either side must know of the other. */
@@ -88,6 +90,23 @@ static void until_closed(int fd)
 		;
 }
 
+/* The child has device and userfaultfd, and gives the latter up when the owner has ended. */
+static void leave_to_child(int from, int to, struct uffd *uffd)
+{
+	int owner[2];
+
+	if (pipe(owner))
+		_exit(1);
+	if (fork())
+		return;
+	close(to);
+	close(owner[1]);
+	until_closed(owner[0]);
+	if (uffd)
+		close(uffd->fd);
+	until_closed(from);
+}
+
 static void become_another(int from)
 {
 	/* cat ends when its peer closes the pipe. */
@@ -96,15 +115,36 @@ static void become_another(int from)
 	_exit(1);
 }
 
+/* A request of the owner's own that waits for a page which never comes, and has the mm kept. */
+static void hang_on(struct rig *rig, struct end *end, const struct card *peer)
+{
+	struct ibv_send_wr wr;
+	struct ibv_sge sge;
+	struct uffd uffd;
+	struct buf never;
+
+	buf_make(&never, rig->pd, MEM_ANON, PAGE, 0, ACCESS_ALL | IBV_ACCESS_ON_DEMAND);
+	uffd_register(&uffd, never.data, PAGE);
+	sge = buf_sge(&never, 0, 8);
+	wr = wr_make(IBV_WR_RDMA_WRITE, &sge, 1);
+	wr.wr.rdma.remote_addr = peer->addr;
+	wr.wr.rdma.rkey = peer->rkey;
+	end_post(end, &wr);
+	while (!uffd_next(&uffd, 100))
+		;
+}
+
 /* In a child. Its memory comes and goes while it lives, which it does until it is told by its peer, or killed. */
 static void own(int from, int to, enum ending ending)
 {
 	struct pollfd told = { .fd = from, .events = POLLIN };
 	struct conn conn = the_conn();
+	struct card peer;
 	struct ibv_sge sge;
 	struct rig rig;
 	struct buf buf;
 	struct end end;
+	struct uffd uffd;
 	unsigned int i;
 	char c;
 
@@ -113,19 +153,30 @@ static void own(int from, int to, enum ending ending)
 	memset(&end, 0, sizeof(end));
 	rig_open(&rig);
 	end_create(&end, &rig, &conn);
-	buf_make(&buf, rig.pd, MEM_ANON, region_bytes(ending), 8,
+	buf_make(&buf, rig.pd, MEM_ANON, region_bytes(ending), ending == UNFILLED ? 0 : 8,
 		 ACCESS_ALL | IBV_ACCESS_ON_DEMAND);
 	tell(to, &end, &buf);
-	connect_to(from, &end, &conn);
+	peer = connect_to(from, &end, &conn);
 	sge = buf_sge(&buf, 0, BYTES);
 	for (i = 0; i < RECVS; i++)
 		end_post_recv(&end, i, &sge, 1);
+	if (ending == UNFILLED) {
+		hang_on(&rig, &end, &peer);
+		buf_forget(&buf);
+		uffd_register(&uffd, buf.data, BYTES);
+	}
 	tell(to, &end, &buf);
-	while (!poll(&told, 1, 1))
-		if (ending != OOM)
-			buf_forget(&buf);
-	if (read(from, &c, 1) != 1)
-		_exit(1);
+	if (ending == UNFILLED) {
+		/* Asked for by the peer, which tells nothing. */
+		while (!uffd_next(&uffd, 100))
+			;
+	} else {
+		while (!poll(&told, 1, 1))
+			if (ending != OOM)
+				buf_forget(&buf);
+		if (read(from, &c, 1) != 1)
+			_exit(1);
+	}
 	switch (ending) {
 	case EXEC_KEEPS:
 		fcntl(rig.ctx->cmd_fd, F_SETFD, 0);
@@ -136,10 +187,10 @@ static void own(int from, int to, enum ending ending)
 		become_another(from);
 		break;
 	case FORK_KEEPS:
-		if (!fork()) {
-			close(to);
-			until_closed(from);
-		}
+		leave_to_child(from, to, NULL);
+		break;
+	case UNFILLED:
+		leave_to_child(from, to, &uffd);
 		break;
 	default:
 		break;
@@ -214,15 +265,12 @@ static void assert_owed(enum ibv_wc_status status)
 /* The owner's memory is gone, its queue pair is not. */
 static void assert_told_exactly(struct peer *p, enum ibv_wr_opcode opcode)
 {
-	enum ibv_wc_status owed = opcode == IBV_WR_SEND ? IBV_WC_REM_OP_ERR : IBV_WC_REM_ACCESS_ERR;
-
-	ask(p, opcode, 0, BYTES);
-	cq_expect(p->end.scq, owed);
+	cq_expect(p->end.scq, opcode == IBV_WR_SEND ? IBV_WC_REM_OP_ERR : IBV_WC_REM_ACCESS_ERR);
 }
 
 static bool keeps(enum ending ending)
 {
-	return ending == EXEC_KEEPS || ending == FORK_KEEPS;
+	return ending == EXEC_KEEPS || ending == FORK_KEEPS || ending == UNFILLED;
 }
 
 static void owner_ends(enum ending ending, enum ibv_wr_opcode last)
@@ -253,19 +301,23 @@ static void owner_ends(enum ending ending, enum ibv_wr_opcode last)
 	end_create(&p.end, &p.pair.rig, &conn);
 	buf_make(&p.local, p.pair.rig.pd, MEM_ANON, BYTES, 0, ACCESS_ALL);
 	connect_to(up[0], &p.end, &conn);
-	tell(down[1], &p.end, NULL);
+	tell(down[1], &p.end, &p.local);
 	assert_int_equal(read(up[0], &p.card, sizeof(p.card)), sizeof(p.card));
 
-	status = traffic(&p, ENOUGH);
+	status = ending == UNFILLED ? IBV_WC_SUCCESS : traffic(&p, ENOUGH);
 	if (status != IBV_WC_SUCCESS)
 		fail_because("while the owner lives: \"%s\"", ibv_wc_status_str(status));
-	if (ending == KILL)
+	if (ending == UNFILLED)
+		ask(&p, last, 0, BYTES);
+	else if (ending == KILL)
 		assert_zero(kill(pid, SIGKILL));
 	else if (ending != OOM)
 		assert_int_equal(write(down[1], "", 1), 1);
 	if (keeps(ending)) {
 		/* Both exit and exec give up the memory before they close files. */
 		until_closed(up[0]);
+		if (ending != UNFILLED)
+			ask(&p, last, 0, BYTES);
 		assert_told_exactly(&p, last);
 	} else {
 		status = traffic(&p, ULONG_MAX);
@@ -281,7 +333,7 @@ static void owner_ends(enum ending ending, enum ibv_wr_opcode last)
 		assert_int_equal(how, 0);
 	if (killed)
 		close(down[1]);
-	if (ending == FORK_KEEPS) {
+	if (ending == FORK_KEEPS || ending == UNFILLED) {
 		assert_true(waitpid(-1, &how, 0) > 0);
 		assert_int_equal(how, 0);
 	}
@@ -343,6 +395,13 @@ static void leaves_the_device_to_a_child(void **state)
 	each_operation(FORK_KEEPS);
 }
 
+static void leaves_pages_unfilled(void **state)
+{
+	(void)state;
+	assert_zero(prctl(PR_SET_CHILD_SUBREAPER, 1));
+	each_operation(UNFILLED);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = { TEST(exits),
@@ -350,7 +409,8 @@ int main(void)
 					    TEST(killed_for_memory),
 					    TEST(becomes_another),
 					    TEST(becomes_another_with_the_device),
-					    TEST(leaves_the_device_to_a_child) };
+					    TEST(leaves_the_device_to_a_child),
+					    TEST(leaves_pages_unfilled) };
 	int rc = test_run(tests, ARRAY_SIZE(tests));
 
 	group_end();
