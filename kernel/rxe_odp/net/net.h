@@ -140,17 +140,20 @@ bool rxo_net_is_multicast(const struct sk_buff *skb);
 
 /*
  * Whether a received packet was in this host's memory alone. Only of those that may be without an
- * ICRC, and of probes with rxo_net_open_probe().
+ * ICRC, and of probes with rxo_net_mark_open().
  */
 bool rxo_net_stayed_here(const struct sk_buff *skb);
 
-/* Of a packet to be sent: it shall only arrive if it stays in this host's memory. */
-static inline void rxo_net_open_probe(struct sk_buff *skb)
+/*
+ * Of a packet to be sent: it shall only arrive if it stays in this host's memory. rxo_net_xmit()
+ * does what the mark says.
+ */
+static inline void rxo_net_mark_open(struct sk_buff *skb)
 {
 	skb->ip_summed = CHECKSUM_PARTIAL;
 }
 
-/* Whether packets that will do so have no ICRC. */
+/* Whether packets that will stay there have no ICRC. */
 bool rxo_net_omits_icrc(void);
 
 /* At module load. */

@@ -78,7 +78,9 @@ bool rxo_comp_retry(struct rxo_qp *qp)
 	}
 	sq->retry_left--;
 	rxo_window_lost(&sq->window, sq->una_psn, sq->psn);
-	rxo_tx_go_plain(&sq->tx);
+	/* A page of ours that is late looks like a loss. */
+	if (!sq->wait.pending)
+		rxo_tx_go_plain(&sq->tx);
 	rxo_tx_count(&qp->sq.tx, RXO_STAT_COMPLETER_RETRY, 1);
 	rxo_req_back_to(qp, sq->una_psn);
 	return true;

@@ -15,10 +15,14 @@
  *								rq.local_peer = A
  *	sq.local.peer = B	<-----------------------	PROBE from=B to=A
  *
- * What has to be sent all the same has no ICRC while packets stay in this host's memory on their
- * way, to B and back: when it has an answer, A asks by open probes, which only arrive so
- * (rxo_net_open_probe()), and B answers alike. When one is not answered, the next is as before;
- * when that happens twice, no open ones are sent for CLOSED_JIFFIES.
+ *	open PROBE from=A to=0	----------------------->	the same
+ *	tx.stays_here, B's too	<-----------------------	open PROBE from=B to=A
+ *
+ * What has to be sent all the same has no ICRC while packets stay in memory on their way to B and
+ * back. Open probes, which only arrive so (rxo_net_mark_open()), tell: A sends one as soon as a
+ * plain one is answered, and from then on only such. When one is lost the next is a plain one
+ * again; after MAX_OPEN_LOSSES all are for CLOSED_JIFFIES. "Memory" may be a guest's in between:
+ * that the other end is this kernel's the cookies say, and net_no_icrc (net.c) that a packet is.
  *
  * The peer keeps for itself how long ago a probe has come, so that who can see and send packets at
  * one end gains nothing by answers that he makes up.
@@ -37,7 +41,8 @@
 #define PROBE_JIFFIES		(1 + HZ / 40)
 #define MAX_PROBE_JIFFIES	HZ
 
-/* Where packets do not stay in this host's memory, when that is tried again. */
+/* After so many open probes in a row that were lost, when that is tried again. */
+#define MAX_OPEN_LOSSES		2
 #define CLOSED_JIFFIES		(10 * HZ)
 
 /* After so many requests in a row that could not be done at once, for how long none is tried. */
@@ -98,7 +103,7 @@ static struct sk_buff *peer_build_probe(struct rxo_qp *qp, u64 to, bool open)
 	rxo_pkt_probeth(skb)->from = cpu_to_be64(qp->qpn->cookie);
 	rxo_pkt_probeth(skb)->to = cpu_to_be64(to);
 	if (open)
-		rxo_net_open_probe(skb);
+		rxo_net_mark_open(skb);
 	return skb;
 }
 
@@ -119,42 +124,44 @@ static bool peer_send_probe(struct rxo_qp *qp, struct rxo_tx *tx, u64 to, bool o
 	return taken;
 }
 
-/* The last open probe has no answer. */
-static void peer_lost_open(struct rxo_local *local)
+static bool peer_may_ask_open(const struct rxo_local *local)
 {
-	local->asked_open = false;
-	if (local->open_lost)
-		local->open_from = jiffies + CLOSED_JIFFIES;
-	local->open_lost = !local->open_lost;
+	return local->peer && rxo_net_omits_icrc() && time_after_eq(jiffies, local->open_from);
 }
 
-/* By an open probe. False if this is not the time, or nothing can be sent. */
-static bool peer_ask_open(struct rxo_qp *qp)
+static void peer_send_question(struct rxo_qp *qp, enum rxo_asked how)
 {
 	struct rxo_local *local = &qp->sq.local;
 
 	lockdep_assert_held(&qp->sq.lock);
-	if (!local->peer || !rxo_net_omits_icrc() || time_before(jiffies, local->open_from))
-		return false;
-	local->asked_open = peer_send_probe(qp, &qp->sq.tx, 0, true);
-	return local->asked_open;
+	local->asked = jiffies;
+	local->asked_how = peer_send_probe(qp, &qp->sq.tx, 0, how == RXO_ASKED_OPEN) ?
+			   how : RXO_ASKED_NOTHING;
+}
+
+/* The last probe was an open one, and has no answer. */
+static void peer_lost_open(struct rxo_local *local)
+{
+	if (++local->open_losses < MAX_OPEN_LOSSES)
+		return;
+	local->open_losses = 0;
+	local->open_from = jiffies + CLOSED_JIFFIES;
 }
 
 /* Asks, unless it was asked lately. Less often where nobody answers. */
 static void peer_ask(struct rxo_qp *qp)
 {
 	struct rxo_local *local = &qp->sq.local;
-	bool lost = local->asked_open;
+	bool lost = local->asked_how == RXO_ASKED_OPEN;
 
 	lockdep_assert_held(&qp->sq.lock);
 	if (local->probe_jiffies && time_before(jiffies, local->asked + local->probe_jiffies))
 		return;
 	local->probe_jiffies = clamp(2 * local->probe_jiffies, PROBE_JIFFIES, MAX_PROBE_JIFFIES);
-	local->asked = jiffies;
 	if (lost)
 		peer_lost_open(local);
-	if (lost || !peer_ask_open(qp))
-		peer_send_probe(qp, &qp->sq.tx, 0, false);
+	peer_send_question(qp, !lost && peer_may_ask_open(local) ? RXO_ASKED_OPEN :
+								    RXO_ASKED_PLAIN);
 }
 
 /*
@@ -261,18 +268,20 @@ static void peer_was_answered(struct rxo_qp *qp, struct rxo_qp *peer, u64 from, 
 		peer_set_stays_here(peer, qp->qpn->cookie);
 
 	guard(spinlock)(&qp->sq.lock);
-	if (!rxo_comp_takes_answers(qp))
+	/* Nor is it for the path of now, if that never asked. */
+	if (!rxo_comp_takes_answers(qp) || !local->probe_jiffies)
 		return;
 	local->peer = from;
 	local->proven_until = jiffies + PROVEN_JIFFIES;
 	local->probe_jiffies = PROBE_JIFFIES;
 	if (stayed) {
 		rxo_tx_set_stays_here(&qp->sq.tx, PROVEN_JIFFIES);
-		local->asked_open = false;
-		local->open_lost = false;
+		local->asked_how = RXO_ASKED_NOTHING;
+		local->open_losses = 0;
 		local->open_from = jiffies;
-	} else if (!local->asked_open) {
-		peer_ask_open(qp);
+	} else if (local->asked_how == RXO_ASKED_PLAIN && peer_may_ask_open(local)) {
+		/* One for each plain one. */
+		peer_send_question(qp, RXO_ASKED_OPEN);
 	}
 }
 

@@ -102,9 +102,13 @@ struct rxo_local {
 	unsigned long proven_until;	/* jiffies: what its last answer is good for */
 	unsigned long asked;		/* jiffies: when */
 	unsigned long probe_jiffies;	/* from then on to the next time; 0: never asked */
-	bool asked_open;		/* by a probe that only arrives in this host's memory */
-	bool open_lost;			/* the last of those was not answered */
-	unsigned long open_from;	/* jiffies: no such probe before */
+	enum rxo_asked {
+		RXO_ASKED_NOTHING,	/* or it was answered */
+		RXO_ASKED_PLAIN,
+		RXO_ASKED_OPEN,		/* by a probe that only arrives in this host's memory */
+	} asked_how;
+	u8 open_losses;			/* of those, in a row */
+	unsigned long open_from;	/* jiffies: none of those before */
 	unsigned long rest_until;	/* jiffies: not before that, after MAX_FAILURES */
 	u32 failures;			/* in a row: requests that could not be done at once */
 	bool now;			/* this run may do without packets */
