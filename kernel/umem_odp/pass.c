@@ -84,8 +84,10 @@ static int pass_wait_for_page(struct umem_odp_pass *pass, struct patience *p)
  *	mm->owner = NULL			looks the page up, under mmap_lock
  *	closes userfaultfds, under mmap_lock	looks at mm->owner
  *
- * One that was looked up after the close sees that there is no owner. A kernel without memory
- * cgroups cannot tell.
+ * One that was looked up after the close sees that there is no owner: at exit, and at exec, which
+ * puts off the closing until it has returned. What others close while the owner is still being
+ * killed cannot be told from what they close while it lives; nor can anything on a kernel without
+ * memory cgroups.
  */
 static bool pass_owner_ended(const struct umem_odp_pass *pass)
 {
@@ -102,6 +104,9 @@ static int pass_round(struct umem_odp_pass *pass, struct patience *p)
 	u64 next = pass->next;
 	int err;
 
+	/* Nobody is left to be charged for what is faulted in. */
+	if (pass_owner_ended(pass))
+		return -EOWNERDEAD;
 	err = umem_odp_pass_look_up(pass, p->pages_max);
 	if (err)
 		return err;

@@ -97,8 +97,14 @@ static void leave_to_child(int from, int to, struct uffd *uffd)
 
 	if (pipe(owner))
 		_exit(1);
-	if (fork())
+	switch (fork()) {
+	case -1:
+		_exit(1);
+	case 0:
+		break;
+	default:
 		return;
+	}
 	close(to);
 	close(owner[1]);
 	until_closed(owner[0]);
