@@ -63,6 +63,6 @@ if [ ${#packets[@]} = 0 ]; then
 	echo "Both ends are in one kernel: requests were executed by one copy. ./run demo --packets has them sent in packets."
 	echo "The CPU is an emulated one, unless there is KVM: on one that is not, ODP moves as much as pinned memory (docs/performance.md)."
 else
-	echo "ODP below pinned here is not the cost of paging: a page that is late on an emulated CPU looks like a loss, after which packets go one by one with an ICRC for 10 s, and the flow may stay split over both CPUs."
+	echo "ODP below pinned here is not the cost of paging: after the first fault a flow may stay split over both CPUs, where its requests pile up."
 fi
 say "done in $((SECONDS - begin)) s; kernel: $kernel, medians of $rounds rounds, pages faulted in on both sides in one run"

@@ -177,7 +177,7 @@ void rxo_peer_failed(struct rxo_qp *qp)
 		local->rest_until = jiffies + REST_JIFFIES;
 }
 
-/* Whether it is good for something to know the peer. */
+/* Whether the answer to a probe would be used: for local requests, or for packets without ICRC. */
 static bool peer_is_asked(const struct rxo_qp *qp)
 {
 	return peer_has_cookie(qp) && (READ_ONCE(qp->dev->local) || rxo_net_omits_icrc());
@@ -268,7 +268,7 @@ static void peer_was_answered(struct rxo_qp *qp, struct rxo_qp *peer, u64 from, 
 		peer_set_stays_here(peer, qp->qpn->cookie);
 
 	guard(spinlock)(&qp->sq.lock);
-	/* Nor is it for the path of now, if that never asked. */
+	/* This path may not have asked yet: the answer is one to a path before it. */
 	if (!rxo_comp_takes_answers(qp) || !local->probe_jiffies)
 		return;
 	local->peer = from;
