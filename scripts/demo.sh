@@ -63,6 +63,6 @@ if [ ${#packets[@]} = 0 ]; then
 	echo "Both ends are in one kernel: requests were executed by one copy. ./run demo --packets has them sent in packets."
 	echo "The CPU is an emulated one, unless there is KVM: on one that is not, ODP moves as much as pinned memory (docs/performance.md)."
 else
-	echo "ODP below pinned here is not the cost of paging: after the first fault a flow may stay split over both CPUs, where its requests pile up."
+	echo "ODP below pinned here is not the cost of paging: after its first fault a flow stays split over both CPUs, and sends a whole window ahead (docs/performance.md)."
 fi
 say "done in $((SECONDS - begin)) s; kernel: $kernel, medians of $rounds rounds, pages faulted in on both sides in one run"

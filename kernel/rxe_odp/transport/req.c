@@ -343,7 +343,8 @@ static bool req_send_burst(struct rxo_qp *qp, u32 *budget)
 	bool taken, more;
 
 	__skb_queue_head_init(&list);
-	while (skb_queue_len(&list) < burst && rxo_ecn_may_send(qp, &qp->sq.tx)) {
+	while (skb_queue_len(&list) < burst && bytes < RXO_RUN_BYTES &&
+	       rxo_ecn_may_send(qp, &qp->sq.tx)) {
 		skb = req_next_packet(qp, budget);
 		if (!skb)
 			break;
@@ -352,7 +353,7 @@ static bool req_send_burst(struct rxo_qp *qp, u32 *budget)
 		__skb_queue_tail(&list, skb);
 	}
 	num = skb_queue_len(&list);
-	*budget -= min(*budget, num);
+	*budget -= bytes < RXO_RUN_BYTES ? min(*budget, num) : *budget;
 	more = skb || !*budget;
 	if (!num)
 		return more;
