@@ -1,7 +1,7 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0 OR Linux-OpenIB
 # odpfs.sh KERNEL ROUNDS: the example odpfs: memory of its server beside that of a pinned registration, speed beside NFS over RDMA, which
-# only Debian's kernels have (KERNEL may be empty: stable). Samples and table are left in build/bench/odpfs.
+# only Debian's kernels have (KERNEL may be empty: stable). The samples, the table and the page are left in build/bench/odpfs.
 . "$(dirname "$0")/../scripts/lib.sh"
 
 [ $# -le 2 ] || die "odpfs is one program and takes no PROGRAM: leave out '${*:3}'"
@@ -16,28 +16,10 @@ mkdir -p "$out"
 rm -rf "$share/examples"
 cp -r "$SRC/build/$kernel/examples" "$share/"
 cp "$SRC/benchmarks/lib/odpfs" "$share/odpfs_guest"
-read -r load _ </proc/loadavg
-say "$kernel: odpfs (load $load)"
+. "$SRC/benchmarks/lib/collect"
+rc=0
 "$SRC/scripts/vm.sh" -k "$kernel" --no-build -t 3600 -d "$share" --log "$out/$kernel.klog" -- bash ./odpfs_guest "$rounds" </dev/null |
-	tee "$out/$kernel.out"
-
-echo 'what,mib,round,value,unit' >"$out/samples.csv"
-sed -n 's/^ROW,//p' "$out/$kernel.out" >>"$out/samples.csv"
-# Medians, with a bar for each.
-{
-	echo "$kernel, load $load, $rounds round(s)"
-	grep -v '^ROW,' "$out/$kernel.out" || :
-	sed 1d "$out/samples.csv" | sort -t, -k5,5 -k2,2n -k1,1 -k4,4n | awk -F, '
-		function flush(	i, bar) {
-			if (!n)
-				return
-			v = value[int((n + 1) / 2)]
-			bar = sprintf("%*s", unit == "KiB" ? v / 4096 : v / 10, "")
-			gsub(" ", "#", bar)
-			printf "%-16s %4d MiB %10.1f %-5s %s\n", what, mib, v, unit, bar
-			n = 0
-		}
-		$1 != what || $2 != mib { flush() }
-		{ what = $1; mib = $2; unit = $5; value[++n] = $4 }
-		END { flush() }'
-} | tee "$out/table.txt"
+	rows "$kernel" || rc=1
+[ $rc = 0 ] || say "the benchmark or the guest failed, see above"
+show "$out"/*.odpfs || rc=1
+exit $rc

@@ -21,7 +21,8 @@ usage() { sed -n '3,5s/^# //p' "${BASH_SOURCE[0]}"; exit 2; }
 find_libibverbs()
 {
 	local lib
-	lib=$(find "$root"/usr/lib "$root"/usr/lib64 "$root"/lib -name libibverbs.so.1 2>/dev/null | head -n 1)
+	# find fails where one of the three is missing.
+	lib=$(find "$root"/usr/lib "$root"/usr/lib64 "$root"/lib -name libibverbs.so.1 2>/dev/null | head -n 1 || :)
 	[ -n "$lib" ] || die "there is no libibverbs.so.1 below $root/usr/lib; install libibverbs1 and ibverbs-providers first"
 	libdir=$(dirname "$lib")
 	abi=$(grep -aoE 'IBVERBS_PRIVATE_[0-9]+' "$lib" | sort -u | sed 's/.*_//')

@@ -33,14 +33,14 @@ cp "$samples" "$dir/all/"
 page all || fail "no page: $(cat "$dir/all.err")"
 [ "$(tail -n 1 "$dir/all.out")" = "$dir/all/index.html" ] || fail "the last line is not the page's path"
 [ ! -s "$dir/all.err" ] || fail "unexpected words: $(cat "$dir/all.err")"
-for chart in bw-write bw-veth-write latency-write cold-rxe_odp cold-rxe residency reg; do
+for chart in {bw-write,bw-veth-write,latency-write,cold-rxe_odp,cold-rxe,residency,reg}-uml-fast odpfs-{memory,speed}-stable; do
 	for theme in '' -dark; do
-		png=$chart-uml-fast$theme.png
+		png=$chart$theme.png
 		[ "$(head -c 8 "$dir/all/$png" | od -An -tx1 | tr -d ' ')" = 89504e470d0a1a0a ] || fail "$png is no PNG"
 		has all "\"$png\""
 	done
 done
-[ "$(grep -c '<figure>' "$dir/all/index.html")" = 7 ] || fail "not seven charts"
+[ "$(grep -c '<figure>' "$dir/all/index.html")" = 9 ] || fail "not nine charts"
 has all '<th>message</th><th>QPs</th><th>ours, pinned</th><th>ours, ODP</th><th>ours without packets, pinned</th>'
 has all '<tr><td>1 MiB</td><td>1</td><td>2071</td><td>2014</td><td>18142</td><td>18682</td><td>1323</td><td>906.5</td></tr>'
 has all '<tr><td>50 %</td><td>23.0 (22.0..24.1)</td><td>205.2 (202.8..207.6)</td><td>24.1 (24.1..24.1)</td>'
@@ -52,14 +52,14 @@ has all 'error bars go from the least to the greatest'
 [ "$(grep -c "Not in these samples" "$dir/all/index.html")" = 1 ] || fail "the page lacks what is there, or has posts"
 ! grep -qE '<script|https?:' "$dir/all/index.html" || fail "the page names another place"
 python3 -B "$src/benchmarks/lib/report" "$samples" >"$dir/table.txt"
-[ "$(grep -c '^## ' "$dir/table.txt")" = 7 ] || fail "the text does not have 7 tables"
+[ "$(grep -c '^## ' "$dir/table.txt")" = 9 ] || fail "the text does not have 9 tables"
 
 # Of some: a sentence for what is not there, and no chart of it, nor one that an earlier run left.
 mkdir "$dir/some"
 cp "$dir/all/residency-uml-fast.png" "$dir/some/"
 grep -E '^time|,bw,' "$samples" >"$dir/some/samples.csv"
 page some || fail "no page of some samples: $(cat "$dir/some.err")"
-[ "$(grep -c 'Not in these samples' "$dir/some/index.html")" = 4 ] || fail "not four subjects are missing"
+[ "$(grep -c 'Not in these samples' "$dir/some/index.html")" = 5 ] || fail "not five subjects are missing"
 [ "$(cd "$dir/some" && echo ./*.png)" = './bw-write-uml-fast-dark.png ./bw-write-uml-fast.png' ] || fail "wrong charts"
 
 # Names that are markup, a command, or a path.
