@@ -95,7 +95,7 @@ cleanup()
 	rdma link del nvx
 	ip link del nvx
 	rmdir /tmp/nvme_mount
-	rm -f /var/tmp/nvme_file /tmp/nvme_fio /tmp/nvme_data
+	rm -f /var/tmp/nvme_file /tmp/nvme_fio /tmp/nvme_data /tmp/nvme_busy
 	rmmod nvme_rdma nvmet_rdma nvme_fabrics nvmet nvme_core brd
 } 2>/dev/null
 trap cleanup EXIT
@@ -140,15 +140,28 @@ for what in /dev/ram0 /var/tmp/nvme_file; do
 	disconnect
 done
 
+# written STAT: how many writes a disk has seen
+written()
+{
+	local writes
+	read -r _ _ _ _ writes _ <"$1" && echo "$writes"
+}
+is_written_more_than() { [ "$(written "$2")" -gt "$1" ]; }
+
 # during CMD...: I/O goes on and is right in the end, whatever CMD does.
 during()
 {
-	verified under --rw=randwrite --bs=16k --size=8m --time_based --runtime=5 &
-	local fio=$!
-	sleep 1
+	local io stat written
+	stat=/sys/block/$(basename "$(disk)")/stat
+	written=$(written "$stat")
+	touch /tmp/nvme_busy
+	while [ -e /tmp/nvme_busy ]; do verified under --rw=randwrite --bs=16k --size=4m || exit; done &
+	io=$!
+	eventually is_written_more_than "$written" "$stat" || fail "no I/O"
 	"$@" || fail "$*"
-	wait $fio || fail "$*: fio"
 	eventually is_live || fail "$*: the controller is $(state)"
+	rm /tmp/nvme_busy
+	wait $io || fail "$*: fio"
 }
 
 reset() { echo 1 >"$(controller)/reset_controller" && eventually is_live; }
