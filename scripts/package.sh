@@ -8,7 +8,7 @@ usage()
 {
 	cat <<-'TEXT'
 	usage: ./run package [-o DIR] [--as VERSION]
-	       ./run package --test [--long] [-k KERNEL]...
+	       ./run package --test [-k KERNEL]...
 
 	Builds the Debian packages, for Debian 13, in a tree of it, and looks at them with lintian:
 	rdma-odp-dkms, librxe-odp-provider, rdma-odp-tools, rdma-odp-dev, rdma-odp-doc.
@@ -17,19 +17,17 @@ usage()
 	  --as VERSION    calls them VERSION and not as packaging/debian/changelog does
 	  --test          installs, upgrades, downgrades, removes and purges them, the builds in a throw-away tree, all else in a
 	                  guest with systemd, and says what was seen; 10 to 20 minutes a kernel where the guest is emulated
-	  --long          has DKMS compile the modules of the other version in the guest too, with links up, and back
 	  -k KERNEL       only with this kernel: stable or backports (default: both)
 	TEXT
 }
 
-out=$SRC/build/packages version='' try=0 long=() kernels=()
+out=$SRC/build/packages version='' try=0 kernels=()
 while [ $# -gt 0 ]; do
 	case $1 in
 	-o | --as | -k) [ $# -ge 2 ] || die "option $1 needs a value; see ./run package --help" ;;&
 	-o) mkdir -p "$2" || die "cannot make the directory $2"; out=$(cd "$2" && pwd -P); shift 2 ;;
 	--as) version=$2; shift 2 ;;
 	--test) try=1; shift ;;
-	--long) long=(--long); shift ;;
 	-k) kernels+=("$2"); shift 2 ;;
 	-h | --help) usage; exit 0 ;;
 	*) die "unknown option '$1'; see ./run package --help" ;;
@@ -48,9 +46,8 @@ need_root
 if [ $try = 1 ]; then
 	[ -z "$version" ] || die "--as does not go with --test"
 	[ ${#kernels[@]} -gt 0 ] || kernels=(stable backports)
-	exec "$SRC/scripts/package-test.sh" "${long[@]}" "${kernels[@]}"
+	exec "$SRC/scripts/package-test.sh" "${kernels[@]}"
 fi
-[ ${#long[@]} -eq 0 ] || die "--long goes with --test"
 [ ${#kernels[@]} -eq 0 ] || die "-k goes with --test: packages are for every kernel"
 
 # The package's source: what it needs of ours, and what rdma-core's source has to give.

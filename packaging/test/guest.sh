@@ -1,7 +1,6 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0 OR Linux-OpenIB
-# guest.sh [long]: in a guest that tree.sh has installed the packages in, booted with systemd and udev. With "long" the modules of
-# another version are compiled here, which takes long where the CPU is emulated; else tree.sh alone has that.
+# guest.sh: in a guest that tree.sh has installed the packages in, booted with systemd and udev.
 set -u
 here=$(cd "$(dirname "$0")" && pwd) || exit 1
 . "$here/lib.sh"
@@ -47,15 +46,6 @@ moves()
 		sleep 0.1
 	done
 	ibv_rc_pingpong -d "$1" -g "$index" -n 20 127.0.0.1 >/dev/null && wait $server
-}
-
-# built_for_this OLD_OR_NEW: DKMS has the modules of that version, and no others, for the kernel that runs.
-built_for_this()
-{
-	local version
-	version=$(dpkg-deb -f "$here/$1"/rdma-odp-dkms_*.deb Version)
-	[ "$(dkms status -m rdma-odp)" = "rdma-odp/$version, $(uname -r), x86_64: installed" ] || fail "dkms status: $(dkms status)"
-	seen "DKMS has compiled and installed the modules of $version here, with links up"
 }
 
 driven_by_ours() { ibv_devinfo -d "$1" | grep -qF '(librxe_odp)'; }
@@ -124,22 +114,15 @@ ifdown -i /tmp/interfaces veth2 || fail "ifdown"
 ip link delete veth2
 seen "the example for ifupdown makes and removes a link"
 
-upgraded=(librxe-odp-provider rdma-odp-tools rdma-odp-dev rdma-odp-doc)
-[ "${1:-}" != long ] || upgraded=("${packages[@]}")
-loaded=$(cat /sys/module/{umem,rxe}_odp/srcversion)
+# The modules of the other version would be compiled here: see tree.sh for them.
 index=$(cat $class/rxe_veth0/node_guid)-$(stat -c %i $class/rxe_veth0/)
 for version in new old; do
-	files=()
-	for package in "${upgraded[@]}"; do files+=("$here/$version/$package"_*.deb); done
-	dpkg -i "${files[@]}" || fail "dpkg -i, $version"
-	[ "${1:-}" != long ] || built_for_this "$version"
-	[ "$(cat /sys/module/{umem,rxe}_odp/srcversion)" = "$loaded" ] || fail "the modules did not stay ($version)"
+	dpkg -i "$here/$version"/{librxe-odp-provider,rdma-odp-tools,rdma-odp-dev,rdma-odp-doc}_*.deb || fail "dpkg -i, $version"
 	[ "$(cat $class/rxe_veth0/node_guid)-$(stat -c %i $class/rxe_veth0/)" = "$index" ] || fail "the link did not stay ($version)"
 	active rxe-odp@veth0 || fail "the unit did not stay ($version)"
 	driven_by_ours rxe_veth0 || fail "librxe_odp does not drive it ($version)"
-	moves rxe_veth0 0a4d:0001 || fail "no ping-pong ($version)"
 done
-seen "upgrade and downgrade with links up (${upgraded[*]}): they stay, and move data"
+seen "upgrade and downgrade with links up: they stay"
 
 ip link set veth1 up
 rxe-odp-link add veth1 by_hand || fail "rxe-odp-link"
