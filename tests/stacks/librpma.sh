@@ -23,6 +23,8 @@ tidy()
 
 begin librpma
 undo=tidy
+# Built in elsewhere.
+modprobe -q loop
 refused 'rpma_mr_reg of the file'
 recipe
 if has_pmem; then

@@ -8,6 +8,5 @@ set -u
 . "$(dirname "$0")/lib.sh" || exit 1
 
 begin rsockets
-# What it says depends on how far it came before it looked.
-refused '(rconnect|rpoll): Operation (not permitted|now in progress)'
+refused 'rconnect: Operation not permitted'
 recipe
