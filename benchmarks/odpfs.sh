@@ -18,6 +18,7 @@ cp -r "$SRC/build/$kernel/examples" "$share/"
 cp "$SRC/benchmarks/lib/odpfs" "$share/odpfs_guest"
 . "$SRC/benchmarks/lib/collect"
 rc=0
+rm -f "$out/$kernel.odpfs"
 "$SRC/scripts/vm.sh" -k "$kernel" --no-build -t 3600 -d "$share" --log "$out/$kernel.klog" -- bash ./odpfs_guest "$rounds" </dev/null |
 	rows "$kernel" || rc=1
 [ $rc = 0 ] || say "the benchmark or the guest failed, see above"

@@ -108,7 +108,8 @@ left()
 
 tell_kept() { [ ! -e "$session/results/$1.kept" ] || echo "the whole kernel log and console: $(cat "$session/results/$1.kept")"; }
 
-# run_session: until all of todo have results. Sets rc, how the last guest ended, and boots; 1 if the guest does not come up.
+# run_session: until all of todo have results. Sets rc, how the last guest ended, and boots. Exits if the guest does not come up; to be
+# called where set -e counts, since a result that cannot be written would be waited for.
 run_session()
 {
 	local current idle=0
@@ -133,7 +134,7 @@ run_session()
 				keep boot
 				echo "$kernel: $("$SRC/scripts/release.sh" "$kernel") does not come up"
 				tell_kept boot
-				return 1
+				exit 1
 			fi
 		fi
 		keep_failures

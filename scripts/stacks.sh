@@ -50,7 +50,7 @@ make_session()
 	for n in "${chosen[@]}"; do
 		source=$SRC/tests/stacks/${n%.local}.sh
 		install -m 755 "$source" "$session/programs/$n"
-		limit=$(grep -oE 'rdma-odp: timeout [0-9]+' "$source" | grep -oE '[0-9]+$')
+		limit=$(grep -oE 'rdma-odp: timeout [0-9]+' "$source" | grep -oE '[0-9]+$') || die "$source does not say how long it may take"
 		echo "$n $((limit * factor))" >>"$session/todo"
 	done
 }
@@ -65,8 +65,7 @@ run_kernel()
 	"$SRC/scripts/programs.sh" "$kernel" tests/stacks stacks
 	factor=$(slowness)
 	make_session
-	# Where it fails the reason has been told.
-	run_session >&2 || return 1
+	run_session >&2
 	for n in "${chosen[@]}"; do
 		read -r status seconds <"$session/results/$n.status"
 		[ "$status" = 0 ] || bad=1
@@ -107,10 +106,11 @@ for n in "${names[@]}"; do
 	[[ " ${stacks[*]} " == *" ${n%.local} "* ]] || die "there is no stack '$n'; there are: ${stacks[*]}"
 	[[ $n == *.local ]] || chosen+=("$n")
 done
-# Behind the others, since the links are made anew for them.
+# Behind the others, since the links are made anew for them; each once.
 for n in "${names[@]}"; do
 	chosen+=("${n%.local}.local")
 done
+mapfile -t chosen < <(printf '%s\n' "${chosen[@]}" | awk '!seen[$0]++')
 
 "$SRC/scripts/host.sh" guest build
 mkdir -p "$SRC/build"
@@ -120,6 +120,9 @@ flock -n "$lock" || { say "waiting for another run of tests in this clone"; floc
 
 table=$(mktemp)
 trap 'rm -f "$table"' EXIT
+# A guest's shell ends by itself then, which bash takes for good.
+trap 'exit 130' INT
+trap 'exit 143' TERM HUP
 failed=0
 for kernel in "${kernels[@]}"; do
 	# A process of its own: what goes wrong in it ends it.

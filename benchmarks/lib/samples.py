@@ -12,7 +12,7 @@ DOORBELL = (("posts one by one", "thousand a second"), ("posts in lists of 16", 
             ("doorbells of posts one by one", "for a hundred"), ("doorbells of posts in lists of 16", "for a hundred"),
             ("one write until its target sees it", "us"), ("a null system call", "us"))
 
-FETCHED = (("cold", "from the disk"), ("warm", "from the page cache"), ("16 MiB", "server of 16 MiB"))
+FETCHED = (("cold", "not in memory"), ("warm", "from the page cache"), ("16 MiB", "server of 16 MiB"))
 
 
 def size(count):

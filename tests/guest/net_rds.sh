@@ -28,6 +28,7 @@ eventually()
 cleanup()
 {
 	nft delete table ip rds_cut
+	pkill -f data/rds.py
 	rmmod rds_rdma rds
 	rdma link del rdx
 	ip link del rdx

@@ -40,11 +40,11 @@ unmake()
 	rmdir "$group/np/$portal"
 	unmake_luns "$group"
 	rmdir "$group" "${group%/*}" "$target/iscsi"
-	rm -rf /tmp/iser_{admin,initiator} /etc/iscsi/nodes
+	rm -rf /tmp/iser_{admin,initiator} /var/lib/iscsi/nodes /run/lock/iscsi
 }
 
+trap 'cleanup; rmmod ib_iser ib_isert iscsi_target_mod libiscsi scsi_transport_iscsi 2>/dev/null; remove_lio' EXIT
 need ib_isert ib_iser target_core_mod target_core_file sd_mod
-trap 'cleanup; rmmod ib_iser ib_isert iscsi_target_mod libiscsi scsi_transport_iscsi; remove_lio' EXIT
 make_device
 make_backstores
 { mkdir -p "$group" && make_luns "$group" && mkdir "$group/np/$portal" && echo 1 >"$group/np/$portal/iser"; } || fail "no target"

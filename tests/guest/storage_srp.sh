@@ -52,9 +52,9 @@ unmake()
 	rmdir "$group" "${group%/*}" "$target/srpt"
 }
 
+trap 'cleanup; rmmod ib_srp ib_srpt scsi_transport_srp 2>/dev/null; remove_lio' EXIT
 need ib_srpt ib_srp target_core_mod target_core_file sd_mod
 { rmmod ib_srp && modprobe ib_srp reconnect_delay=1 fast_io_fail_tmo=off dev_loss_tmo=600; } || fail "ib_srp cannot be loaded anew"
-trap 'cleanup; rmmod ib_srp ib_srpt scsi_transport_srp; remove_lio' EXIT
 make_device
 make_backstores
 

@@ -18,8 +18,10 @@ home=/tmp/stacks_home logs=/tmp/stacks_logs
 bin=$here/../bin
 limit=${TEST_LIMIT_S:-600}
 server='' serving=''
-# So much is sent by each command at least, in packets or, with local=on, in requests.
-least=20
+# So much is sent by each command at least, in packets or, with local=on, in requests; what connects it is a dozen packets.
+least=100
+is_local() { [ "$(cat /sys/class/infiniband/rxe_odp0/local)" = on ]; }
+! is_local || least=20
 
 fail()
 {
@@ -56,6 +58,7 @@ cleanup()
 	policy pinned
 	with_rdma_cm
 	[ -z "${undo:-}" ] || eval "$undo"
+	umount -l "$home"/*
 	rm -rf "$home" "$logs"
 } 2>/dev/null
 
@@ -89,7 +92,7 @@ begin()
 	{ mkdir -m 1777 "$home" && mkdir "$logs"; } || fail "what another run has left is in the way"
 	next "$1"
 	while read -r line; do
-		bash -c "${line#root }" || fail "by root: ${line#root }"
+		bash -c "${line#root }" </dev/null || fail "by root: ${line#root }"
 	done < <(section "All of them")
 	[ "$(cat /sys/class/infiniband/rxe_odp0/register)" = on-demand ] || fail "the recipe does not make registrations on demand"
 }
@@ -105,6 +108,9 @@ count()
 	# shellcheck disable=SC2059
 	cat "$(printf "$counters" "$1")"/{sent_pkts,local_ops,odp_faults}
 }
+# Of both devices, requests that were executed without packets.
+without_packets() { counts | awk 'NR % 3 == 2 { n += $1 } END { print n }'; }
+
 counts() { count 0 && in_peer bash -c "$(declare -f count); counters=$counters; count 1"; }
 
 # By TCP or by RDMA-CM; nothing else does in peer.
@@ -116,6 +122,8 @@ says() { grep -qsE "$1" "$logs/server" "$logs/client"; }
 start_server()
 {
 	! listens || fail "something listens in peer already"
+	# What it says is not what the one before has said.
+	: >"$logs/server"
 	setsid ip netns exec peer "${user[@]}" bash -c "$1" >"$logs/server" 2>&1 &
 	server=$!
 	until listens; do
@@ -136,6 +144,7 @@ run_client()
 		timeout -s KILL "$(left)" "${user[@]}" bash -c "$1" >"$logs/client" 2>&1
 		return
 	fi
+	: >"$logs/client"
 	setsid "${user[@]}" bash -c "$1" >"$logs/client" 2>&1 &
 	client=$!
 	while kill -0 "$client" 2>/dev/null && ! says "$again" && [ "$(left)" -gt 1 ]; do
@@ -147,21 +156,31 @@ run_client()
 	wait "$client" || return $((status ? status : $?))
 }
 
+# The server ends by itself.
+await_server()
+{
+	while kill -0 "$server" 2>/dev/null && [ "$(left)" -gt 1 ]; do
+		sleep 0.1
+	done
+	! kill -0 "$server" 2>/dev/null || fail "$1: the server does not end"
+}
+
 # client COMMAND STAYS
 client()
 {
-	local before now status
-	mapfile -t before < <(counts)
-	while :; do
+	local before now status try
+	for try in 1 2 3; do
+		mapfile -t before < <(counts)
 		run_client "$1"
 		status=$?
 		[ $status = $AGAIN ] || break
-		echo "$again: once more"
+		echo "$again: try $try"
 		stop_server
 		start_server "$serving" || fail "$serving: the server has ended"
 	done
 	[ $status = 0 ] || fail "$1: status $status"
 	if [ "$2" = 0 ] && [ -n "$server" ]; then
+		await_server "$1"
 		wait "$server"
 		status=$?
 		server=''
@@ -177,7 +196,8 @@ client()
 # recipe: each command of the section.
 recipe()
 {
-	local line command stays=0
+	local line command stays=0 local_ops
+	local_ops=$(without_packets)
 	for line in "${commands[@]}"; do
 		command=${line#* }
 		case $line in
@@ -197,6 +217,13 @@ recipe()
 		esac
 	done
 	stop_server
+	local_ops=$(($(without_packets) - local_ops))
+	# Datagrams are packets all the same.
+	if is_local; then
+		[ $local_ops -ge $least ] || fail "local=on, and $local_ops requests were executed without packets"
+	else
+		[ $local_ops = 0 ] || fail "local=off, and $local_ops requests were executed without packets"
+	fi
 }
 
 # refused WORDS: where registrations are pinned the first pair of commands does not do its work for this user, and says these words (an
@@ -240,5 +267,5 @@ refused()
 	[ $status != 0 ] || fail "memory is pinned for a user who may lock none"
 	stop_server
 	rm -f "$logs/server" "$logs/client"
-	policy on-demand
+	policy on-demand || fail "no policy"
 }

@@ -13,6 +13,16 @@ world = MPI.COMM_WORLD
 rank, ranks = world.rank, world.size
 
 
+def end_all(*what):
+    """One that has failed leaves the others waiting for it."""
+    sys.__excepthook__(*what)
+    sys.stderr.flush()
+    world.Abort(1)
+
+
+sys.excepthook = end_all
+
+
 def message(size, seed):
     block = bytes((i * 7 + seed) % 251 for i in range(4099))
     return (block * (size // 4099 + 1))[:size]

@@ -299,11 +299,12 @@ int main(int argc, char **argv)
 	for (i = 0; i < ROUNDS * count; i++) {
 		size_t bytes = sizes[i % count];
 
-		tagged(bytes, 4 * i);
+		/* Memory begins with zeros, and no message does. */
+		tagged(bytes, 4 * i + 1);
 		if (is_client)
-			client_moves(bytes, 4 * i + 2);
+			client_moves(bytes, 4 * i + 3);
 		else
-			server_has(bytes, 4 * i + 2);
+			server_has(bytes, 4 * i + 3);
 	}
 	end();
 	return 0;

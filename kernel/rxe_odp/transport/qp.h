@@ -50,7 +50,7 @@
 #define RXO_READ_PIECES		2U	/* of one READ, under way at once */
 #define RXO_BUDGET_PKTS		64	/* packets in one run with BH off */
 /*
- * The requester's run ends when it has sent so many bytes, and goes on from its work item. On
+ * The requester's run ends after a burst of so many bytes, and goes on from its work item. On
  * loopback and veth the packets wait on this CPU meanwhile: fewer are still in its cache when they
  * are delivered.
  */

@@ -8,10 +8,12 @@ import errno
 import itertools
 import mmap
 import os
+import select
 import socket
 import struct
 import subprocess
 import sys
+import threading
 import time
 
 SOL_RDS, SO_RDS_TRANSPORT, RDS_TRANS_IB = socket.SOL_RDS, 8, 0
@@ -60,7 +62,7 @@ def numbered(number):
 
 
 def congestion(a, b):
-    """One end sends until it is refused, and goes on when the other has received: nothing is lost, and all comes in order."""
+    """One end sends until the other is full, waits, and goes on when that has received: nothing is lost, and all comes in order."""
     number = 0
     a.setblocking(False)
     while True:
@@ -68,11 +70,18 @@ def congestion(a, b):
             a.sendto(numbered(number), b.getsockname())
             number += 1
         except OSError as error:
-            check(error.errno in (errno.EAGAIN, errno.ENOBUFS), 'sending: %s' % error)
+            # The other end's buffer. EAGAIN: this end's, which empties by itself.
+            if error.errno == errno.EAGAIN:
+                select.select([], [a], [])
+                continue
+            check(error.errno == errno.ENOBUFS, 'sending: %s' % error)
             break
     a.setblocking(True)
-    for received in range(number):
+    waits = threading.Thread(target=a.sendto, args=(numbered(number), b.getsockname()), daemon=True)
+    waits.start()
+    for received in range(number + 1):
         check(receive(b)[0] == numbered(received), 'message %d of %d is another' % (received, number))
+    waits.join()
 
 
 def is_connected(s):
@@ -85,6 +94,7 @@ def is_connected(s):
 
 def cut(a, b):
     """What is sent while no packet passes comes once one does, on a connection that was made anew, once and in order."""
+    check(is_connected(a), 'nothing is connected before the cut')
     subprocess.check_call(['nft', 'add table ip rds_cut; add chain ip rds_cut in { type filter hook input priority 0; }; '
                            'add rule ip rds_cut in udp dport 4791 drop'])
     for number in range(20):

@@ -4,7 +4,7 @@
 # The LUNs are a RAM disk and a file, as disk 0 and disk 1.
 #
 # A program says what its fabric is by functions: offer and withdraw start and stop the target, login and logout the initiator,
-# is_live says whether it is connected, unmake removes the fabric's part of the target.
+# gone says that it is logged out, is_live whether it is connected, unmake removes the fabric's part of the target.
 
 target=/sys/kernel/config/target
 core=$target/core
@@ -85,9 +85,11 @@ cleanup()
 {
 	# shellcheck disable=SC2046
 	kill $(jobs -p)
-	umount /tmp/lio_mount
+	pkill -x fio
 	nft delete table ip lio_cut
-	no_disk || logout
+	umount -l /tmp/lio_mount
+	# It may fail, which ends a shell.
+	gone || (logout)
 	unmake
 	rmdir $core/*/* $core/{rd_mcp,fileio}_0
 	rdma link del nvx
