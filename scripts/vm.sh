@@ -169,6 +169,9 @@ start_qemu()
 	# norandmaps: QEMU keeps what it has translated by virtual address. With a library at another address in each process its pages
 	# gather 20,000 translations each, which nobody uses again, and a store to such a page, when it is freed and cleared, walks their
 	# list: a page was seen to take a second, which is a soft lockup in the guest.
+	# tsc=reliable: an emulated TSC is this machine's. When the guest stands still its watchdog may take that for a skew and give the TSC up,
+	# which patches the kernel while it runs, and QEMU was seen to let the other CPU execute the breakpoint of that after it was gone ("Oops:
+	# int3").
 	# memmap: 64 MiB of it stand for persistent memory, below what the smallest guest has; odp_dax loads its driver.
 	TMPDIR=$run exec setpriv --pdeathsig KILL timeout --foreground -s KILL "$limit" setpriv --pdeathsig KILL \
 		qemu-system-x86_64 "${accel[@]}" -m "$mem" -display none -no-reboot -nic none -monitor none \
@@ -176,7 +179,7 @@ start_qemu()
 		-drive "file=${disk:-$tree/disk.img},format=raw,if=virtio,snapshot=on" "${share[@]}" -device virtio-serial-pci \
 		-chardev "file,id=out,path=$run/stdout" -device virtserialport,chardev=out,name=stdout \
 		-chardev "file,id=err,path=$run/stderr" -device virtserialport,chardev=err,name=stderr \
-		-append "console=ttyS0 loglevel=5 log_buf_len=4M panic=-1 mitigations=off no_timer_check norandmaps root=/dev/vda rw init=/odp/init memmap=64M!256M ODP_SHARE=9p $append" \
+		-append "console=ttyS0 loglevel=5 log_buf_len=4M panic=-1 mitigations=off no_timer_check tsc=reliable norandmaps root=/dev/vda rw init=/odp/init memmap=64M!256M ODP_SHARE=9p $append" \
 		>"$run/qemu.log" 2>&1 </dev/null
 }
 
