@@ -108,7 +108,7 @@ count()
 	# shellcheck disable=SC2059
 	cat "$(printf "$counters" "$1")"/{sent_pkts,local_ops,odp_faults}
 }
-# Of both devices, requests that were executed without packets.
+# without_packets: how many requests both devices have executed without packets.
 without_packets() { counts | awk 'NR % 3 == 2 { n += $1 } END { print n }'; }
 
 counts() { count 0 && in_peer bash -c "$(declare -f count); counters=$counters; count 1"; }
@@ -226,8 +226,8 @@ recipe()
 	fi
 }
 
-# refused WORDS: where registrations are pinned the first pair of commands does not do its work for this user, and says these words (an
-# extended regular expression), so that what works on demand has nothing pinned. (UCX tries again for ever.)
+# refused WORDS: where registrations are pinned the first pair of commands says these words to this user (an extended regular
+# expression), and has not done its work by then; it is killed, since UCX tries again for ever.
 refused()
 {
 	local line words=$1 client='' status=1
