@@ -8,21 +8,14 @@
 #
 # rdma-odp: timeout 240
 set -u
+# shellcheck source=tests/guest/lib/wait.sh
+. "$(dirname "$0")/../lib/wait.sh" || exit 1
 
 fail()
 {
 	echo "net_rds: $*"
 	dmesg | tail -n 25
 	exit 1
-}
-
-# eventually CMD...: while there is time for this program
-eventually()
-{
-	until "$@"; do
-		[ $SECONDS -lt $((${TEST_LIMIT_S:-100} - 5)) ] || return 1
-		sleep 0.1
-	done
 }
 
 cleanup()

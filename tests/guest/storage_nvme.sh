@@ -6,6 +6,8 @@
 #
 # rdma-odp: timeout 240
 set -u
+# shellcheck source=tests/guest/lib/wait.sh
+. "$(dirname "$0")/../lib/wait.sh" || exit 1
 
 config=/sys/kernel/config/nvmet
 nqn=rdma-odp-storage
@@ -19,15 +21,6 @@ fail()
 	cat /tmp/nvme_fio 2>/dev/null
 	dmesg | tail -n 25
 	exit 1
-}
-
-# eventually CMD...: while there is time for this program
-eventually()
-{
-	until "$@"; do
-		[ $SECONDS -lt $((${TEST_LIMIT_S:-100} - 5)) ] || return 1
-		sleep 0.1
-	done
 }
 
 for module in nvmet-rdma nvme-rdma brd; do
@@ -139,14 +132,6 @@ for what in /dev/ram0 /var/tmp/nvme_file; do
 	[ $what != /dev/ram0 ] || file_system
 	disconnect
 done
-
-# written STAT: how many writes a disk has seen
-written()
-{
-	local writes
-	read -r _ _ _ _ writes _ <"$1" && echo "$writes"
-}
-is_written_more_than() { [ "$(written "$2")" -gt "$1" ]; }
 
 # during CMD...: I/O goes on and is right in the end, whatever CMD does.
 during()

@@ -6,6 +6,9 @@
 # A program says what its fabric is by functions: offer and withdraw start and stop the target, login and logout the initiator,
 # gone says that it is logged out, is_live whether it is connected, unmake removes the fabric's part of the target.
 
+# shellcheck source=tests/guest/lib/wait.sh
+. "$(dirname "$0")/../lib/wait.sh" || exit 1
+
 target=/sys/kernel/config/target
 core=$target/core
 address=10.79.0.1
@@ -17,15 +20,6 @@ fail()
 	cat /tmp/lio_fio 2>/dev/null
 	dmesg | tail -n 25
 	exit 1
-}
-
-# eventually CMD...: while there is time for this program
-eventually()
-{
-	until "$@"; do
-		[ $SECONDS -lt $((${TEST_LIMIT_S:-100} - 5)) ] || return 1
-		sleep 0.1
-	done
 }
 
 # need MODULE...: loads them, or ends the program
@@ -118,14 +112,6 @@ file_system()
 	cmp /tmp/lio_data /tmp/lio_mount/data || fail "another file comes back"
 	umount /tmp/lio_mount
 }
-
-# written STAT: how many writes a disk has seen
-written()
-{
-	local writes
-	read -r _ _ _ _ writes _ <"$1" && echo "$writes"
-}
-is_written_more_than() { [ "$(written "$2")" -gt "$1" ]; }
 
 # during CMD...: I/O goes on and is right in the end, whatever CMD does.
 during()
