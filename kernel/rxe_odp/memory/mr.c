@@ -182,6 +182,17 @@ static int mr_move_some(struct rxo_mem_access *to, struct rxo_mem_access *from, 
 	return 0;
 }
 
+/*
+ * As the owner has mapped it: to be known before the first page is copied, which may be the source
+ * of a later one. Of memory that is mapped twice mr_overlap() finds the same page alone.
+ */
+static bool mr_overlap_as_mapped(const struct rxo_mr *a, u64 a_va, const struct rxo_mr *b, u64 b_va,
+				 u32 length)
+{
+	return a->mem->mm && a->mem->mm == b->mem->mm && a_va < b_va + length &&
+	       b_va < a_va + length;
+}
+
 int rxo_mr_move(struct rxo_mr *to, u64 to_iova, struct rxo_mr *from, u64 from_iova, u32 length)
 {
 	u64 to_va = mr_to_va(to, to_iova), from_va = mr_to_va(from, from_iova);
@@ -189,6 +200,8 @@ int rxo_mr_move(struct rxo_mr *to, u64 to_iova, struct rxo_mr *from, u64 from_io
 	u32 done = 0;
 	int err = 0;
 
+	if (mr_overlap_as_mapped(to, to_va, from, from_va, length))
+		return -EAGAIN;
 	while (!err && done < length) {
 		err = rxo_mem_begin(from->mem, &from_acc, from_va + done, length - done, false,
 				    false);
