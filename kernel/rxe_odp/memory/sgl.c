@@ -131,3 +131,24 @@ int rxo_sg_move(const struct rxo_side *to, const struct rxo_side *from, u32 byte
 	}
 	return err;
 }
+
+bool rxo_sg_present(const struct rxo_side *from, u32 bytes)
+{
+	struct sgl_part part;
+	u32 done = 0;
+	u64 there;
+
+	while (done < bytes) {
+		if (sgl_find_part(from, done, bytes - done, false, &part))
+			return false;
+		there = part.bytes;
+		if (part.mr) {
+			there = rxo_mr_present(part.mr, part.iova, part.bytes, false);
+			rxo_mr_put(part.mr);
+		}
+		if (there < part.bytes)
+			return false;
+		done += part.bytes;
+	}
+	return true;
+}

@@ -57,4 +57,7 @@ struct rxo_side {
  */
 int rxo_sg_move(const struct rxo_side *to, const struct rxo_side *from, u32 bytes);
 
+/* Whether the first @bytes of what is moved from a side would be found now. BH off. */
+bool rxo_sg_present(const struct rxo_side *from, u32 bytes);
+
 #endif /* RXO_SGL_H */

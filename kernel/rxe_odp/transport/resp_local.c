@@ -77,14 +77,40 @@ static void resp_local_open_message(struct rxo_qp *qp, const struct rxo_local_re
 }
 
 /*
+ * Whether the requester could send the packet with which a message begins, or takes its receive.
+ * Else nothing of it may be placed yet, and no receive be taken, which from an SRQ another queue
+ * pair is to have. A message that fails later has had some of its bytes placed, by packets too.
+ *
+ * One piece in one page needs no look ahead where there is no SRQ: the copy finds all or nothing,
+ * and a receive that is taken in vain is the next message's. (Where a region's addresses do not lie
+ * in pages as its memory does, that may be a page's end too late.)
+ */
+static bool resp_local_can_send(const struct rxo_qp *qp, const struct rxo_local_req *req,
+				bool takes)
+{
+	const struct rxo_sg *sg = req->own.sg;
+	u32 bytes = req->bytes;
+
+	if (!sg || !bytes)
+		return true;
+	/* A WRITE's receive is taken by its last packet. */
+	if (!takes || (req->msg.flags & RXO_OP_SEND))
+		bytes = min(bytes, qp->mtu_bytes);
+	if (!(takes && qp->srq) && sg->num == 1 &&
+	    offset_in_page(sg->sge->addr + sg->offset_bytes) + bytes <= PAGE_SIZE)
+		return true;
+	return rxo_sg_present(&req->own, bytes);
+}
+
+/*
  * A SEND or a WRITE, or a part of one. The receive is taken for the message even if that then comes
- * by the wire, or not at all because the requester's own memory fails it: for the next message,
- * then.
+ * by the wire.
  */
 int rxo_resp_local_data(struct rxo_qp *qp, const struct rxo_local_req *req)
 {
 	const u32 flags = req->msg.flags;
 	bool send = flags & RXO_OP_SEND;
+	bool takes = flags & (send ? RXO_OP_START : RXO_OP_RECV);
 	int err = 0;
 
 	lockdep_assert_held(&qp->rq.lock);
@@ -97,7 +123,9 @@ int rxo_resp_local_data(struct rxo_qp *qp, const struct rxo_local_req *req)
 	if (!send && (flags & RXO_OP_END ? req->bytes != qp->rq.msg.resid_bytes :
 					   req->bytes >= qp->rq.msg.resid_bytes))
 		return -EPROTO;
-	if ((send && (flags & RXO_OP_START)) || (!send && (flags & RXO_OP_RECV)))
+	if ((takes || (flags & RXO_OP_START)) && !resp_local_can_send(qp, req, takes))
+		return -EAGAIN;
+	if (takes)
 		err = rxo_resp_take_wqe(qp);
 	if (!err)
 		err = send ? resp_local_send(qp, req) : resp_local_write(qp, req);
