@@ -36,7 +36,8 @@ void end_prepare(struct end *end, struct rig *rig, const struct conn *conn)
 	end->channel = ibv_create_comp_channel(rig->ctx);
 	assert_non_null(end->channel);
 	end->scq = ibv_create_cq(rig->ctx, conn->cqe, NULL, end->channel, 0);
-	end->rcq = ibv_create_cq(rig->ctx, conn->cqe, NULL, end->channel, 0);
+	end->rcq = conn->one_cq ? end->scq :
+				  ibv_create_cq(rig->ctx, conn->cqe, NULL, end->channel, 0);
 	assert_non_null(end->scq);
 	assert_non_null(end->rcq);
 }
@@ -212,7 +213,8 @@ void end_close(struct end *end)
 	if (end->srq)
 		assert_zero(ibv_destroy_srq(end->srq));
 	assert_zero(ibv_destroy_cq(end->scq));
-	assert_zero(ibv_destroy_cq(end->rcq));
+	if (end->rcq != end->scq)
+		assert_zero(ibv_destroy_cq(end->rcq));
 	assert_zero(ibv_destroy_comp_channel(end->channel));
 	memset(end, 0, sizeof(*end));
 }

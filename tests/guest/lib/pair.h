@@ -32,6 +32,7 @@ struct conn {
 	uint32_t send_wr, recv_wr, sge, inline_bytes;
 	int cqe;
 	bool srq_a, srq_b;
+	bool one_cq;	   /* for what an end sends and receives */
 	uint64_t send_ops; /* IBV_QP_EX_WITH_*: then requests can be posted the extended way too */
 };
 

@@ -264,18 +264,29 @@ void rig_set_local(bool on)
 		local_at(peer, rig_peer_name(), on);
 }
 
-long rig_counter(const char *name)
+void rig_counters(const char *const *names, long *values, size_t num)
 {
 	int class = open("/sys/class/infiniband", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 	int peer = peer_class();
-	long sum;
+	size_t i;
 
 	assert_true(class >= 0);
 	/* ib_core reads them again after this time. */
 	usleep(20000);
-	sum = counter_at(class, rig_device_name(), name);
+	for (i = 0; i < num; i++) {
+		values[i] = counter_at(class, rig_device_name(), names[i]);
+		if (peer >= 0)
+			values[i] += counter_at(peer, rig_peer_name(), names[i]);
+	}
 	close(class);
-	return peer < 0 ? sum : sum + counter_at(peer, rig_peer_name(), name);
+}
+
+long rig_counter(const char *name)
+{
+	long value;
+
+	rig_counters(&name, &value, 1);
+	return value;
 }
 
 int mode(struct rig *rig, void **state)

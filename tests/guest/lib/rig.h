@@ -45,6 +45,8 @@ void netns_leave(int saved);
 
 /* A hardware counter, summed over the device and its peer. */
 long rig_counter(const char *name);
+/* The same for some at once. */
+void rig_counters(const char *const *names, long *values, size_t num);
 
 /* Whether requests between the device's queue pairs, and those of its peer, may go without packets. */
 void rig_set_local(bool on);
