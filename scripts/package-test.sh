@@ -1,7 +1,7 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0 OR Linux-OpenIB
-# package-test.sh KERNEL...: ./run package --test. Compiling takes 20 times as long in an emulated guest, so the modules are built in a
-# throw-away tree by chroot (packaging/test/tree.sh), and that tree is booted, with systemd (packaging/test/guest.sh).
+# package-test.sh KERNEL...: ./run package --test. Compiling takes 20 times as long in an emulated guest, so the modules of both versions are
+# built in a throw-away tree by chroot first (packaging/test/tree.sh), and that tree is booted, with systemd (packaging/test/guest.sh).
 . "$(dirname "$0")/lib.sh"
 . "$(dirname "$0")/intree.sh"
 
@@ -39,10 +39,10 @@ try()
 		mkdir -p "$dir/$kernel"
 		part "installing, and building the modules" in_test_tree install
 		part "what is installed" in_test_tree look
+		part "upgrade and downgrade" in_test_tree upgrade
 		part "making a disk" in_test_tree image "$top/$kernel/disk.img"
 		part "the guest" in_guest guest
 		rm -f "$dir/$kernel/disk.img"
-		part "upgrade and downgrade" in_test_tree upgrade
 		part "kernels that are passed over" in_test_tree refuse
 		part "removal and purge" in_test_tree purge
 		rm -rf --one-file-system "${dir:?}/$kernel"

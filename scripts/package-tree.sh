@@ -7,7 +7,7 @@
 
 flavour=${1:?package-tree.sh: name a guest tree}
 tree=$("$SRC/scripts/tree.sh" "$flavour")
-packages=(build-essential debhelper dh-dkms dkms cmake libncurses-dev fakeroot openssl lintian mandoc ifupdown)
+packages=(build-essential debhelper dh-dkms dkms ccache cmake libncurses-dev fakeroot openssl lintian mandoc ifupdown)
 key=$(cache_key "$SRC/scripts/package-tree.sh" -- "$(basename "$tree")")
 dir=$CACHE/packages-$flavour-$key
 

@@ -48,6 +48,13 @@ moves()
 	ibv_rc_pingpong -d "$1" -g "$index" -n 20 127.0.0.1 >/dev/null && wait $server
 }
 
+# built VERSION: DKMS has the modules of VERSION for the kernel that runs, and of no other version.
+built()
+{
+	[ "$(dkms status -m rdma-odp)" = "rdma-odp/$1, $(uname -r), x86_64: installed" ] || fail "dkms status: $(dkms status)"
+	[ "$(modinfo -n rxe_odp)" -nt "$before" ] || fail "the modules are those of before: $(modinfo -n rxe_odp)"
+}
+
 driven_by_ours() { ibv_devinfo -d "$1" | grep -qF '(librxe_odp)'; }
 
 # The unit was enabled before this boot, and systemd-networkd made its netdev.
@@ -114,15 +121,21 @@ ifdown -i /tmp/interfaces veth2 || fail "ifdown"
 ip link delete veth2
 seen "the example for ifupdown makes and removes a link"
 
-# The modules of the other version would be compiled here: see tree.sh for them.
+# DKMS builds the modules of the other version, and those that are loaded stay.
+before=/tmp/before
+loaded=$(cat /sys/module/{umem,rxe}_odp/srcversion)
 index=$(cat $class/rxe_veth0/node_guid)-$(stat -c %i $class/rxe_veth0/)
 for version in new old; do
-	dpkg -i "$here/$version"/{librxe-odp-provider,rdma-odp-tools,rdma-odp-dev,rdma-odp-doc}_*.deb || fail "dpkg -i, $version"
+	touch $before
+	apt-get install -y --allow-downgrades "$here/$version"/*.deb || fail "apt-get install, $version"
+	built "$(dpkg-deb -f "$here/$version"/rdma-odp-dkms_*.deb Version)"
+	[ "$(cat /sys/module/{umem,rxe}_odp/srcversion)" = "$loaded" ] || fail "the modules that were loaded did not stay ($version)"
 	[ "$(cat $class/rxe_veth0/node_guid)-$(stat -c %i $class/rxe_veth0/)" = "$index" ] || fail "the link did not stay ($version)"
 	active rxe-odp@veth0 || fail "the unit did not stay ($version)"
 	driven_by_ours rxe_veth0 || fail "librxe_odp does not drive it ($version)"
+	moves rxe_veth0 0a4d:0001 || fail "no ping-pong ($version)"
 done
-seen "upgrade and downgrade with links up: they stay"
+seen "upgrade and downgrade with links up: DKMS builds the modules of the other version, what is loaded stays, and links move data"
 
 ip link set veth1 up
 rxe-odp-link add veth1 by_hand || fail "rxe-odp-link"

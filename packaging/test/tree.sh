@@ -4,8 +4,8 @@
 # directories with the packages of two versions. The steps, in their order:
 #   install     before the headers of the kernel are there, which come then; what the guest needs; a list of all files, before
 #   look        what is installed
-#   image FILE  the tree as an image of a disk
 #   upgrade     to NEW and back
+#   image FILE  the tree as an image of a disk
 #   refuse      kernels for which nothing can be built
 #   purge
 set -eu
@@ -113,16 +113,16 @@ look)
 	systemd-analyze verify /usr/lib/systemd/system/rxe-odp@veth0.service
 	systemctl enable rxe-odp@veth0.service
 	;;
-image)
-	mount --bind / /mnt
-	truncate -s 4G "/odp/build/$5"
-	mke2fs -q -t ext4 -m 0 -E lazy_itable_init=1 -O ^has_journal -d /mnt "/odp/build/$5"
-	;;
 upgrade)
 	apt-get install -y "$new"/*.deb
 	built "$(version "$new")"
 	apt-get install -y --allow-downgrades "$old"/*.deb
 	built "$(version "$old")"
+	;;
+image)
+	mount --bind / /mnt
+	truncate -s 4G "/odp/build/$5"
+	mke2fs -q -t ext4 -m 0 -E lazy_itable_init=1 -O ^has_journal -d /mnt "/odp/build/$5"
 	;;
 refuse)
 	# A kernel with PREEMPT_RT, one that is too old, one without headers.
