@@ -4,7 +4,7 @@
 # not in the cache, and prints its path. apt checks the signatures; nothing is installed.
 . "$(dirname "$0")/lib.sh"
 
-patches=("$SRC"/scripts/uml{,-mends,-crc}.patch)
+patches=("$SRC"/scripts/uml{,-mends,-cpu}.patch)
 key=$(cache_key "$SRC/scripts/source.sh" "${patches[@]}" -- "$SUITE-backports")
 dir=$CACHE/source-backports-$key
 tmp=$CACHE/tmp-source-backports-$key
@@ -53,7 +53,7 @@ build()
 	rm -rf "$tmp/apt"
 	apply "${patches[0]}" "User Mode Linux will be slow"
 	apply "${patches[1]}" "vm_replaced and kunit_umem_odp fail on uml, and KASAN may report there what is none"
-	apply "${patches[2]}" "crc32_le() goes byte by byte in User Mode Linux, and ./run bench compares nothing there"
+	apply "${patches[2]}" "crc32_le() goes byte by byte in User Mode Linux and memcpy() word by word, and ./run bench compares nothing there"
 	mv -T "$tmp" "$dir"
 }
 

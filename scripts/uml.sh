@@ -14,7 +14,7 @@ esac
 
 # The compiler that makes the kernel also makes the modules.
 compiler=$(gcc -dumpfullversion 2>/dev/null || echo none)
-key=$(cache_key "$here/uml.sh" "$here/source.sh" "$here"/uml{,-mends,-crc}.patch "${fragments[@]}" -- "$compiler" "$kernel")
+key=$(cache_key "$here/uml.sh" "$here/source.sh" "$here"/uml{,-mends,-cpu}.patch "${fragments[@]}" -- "$compiler" "$kernel")
 dir=$CACHE/$kernel-$key
 tmp=$CACHE/tmp-$kernel-$key
 
