@@ -15,7 +15,9 @@
 #define PARAMETER "/sys/module/rxe_odp/parameters/icrc"
 #define GSO	  "/sys/module/rxe_odp/parameters/gso"
 #define FEATURE	  "tx-checksum-ip-generic"
-#define SMALL	  16UL
+/* What it takes to carry wide packets, see net_wide. */
+#define WIDE_FEATURE "tx-sctp-segmentation"
+#define SMALL	     16UL
 /* Of the netdevs. */
 #define MTU 9000
 
@@ -45,6 +47,7 @@ static int tear_down(void **state)
 	(void)state;
 	netem_end();
 	netdev_set_feature("veth0", FEATURE, true);
+	netdev_set_feature("veth0", WIDE_FEATURE, true);
 	return write_text(PARAMETER, was);
 }
 
@@ -157,7 +160,7 @@ static void every_operation(void **state)
 		assert_int_equal(rig_counter("retried_pkts"), again);
 }
 
-/* As they are at first: without an ICRC, and as one. */
+/* As they are where a netdev carries no wide ones: without an ICRC, and as one. */
 static void together(void **state)
 {
 	struct conn conn = over_the_wire(false);
@@ -171,6 +174,7 @@ static void together(void **state)
 	conn.mtu = IBV_MTU_4096;
 	parameter_read(GSO, gso);
 	assert_zero(write_text(GSO, "Y"));
+	assert_true(netdev_set_feature("veth0", WIDE_FEATURE, false));
 	bed_open(&bed, &conn);
 	await_sums(&bed, true);
 	buf_make(&from, bed.pair.a.rig->pd, MEM_ANON, 64 * KIB, 0, ACCESS_ALL);

@@ -138,7 +138,7 @@ static void madvise_elsewhere_starves_nobody(void **state)
 	buf_reg(&heap, pair.b.rig->pd, ACCESS_ALL | IBV_ACCESS_ON_DEMAND);
 	buf_make(&local, pair.a.rig->pd, MEM_ANON, LEAF_BYTES, 0, ACCESS_ALL);
 	sge = buf_sge(&local, 0, LEAF_BYTES);
-	discard_begin(&d, heap.data + 3 * LEAF_BYTES, LEAF_BYTES);
+	discard_begin(&d, heap.data + 3 * LEAF_BYTES, LEAF_BYTES, true);
 	for (i = 0; i < rounds; i++) {
 		retries = rig_counter("odp_retries");
 		assert_zero(madvise(heap.data, LEAF_BYTES, MADV_DONTNEED));

@@ -110,7 +110,7 @@ static void madvise_elsewhere_starves_nobody(void **state)
 	(void)state;
 	madvise(map, 64 * MIB, MADV_NOHUGEPAGE);
 	fd = umem_region(map, 64 * MIB);
-	discard_begin(&d, map + 60 * MIB, HUGE_BYTES);
+	discard_begin(&d, map + 60 * MIB, HUGE_BYTES, true);
 	for (i = 0; i < rounds; i++) {
 		assert_zero(madvise(map, HUGE_BYTES, MADV_DONTNEED));
 		pattern_fill(map, HUGE_BYTES, i, 0);

@@ -83,7 +83,7 @@ static const struct row {
 	{ 0xb4, "Xt", false, RXO_OP_XRC | RXO_OP_REQ | RXO_OP_ATOMIC | RXO_OP_ONLY },
 	{ 0xb6, "XH", true, RXO_OP_XRC | RXO_OP_REQ | RXO_OP_SEND | RXO_OP_END | RXO_OP_RECV },
 	{ 0xb7, "XH", true, RXO_OP_XRC | RXO_OP_REQ | RXO_OP_SEND | RXO_OP_ONLY | RXO_OP_RECV },
-	{ 0xc0, "P", false, RXO_OP_RC | RXO_OP_PROBE },
+	{ 0xc0, "P", true, RXO_OP_RC | RXO_OP_PROBE },
 };
 
 static const struct row *row_of(u8 opcode)
@@ -200,6 +200,11 @@ static void bth(void **state)
 	assert_memory_equal(&b, all, sizeof(all));
 	assert_int_equal(rxo_bth_pad(&b), 3);
 	assert_true(rxo_bth_solicited(&b));
+	assert_true(rxo_bth_ack_req(&b));
+	assert_int_equal(rxo_bth_psns(&b), 1);
+	rxo_bth_set_psns(&b, 112);
+	assert_int_equal(rxo_bth_psns(&b), 112);
+	assert_int_equal(rxo_bth_psn(&b), 0xabcdef);
 	assert_true(rxo_bth_ack_req(&b));
 	assert_int_equal(rxo_bth_qpn(&b), 0x123456);
 	assert_int_equal(rxo_bth_psn(&b), 0xabcdef);

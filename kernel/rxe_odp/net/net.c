@@ -10,7 +10,8 @@
  * set, and the id of such an atomic datagram means nothing (RFC 6864). A packet that is
  * longer than the link's MTU is left to IP: see pkt_let_fragment(). Packets of a list that are
  * alike go together: see net/run.h. Between queue pairs of this host a packet has no ICRC while it
- * stays in memory: see pkt_leave_sum_open().
+ * stays in memory: see pkt_leave_sum_open(); there one may also have the payload of several: see
+ * pkt_keep_whole().
  *
  * In: encap_rcv of the namespace's sockets. IP and UDP have checked lengths and
  * the UDP checksum, if there is one. What is not a whole packet that we speak, with
@@ -25,6 +26,7 @@
 #include <linux/jhash.h>
 #include <linux/moduleparam.h>
 #include <linux/random.h>
+#include <linux/sctp.h>
 #include <linux/udp.h>
 #include <linux/unaligned.h>
 #include <net/dsfield.h>
@@ -66,6 +68,14 @@ bool rxo_net_omits_icrc(void)
 	return !READ_ONCE(net_icrc);
 }
 
+/* From the BTH to the padded payload: the most of a packet of one PSN. */
+#define NET_NARROW_BYTES	(RXO_MAX_HDR_BYTES + 4096)
+
+/* See pkt_keep_whole(). An MTU may be any number, and a segment of GSO has to have payload. */
+#define WHOLE_MIN_MTU		576
+#define WHOLE_GSO_TYPE		(SKB_GSO_UDP_TUNNEL | SKB_GSO_SCTP)
+#define WHOLE_FEATURES		(NETIF_F_GSO_UDP_TUNNEL | NETIF_F_GSO_SCTP)
+
 #define PKEY_ANY_MEMBER		0x7fff	/* of the default partition, without the membership bit */
 
 static bool pkt_is_ip4(const struct sk_buff *skb)
@@ -80,17 +90,18 @@ static u32 pkt_ip_bytes(const struct sk_buff *skb)
 
 struct sk_buff *rxo_net_alloc(struct rxo_dev *dev, const struct rxo_path *path, u32 bytes)
 {
-	bool ip4 = path->dst.sa.sa_family == AF_INET;
+	bool ip4 = path->dst.sa.sa_family == AF_INET, wide = bytes > NET_NARROW_BYTES;
+	gfp_t gfp = wide ? GFP_NOWAIT | __GFP_NORETRY | __GFP_NOMEMALLOC : GFP_ATOMIC;
 	u32 link_room = LL_RESERVED_SPACE(dev->netdev), room;
 	struct sk_buff *skb;
 
-	/* Those of connections: datagrams leave one by one. */
-	if (bytes >= RXO_RUN_MIN_BYTES && path->src_port)
+	/* Those of connections: datagrams leave one by one, and so do wide packets. */
+	if (bytes >= RXO_RUN_MIN_BYTES && !wide && path->src_port)
 		link_room = max(link_room, RXO_RUN_HEADROOM);
 	room = link_room + sizeof(struct udphdr) +
 	       (ip4 ? sizeof(struct iphdr) : sizeof(struct ipv6hdr));
 
-	skb = alloc_skb(room + bytes + RXO_ICRC_BYTES, GFP_ATOMIC | __GFP_NOWARN);
+	skb = alloc_skb(room + bytes + RXO_ICRC_BYTES, gfp | __GFP_NOWARN);
 	if (!skb)
 		return NULL;
 	skb_reserve(skb, room);
@@ -206,11 +217,58 @@ static void pkt_leave_sum_open(struct sk_buff *skb)
 	skb->csum_offset = offsetof(struct udphdr, check);
 }
 
+/*
+ * Lets a wide packet through netdevs of a smaller MTU, as a kind of GSO that veth, bridges and
+ * other netdevs of software pass on, and that nobody can take apart: no hardware has SKB_GSO_SCTP,
+ * and the core refuses to segment UDP so and drops it (udp4_ufo_fragment(), udp6_ufo_fragment()).
+ * Of what is in such a packet no part can therefore arrive as if it were a packet itself. UDP hands
+ * an skb with SKB_GSO_UDP_TUNNEL to a socket like ours as it is. It has no UDP checksum: that
+ * cannot be left open in one of GSO, and need not be.
+ */
+static void pkt_keep_whole(struct sk_buff *skb, u32 mtu)
+{
+	struct skb_shared_info *shinfo = skb_shinfo(skb);
+
+	shinfo->gso_type = WHOLE_GSO_TYPE;
+	/* A segment with an SCTP header, as IP counts them against the MTU. */
+	shinfo->gso_size = mtu - pkt_ip_bytes(skb) - sizeof(struct sctphdr);
+	shinfo->gso_segs = DIV_ROUND_UP(skb->len, shinfo->gso_size);
+	skb->ip_summed = CHECKSUM_UNNECESSARY;
+}
+
+static bool pkt_is_kept_whole(const struct sk_buff *skb)
+{
+	return skb_is_gso(skb) && skb_shinfo(skb)->gso_type == WHOLE_GSO_TYPE;
+}
+
+static bool net_carries_whole(const struct dst_entry *dst, u32 ip_packet_bytes)
+{
+	const struct net_device *netdev = dst->dev;
+
+	u32 mtu = dst_mtu(dst);
+
+	if (dst_xfrm(dst) || dst->lwtstate)
+		return false;
+	if (ip_packet_bytes <= mtu)
+		return true;
+	return mtu >= WHOLE_MIN_MTU &&
+	       (READ_ONCE(netdev->features) & WHOLE_FEATURES) == WHOLE_FEATURES &&
+	       ip_packet_bytes + MAX_HEADER < READ_ONCE(netdev->gso_max_size);
+}
+
 bool rxo_net_stayed_here(const struct sk_buff *skb)
 {
+	if (pkt_is_kept_whole(skb))
+		return true;
 	return skb->ip_summed == CHECKSUM_PARTIAL &&
 	       skb->csum_offset == offsetof(struct udphdr, check) &&
 	       skb->head + skb->csum_start == skb_transport_header(skb);
+}
+
+/* Of a packet to be sent, skb->data at the BTH. */
+static bool pkt_is_wide(const struct sk_buff *skb)
+{
+	return rxo_bth_psns(rxo_pkt_bth(skb)) > 1;
 }
 
 /* How a list of packets is sent. */
@@ -224,21 +282,23 @@ struct pkt_how {
 static void pkt_finish(struct sk_buff *skb, const struct rxo_path *path, const struct pkt_how *how,
 		       u16 ip4_id)
 {
-	bool probe = rxo_pkt_bth(skb)->opcode == RXO_OPCODE_PROBE;
+	bool probe = rxo_pkt_bth(skb)->opcode == RXO_OPCODE_PROBE, wide = pkt_is_wide(skb);
 	bool open = skb->ip_summed == CHECKSUM_PARTIAL, omit;
-	u32 bth_bytes = skb->len;
+	u32 bth_bytes = skb->len, mtu = wide ? IP_MAX_MTU : how->mtu;
 	void *icrc = skb_put(skb, RXO_ICRC_BYTES);
 
 	pkt_push_udp(skb, path);
 	if (pkt_is_ip4(skb))
-		pkt_push_ip4(skb, path, how->mtu, ip4_id);
+		pkt_push_ip4(skb, path, mtu, ip4_id);
 	else
-		pkt_push_ip6(skb, path, how->mtu);
+		pkt_push_ip6(skb, path, mtu);
 	skb_reset_network_header(skb);
-	omit = how->omit_icrc && !probe && skb->len <= how->mtu;
+	omit = wide || (how->omit_icrc && !probe && skb->len <= mtu);
 	put_unaligned_le32(omit ? net_no_icrc :
 				  rxo_icrc(skb->data, pkt_ip_bytes(skb), bth_bytes), icrc);
-	if (omit || open)
+	if (wide && skb->len > how->mtu)
+		pkt_keep_whole(skb, max(how->mtu, WHOLE_MIN_MTU));
+	else if (omit || open)
 		pkt_leave_sum_open(skb);
 }
 
@@ -251,13 +311,14 @@ static struct rxo_run pkt_take_run(struct sk_buff_head *list, const struct rxo_p
 {
 	struct sk_buff *skb = __skb_dequeue(list);
 	struct rxo_run run = { .skb = skb, .num = 1, .bth_bytes = skb->len };
+	bool alone = !how->runs || pkt_is_wide(skb);
 
 	pkt_finish(skb, path, how, 0);
 	run.ip_bytes = skb->len;
-	/* What IP makes fragments of goes alone. */
-	if (!how->runs || skb->len > how->mtu)
+	/* What IP makes fragments of goes alone, too. */
+	if (alone || skb->len > how->mtu)
 		return run;
-	while ((skb = skb_peek(list)) && !skb_queue_is_last(list, skb) &&
+	while ((skb = skb_peek(list)) && !skb_queue_is_last(list, skb) && !pkt_is_wide(skb) &&
 	       rxo_run_takes(&run, skb)) {
 		__skb_unlink(skb, list);
 		run.bth_bytes += skb->len;
@@ -268,16 +329,34 @@ static struct rxo_run pkt_take_run(struct sk_buff_head *list, const struct rxo_p
 }
 
 /*
+ * It may be refused for its length alone, by a queue that takes packets apart (tbf, cake): that
+ * says nothing of the others. It has its headers.
+ */
+static bool pkt_is_wide_probe(const struct sk_buff *skb)
+{
+	const struct rxo_bth *bth = (void *)(udp_hdr(skb) + 1);
+
+	return bth->opcode == RXO_OPCODE_PROBE && rxo_bth_psns(bth) > 1;
+}
+
+/*
  * False for a run that a full queue refused. One dropped otherwise (by a filter, by a netdev that
  * is down) counts as lost in the network.
  */
 static bool pkt_xmit(const struct rxo_run *run, struct rxo_tx *tx, struct dst_entry *dst)
 {
+	bool counts = !pkt_is_wide_probe(run->skb);
 	int err;
 
 	skb_dst_set_noref(run->skb, dst);
-	err = pkt_local_out(dev_net(dst->dev), run->skb);
-	if (err == NET_XMIT_DROP && !rxo_tx_lost(tx)) {
+	/* The route may be another one by now than when it was made. */
+	if (pkt_is_kept_whole(run->skb) && !net_carries_whole(dst, run->skb->len)) {
+		kfree_skb(run->skb);
+		err = -EMSGSIZE;
+	} else {
+		err = pkt_local_out(dev_net(dst->dev), run->skb);
+	}
+	if (err == NET_XMIT_DROP && counts && !rxo_tx_lost(tx)) {
 		rxo_tx_count(tx, RXO_STAT_SEND_REFUSED, run->num);
 		return false;
 	}
@@ -289,6 +368,33 @@ static bool pkt_xmit(const struct rxo_run *run, struct rxo_tx *tx, struct dst_en
 		tx->taken_bytes += run->bth_bytes;
 	}
 	return true;
+}
+
+bool rxo_net_may_probe_wide(struct rxo_dev *dev, struct rxo_path *path, struct rxo_tx *tx)
+{
+	struct dst_entry *dst;
+	bool may = false;
+
+	lockdep_assert_held(tx->lock);
+	if (!rxo_tx_stays_here(tx) || !rxo_tx_may_run(tx) || !READ_ONCE(net_gso) ||
+	    !rxo_net_omits_icrc() || time_before(jiffies, READ_ONCE(dev->tx_crowded_until)))
+		return false;
+	rcu_read_lock();
+	dst = rxo_path_route(dev, path);
+	if (dst) {
+		may = net_carries_whole(dst, RXO_WIDE_BYTES + MAX_HEADER);
+		dst_release(dst);
+	}
+	rcu_read_unlock();
+	return may;
+}
+
+u32 rxo_net_wide_bytes(struct rxo_dev *dev, struct rxo_path *path, struct rxo_tx *tx)
+{
+	lockdep_assert_held(tx->lock);
+	if (!rxo_tx_carries_wide(tx) || !rxo_net_may_probe_wide(dev, path, tx))
+		return 0;
+	return RXO_WIDE_BYTES;
 }
 
 /*
@@ -365,13 +471,17 @@ static bool pkt_has_plain_ip(const struct sk_buff *skb)
 	return skb_network_header_len(skb) == pkt_ip_bytes(skb);
 }
 
+/* Only this kernel itself leaves one out: then the packet may be a wide one. */
 static bool pkt_icrc_is_right(const struct sk_buff *skb)
 {
 	u32 bth_bytes = skb->len - RXO_ICRC_BYTES;
 	u32 icrc = get_unaligned_le32(skb->data + bth_bytes);
 
-	return (icrc == net_no_icrc && rxo_net_stayed_here(skb)) ||
-	       icrc == rxo_icrc(skb_network_header(skb), pkt_ip_bytes(skb), bth_bytes);
+	if (icrc == net_no_icrc && rxo_net_stayed_here(skb)) {
+		rxo_pkt(skb)->psns = rxo_bth_psns(rxo_pkt_bth(skb));
+		return true;
+	}
+	return icrc == rxo_icrc(skb_network_header(skb), pkt_ip_bytes(skb), bth_bytes);
 }
 
 /* Frees socket, route and netdev: a packet may be held as long as a fault lasts. */

@@ -85,9 +85,31 @@ bool rxo_net_matches(const struct sk_buff *skb, const struct rxo_path *path);
  * @bytes: a multiple of four
  *
  * Any context. skb->data is at the BTH, skb->len is @bytes; room for IP, UDP, ICRC is
- * reserved. NULL when there is no memory.
+ * reserved. NULL when there is no memory: of more than a packet of the largest path MTU there
+ * often is none, and a shorter one may do.
  */
 struct sk_buff *rxo_net_alloc(struct rxo_dev *dev, const struct rxo_path *path, u32 bytes);
+
+/*
+ * The payload of a wide packet, at most: with headers an skb of 32 KiB, the most that the page
+ * allocator keeps at hand for each CPU.
+ */
+#define RXO_WIDE_BYTES	(28U * 1024)
+
+/**
+ * rxo_net_wide_bytes - how much payload a packet may have beyond the path MTU
+ * @dev: the device
+ * @path: where it will go
+ * @tx: of the direction that sends, under its lock
+ *
+ * BH off. RXO_WIDE_BYTES where packets stay within this kernel and all netdevs on their way let
+ * one of that length through as it is: a probe has shown it. Otherwise 0. A wide packet is one
+ * whose BTH has more than one PSN (wire.h); it arrives whole or not at all, and bears no ICRC.
+ */
+u32 rxo_net_wide_bytes(struct rxo_dev *dev, struct rxo_path *path, struct rxo_tx *tx);
+
+/* Whether a wide probe may be sent there, to find that out. As above. */
+bool rxo_net_may_probe_wide(struct rxo_dev *dev, struct rxo_path *path, struct rxo_tx *tx);
 
 /**
  * rxo_net_xmit - send packets of one path, in order

@@ -217,10 +217,11 @@ static int comp_take_read(struct rxo_qp *qp, struct rxo_swqe *wqe, struct sk_buf
 {
 	struct rxo_pkt *pkt = rxo_pkt(skb);
 	u32 offset = rxo_psn_sub(pkt->psn, wqe->first_psn) * qp->mtu_bytes;
-	u32 due = min(wqe->length_bytes - offset, qp->mtu_bytes);
+	u32 due = min(wqe->length_bytes - offset, pkt->psns * qp->mtu_bytes);
 	int err;
 
-	if (wqe->opcode != IB_WR_RDMA_READ || pkt->payload_bytes != due) {
+	if (wqe->opcode != IB_WR_RDMA_READ || pkt->payload_bytes != due ||
+	    rxo_psn_cmp(rxo_pkt_last_psn(pkt), wqe->last_psn) > 0) {
 		rxo_req_fail(qp, IB_WC_BAD_RESP_ERR);
 		return 0;
 	}
@@ -231,8 +232,8 @@ static int comp_take_read(struct rxo_qp *qp, struct rxo_swqe *wqe, struct sk_buf
 		rxo_req_fail(qp, IB_WC_LOC_PROT_ERR);
 		return 0;
 	}
-	comp_acked_to(qp, rxo_psn_add(pkt->psn, 1));
-	if (pkt->psn == wqe->last_psn)
+	comp_acked_to(qp, rxo_psn_add(pkt->psn, pkt->psns));
+	if (rxo_pkt_last_psn(pkt) == wqe->last_psn)
 		rxo_swqe_complete(qp, IB_WC_SUCCESS);
 	return 0;
 }
@@ -301,7 +302,8 @@ static int comp_take(struct rxo_qp *qp, struct sk_buff *skb)
 	struct rxo_sq *sq = &qp->sq;
 
 	/* A stale PSN, or one not yet sent: forged, or from before the QP was reset. */
-	if (rxo_psn_cmp(pkt->psn, sq->una_psn) < 0 || rxo_psn_cmp(pkt->psn, sq->sent_psn) >= 0)
+	if (rxo_psn_cmp(pkt->psn, sq->una_psn) < 0 ||
+	    rxo_psn_cmp(rxo_pkt_last_psn(pkt), sq->sent_psn) >= 0)
 		return 0;
 	if (pkt->flags & (RXO_OP_READ_RESP | RXO_OP_ATOMIC_ACK))
 		return comp_take_data(qp, skb);

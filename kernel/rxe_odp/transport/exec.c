@@ -300,44 +300,74 @@ static u8 exec_response_opcode(bool first, bool last)
 		      IB_OPCODE_RC_RDMA_READ_RESPONSE_MIDDLE;
 }
 
-/* Adds the next response to @list: 0, -EAGAIN when a page is missing, or an errno. */
-static int exec_read_response(struct rxo_qp *qp, struct rxo_mr *mr, struct sk_buff_head *list,
-			      u32 *list_bytes)
+/*
+ * The response of @psns PSNs from read.psn on, with @bytes. ERR_PTR: -ENOMEM, -EAGAIN when a page
+ * of it is missing, or an errno; @done bytes of it are there.
+ */
+static struct sk_buff *exec_build_response(struct rxo_qp *qp, struct rxo_mr *mr, u32 psns,
+					   u32 bytes, u32 *done)
 {
 	struct rxo_read *read = &qp->rq.read;
-	u32 bytes = min(qp->mtu_bytes, read->length_bytes - read->offset_bytes);
 	bool last = read->offset_bytes + bytes == read->length_bytes;
 	u8 opcode = rxo_qp_opcode(qp, exec_response_opcode(read->psn == read->first_psn, last));
 	struct sk_buff *skb;
-	u32 done = 0;
 	u8 *payload;
 	int err;
 
+	*done = 0;
 	skb = rxo_net_alloc(qp->dev, &qp->path, rxo_opcodes[opcode].hdr_bytes + bytes +
 			    rxo_pad(bytes));
 	if (!skb)
-		return -ENOMEM;
+		return ERR_PTR(-ENOMEM);
 	payload = skb->data + rxo_opcodes[opcode].hdr_bytes;
 	if (bytes) {
-		err = rxo_mr_copy_from(mr, read->va + read->offset_bytes, payload, bytes, &done);
+		err = rxo_mr_copy_from(mr, read->va + read->offset_bytes, payload, bytes, done);
 		if (err) {
 			kfree_skb(skb);
-			read->ready_bytes = read->offset_bytes + done;
-			return err;
+			return ERR_PTR(err);
 		}
 	}
 	memset(payload + bytes, 0, rxo_pad(bytes));
 	rxo_bth_init(rxo_pkt_bth(skb), opcode, false, rxo_pad(bytes), IB_DEFAULT_PKEY_FULL,
 		     qp->dest_qpn, false, read->psn);
+	rxo_bth_set_psns(rxo_pkt_bth(skb), psns);
 	if (rxo_opcodes[opcode].flags & RXO_OP_AETH)
 		rxo_aeth_init(rxo_pkt_aeth(skb), RXO_AETH_ACK, qp->rq.msn);
+	return skb;
+}
+
+/*
+ * Adds the next response to @list, a wide one of up to @psns PSNs if it can be: 0, -EAGAIN when a
+ * page is missing, or an errno.
+ */
+static int exec_read_response(struct rxo_qp *qp, struct rxo_mr *mr, struct sk_buff_head *list,
+			      u32 psns, u32 *list_bytes)
+{
+	struct rxo_read *read = &qp->rq.read;
+	u32 left = read->length_bytes - read->offset_bytes, bytes, done;
+	struct sk_buff *skb;
+
+	psns = clamp(DIV_ROUND_UP(left, qp->mtu_bytes), 1, psns);
+	for (;;) {
+		bytes = min(psns * qp->mtu_bytes, left);
+		skb = exec_build_response(qp, mr, psns, bytes, &done);
+		if (!IS_ERR(skb))
+			break;
+		if (psns == 1) {
+			if (PTR_ERR(skb) != -ENOMEM)
+				read->ready_bytes = read->offset_bytes + done;
+			return PTR_ERR(skb);
+		}
+		/* As far as the pages go: less than all. */
+		psns = PTR_ERR(skb) == -ENOMEM ? psns / 2 : max(1u, done / qp->mtu_bytes);
+	}
 	rxo_ecn_charge(qp, skb->len);
 	*list_bytes += skb->len;
 	__skb_queue_tail(list, skb);
 
-	read->psn = rxo_psn_add(read->psn, 1);
+	read->psn = rxo_psn_add(read->psn, psns);
 	read->offset_bytes += bytes;
-	read->active = !last;
+	read->active = bytes != left;
 	return 0;
 }
 
@@ -404,7 +434,7 @@ int rxo_exec_read(struct rxo_qp *qp, u32 *budget)
 	struct rxo_mr *mr = NULL;
 	struct sk_buff_head list;
 	int err = exec_take_fault_err(&qp->rq);
-	u32 refused_psn, bytes = 0;
+	u32 refused_psn, bytes = 0, psns;
 
 	lockdep_assert_held(&qp->rq.lock);
 	if (err)
@@ -423,10 +453,11 @@ int rxo_exec_read(struct rxo_qp *qp, u32 *budget)
 	}
 	/* This wait is over; later ones are for sending or for other pages. */
 	rxo_late_end(qp);
+	psns = read->length_bytes > qp->mtu_bytes ? rxo_qp_wide_psns(qp, &qp->rq.tx) : 1;
 	__skb_queue_head_init(&list);
 	while (read->active && *budget && skb_queue_len(&list) < qp->rq.tx.burst_pkts &&
 	       rxo_ecn_may_send(qp, &qp->rq.tx)) {
-		err = exec_read_response(qp, mr, &list, &bytes);
+		err = exec_read_response(qp, mr, &list, psns, &bytes);
 		if (err)
 			break;
 		(*budget)--;

@@ -113,7 +113,8 @@ static void late_timeout(struct timer_list *timer)
 /*
  * A request arrives while the peer has been told to come back. The waiting one
  * gets another RNR NAK; so do earlier requests that no ACK completes. Other
- * earlier ones were executed: ACK. Behind a duplicate READ all get an RNR
+ * earlier ones were executed: ACK; but where a wide one reaches to what waits, the RNR NAK for
+ * that. Behind a duplicate READ all get an RNR
  * NAK: the peer may have the READ's data and would get no answer.
  */
 static void late_rcv_told(struct rxo_qp *qp, const struct rxo_pkt *pkt)
@@ -123,8 +124,10 @@ static void late_rcv_told(struct rxo_qp *qp, const struct rxo_pkt *pkt)
 
 	if (!ahead || (ahead < 0 && (pkt->flags & RXO_OP_ANSWERED)))
 		late_send_rnr(qp, pkt->psn);
+	else if (ahead < 0 && rxo_psn_cmp(rxo_pkt_last_psn(pkt), rq->late.psn) >= 0)
+		late_send_rnr(qp, rq->late.psn);
 	else if (ahead < 0)
-		rxo_resp_send_ack(qp, RXO_AETH_ACK, pkt->psn);
+		rxo_resp_send_ack(qp, RXO_AETH_ACK, rxo_pkt_last_psn(pkt));
 	else if (rq->late.state == RXO_LATE_TOLD_STALE && rxo_psn_cmp(pkt->psn, rq->psn) <= 0)
 		late_send_rnr(qp, pkt->psn);
 }

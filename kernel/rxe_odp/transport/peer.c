@@ -18,11 +18,17 @@
  *	open PROBE from=A to=0	----------------------->	the same
  *	tx.stays_here, B's too	<-----------------------	open PROBE from=B to=A
  *
+ *	wide PROBE from=A to=0	----------------------->	the same
+ *	tx.carries_wide, B's	<-----------------------	wide PROBE from=B to=A
+ *
  * What has to be sent all the same has no ICRC while packets stay in memory on their way to B and
- * back. Open probes, which only arrive so (rxo_net_mark_open()), tell: A sends one as soon as a
- * plain one is answered, and from then on only such. When one is lost the next is a plain one
- * again; after MAX_OPEN_LOSSES all are for CLOSED_JIFFIES. "Memory" may be a guest's in between:
- * that the other end is this kernel's the cookies say, and net_no_icrc (net.c) that a packet is.
+ * back, and the payload of several goes as one wide packet where that arrives. Open probes, which
+ * only arrive so (rxo_net_mark_open()), tell the one, and wide probes, as long as a wide packet,
+ * both: A sends one of the next kind as soon as one of a kind is answered, and from then on only
+ * such, but that wide ones are for messages of several packets. When one is lost the next is of the
+ * kind before; after MAX_LOSSES of a kind none are for CLOSED_JIFFIES. "Memory" may be a guest's in
+ * between: that the other end is this kernel's the cookies say, and net_no_icrc (net.c) that a
+ * packet is.
  *
  * The peer keeps for itself how long ago a probe has come, so that who can see and send packets at
  * one end gains nothing by answers that he makes up.
@@ -41,8 +47,8 @@
 #define PROBE_JIFFIES		(1 + HZ / 40)
 #define MAX_PROBE_JIFFIES	HZ
 
-/* After so many open probes in a row that were lost, when that is tried again. */
-#define MAX_OPEN_LOSSES		2
+/* After so many open or wide probes in a row that were lost, when that is tried again. */
+#define MAX_LOSSES		2
 #define CLOSED_JIFFIES		(10 * HZ)
 
 /* After so many requests in a row that could not be done at once, for how long none is tried. */
@@ -90,25 +96,29 @@ static struct rxo_qp *peer_get(u64 cookie)
 	return NULL;
 }
 
-static struct sk_buff *peer_build_probe(struct rxo_qp *qp, u64 to, bool open)
+static struct sk_buff *peer_build_probe(struct rxo_qp *qp, u64 to, enum rxo_asked kind)
 {
-	const u8 opcode = RXO_OPCODE_PROBE;
-	struct sk_buff *skb = rxo_net_alloc(qp->dev, &qp->path, rxo_opcodes[opcode].hdr_bytes);
+	const u8 opcode = RXO_OPCODE_PROBE, hdr_bytes = rxo_opcodes[opcode].hdr_bytes;
+	u32 bytes = kind == RXO_ASKED_WIDE ? RXO_WIDE_BYTES + RXO_MAX_HDR_BYTES : 0;
+	struct sk_buff *skb = rxo_net_alloc(qp->dev, &qp->path, hdr_bytes + bytes);
 
 	if (!skb)
 		return NULL;
+	memset(skb->data + hdr_bytes, 0, bytes);
 	rxo_bth_init(rxo_pkt_bth(skb), opcode, false, 0, IB_DEFAULT_PKEY_FULL, qp->dest_qpn,
 		     false, 0);
 	rxo_pkt_bth(skb)->flags |= RXO_PROBE_TVER;
 	rxo_pkt_probeth(skb)->from = cpu_to_be64(qp->qpn->cookie);
 	rxo_pkt_probeth(skb)->to = cpu_to_be64(to);
-	if (open)
+	if (kind == RXO_ASKED_OPEN)
 		rxo_net_mark_open(skb);
+	if (kind == RXO_ASKED_WIDE)
+		rxo_bth_set_psns(rxo_pkt_bth(skb), 2);	/* any number is wide */
 	return skb;
 }
 
 /* Under @tx's lock. False: it is lost, a queue of this host has no room for it. */
-static bool peer_send_probe(struct rxo_qp *qp, struct rxo_tx *tx, u64 to, bool open)
+static bool peer_send_probe(struct rxo_qp *qp, struct rxo_tx *tx, u64 to, enum rxo_asked kind)
 {
 	struct sk_buff *skb;
 	bool taken;
@@ -116,7 +126,7 @@ static bool peer_send_probe(struct rxo_qp *qp, struct rxo_tx *tx, u64 to, bool o
 	lockdep_assert_held(tx->lock);
 	if (tx->blocked)
 		return false;
-	skb = peer_build_probe(qp, to, open);
+	skb = peer_build_probe(qp, to, kind);
 	if (!skb)
 		return false;
 	taken = rxo_net_xmit_one(qp->dev, &qp->path, tx, skb);
@@ -124,9 +134,18 @@ static bool peer_send_probe(struct rxo_qp *qp, struct rxo_tx *tx, u64 to, bool o
 	return taken;
 }
 
-static bool peer_may_ask_open(const struct rxo_local *local)
+static bool peer_may_ask(struct rxo_qp *qp, enum rxo_asked kind)
 {
-	return local->peer && rxo_net_omits_icrc() && time_after_eq(jiffies, local->open_from);
+	const struct rxo_local *local = &qp->sq.local;
+
+	lockdep_assert_held(&qp->sq.lock);
+	if (kind == RXO_ASKED_PLAIN)
+		return true;
+	if (kind == RXO_ASKED_KINDS || !local->peer || !rxo_net_omits_icrc() ||
+	    time_before(jiffies, local->closed_until[kind]))
+		return false;
+	return kind == RXO_ASKED_OPEN ||
+	       (local->large && rxo_net_may_probe_wide(qp->dev, &qp->path, &qp->sq.tx));
 }
 
 static void peer_send_question(struct rxo_qp *qp, enum rxo_asked how)
@@ -135,33 +154,43 @@ static void peer_send_question(struct rxo_qp *qp, enum rxo_asked how)
 
 	lockdep_assert_held(&qp->sq.lock);
 	local->asked = jiffies;
-	local->asked_how = peer_send_probe(qp, &qp->sq.tx, 0, how == RXO_ASKED_OPEN) ?
-			   how : RXO_ASKED_NOTHING;
+	local->asked_how = peer_send_probe(qp, &qp->sq.tx, 0, how) ? how : RXO_ASKED_NOTHING;
+	if (how == RXO_ASKED_WIDE)
+		local->large = false;
 }
 
-/* The last probe was an open one, and has no answer. */
-static void peer_lost_open(struct rxo_local *local)
+/* The last probe has no answer: what a kind that is not plain tells is no longer known. */
+static void peer_lost(struct rxo_qp *qp)
 {
-	if (++local->open_losses < MAX_OPEN_LOSSES)
+	struct rxo_local *local = &qp->sq.local;
+	enum rxo_asked kind = local->asked_how;
+
+	if (kind <= RXO_ASKED_PLAIN)
 		return;
-	local->open_losses = 0;
-	local->open_from = jiffies + CLOSED_JIFFIES;
+	if (kind == RXO_ASKED_WIDE)
+		rxo_tx_set_wide(&qp->sq.tx, 0);
+	local->known = kind - 1;
+	if (++local->losses[kind] < MAX_LOSSES)
+		return;
+	local->losses[kind] = 0;
+	local->closed_until[kind] = jiffies + CLOSED_JIFFIES;
 }
 
 /* Asks, unless it was asked lately. Less often where nobody answers. */
 static void peer_ask(struct rxo_qp *qp)
 {
 	struct rxo_local *local = &qp->sq.local;
-	bool lost = local->asked_how == RXO_ASKED_OPEN;
+	enum rxo_asked kind;
 
 	lockdep_assert_held(&qp->sq.lock);
 	if (local->probe_jiffies && time_before(jiffies, local->asked + local->probe_jiffies))
 		return;
 	local->probe_jiffies = clamp(2 * local->probe_jiffies, PROBE_JIFFIES, MAX_PROBE_JIFFIES);
-	if (lost)
-		peer_lost_open(local);
-	peer_send_question(qp, !lost && peer_may_ask_open(local) ? RXO_ASKED_OPEN :
-								    RXO_ASKED_PLAIN);
+	peer_lost(qp);
+	kind = max(local->known, RXO_ASKED_PLAIN);
+	while (!peer_may_ask(qp, kind))
+		kind--;
+	peer_send_question(qp, kind);
 }
 
 /*
@@ -221,7 +250,7 @@ static bool peer_is_ours(const struct rxo_qp *qp, const struct rxo_qp *peer)
 	       READ_ONCE(qp->dest_qpn) == peer->ibqp.qp_num;
 }
 
-static void peer_answer(struct rxo_qp *qp, u64 from, bool open)
+static void peer_answer(struct rxo_qp *qp, u64 from, enum rxo_asked kind)
 {
 	struct rxo_rq *rq = &qp->rq;
 
@@ -230,7 +259,7 @@ static void peer_answer(struct rxo_qp *qp, u64 from, bool open)
 		return;
 	rq->local_peer = from;
 	rq->local_until = jiffies + PROVEN_JIFFIES;
-	peer_send_probe(qp, &rq->tx, from, open);
+	peer_send_probe(qp, &rq->tx, from, kind);
 }
 
 /*
@@ -250,22 +279,31 @@ bool rxo_peer_is_allowed(const struct rxo_qp *qp, const struct rxo_qp *from)
 	       from->dest_qpn == qp->ibqp.qp_num && qp->dest_qpn == from->ibqp.qp_num;
 }
 
+static void peer_set_tx(struct rxo_tx *tx, bool wide)
+{
+	rxo_tx_set_stays_here(tx, PROVEN_JIFFIES);
+	if (wide)
+		rxo_tx_set_wide(tx, PROVEN_JIFFIES);
+}
+
 /* Probe and answer stayed in this host: so do the peer's responses. */
-static void peer_set_stays_here(struct rxo_qp *peer, u64 to)
+static void peer_set_stays_here(struct rxo_qp *peer, u64 to, bool wide)
 {
 	struct rxo_rq *rq = &peer->rq;
 
 	guard(spinlock)(&rq->lock);
 	if (rq->local_peer == to && time_before_eq(jiffies, rq->local_until))
-		rxo_tx_set_stays_here(&rq->tx, PROVEN_JIFFIES);
+		peer_set_tx(&rq->tx, wide);
 }
 
-static void peer_was_answered(struct rxo_qp *qp, struct rxo_qp *peer, u64 from, bool stayed)
+static void peer_was_answered(struct rxo_qp *qp, struct rxo_qp *peer, u64 from,
+			      enum rxo_asked kind)
 {
 	struct rxo_local *local = &qp->sq.local;
+	bool first;
 
-	if (stayed)
-		peer_set_stays_here(peer, qp->qpn->cookie);
+	if (kind != RXO_ASKED_PLAIN)
+		peer_set_stays_here(peer, qp->qpn->cookie, kind == RXO_ASKED_WIDE);
 
 	guard(spinlock)(&qp->sq.lock);
 	/* This path may not have asked yet: the answer is one to a path before it. */
@@ -274,15 +312,17 @@ static void peer_was_answered(struct rxo_qp *qp, struct rxo_qp *peer, u64 from, 
 	local->peer = from;
 	local->proven_until = jiffies + PROVEN_JIFFIES;
 	local->probe_jiffies = PROBE_JIFFIES;
-	if (stayed) {
-		rxo_tx_set_stays_here(&qp->sq.tx, PROVEN_JIFFIES);
+	if (kind != RXO_ASKED_PLAIN)
+		peer_set_tx(&qp->sq.tx, kind == RXO_ASKED_WIDE);
+	local->losses[kind] = 0;
+	local->closed_until[kind] = jiffies;
+	/* One of the next kind for each that was answered. */
+	first = local->asked_how == kind;
+	if (local->asked_how <= kind)
 		local->asked_how = RXO_ASKED_NOTHING;
-		local->open_losses = 0;
-		local->open_from = jiffies;
-	} else if (local->asked_how == RXO_ASKED_PLAIN && peer_may_ask_open(local)) {
-		/* One for each plain one. */
-		peer_send_question(qp, RXO_ASKED_OPEN);
-	}
+	local->known = kind;
+	if (first && peer_may_ask(qp, kind + 1))
+		peer_send_question(qp, kind + 1);
 }
 
 /* A probe from the queue pair's peer, which is anybody. Softirq. */
@@ -290,6 +330,8 @@ void rxo_peer_rcv(struct rxo_qp *qp, const struct sk_buff *skb)
 {
 	u64 from = be64_to_cpu(rxo_pkt_probeth(skb)->from);
 	u64 to = be64_to_cpu(rxo_pkt_probeth(skb)->to);
+	enum rxo_asked kind = rxo_pkt(skb)->psns > 1 ? RXO_ASKED_WIDE :
+			      rxo_net_stayed_here(skb) ? RXO_ASKED_OPEN : RXO_ASKED_PLAIN;
 	struct rxo_qp *peer;
 
 	if (!peer_is_asked(qp) || (to && to != qp->qpn->cookie))
@@ -299,9 +341,9 @@ void rxo_peer_rcv(struct rxo_qp *qp, const struct sk_buff *skb)
 		return;
 	if (peer_is_ours(qp, peer)) {
 		if (to)
-			peer_was_answered(qp, peer, from, rxo_net_stayed_here(skb));
+			peer_was_answered(qp, peer, from, kind);
 		else
-			peer_answer(qp, from, rxo_net_stayed_here(skb));
+			peer_answer(qp, from, kind);
 	}
 	rxo_qp_put(peer);
 }

@@ -112,9 +112,12 @@ struct rxo_local {
 		RXO_ASKED_NOTHING,	/* or it was answered */
 		RXO_ASKED_PLAIN,
 		RXO_ASKED_OPEN,		/* by a probe that only arrives in this host's memory */
-	} asked_how;
-	u8 open_losses;			/* of those, in a row */
-	unsigned long open_from;	/* jiffies: none of those before */
+		RXO_ASKED_WIDE,		/* and only where wide packets do */
+		RXO_ASKED_KINDS,
+	} asked_how, known;		/* @known: the last kind that was answered, or PLAIN */
+	bool large;			/* a message of several packets, since a wide one */
+	u8 losses[RXO_ASKED_KINDS];	/* of a kind, in a row */
+	unsigned long closed_until[RXO_ASKED_KINDS]; /* jiffies: none of a kind before */
 	unsigned long rest_until;	/* jiffies: not before that, after MAX_FAILURES */
 	u32 failures;			/* in a row: requests that could not be done at once */
 	bool now;			/* this run may do without packets */
@@ -153,6 +156,7 @@ struct rxo_sq {
 	struct rxo_tx tx;
 	struct rxo_window window;
 	struct rxo_local local;
+	u32 wide_psns;			/* of a packet in this run, at most; 0: not asked yet */
 	u32 asked_psn;			/* the last that asked for an acknowledgment */
 	u8 excused;			/* ACK timeouts that queues of this host excused */
 	u8 retry_left;
@@ -405,6 +409,18 @@ static inline struct rxo_pd *rxo_rq_remote_pd(const struct rxo_qp *qp)
 	return qp->rq.xrc_srq ? rxo_srq_pd(qp->rq.xrc_srq) : qp->pd;
 }
 
+/* How many PSNs a packet of a connection may have now. Under @tx's lock, BH off. */
+static inline u32 rxo_qp_wide_psns(struct rxo_qp *qp, struct rxo_tx *tx)
+{
+	return max(1u, rxo_net_wide_bytes(qp->dev, &qp->path, tx) / qp->mtu_bytes);
+}
+
+/* The last PSN of a received packet. */
+static inline u32 rxo_pkt_last_psn(const struct rxo_pkt *pkt)
+{
+	return rxo_psn_add(pkt->psn, pkt->psns - 1);
+}
+
 /* A received packet, which the device has counted already. Under @tx's lock. */
 static inline void rxo_qp_count_received(struct rxo_tx *tx, const struct sk_buff *skb)
 {
@@ -540,7 +556,8 @@ void rxo_req_timer(struct rxo_qp *qp, bool progress);	/* under sq.lock */
 /* req_packet.c: what its packets are */
 struct sk_buff *rxo_req_build(struct rxo_qp *qp, struct rxo_swqe *wqe, u32 *next);
 u32 rxo_req_read_piece_end(const struct rxo_swqe *wqe, u32 psn);
-int rxo_req_payload(struct rxo_qp *qp, struct rxo_swqe *wqe, u32 offset, void *to, u32 bytes);
+int rxo_req_payload(struct rxo_qp *qp, struct rxo_swqe *wqe, u32 offset, void *to, u32 bytes,
+		    u32 *done);
 
 /* comp.c: what the peer answers */
 void rxo_comp_init(struct rxo_qp *qp);

@@ -219,6 +219,8 @@ static bool req_start_wqe(struct rxo_qp *qp, struct rxo_swqe *wqe)
 		sq->rd_atomic += pieces;
 		wqe->counts_rd = pieces;
 	}
+	if (count > 1)
+		sq->local.large = true;
 	wqe->first_psn = sq->alloc_psn;
 	wqe->last_psn = rxo_psn_add(sq->alloc_psn, count - 1);
 	sq->alloc_psn = rxo_psn_add(wqe->last_psn, 1);
@@ -382,6 +384,7 @@ bool rxo_req_send_rc(struct rxo_qp *qp)
 			budget = 0;
 		rxo_qp_put(peer);
 	}
+	sq->wide_psns = 0;
 	while (budget && more && req_may_go_on(qp) && rxo_tx_may_send(&sq->tx))
 		more = req_send_burst(qp, &budget);
 	if (rxo_psn_cmp(sq->psn, sq->sent_psn) > 0)
@@ -681,6 +684,7 @@ void rxo_req_init(struct rxo_qp *qp)
 	spin_lock_init(&sq->lock);
 	spin_lock_init(&sq->post_lock);
 	sq->sent_jiffies = jiffies - BACKLOG_JIFFIES;
+	sq->wide_psns = 1;
 	timer_setup(&sq->ack_timer, req_ack_timeout, 0);
 	timer_setup(&sq->rnr_timer, req_rnr_timeout, 0);
 	INIT_WORK(&sq->work, req_work);

@@ -2,6 +2,10 @@
 /*
  * What the requester sends: the packet of a WQE that stands at sq.psn. When, and what becomes of
  * it, is req.c's.
+ *
+ * A packet of a SEND or a WRITE is a wide one where those arrive (rxo_net_wide_bytes()): it has as
+ * many PSNs as there is payload for in it, and is otherwise the same. What is sent again need not
+ * be cut as it was before.
  */
 #include "memory/sgl.h"
 #include "transport/qp.h"
@@ -37,6 +41,13 @@ static const u8 packet_opcodes[][4] = {
 		[FIRST | LAST] = IB_OPCODE_RC_ATOMIC_WRITE },
 };
 
+/* There is no memory now. */
+static void req_come_back(struct rxo_qp *qp)
+{
+	lockdep_assert_held(&qp->sq.lock);
+	mod_timer(&qp->sq.rnr_timer, jiffies + 1);
+}
+
 static struct sk_buff *req_alloc_packet(struct rxo_qp *qp, u8 opcode, u32 payload_bytes)
 {
 	struct sk_buff *skb = rxo_net_alloc(qp->dev, &qp->path, rxo_opcodes[opcode].hdr_bytes +
@@ -44,8 +55,15 @@ static struct sk_buff *req_alloc_packet(struct rxo_qp *qp, u8 opcode, u32 payloa
 
 	if (skb)
 		rxo_pkt_bth(skb)->opcode = opcode;
-	else
-		mod_timer(&qp->sq.rnr_timer, jiffies + 1);	/* no memory now: come back */
+	return skb;
+}
+
+static struct sk_buff *req_alloc_request(struct rxo_qp *qp, u8 opcode)
+{
+	struct sk_buff *skb = req_alloc_packet(qp, opcode, 0);
+
+	if (!skb)
+		req_come_back(qp);
 	return skb;
 }
 
@@ -93,7 +111,7 @@ static struct sk_buff *req_build_read(struct rxo_qp *qp, const struct rxo_swqe *
 {
 	u32 offset = rxo_psn_sub(qp->sq.psn, wqe->first_psn) * qp->mtu_bytes;
 	u8 opcode = rxo_qp_opcode(qp, IB_OPCODE_RDMA_READ_REQUEST);
-	struct sk_buff *skb = req_alloc_packet(qp, opcode, 0);
+	struct sk_buff *skb = req_alloc_request(qp, opcode);
 	struct rxo_reth *reth;
 
 	if (!skb)
@@ -109,7 +127,7 @@ static struct sk_buff *req_build_read(struct rxo_qp *qp, const struct rxo_swqe *
 
 static struct sk_buff *req_build_flush(struct rxo_qp *qp, const struct rxo_swqe *wqe)
 {
-	struct sk_buff *skb = req_alloc_packet(qp, IB_OPCODE_RC_FLUSH, 0);
+	struct sk_buff *skb = req_alloc_request(qp, IB_OPCODE_RC_FLUSH);
 	struct rxo_reth *reth;
 
 	if (!skb)
@@ -128,7 +146,7 @@ static struct sk_buff *req_build_atomic(struct rxo_qp *qp, const struct rxo_swqe
 {
 	bool cas = wqe->opcode == IB_WR_ATOMIC_CMP_AND_SWP;
 	u8 opcode = rxo_qp_opcode(qp, packet_opcodes[wqe->opcode][FIRST | LAST]);
-	struct sk_buff *skb = req_alloc_packet(qp, opcode, 0);
+	struct sk_buff *skb = req_alloc_request(qp, opcode);
 	struct rxo_atomic_eth *eth;
 
 	if (!skb)
@@ -144,27 +162,29 @@ static struct sk_buff *req_build_atomic(struct rxo_qp *qp, const struct rxo_swqe
 
 /*
  * rxo_req_payload - bytes of a message, out of the WQE's memory
+ * @done: set to how many there are at @to
  *
- * Under sq.lock. 0, -EAGAIN while a page is fetched, or why not.
+ * Under sq.lock. 0, -EAGAIN while a page is fetched, or why not: the caller notes that
+ * (rxo_access_error_send()).
  */
-int rxo_req_payload(struct rxo_qp *qp, struct rxo_swqe *wqe, u32 offset, void *to, u32 bytes)
+int rxo_req_payload(struct rxo_qp *qp, struct rxo_swqe *wqe, u32 offset, void *to, u32 bytes,
+		    u32 *done)
 {
 	struct rxo_sg sg = {
 		.pd = qp->pd, .sge = wqe->sge, .num = wqe->num_sge,
 		.offset_bytes = offset, .length_bytes = wqe->length_bytes,
 	};
 	bool waited = qp->sq.wait.pending;
-	u32 done = 0;
 	int err;
 
 	lockdep_assert_held(&qp->sq.lock);
+	*done = 0;
 	if (wqe->send_flags & IB_SEND_INLINE) {
 		memcpy(to, wqe->inline_data + offset, bytes);
+		*done = bytes;
 		return 0;
 	}
-	err = rxo_wait_copy(&qp->sq.wait, &sg, to, bytes, false, &done);
-	if (err && err != -EAGAIN)
-		rxo_access_error_send(qp, wqe, &qp->sq.wait, offset + done, err);
+	err = rxo_wait_copy(&qp->sq.wait, &sg, to, bytes, false, done);
 	if (!waited && qp->sq.wait.pending)
 		qp->sq.wait_psn = qp->sq.psn;
 	return err;
@@ -193,37 +213,97 @@ static void req_fill_headers(struct rxo_qp *qp, const struct rxo_swqe *wqe, stru
 		rxo_pkt_ieth(skb)->rkey = cpu_to_be32(wqe->rkey);
 }
 
-static struct sk_buff *req_build_data(struct rxo_qp *qp, struct rxo_swqe *wqe)
+/*
+ * Whether a packet up to @last asks for an acknowledgment: now and then; with the last that the
+ * window allows, if no packet in it asked; and with the last before one whose page is missing: a
+ * retry then ends with a request for an ACK.
+ */
+static bool req_asks(const struct rxo_qp *qp, u32 last)
 {
-	u32 psn = qp->sq.psn;
+	const struct rxo_sq *sq = &qp->sq;
+	u32 every = rxo_window_ask_pkts(&sq->window);
+
+	return sq->psn / every != (last + 1) / every ||
+	       (rxo_psn_sub(last, sq->una_psn) + 1 >= sq->window.pkts &&
+		rxo_psn_cmp(sq->asked_psn, sq->una_psn) < 0) ||
+	       (sq->wait.pending && rxo_psn_add(last, 1) == sq->wait_psn);
+}
+
+/*
+ * The packet of @psns PSNs from sq.psn on. NULL without memory; ERR_PTR if there is not all of its
+ * payload, of which @done bytes are there.
+ */
+static struct sk_buff *req_build_psns(struct rxo_qp *qp, struct rxo_swqe *wqe, u32 psns, u32 *done)
+{
+	u32 psn = qp->sq.psn, last = psn + psns - 1;
 	u32 offset = rxo_psn_sub(psn, wqe->first_psn) * qp->mtu_bytes;
-	u32 bytes = min(wqe->length_bytes - offset, qp->mtu_bytes);
-	u8 opcode = rxo_qp_opcode(qp, packet_opcodes[wqe->opcode]
-						    [(psn == wqe->first_psn ? FIRST : 0) |
-						     (psn == wqe->last_psn ? LAST : 0)]);
-	u32 every = rxo_window_ask_pkts(&qp->sq.window);
-	/*
-	 * Ask also with the last packet that the window allows, if no packet in it asked; and with
-	 * the last before one whose page is missing: a retry then ends with a request for an ACK.
-	 */
-	bool ask = psn % every == every - 1 ||
-		   (rxo_psn_sub(psn, qp->sq.una_psn) + 1 >= qp->sq.window.pkts &&
-		    rxo_psn_cmp(qp->sq.asked_psn, qp->sq.una_psn) < 0) ||
-		   (qp->sq.wait.pending && rxo_psn_add(psn, 1) == qp->sq.wait_psn);
+	u32 bytes = min(wqe->length_bytes - offset, psns * qp->mtu_bytes);
+	bool is_first = psn == wqe->first_psn;
+	bool is_last = rxo_psn_add(psn, psns - 1) == wqe->last_psn;
+	u8 opcode = rxo_qp_opcode(qp, packet_opcodes[wqe->opcode][(is_first ? FIRST : 0) |
+								 (is_last ? LAST : 0)]);
 	struct sk_buff *skb = req_alloc_packet(qp, opcode, bytes);
 	u8 *payload;
 	int err;
 
+	*done = 0;
 	if (!skb)
 		return NULL;
 	payload = skb->data + rxo_opcodes[opcode].hdr_bytes;
-	err = rxo_req_payload(qp, wqe, offset, payload, bytes);
+	err = rxo_req_payload(qp, wqe, offset, payload, bytes, done);
 	if (err) {
 		kfree_skb(skb);
-		return err == -EAGAIN ? NULL : ERR_PTR(err);
+		return ERR_PTR(err);
 	}
 	memset(payload + bytes, 0, rxo_pad(bytes));
-	req_fill_headers(qp, wqe, skb, bytes, ask);
+	req_fill_headers(qp, wqe, skb, bytes, req_asks(qp, last));
+	rxo_bth_set_psns(rxo_pkt_bth(skb), psns);
+	return skb;
+}
+
+/* How many PSNs the next packet may have: of its message, of the window, and before wait_psn. */
+static u32 req_max_psns(struct rxo_qp *qp, const struct rxo_swqe *wqe)
+{
+	struct rxo_sq *sq = &qp->sq;
+	u32 psns = min(rxo_psn_sub(wqe->last_psn, sq->psn) + 1,
+		       sq->window.pkts - rxo_psn_sub(sq->psn, sq->una_psn));
+
+	if (sq->wait.pending && rxo_psn_cmp(sq->wait_psn, sq->psn) > 0)
+		psns = min(psns, rxo_psn_sub(sq->wait_psn, sq->psn));
+	if (psns == 1)
+		return 1;
+	if (!sq->wide_psns)
+		sq->wide_psns = rxo_qp_wide_psns(qp, &sq->tx);
+	return min(psns, sq->wide_psns);
+}
+
+static struct sk_buff *req_build_data(struct rxo_qp *qp, struct rxo_swqe *wqe, u32 *next)
+{
+	u32 offset = rxo_psn_sub(qp->sq.psn, wqe->first_psn) * qp->mtu_bytes;
+	u32 psns = req_max_psns(qp, wqe), done;
+	struct rxo_sq *sq = &qp->sq;
+	struct sk_buff *skb;
+
+	for (;;) {
+		bool waited = sq->wait.pending;
+
+		skb = req_build_psns(qp, wqe, psns, &done);
+		if (!waited && sq->wait.pending)
+			sq->wait_psn = rxo_psn_add(sq->psn, done / qp->mtu_bytes);
+		if (!IS_ERR_OR_NULL(skb) || psns == 1)
+			break;
+		/* As far as the payload goes: less than all. */
+		psns = skb ? max(1u, done / qp->mtu_bytes) : psns / 2;
+		if (!skb)
+			sq->wide_psns = psns;
+	}
+	*next = rxo_psn_add(sq->psn, psns);
+	if (!skb)
+		req_come_back(qp);
+	if (skb == ERR_PTR(-EAGAIN))
+		return NULL;
+	if (IS_ERR(skb))
+		rxo_access_error_send(qp, wqe, &sq->wait, offset + done, PTR_ERR(skb));
 	return skb;
 }
 
@@ -249,5 +329,5 @@ struct sk_buff *rxo_req_build(struct rxo_qp *qp, struct rxo_swqe *wqe, u32 *next
 		return req_build_atomic(qp, wqe);
 	if (wqe->opcode == IB_WR_FLUSH)
 		return req_build_flush(qp, wqe);
-	return req_build_data(qp, wqe);
+	return req_build_data(qp, wqe, next);
 }

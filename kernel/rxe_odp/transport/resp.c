@@ -317,14 +317,15 @@ static bool resp_is_allowed(const struct rxo_qp *qp, const struct sk_buff *skb)
 
 static bool resp_length_fits(const struct rxo_qp *qp, const struct rxo_pkt *pkt)
 {
-	u32 bytes = pkt->payload_bytes;
+	u32 bytes = pkt->payload_bytes, full_bytes = pkt->psns * qp->mtu_bytes;
 
 	if (!(pkt->flags & (RXO_OP_SEND | RXO_OP_WRITE)))
 		return true;
 	if (!(pkt->flags & RXO_OP_END)) {
-		if (bytes != qp->mtu_bytes)
+		if (bytes != full_bytes)
 			return false;
-	} else if (bytes > qp->mtu_bytes || (!bytes && !(pkt->flags & RXO_OP_START))) {
+	} else if (bytes > full_bytes || (!bytes && !(pkt->flags & RXO_OP_START)) ||
+		   (pkt->psns > 1 && bytes <= full_bytes - qp->mtu_bytes)) {
 		return false;
 	}
 	if (!(pkt->flags & RXO_OP_WRITE))
@@ -447,9 +448,9 @@ static void resp_commit(struct rxo_qp *qp, struct sk_buff *skb)
 		end.imm = rxo_pkt_imm(skb)->imm;
 	if (pkt->flags & RXO_OP_IETH)
 		end.invalidate_key = be32_to_cpu(rxo_pkt_ieth(skb)->rkey);
-	rxo_resp_advance(qp, &end, 1, pkt->payload_bytes);
+	rxo_resp_advance(qp, &end, pkt->psns, pkt->payload_bytes);
 	if (pkt->ack_req)
-		rxo_resp_send_ack(qp, RXO_AETH_ACK, pkt->psn);
+		rxo_resp_send_ack(qp, RXO_AETH_ACK, rxo_pkt_last_psn(pkt));
 }
 
 static int resp_data_request(struct rxo_qp *qp, struct sk_buff *skb)
@@ -536,6 +537,17 @@ static int resp_done_request(struct rxo_qp *qp, struct sk_buff *skb)
 	return 0;
 }
 
+static void resp_out_of_sequence(struct rxo_qp *qp)
+{
+	struct rxo_rq *rq = &qp->rq;
+
+	rxo_tx_count(&qp->rq.tx, RXO_STAT_OUT_OF_SEQUENCE, 1);
+	if (rq->quiet)
+		return;
+	rq->quiet = true;
+	rxo_resp_send_ack(qp, RXO_AETH_NAK_PSN_SEQ, rq->psn);
+}
+
 /* A duplicate: its answer was lost, or is late. */
 static void resp_duplicate(struct rxo_qp *qp, struct sk_buff *skb)
 {
@@ -546,28 +558,20 @@ static void resp_duplicate(struct rxo_qp *qp, struct sk_buff *skb)
 	rxo_tx_go_plain(&rq->tx);
 	/*
 	 * ACK the duplicate's own PSN, no later one: stock rxe that gets an ACK for the
-	 * end of a message while it resends the beginning hangs or flushes.
+	 * end of a message while it resends the beginning hangs or flushes. A wide one may be
+	 * new beyond that, since it need not be cut as it was before: a NAK has it sent from there.
 	 */
 	if (pkt->flags & RXO_OP_ATOMIC)
 		rxo_exec_resend_atomic(qp, pkt->psn);
 	else if (pkt->flags & (RXO_OP_FLUSH | RXO_OP_ATOMIC_WRITE))
 		resp_send_done(qp, pkt->psn);	/* it was; what came later stays */
+	else if (rxo_psn_cmp(rxo_pkt_last_psn(pkt), rq->psn) >= 0)
+		resp_out_of_sequence(qp);
 	else if (!(pkt->flags & RXO_OP_READ))
-		rxo_resp_send_ack(qp, RXO_AETH_ACK, pkt->psn);
+		rxo_resp_send_ack(qp, RXO_AETH_ACK, rxo_pkt_last_psn(pkt));
 	else if ((qp->access & IB_ACCESS_REMOTE_READ) &&
 		 resp_read_psns(qp, rxo_pkt_reth(skb)) <= rxo_psn_sub(rq->psn, pkt->psn))
 		resp_open_read(qp, skb, true);
-}
-
-static void resp_out_of_sequence(struct rxo_qp *qp)
-{
-	struct rxo_rq *rq = &qp->rq;
-
-	rxo_tx_count(&qp->rq.tx, RXO_STAT_OUT_OF_SEQUENCE, 1);
-	if (rq->quiet)
-		return;
-	rq->quiet = true;
-	rxo_resp_send_ack(qp, RXO_AETH_NAK_PSN_SEQ, rq->psn);
 }
 
 int rxo_resp_take_rc(struct rxo_qp *qp, struct sk_buff *skb)
@@ -700,7 +704,7 @@ int rxo_resp_take_uc(struct rxo_qp *qp, struct sk_buff *skb)
 		err = resp_data_request(qp, skb);
 	}
 	if (!err)
-		rq->psn = rxo_psn_add(pkt->psn, 1);
+		rq->psn = rxo_psn_add(pkt->psn, pkt->psns);
 	return err;
 }
 

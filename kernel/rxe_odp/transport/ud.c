@@ -81,14 +81,17 @@ static struct sk_buff *ud_build(struct rxo_qp *qp, struct rxo_swqe *wqe,
 	u32 bytes = wqe->length_bytes;
 	u32 hdr = rxo_opcodes[opcode].hdr_bytes;
 	struct sk_buff *skb;
+	u32 done;
 	int err;
 
 	skb = rxo_net_alloc(qp->dev, path, hdr + bytes + rxo_pad(bytes));
 	if (!skb)
 		return ERR_PTR(-ENOMEM);
-	err = rxo_req_payload(qp, wqe, 0, skb->data + hdr, bytes);
+	err = rxo_req_payload(qp, wqe, 0, skb->data + hdr, bytes, &done);
 	if (err) {
 		kfree_skb(skb);
+		if (err != -EAGAIN)
+			rxo_access_error_send(qp, wqe, &qp->sq.wait, done, err);
 		return ERR_PTR(err);
 	}
 	memset(skb->data + hdr + bytes, 0, rxo_pad(bytes));

@@ -277,7 +277,7 @@ const struct rxo_opcode_info rxo_opcodes[256] = {
 		.flags = OF_RC | OF_UC | OF_XRC | RXO_OP_CNP, EXT_CNP,
 	},
 	[RXO_OPCODE_PROBE] = {
-		.flags = OF_RC | RXO_OP_PROBE, EXT_PROBE,
+		.flags = OF_RC | RXO_OP_PROBE | RXO_OP_PAYLOAD, EXT_PROBE,
 	},
 };
 
@@ -319,6 +319,7 @@ int rxo_pkt_parse(struct rxo_pkt *pkt, const void *data, u32 bytes)
 		.payload_bytes = rest - rxo_bth_pad(bth),
 		.pkey = be16_to_cpu(bth->pkey),
 		.opcode = bth->opcode,
+		.psns = 1,
 		.solicited = rxo_bth_solicited(bth),
 		.ack_req = rxo_bth_ack_req(bth),
 	};

@@ -24,6 +24,7 @@ struct rxo_pkt {
 	u16 pkey;
 	u16 vlan_id;		/* of the netdev that a received datagram is for, or RXO_NO_VLAN */
 	u8 opcode;		/* IB_OPCODE_* */
+	u8 psns;		/* from @psn on; more than one in a wide packet, see wire.h */
 	bool solicited;
 	bool ack_req;
 	bool ce;		/* it met congestion: of the IP header */

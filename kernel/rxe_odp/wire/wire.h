@@ -37,6 +37,13 @@ struct rxo_bth {
 #define RXO_BTH_BECN		0x40000000U	/* in qpn: congestion, told back */
 #define RXO_BTH_RESV8A		0xff000000U	/* in qpn; not covered by the ICRC */
 #define RXO_BTH_ACK_REQ		0x80000000U	/* in apsn */
+/*
+ * In apsn, reserved by IBTA: how many PSNs more than one a wide packet has. Its payload is that of
+ * so many packets in a row, and its opcode says what the first and the last of them are. Only
+ * within one kernel: what has not shown that it comes from there has one PSN, whatever stands here.
+ */
+#define RXO_BTH_MORE_PSNS	0x7f000000U
+#define RXO_BTH_MORE_PSNS_SHIFT	24
 
 struct rxo_deth {
 	__be32 qkey;
@@ -206,6 +213,19 @@ static inline u32 rxo_bth_qpn(const struct rxo_bth *bth)
 static inline u32 rxo_bth_psn(const struct rxo_bth *bth)
 {
 	return be32_to_cpu(bth->apsn) & RXO_PSN_MASK;
+}
+
+static inline u8 rxo_bth_psns(const struct rxo_bth *bth)
+{
+	return 1 + ((be32_to_cpu(bth->apsn) & RXO_BTH_MORE_PSNS) >> RXO_BTH_MORE_PSNS_SHIFT);
+}
+
+/* @psns: from 1 to 128. After rxo_bth_init(). */
+static inline void rxo_bth_set_psns(struct rxo_bth *bth, u8 psns)
+{
+	u32 more = (u32)(psns - 1) << RXO_BTH_MORE_PSNS_SHIFT;
+
+	bth->apsn |= cpu_to_be32(more & RXO_BTH_MORE_PSNS);
 }
 
 /*

@@ -11,7 +11,7 @@ static void *discards(void *arg)
 	size_t at;
 
 	for (at = 0; !d->stop; at = (at + PAGE) % d->bytes) {
-		if (d->pages % 64 == 0)
+		if (d->touches && d->pages % 64 == 0)
 			d->at[at] = 1;
 		madvise(d->at + at, PAGE, MADV_DONTNEED);
 		d->pages++;
@@ -19,9 +19,9 @@ static void *discards(void *arg)
 	return NULL;
 }
 
-void discard_begin(struct discarder *d, uint8_t *at, size_t bytes)
+void discard_begin(struct discarder *d, uint8_t *at, size_t bytes, bool touches)
 {
-	*d = (struct discarder){ .at = at, .bytes = bytes };
+	*d = (struct discarder){ .at = at, .bytes = bytes, .touches = touches };
 	assert_zero(pthread_create(&d->thread, NULL, discards, d));
 }
 

@@ -175,7 +175,7 @@ int roce_user_send(int fd, const struct roce_path *path, uint8_t opcode, uint32_
 	bth[0] = opcode;
 	memset(bth + 2, 0xff, 2);
 	roce_put32(bth + 4, qpn);
-	roce_put32(bth + 8, psn & 0xffffff);
+	roce_put32(bth + 8, psn);
 	memcpy(bth + ROCE_BTH_BYTES, header, header_bytes);
 	crc = roce_icrc(path->ipv6, packet, ip + ROCE_UDP_BYTES + bth_bytes);
 	memcpy(bth + bth_bytes, &crc, ROCE_ICRC_BYTES);

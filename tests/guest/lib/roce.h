@@ -12,6 +12,7 @@
 #define ROCE_BTH_BYTES	   12UL
 #define ROCE_ICRC_BYTES	   4UL
 #define ROCE_UDP_BYTES	   sizeof(struct udphdr)
+#define ROCE_SEND_ONLY	   0x04
 #define ROCE_SEND_LAST_INV 0x16
 #define ROCE_SEND_ONLY_INV 0x17
 #define ROCE_READ_RESPONSE 0x0e /* the one in the middle: without a header of its own */
@@ -41,7 +42,10 @@ uint32_t roce_icrc(bool ipv6, const uint8_t *packet, size_t bytes);
  * sends is whole RoCEv2 packets all the same, since all that IP adds can be foreseen.
  */
 int roce_user_socket(const struct roce_path *path);
-/* A request or an answer for a QP: BTH, extended header, payload of zeros. Returns 0 or -errno. */
+/*
+ * A request or an answer for a QP: BTH, extended header, payload of zeros. The upper bits of @psn are those that stand there in the
+ * BTH. Returns 0 or -errno.
+ */
 int roce_user_send(int fd, const struct roce_path *path, uint8_t opcode, uint32_t qpn, uint32_t psn,
 		   const void *header, size_t header_bytes, size_t payload);
 

@@ -21,10 +21,11 @@ struct sniffed {
 	uint16_t src_port;
 	uint8_t opcode;
 	uint32_t dest_qpn;
-	uint32_t src_qpn; /* of datagrams */
-	bool sum_open;	  /* its UDP checksum is still to be computed */
-	uint8_t bth[96];  /* from there to the ICRC, of a packet that is no longer than this */
-	size_t bth_bytes; /* 0: it is longer */
+	uint32_t src_qpn;  /* of datagrams */
+	unsigned int psns; /* more than one: a wide packet (kernel/rxe_odp/wire/wire.h) */
+	bool sum_open;	   /* its UDP checksum is still to be computed */
+	uint8_t bth[96];   /* from there to the ICRC, of a packet that is no longer than this */
+	size_t bth_bytes;  /* 0: it is longer */
 };
 
 /* The netdev of the thread's namespace. */
