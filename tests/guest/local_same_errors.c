@@ -252,10 +252,10 @@ static void post_receives(struct same *s, const struct fault *fault)
  * Three requests that are good, the bad one, and two behind it, in one doorbell. What is behind a READ or an atomic may have been
  * executed by packets when the answer to it cannot be placed, so it is fenced.
  */
-static void refused(struct same *s)
+static void prepare_refused(struct same *s)
 {
 	const struct fault *fault = s->scenario->arg;
-	struct end *a = &s->pair.a, *b = &s->pair.b;
+	struct end *a = &s->pair.a;
 	struct ibv_send_wr *wr;
 
 	post_receives(s, fault);
@@ -269,6 +269,13 @@ static void refused(struct same *s)
 		fault->spoil(s, wr);
 	same_add(s, a, WRITE, 2000, 500)->send_flags |= IBV_SEND_FENCE;
 	same_add(s, a, SEND, 600, 100)->send_flags |= IBV_SEND_FENCE;
+}
+
+static void refused(struct same *s)
+{
+	const struct fault *fault = s->scenario->arg;
+	struct end *a = &s->pair.a, *b = &s->pair.b;
+
 	same_ring(s, a);
 	same_sent(s, a, 6);
 	end_await_state(a, IBV_QPS_ERR);
@@ -288,20 +295,25 @@ static void connect_srq(struct conn *conn)
 }
 
 /* A message that cannot begin, since its sender's own memory fails it, has taken no receive: another queue pair may have that. */
-static void keeps_the_receive(struct same *s)
+static void prepare_to_keep(struct same *s)
 {
 	const struct fault *fault = s->scenario->arg;
 	struct ibv_srq_attr attr = { .srq_limit = 3 };
-	struct end *a = &s->pair.a, *b = &s->pair.b;
-	struct ibv_send_wr *wr;
+	struct end *a = &s->pair.a;
 	int i;
 
 	for (i = 0; i < 3; i++)
-		same_post_recv(s, b, RECV_AT + 100 * i, 100);
-	assert_zero(ibv_modify_srq(b->srq, &attr, IBV_SRQ_LIMIT));
+		same_post_recv(s, &s->pair.b, RECV_AT + 100 * i, 100);
+	assert_zero(ibv_modify_srq(s->pair.b.srq, &attr, IBV_SRQ_LIMIT));
 	same_add(s, a, WRITE, 0, 500);
-	wr = same_add(s, a, fault->opcode, AT, BYTES);
-	fault->spoil(s, wr);
+	fault->spoil(s, same_add(s, a, fault->opcode, AT, BYTES));
+}
+
+static void keeps_the_receive(struct same *s)
+{
+	struct end *a = &s->pair.a, *b = &s->pair.b;
+	struct ibv_srq_attr attr;
+
 	same_ring(s, a);
 	same_sent(s, a, 2);
 	end_await_state(a, IBV_QPS_ERR);
@@ -388,18 +400,19 @@ static void no_answers(struct same *s)
 
 /* clang-format off */
 #define FAULT(op, how, who) \
-	SAME_NAMED(#op ": " #how, refused, 3, .fails = true, \
+	SAME_NAMED(#op ": " #how, refused, 3, .prepare = prepare_refused, .fails = true, \
 		   .arg = &(struct fault){ .opcode = op, .spoil = how, .sees = who })
 /* A page that is waited for may be told as a receiver that is not ready. */
 #define FAULT_ODP(op, how, who) \
-	SAME_NAMED(#op ": " #how, refused, 3, .fails = true, .memory = SAME_WARM, \
+	SAME_NAMED(#op ": " #how, refused, 3, .prepare = prepare_refused, .fails = true, .memory = SAME_WARM, \
 		   .rnr_by_time = true, \
 		   .arg = &(struct fault){ .opcode = op, .spoil = how, .sees = who })
 #define FAULT_RECV(op, how, who) \
-	SAME_NAMED(#op ": " #how, refused, 3, .fails = true, .rnr_by_time = true, \
+	SAME_NAMED(#op ": " #how, refused, 3, .prepare = prepare_refused, .fails = true, .rnr_by_time = true, \
 		   .arg = &(struct fault){ .opcode = op, .spoil_recv = how, .sees = who })
 #define KEEPS(op, how) \
-	SAME_NAMED(#op " keeps a receive of an SRQ: " #how, keeps_the_receive, 1, .fails = true, \
+	SAME_NAMED(#op " keeps a receive of an SRQ: " #how, keeps_the_receive, 1, .prepare = prepare_to_keep, \
+		   .fails = true, \
 		   .connect = connect_srq, .arg = &(struct fault){ .opcode = op, .spoil = how })
 /* clang-format on */
 
@@ -431,8 +444,8 @@ int main(void)
 		FAULT_ODP(WRITE, out_of_reach_there, IN_ERROR),
 		FAULT_ODP(READ, out_of_reach_there, IN_ERROR),
 		FAULT_ODP(FADD, out_of_reach_there, IN_ERROR),
-		SAME_NAMED("FADD: the queue pair grants none", refused, 3, .fails = true,
-			   .connect = connect_no_atomics,
+		SAME_NAMED("FADD: the queue pair grants none", refused, 3,
+			   .prepare = prepare_refused, .fails = true, .connect = connect_no_atomics,
 			   .arg = &(struct fault){ .opcode = FADD, .sees = IN_ERROR }),
 		/* Its receive. */
 		FAULT_RECV(SEND, short_recv, IN_ERROR),

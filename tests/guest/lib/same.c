@@ -323,23 +323,26 @@ static void touch(struct same *s, struct end *end)
 	cq_success(end->scq);
 }
 
-/* Until requests of both ends go without packets, if they may: at once what is measured follows. */
-static void prove(struct same *s, bool local, long *counters)
+/*
+ * Until requests of both ends go without packets, if they may: what is measured follows at once. How many have, and beside that no
+ * counter moves meanwhile.
+ */
+static long prove(struct same *s, bool local)
 {
 	unsigned int ways = s->scenario->one_way ? 1 : 2;
+	long ops = rig_counter("local_ops"), before;
 	double end = seconds() + BOUND_S;
-	long before;
 
-	rig_counters(counter_names, counters, COUNTERS);
 	do {
 		if (seconds() > end)
 			fail_because("no request went without packets");
-		before = counters[LOCAL_OPS];
+		before = ops;
 		touch(s, &s->pair.a);
 		if (ways > 1)
 			touch(s, &s->pair.b);
-		rig_counters(counter_names, counters, COUNTERS);
-	} while (local && counters[LOCAL_OPS] - before < ways);
+		ops = rig_counter("local_ops");
+	} while (local && ops - before < ways);
+	return ops;
 }
 
 static void warm_way(struct end *end, const struct buf *own, const struct buf *other)
@@ -506,7 +509,8 @@ static struct same_record *run_once(const struct scenario *scenario, bool local,
 	pattern_fill(s.b.data, s.b.bytes, 2, 0);
 	if (scenario->prepare)
 		scenario->prepare(&s);
-	prove(&s, local, counters);
+	rig_counters(counter_names, counters, COUNTERS);
+	counters[LOCAL_OPS] = prove(&s, local);
 	note_psns(&s);
 	scenario->run(&s);
 	note_left(&s);
