@@ -3,8 +3,8 @@
  * One scenario by packets and without: what a program can see of it must be the same.
  *
  * A scenario drives two queue pairs, fresh for each run, and what it sees goes into a record: completions field by field in their
- * order, events, states, how far the PSNs have moved, the counters that count operations, the memory of both ends with what lies
- * around it. It is run once with local=off, then with local=on, again and again until as many of its requests as it says went
+ * order, events, states, how far the PSNs have moved, the counters that count operations, the last access errors, the memory of both
+ * ends with what lies around it. It is run once with local=off, then with local=on, again and again until as many of its requests as it says went
  * without packets: a proof that the peer is here is good for a moment, and a busy host may be late. Each record is compared, however
  * many requests it is of.
  *
