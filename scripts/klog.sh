@@ -1,6 +1,7 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0 OR Linux-OpenIB
-# klog.sh FILE: looks for trouble in a kernel log. Prints the first places with their surroundings; exits with 1 if there are any.
+# klog.sh FILE: looks for trouble in a kernel log. Prints the first places with their surroundings; exits with 1 if there are any, with 3
+# if there is nothing but races that KCSAN has reported, after which the kernel is as good as before.
 here=$(dirname "$0")
 log=${1:?klog.sh: name a log}
 
@@ -21,10 +22,31 @@ without_cgroup_oom()
 		END { for (n = 1; n <= NR; n++) print line[n] }'
 }
 
+# races_that_stay KIND: of the data races that KCSAN tells, each from "BUG:" to a line of "=", only those stay that have a function of ours in a
+# stack ("ours"), or none ("none").
+races_that_stay()
+{
+	awk -v kind="$1" '
+		/BUG: KCSAN: / { from = NR }
+		{ line[NR] = $0 }
+		from && / \[(umem_odp|rxe_odp)[a-z_]*\]/ { ours = 1 }
+		from && /====================/ {
+			if (kind == "none" || !ours)
+				while (from <= NR)
+					line[from++] = ""
+			from = ours = 0
+		}
+		END { for (n = 1; n <= NR; n++) print line[n] }'
+}
+
+lines_of_trouble() { grep -anE -f <(patterns klog-bad) | grep -avE -f <(patterns klog-benign) | cut -d: -f1; }
+
 # Most logs are clean, and where the CPU is emulated every process counts.
 grep -qaE -f <(patterns klog-bad) "$log" || exit 0
-lines=$(tr -d '\r' <"$log" | without_cgroup_oom | grep -anE -f <(patterns klog-bad) | grep -avE -f <(patterns klog-benign) | cut -d: -f1)
+lines=$(tr -d '\r' <"$log" | without_cgroup_oom | races_that_stay ours | lines_of_trouble)
 [ -n "$lines" ] || exit 0
+status=1
+[ -n "$(tr -d '\r' <"$log" | without_cgroup_oom | races_that_stay none | lines_of_trouble)" ] || status=3
 
 # One report is many lines (KASAN's, with its two stacks and its memory map, a hundred): show a window, skip what it covered,
 # three at most.
@@ -36,4 +58,4 @@ for n in $lines; do
 	echo "  --- kernel log, line $n"
 	tr -d '\r' <"$log" | sed -n "${from},${last}p" | sed 's/^/  /'
 done
-exit 1
+exit $status

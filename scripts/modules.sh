@@ -1,7 +1,7 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0 OR Linux-OpenIB
 # modules.sh KERNEL [MAKE ARGUMENTS]: builds our modules for a kernel into build/KERNEL/modules, through Kbuild: for a
-# Debian kernel in its guest tree with the compiler there, for UML with the compiler that made it.
+# Debian kernel in its guest tree with the compiler there, for UML and the kernels of debug.sh with the compiler that made them.
 # ODP_DIRS="umem_odp" builds only that one. KERNEL-check is KERNEL built into a directory of its own (check.sh).
 #
 # Kbuild writes beside its sources, and 6.12 knows no MO=, so it works on a mirror of symbolic links in build/KERNEL/kmod.
@@ -51,6 +51,12 @@ build()
 		where=$SRC
 		# Its Makefile still names the directory in which it was built, before that was complete and renamed.
 		kbuild "$SRC" "$kdir" ARCH=um "KBUILD_OUTPUT=$kdir" "$@" >"$log" 2>&1 || rc=$?
+		;;
+	kcsan* | kasan*)
+		kdir=$("$SRC/scripts/debug.sh" "$flavour")
+		where=$SRC
+		# With lines: a report names addresses.
+		kbuild "$SRC" "$kdir" ARCH=x86_64 "KBUILD_OUTPUT=$kdir" KCFLAGS=-g "$@" >"$log" 2>&1 || rc=$?
 		;;
 	*)
 		tree=$("$SRC/scripts/tree.sh" "$flavour") || exit 1

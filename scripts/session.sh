@@ -6,6 +6,7 @@
 #   session   the directory: todo, programs, results, and boot.klog and boot.out of the last boot
 #   title     what stands before a program's name where progress is told
 #   factor    how much longer everything takes there
+#   vm_args   more options of vm.sh, if any
 # shellcheck disable=SC2154
 
 # Tells progress, on the terminal or file that ./run test gives us past ctest.
@@ -53,7 +54,7 @@ boot_once()
 	for name in STORM_S FUZZ_S FUZZ_SEED TEST_LONG; do
 		[ -z "${!name:-}" ] || args+=(-e "$name=${!name}")
 	done
-	"$SRC/scripts/vm.sh" -k "$kernel" -d "$session" -t 14400 --packets --no-build --log "$session/boot.klog" "${args[@]}" -- \
+	"$SRC/scripts/vm.sh" -k "$kernel" -d "$session" -t 14400 --packets --no-build "${vm_args[@]}" --log "$session/boot.klog" "${args[@]}" -- \
 		/odp/host/session >"$session/boot.out" 2>&1 &
 	vm=$!
 	# shellcheck disable=SC2064
@@ -78,6 +79,8 @@ boot_once()
 	tell_results
 	return $rc
 }
+
+vm_args=()
 
 # Each result once.
 declare -A told=()

@@ -14,7 +14,8 @@ usage()
 	CMD word is given to a shell, several are run as they are.
 
 	  -k KERNEL       stable (default), backports, uml, uml-fast; uml and uml-fast need neither root nor KVM, once they
-	                  are prepared (./run build) or unpacked (./run image); RDMA_ODP_IMAGE=DIR names an unpacked image
+	                  are prepared (./run build) or unpacked (./run image); RDMA_ODP_IMAGE=DIR names an unpacked image;
+	                  kcsan, kasan: those of ./run debug-kernel
 	  -m MEM          guest memory, such as 512M or 4G (default 4G)
 	  -d DIR          DIR of this machine appears as /mnt, writable, and CMD starts there
 	  -t SECONDS      the guest is killed after that (default 1200)
@@ -63,7 +64,7 @@ while [ $# -gt 0 ]; do
 done
 [ $# -gt 0 ] || die "no command given: ./run vm -- CMD..."
 # Where the guest's files come from, unless it is the cache and build/: "image" says that they are those of an image.
-image='' linux='' tree='' built=''
+image='' linux='' tree='' built='' debug=''
 if [ -e "$SRC/MANIFEST" ]; then
 	use_image "$SRC"
 elif [ -n "${RDMA_ODP_IMAGE:-}" ]; then
@@ -71,8 +72,8 @@ elif [ -n "${RDMA_ODP_IMAGE:-}" ]; then
 fi
 : "${kernel:=stable}" "${built:=$SRC/build/$kernel/modules}"
 case $kernel in
-stable | backports | uml | uml-fast) ;;
-*) die "unknown kernel '$kernel': use stable, backports, uml or uml-fast" ;;
+stable | backports | uml | uml-fast | kcsan | kasan) ;;
+*) die "unknown kernel '$kernel': use stable, backports, uml, uml-fast, kcsan or kasan" ;;
 esac
 [[ $mem =~ ^[1-9][0-9]*[MG]$ ]] || die "memory '$mem' is not understood: write it like 512M or 4G"
 [[ $limit =~ ^[1-9][0-9]*$ ]] || die "'$limit' is no number of seconds"
@@ -101,11 +102,12 @@ else
 	need_root
 	case $kernel in
 	# With the compiler: its version is part of what a User Mode Linux is known by.
-	uml*) "$SRC/scripts/host.sh" guest build ;;
+	uml* | kcsan | kasan) "$SRC/scripts/host.sh" guest build ;;
 	*) "$SRC/scripts/host.sh" guest ;;
 	esac
 	case $kernel in
 	uml*) tree=$("$SRC/scripts/tree.sh" backports) linux=$("$SRC/scripts/uml.sh" "$kernel") ;;
+	kcsan | kasan) tree=$("$SRC/scripts/tree.sh" backports) debug=$("$SRC/scripts/debug.sh" "$kernel") ;;
 	*) tree=$("$SRC/scripts/tree.sh" "$kernel") ;;
 	esac
 	[ $modules = 0 ] || [ $build = 0 ] || "$SRC/scripts/modules.sh" "$kernel"
@@ -137,7 +139,7 @@ write_share()
 	mkdir -p "$run/host/modules" "$run/out"
 	cp "$SRC"/scripts/guest/{boot,links,procs,session,kunit,demo} "$SRC"/scripts/klog* "$run/host/"
 	printf '%s\n' "ODP_MODULES=$modules" "ODP_LINKS=$links" "ODP_RXE=$rxe" "ODP_LOCAL=$local" "ODP_DIR=$(printf %q "$dir")" \
-		"ODP_KERNEL_MODULES=${linux:+$(printf %q "$(dirname "$linux")/modules")}" >"$run/host/config"
+		"ODP_KERNEL_MODULES=${linux:+$(printf %q "$(dirname "$linux")/modules")}${debug:+9p}" >"$run/host/config"
 	printf '%q\n' "RDMA_ODP_KERNEL=$kernel" "${env[@]}" >"$run/host/env"
 	if [ $# -eq 1 ]; then
 		printf '%s\n' "$1"
@@ -157,7 +159,7 @@ write_share()
 start_qemu()
 {
 	# Without the strings of single bytes (erms, fsrm): QEMU does these byte by byte, and was seen to take a minute for a huge page.
-	local accel=(-accel 'tcg,thread=multi' -cpu 'max,-erms,-fsrm' -smp 2) share
+	local accel=(-accel 'tcg,thread=multi' -cpu 'max,-erms,-fsrm' -smp 2) share boot
 	if [ $icount = 1 ]; then
 		accel=(-accel 'tcg,thread=single' -cpu max -smp 1 -icount 'shift=0,sleep=off')
 	elif "$SRC/scripts/kvm.sh" "$tree"; then
@@ -166,6 +168,11 @@ start_qemu()
 	share=(-virtfs "local,path=$run/host,mount_tag=host,security_model=none,readonly=on"
 		-virtfs "local,path=$run/out,mount_tag=out,security_model=none")
 	[ -z "$dir" ] || share+=(-virtfs "local,path=$dir,mount_tag=mnt,security_model=passthrough,multidevs=remap")
+	boot=(-kernel "$tree/vmlinuz" -initrd "$tree/initrd.img")
+	if [ -n "$debug" ]; then
+		boot=(-kernel "$debug/arch/x86/boot/bzImage")
+		share+=(-virtfs "local,path=$debug/modules,mount_tag=modules,security_model=none,readonly=on")
+	fi
 	# norandmaps: QEMU keeps what it has translated by virtual address. With a library at another address in each process its pages
 	# gather 20,000 translations each, which nobody uses again, and a store to such a page, when it is freed and cleared, walks their
 	# list: a page was seen to take a second, which is a soft lockup in the guest.
@@ -175,7 +182,7 @@ start_qemu()
 	# memmap: 64 MiB of it stand for persistent memory, below what the smallest guest has; odp_dax loads its driver.
 	TMPDIR=$run exec setpriv --pdeathsig KILL timeout --foreground -s KILL "$limit" setpriv --pdeathsig KILL \
 		qemu-system-x86_64 "${accel[@]}" -m "$mem" -display none -no-reboot -nic none -monitor none \
-		-serial "file:$run/console.log" -kernel "$tree/vmlinuz" -initrd "$tree/initrd.img" \
+		-serial "file:$run/console.log" "${boot[@]}" \
 		-drive "file=${disk:-$tree/disk.img},format=raw,if=virtio,snapshot=on" "${share[@]}" -device virtio-serial-pci \
 		-chardev "file,id=out,path=$run/stdout" -device virtserialport,chardev=out,name=stdout \
 		-chardev "file,id=err,path=$run/stderr" -device virtserialport,chardev=err,name=stderr \
