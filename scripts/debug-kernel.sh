@@ -24,7 +24,9 @@ usage()
 	             program; all of those are listed at the end, by pairs of functions.
 	  kasan      KASAN, lockdep and the checks of the kernel's own memory management, on a kernel that has huge pages, soft-dirty
 	             bits and secret memory; KUnit.
-	  -a ARGS    kernel parameters, such as kcsan.skip_watch=200: a watchpoint at every 200th access of a CPU at the latest
+	  -a ARGS    kernel parameters instead of "kcsan.skip_watch=1500 kcsan.udelay_task=1500 kcsan.udelay_interrupt=300": a watchpoint
+	             at every 1500th access of a CPU at the latest, of 1500 us at most. An emulated CPU may have to wait for one of
+	             this machine's: in the 80 us of KCSAN's default the other one does next to nothing.
 	  TEST       names of programs of tests/guest, or patterns such as 'rc_*'; NAME.provider runs through our provider, NAME.local
 	             without packets; kunit_umem_odp are the suites. Without, those of the kernel: see scripts/debug-kernel.sh
 
@@ -35,7 +37,7 @@ usage()
 
 tell() { say "$@"; }
 
-kernel=kcsan chosen=() append=''
+kernel=kcsan chosen=() append='kcsan.skip_watch=1500 kcsan.udelay_task=1500 kcsan.udelay_interrupt=300'
 while [ $# -gt 0 ]; do
 	case $1 in
 	kcsan | kasan) kernel=$1; shift ;;
