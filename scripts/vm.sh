@@ -161,7 +161,8 @@ start_qemu()
 	# Without the strings of single bytes (erms, fsrm): QEMU does these byte by byte, and was seen to take a minute for a huge page.
 	local accel=(-accel 'tcg,thread=multi' -cpu 'max,-erms,-fsrm' -smp 2) share boot
 	if [ $icount = 1 ]; then
-		accel=(-accel 'tcg,thread=single' -cpu max -smp 1 -icount 'shift=0,sleep=off')
+		# Without them here too: each byte of one would count as an instruction.
+		accel=(-accel 'tcg,thread=single' -cpu 'max,-erms,-fsrm' -smp 1 -icount 'shift=0,sleep=off')
 	elif "$SRC/scripts/kvm.sh" "$tree"; then
 		accel=(-accel kvm -cpu host -smp 2)
 	fi
