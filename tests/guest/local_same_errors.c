@@ -404,15 +404,16 @@ static void no_answers(struct same *s)
 		   .arg = &(struct fault){ .opcode = op, .spoil = how, .sees = who })
 /* A page that is waited for may be told as a receiver that is not ready. */
 #define FAULT_ODP(op, how, who) \
-	SAME_NAMED(#op ": " #how, refused, 3, .prepare = prepare_refused, .fails = true, .memory = SAME_WARM, \
-		   .rnr_by_time = true, \
+	SAME_NAMED(#op ": " #how, refused, 3, .prepare = prepare_refused, .fails = true, \
+		   .memory = SAME_WARM, .rnr_by_time = true, \
 		   .arg = &(struct fault){ .opcode = op, .spoil = how, .sees = who })
 #define FAULT_RECV(op, how, who) \
-	SAME_NAMED(#op ": " #how, refused, 3, .prepare = prepare_refused, .fails = true, .rnr_by_time = true, \
+	SAME_NAMED(#op ": " #how, refused, 3, .prepare = prepare_refused, .fails = true, \
+		   .rnr_by_time = true, \
 		   .arg = &(struct fault){ .opcode = op, .spoil_recv = how, .sees = who })
 #define KEEPS(op, how) \
-	SAME_NAMED(#op " keeps a receive of an SRQ: " #how, keeps_the_receive, 1, .prepare = prepare_to_keep, \
-		   .fails = true, \
+	SAME_NAMED(#op " keeps a receive of an SRQ: " #how, keeps_the_receive, 1, \
+		   .prepare = prepare_to_keep, .fails = true, \
 		   .connect = connect_srq, .arg = &(struct fault){ .opcode = op, .spoil = how })
 /* clang-format on */
 
