@@ -244,7 +244,6 @@ static bool pkt_is_kept_whole(const struct sk_buff *skb)
 static bool net_carries_whole(const struct dst_entry *dst, u32 ip_packet_bytes)
 {
 	const struct net_device *netdev = dst->dev;
-
 	u32 mtu = dst_mtu(dst);
 
 	if (dst_xfrm(dst) || dst->lwtstate)
