@@ -26,19 +26,10 @@
 
 static char was[8];
 
-static void parameter_read(const char *path, char value[8])
-{
-	FILE *f = fopen(path, "r");
-
-	if (!f || !fgets(value, 8, f))
-		fail_because("%s cannot be read", path);
-	fclose(f);
-}
-
 static int set_up(void **state)
 {
 	(void)state;
-	parameter_read(PARAMETER, was);
+	read_text(PARAMETER, was, sizeof(was));
 	return write_text(PARAMETER, "N");
 }
 
@@ -172,7 +163,7 @@ static void together(void **state)
 
 	(void)state;
 	conn.mtu = IBV_MTU_4096;
-	parameter_read(GSO, gso);
+	read_text(GSO, gso, sizeof(gso));
 	assert_zero(write_text(GSO, "Y"));
 	assert_true(netdev_set_feature("veth0", WIDE_FEATURE, false));
 	bed_open(&bed, &conn);

@@ -30,20 +30,11 @@ static const struct {
 
 static char gso_was[8], icrc_was[8];
 
-static void parameter_read(const char *path, char value[8])
-{
-	FILE *f = fopen(path, "r");
-
-	if (!f || !fgets(value, 8, f))
-		fail_because("%s cannot be read", path);
-	fclose(f);
-}
-
 static int set_up(void **state)
 {
 	(void)state;
-	parameter_read(GSO, gso_was);
-	parameter_read(ICRC, icrc_was);
+	read_text(GSO, gso_was, sizeof(gso_was));
+	read_text(ICRC, icrc_was, sizeof(icrc_was));
 	return write_text(GSO, "Y") || write_text(ICRC, "N");
 }
 
@@ -147,11 +138,12 @@ static void move(struct pair *pair, size_t bytes, int odp, uint32_t seed)
 	buf_free(&to);
 }
 
-static void every_length_over(bool wire, int odp, void **state)
+static void every_length_over(bool wire, void **state)
 {
 	unsigned int i, k, ipv6, request, response;
 	struct conn conn;
 	struct bed bed;
+	int odp;
 
 	for (ipv6 = 0; ipv6 < 2; ipv6++) {
 		for (i = 0; i < ARRAY_SIZE(mtus); i++) {
@@ -186,8 +178,8 @@ static void every_length(void **state)
 {
 	long gaps = rig_counter("out_of_seq_request"), bad = rig_counter("rx_icrc_encapsulated");
 
-	every_length_over(true, 0, state);
-	every_length_over(false, 0, state);
+	every_length_over(true, state);
+	every_length_over(false, state);
 	assert_int_equal(rig_counter("rx_icrc_encapsulated"), bad);
 	/* None was lost. For a page that is late packets come again. */
 	if (!*state)

@@ -81,6 +81,15 @@ long read_number(const char *path, long fallback)
 	return value;
 }
 
+void read_text(const char *path, char *text, int bytes)
+{
+	FILE *f = fopen(path, "r");
+
+	if (!f || !fgets(text, bytes, f))
+		fail_because("%s cannot be read", path);
+	fclose(f);
+}
+
 int write_text(const char *path, const char *text)
 {
 	int fd = open(path, O_WRONLY | O_CLOEXEC);

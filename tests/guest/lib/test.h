@@ -82,6 +82,9 @@ double seconds(void);
 /* The first integer of a file such as /proc/sys/...; fallback if it cannot be read. */
 long read_number(const char *path, long fallback);
 
+/* The first line of a file; fails the test where there is none. */
+void read_text(const char *path, char *text, int bytes);
+
 /* Writes text to a file: 0 or -errno. */
 int write_text(const char *path, const char *text);
 
