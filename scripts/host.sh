@@ -6,7 +6,7 @@
 packages()
 {
 	case $1 in
-	guest) echo mmdebstrap qemu-system-x86 e2fsprogs debian-archive-keyring kmod util-linux mount procps ;;
+	guest) echo mmdebstrap e2fsprogs debian-archive-keyring kmod util-linux mount procps ;;
 	build) echo cmake gcc make libc6-dev ;;
 	provider) echo patch xz-utils ;;
 	uml)   echo gcc make libc6-dev flex bison bc patch xz-utils libelf-dev libssl-dev kmod python3-minimal ;;

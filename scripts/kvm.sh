@@ -10,8 +10,9 @@ answer=$CACHE/kvm-$(basename "$tree")-$(cat /proc/sys/kernel/random/boot_id)
 
 probe()
 {
-	local run result=no
+	local run qemu result=no
 	[ ! -e "$answer" ] || return 0
+	qemu=$("$SRC/scripts/qemu.sh")
 	run=$(mktemp -d "${TMPDIR:-/tmp}/rdma-odp.XXXXXX")
 	mkdir "$run/host" "$run/out"
 	cat >"$run/host/boot" <<-'BOOT'
@@ -23,7 +24,7 @@ probe()
 	BOOT
 	chmod +x "$run/host/boot"
 	# Braces, because bash tells on its own standard error that a command was killed.
-	{ TMPDIR=$run timeout -s KILL 12 setpriv --pdeathsig KILL qemu-system-x86_64 -accel kvm -cpu host -smp 2 -m 1G -display none \
+	{ TMPDIR=$run timeout -s KILL 12 setpriv --pdeathsig KILL "$qemu" -accel kvm -cpu host -smp 2 -m 1G -display none \
 		-no-reboot -nic none -monitor none -serial null -kernel "$tree/vmlinuz" -initrd "$tree/initrd.img" \
 		-drive "file=$tree/disk.img,format=raw,if=virtio,snapshot=on" \
 		-virtfs "local,path=$run/host,mount_tag=host,security_model=none,readonly=on" \

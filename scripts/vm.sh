@@ -64,7 +64,7 @@ while [ $# -gt 0 ]; do
 done
 [ $# -gt 0 ] || die "no command given: ./run vm -- CMD..."
 # Where the guest's files come from, unless it is the cache and build/: "image" says that they are those of an image.
-image='' linux='' tree='' built='' debug=''
+image='' linux='' tree='' built='' debug='' qemu=''
 if [ -e "$SRC/MANIFEST" ]; then
 	use_image "$SRC"
 elif [ -n "${RDMA_ODP_IMAGE:-}" ]; then
@@ -110,6 +110,7 @@ else
 	kcsan | kasan) tree=$("$SRC/scripts/tree.sh" backports) debug=$("$SRC/scripts/debug.sh" "$kernel") ;;
 	*) tree=$("$SRC/scripts/tree.sh" "$kernel") ;;
 	esac
+	[ -n "$linux" ] || qemu=$("$SRC/scripts/qemu.sh")
 	[ $modules = 0 ] || [ $build = 0 ] || "$SRC/scripts/modules.sh" "$kernel"
 fi
 [ -z "$linux" ] || "$linux" --version >/dev/null 2>&1 || die "$linux does not run here: it needs x86-64 and glibc 2.34"
@@ -182,7 +183,7 @@ start_qemu()
 	# int3").
 	# memmap: 64 MiB of it stand for persistent memory, below what the smallest guest has; odp_dax loads its driver.
 	TMPDIR=$run exec setpriv --pdeathsig KILL timeout --foreground -s KILL "$limit" setpriv --pdeathsig KILL \
-		qemu-system-x86_64 "${accel[@]}" -m "$mem" -display none -no-reboot -nic none -monitor none \
+		"$qemu" "${accel[@]}" -m "$mem" -display none -no-reboot -nic none -monitor none \
 		-serial "file:$run/console.log" "${boot[@]}" \
 		-drive "file=${disk:-$tree/disk.img},format=raw,if=virtio,snapshot=on" "${share[@]}" -device virtio-serial-pci \
 		-chardev "file,id=out,path=$run/stdout" -device virtserialport,chardev=out,name=stdout \
