@@ -307,7 +307,9 @@ struct umem_odp_waiter {
  * @w: the waiter, with wake() set
  *
  * A fault works on at most 2 MiB at a time. The waiter is woken when the page of @va is there, with
- * as many of the following ones as came without waiting; the next miss is the next call. Faults on
+ * as many of the following ones as came without waiting; the next miss is the next call. Where a
+ * file system has to be asked for each page, the thread goes on for a few of those that are needed,
+ * and may bring one in when the access has ended, if that has found it present before. Faults on
  * the same pages join, across the regions of a process. Pages that nobody asked for are not brought
  * in; where faults of a region follow each other, those of what comes next that the process has
  * mapped are put in too, as many as are worth it, and so are the pages around it of a large folio.

@@ -184,6 +184,23 @@ static void serve_count(struct umem_odp_pass *pass, unsigned int put_in)
 	umem_odp_count(pass->prefetch ? &c->prefetched_pages : &c->fault_pages, put_in);
 }
 
+/*
+ * A pass that goes on for pages which nobody waits for is stopped when another pass has put its next
+ * one in: the access has overtaken it, and it would bring pages in behind the access's end.
+ */
+static void serve_stop_followers(const struct umem_odp_pass *pass, u64 start, u64 end)
+{
+	struct umem_odp_queue *q = &pass->mirror->queue;
+	struct umem_odp_pass *other;
+
+	lockdep_assert_held(&q->lock);
+	list_for_each_entry(other, &q->passes, node) {
+		if (other != pass && start <= other->next && other->next < end &&
+		    (pass->write || !other->write))
+			umem_odp_queue_stop_if_unwanted(other);
+	}
+}
+
 /**
  * umem_odp_queue_serve() - claim those who wait for pages that are there now
  * @pass: the pass that saw it
@@ -200,6 +217,7 @@ void umem_odp_queue_serve(struct umem_odp_pass *pass, u64 start, u64 end, unsign
 			pass->next = end;
 		if (pass->region)
 			serve_count(pass, put_in);
+		serve_stop_followers(pass, start, end);
 	}
 	while (!queue_serve_some(pass, start, end))
 		cond_resched();
