@@ -105,7 +105,7 @@ struct sk_buff *rxo_net_alloc(struct rxo_dev *dev, const struct rxo_path *path, 
 	if (!skb)
 		return NULL;
 	skb_reserve(skb, room);
-	skb_put(skb, bytes);
+	__skb_put(skb, bytes);
 	skb->protocol = ip4 ? htons(ETH_P_IP) : htons(ETH_P_IPV6);
 	return skb;
 }
@@ -284,7 +284,7 @@ static void pkt_finish(struct sk_buff *skb, const struct rxo_path *path, const s
 	bool probe = rxo_pkt_bth(skb)->opcode == RXO_OPCODE_PROBE, wide = pkt_is_wide(skb);
 	bool open = skb->ip_summed == CHECKSUM_PARTIAL, omit;
 	u32 bth_bytes = skb->len, mtu = wide ? IP_MAX_MTU : how->mtu;
-	void *icrc = skb_put(skb, RXO_ICRC_BYTES);
+	void *icrc = __skb_put(skb, RXO_ICRC_BYTES);	/* rxo_net_alloc() has made room */
 
 	pkt_push_udp(skb, path);
 	if (pkt_is_ip4(skb))
@@ -423,7 +423,8 @@ bool rxo_net_xmit(struct rxo_dev *dev, struct rxo_path *path, struct rxo_tx *tx,
 		spin_lock(&dev->tx_send_lock);
 	how = (struct pkt_how) {
 		.mtu = dst_mtu(dst),
-		.runs = !crowded && rxo_tx_may_run(tx) && READ_ONCE(net_gso) && rxo_run_fits(dst),
+		.runs = skb_queue_len(list) > 1 && !crowded && rxo_tx_may_run(tx) &&
+			READ_ONCE(net_gso) && rxo_run_fits(dst),
 		.omit_icrc = rxo_tx_stays_here(tx) && rxo_net_omits_icrc(),
 	};
 	while (taken && !skb_queue_empty(list)) {

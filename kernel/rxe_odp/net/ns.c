@@ -171,9 +171,8 @@ static bool ns_has_address4(const struct net_device *netdev, __be32 addr)
 static struct net_device *ns_address_owner4(struct net *net, const struct sk_buff *skb)
 {
 	__be32 addr = ip_hdr(skb)->daddr;
-	struct net_device *owner = __ip_dev_find(net, addr, false);
 
-	return owner != skb->dev && ns_has_address4(skb->dev, addr) ? skb->dev : owner;
+	return ns_has_address4(skb->dev, addr) ? skb->dev : __ip_dev_find(net, addr, false);
 }
 
 static struct net_device *ns_address_owner6(struct net *net, const struct sk_buff *skb)
