@@ -22,8 +22,11 @@
 
 static struct umem_odp_leaf *access_find_leaf(struct umem_odp_mirror *m, u64 va)
 {
-	struct umem_odp_chunk *chunk = xa_load(&m->chunks, va >> UMEM_ODP_CHUNK_SHIFT);
+	unsigned long index = va >> UMEM_ODP_CHUNK_SHIFT;
+	struct umem_odp_chunk *chunk = rcu_dereference(*umem_odp_recent_chunk(m, index));
 
+	if (unlikely(!chunk || chunk->index != index))
+		chunk = xa_load(&m->chunks, index);
 	return chunk ? rcu_dereference(chunk->leaves[umem_odp_leaf_index(va)]) : NULL;
 }
 

@@ -48,6 +48,27 @@
 #include "mem_cache.h"
 #include "mirror.h"
 
+/* It is not dead: before that is erased, chunk_forget() takes it out. */
+static void chunk_set_recent(struct umem_odp_chunk *chunk)
+{
+	struct umem_odp_chunk __rcu **recent = umem_odp_recent_chunk(chunk->mirror, chunk->index);
+
+	lockdep_assert_held(&chunk->lock);
+	if (rcu_access_pointer(*recent) != chunk)
+		rcu_assign_pointer(*recent, chunk);
+}
+
+/* From now on no access finds it. */
+static void chunk_forget(struct umem_odp_chunk *chunk)
+{
+	struct umem_odp_mirror *m = chunk->mirror;
+	struct umem_odp_chunk __rcu **recent = umem_odp_recent_chunk(m, chunk->index);
+
+	xa_erase(&m->chunks, chunk->index);
+	/* Another one may stand there by now. */
+	unrcu_pointer(cmpxchg(recent, RCU_INITIALIZER(chunk), NULL));
+}
+
 /**
  * umem_odp_chunk_get_existing() - find and pin a chunk
  * @m: the mirror
@@ -67,6 +88,7 @@ struct umem_odp_chunk *umem_odp_chunk_get_existing(struct umem_odp_mirror *m, un
 	if (chunk->dead)
 		return NULL;
 	chunk->pins++;
+	chunk_set_recent(chunk);
 	return chunk;
 }
 
@@ -133,8 +155,11 @@ struct umem_odp_chunk *umem_odp_chunk_get(struct umem_odp_mirror *m, u64 va)
 			return chunk;
 		umem_odp_hook(UMEM_ODP_CHUNK_MADE, m);
 		err = xa_insert(&m->chunks, index, chunk, GFP_KERNEL);
-		if (!err)
+		if (!err) {
+			guard(spinlock_bh)(&chunk->lock);
+			chunk_set_recent(chunk);
 			return chunk;
+		}
 		/* Another was faster. */
 		chunk_free(chunk);
 		if (err != -EBUSY)
@@ -276,7 +301,7 @@ void umem_odp_chunk_reap_work(struct work_struct *work)
 							    &go));
 		if (go) {
 			umem_odp_hook(UMEM_ODP_CHUNK_DEAD, chunk);
-			xa_erase(&m->chunks, index);
+			chunk_forget(chunk);
 			chunk_free(chunk);
 		}
 		cond_resched();

@@ -20,6 +20,9 @@ struct interval_tree_node;
 struct umem_odp_chunk;
 struct umem_odp_region;
 
+/* A power of two: a process has its heap, its stacks and what it has mapped in several chunks. */
+#define UMEM_ODP_RECENT_CHUNKS	4U
+
 /**
  * struct umem_odp_mirror - the translations of one mm
  * @subscription: the one of this mm with our ops; the kernel counts its users: the regions, and one
@@ -29,6 +32,8 @@ struct umem_odp_region;
  * @refs: the subscription, each chunk, each fault thread, each work that is queued
  * @prepared: the mm can take interval notifiers; mmap_lock for writing
  * @chunks: by va >> UMEM_ODP_CHUNK_SHIFT; lookup under RCU
+ * @recent: those of @chunks that faults were in last, to be looked at first; likewise. What stands
+ *	there is set under its chunk->lock, and taken out when the chunk leaves @chunks
  * @reap: removes chunks that have been empty for a while, and lets go of a mirror without regions
  * @resident_pages: entries now, in pages
  * @table_bytes: memory of chunks, leaves and entries now
@@ -54,6 +59,7 @@ struct umem_odp_mirror {
 	bool prepared;
 
 	struct xarray chunks;
+	struct umem_odp_chunk __rcu *recent[UMEM_ODP_RECENT_CHUNKS];
 	struct delayed_work reap;
 	atomic_long_t resident_pages;
 	atomic_long_t table_bytes;
@@ -70,6 +76,13 @@ struct umem_odp_mirror {
 	struct umem_odp_queue queue;
 	struct rcu_head rcu;
 };
+
+/* The place in @recent where a chunk of this index may stand. */
+static inline struct umem_odp_chunk __rcu **umem_odp_recent_chunk(struct umem_odp_mirror *m,
+								  unsigned long index)
+{
+	return &m->recent[index % UMEM_ODP_RECENT_CHUNKS];
+}
 
 /**
  * struct umem_odp_tally - what one invalidation has counted so far

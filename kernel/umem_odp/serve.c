@@ -185,8 +185,8 @@ static void serve_count(struct umem_odp_pass *pass, unsigned int put_in)
 }
 
 /*
- * A pass that goes on for pages which nobody waits for is stopped when another pass has put its next
- * one in: the access has overtaken it, and it would bring pages in behind the access's end.
+ * A pass that goes on for pages which nobody waits for is stopped when another one has put its next
+ * page in: the access has overtaken it, and it would bring pages in behind the access's end.
  */
 static void serve_stop_followers(const struct umem_odp_pass *pass, u64 start, u64 end)
 {

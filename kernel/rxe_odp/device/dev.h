@@ -19,6 +19,7 @@
 #include "device/stats.h"
 
 struct rxo_ns;
+struct rxo_qpn;
 
 #define RXO_MAX_QP_WR		1048576	/* as rxe, and the next two */
 #define RXO_MAX_SRQ_WR		1048576
@@ -28,6 +29,7 @@ struct rxo_ns;
 #define RXO_MAX_RD_ATOMIC	128
 #define RXO_GSI_QPN		1
 #define RXO_FIRST_QPN		17	/* 0 is the SMI */
+#define RXO_RECENT_QPNS		64U	/* a power of two: so many are found without a walk */
 #define RXO_MULTICAST_QPN	0xffffff
 #define RXO_MCAST_BUCKETS	64
 #define RXO_MAX_MCAST_GROUPS	8192	/* as rxe, and the next */
@@ -50,6 +52,7 @@ struct rxo_dev {
 	struct rxo_ns *ns;		/* net/ns.c's, of the netdev's namespace */
 	struct hlist_node ns_node;	/* in its table */
 	struct xarray qps;		/* QPN to struct rxo_qpn, RCU lookups */
+	struct rxo_qpn __rcu *recent_qpns[RXO_RECENT_QPNS]; /* the newest of these, by low bits */
 	struct xarray ahs;		/* ah_num to struct rxo_ah */
 	struct xarray mrs;		/* key >> 8 to struct rxo_mr, RCU lookups */
 	struct xarray srqs;		/* number to struct rxo_srqn, XRC's, RCU lookups */

@@ -64,12 +64,20 @@ static const struct rxo_qp_kind qp_kinds[] = {
 
 static atomic64_t qp_last_id;
 
+/* Where the struct rxo_qpn of a number may stand besides dev->qps, to be found without a walk. */
+static struct rxo_qpn __rcu **qp_recent(struct rxo_dev *dev, u32 qp_num)
+{
+	return &dev->recent_qpns[qp_num % RXO_RECENT_QPNS];
+}
+
 struct rxo_qp *rxo_qp_get(struct rxo_dev *dev, u32 qp_num)
 {
 	struct rxo_qpn *qpn;
 
 	guard(rcu)();
-	qpn = xa_load(&dev->qps, qp_num);
+	qpn = rcu_dereference(*qp_recent(dev, qp_num));
+	if (!qpn || qpn->num != qp_num)
+		qpn = xa_load(&dev->qps, qp_num);
 	if (!qpn || !refcount_inc_not_zero(&qpn->refs))
 		return NULL;
 	return qpn->qp;
@@ -347,6 +355,8 @@ static int qp_publish(struct rxo_qp *qp)
 		return err;
 	}
 	qp->ibqp.qp_num = num;
+	qpn->num = num;
+	rcu_assign_pointer(*qp_recent(dev, num), qpn);
 	rxo_peer_publish(qpn);
 	return 0;
 }
@@ -489,7 +499,7 @@ void rxo_qp_quiesce(struct rxo_qp *qp)
  *	destroy_qp				softirq
  *	----------				-------
  *						xa_load(): the struct rxo_qpn
- *	xa_erase()
+ *	xa_erase(), out of recent_qpns
  *	state = RESET; both locks once
  *						refcount_inc_not_zero()
  *						sees RESET, drops the packet
@@ -509,6 +519,8 @@ int rxo_destroy_qp(struct ib_qp *ibqp, struct ib_udata *udata)
 	struct rxo_qpn *qpn = qp->qpn;
 
 	xa_erase_bh(&qp->dev->qps, ibqp->qp_num);
+	/* Another one may stand there by now. */
+	unrcu_pointer(cmpxchg(qp_recent(qp->dev, ibqp->qp_num), RCU_INITIALIZER(qpn), NULL));
 	rxo_peer_unpublish(qpn);
 	rxo_poll_remove(qp);
 

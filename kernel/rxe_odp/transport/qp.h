@@ -288,6 +288,7 @@ struct rxo_rq {
  * received, one for each fault under way. The rest is immutable.
  */
 struct rxo_qpn {
+	u32 num;
 	refcount_t refs;
 	struct rxo_qp *qp;		/* there as long as a reference is */
 	struct completion unused;	/* the last reference went */
