@@ -27,6 +27,7 @@ struct scribbler {
 	unsigned int nr_rings;
 	const struct buf *buf;
 	struct ibv_mw *mws[2]; /* one of each type */
+	bool spares_index;     /* one that is none of the ring's ends an SRQ for good */
 };
 
 static uint32_t some_count(struct rnd *r)
@@ -121,6 +122,20 @@ static void some_wqe(struct scribbler *s, uint8_t *at, size_t room)
 		memcpy(at + sizeof(wqe), &sge, sizeof(sge));
 }
 
+/* What has been posted, by a little or by any number. */
+static void some_index(struct scribbler *s, const struct ring *ring, bool little)
+{
+	volatile uint32_t *index = (volatile uint32_t *)(ring->addr + RING_PRODUCER_AT);
+	uint32_t value = little ? *index + 1 : some_count(&s->rnd);
+
+	*index = s->spares_index ? value & ring->mask : value;
+}
+
+static bool has_index(size_t at, size_t bytes)
+{
+	return at < RING_PRODUCER_AT + 4 && at + bytes > RING_PRODUCER_AT;
+}
+
 static void scribble(struct scribbler *s)
 {
 	struct rnd *r = &s->rnd;
@@ -130,19 +145,23 @@ static void scribble(struct scribbler *s)
 
 	switch (rnd_below(r, 6)) {
 	case 0:
-		memcpy(ring->addr + (rnd_one_in(r, 3) ? RING_CONSUMER_AT : RING_PRODUCER_AT),
-		       &value, 4);
+		if (rnd_one_in(r, 3))
+			memcpy(ring->addr + RING_CONSUMER_AT, &value, 4);
+		else
+			some_index(s, ring, false);
 		break;
-	case 1: /* what was posted goes on a little */
-		++*(volatile uint32_t *)(ring->addr + RING_PRODUCER_AT);
+	case 1:
+		some_index(s, ring, true);
 		break;
 	case 2: /* the header */
 		at = rnd_below(r, RING_DATA_AT / 4) * 4;
-		memcpy(ring->addr + at, &value, 4);
+		if (!s->spares_index || !has_index(at, 4))
+			memcpy(ring->addr + at, &value, 4);
 		break;
 	case 3:
 		at = rnd_below(r, ring->bytes);
-		rnd_fill(r, ring->addr + at, ring->bytes - at < 64 ? ring->bytes - at : 64);
+		if (!s->spares_index || !has_index(at, 64))
+			rnd_fill(r, ring->addr + at, ring->bytes - at < 64 ? ring->bytes - at : 64);
 		break;
 	default: {
 		struct rxe_sge sge = some_sge(s);
@@ -189,7 +208,7 @@ static unsigned long moved_bytes(const struct buf *buf, uint32_t seed)
 static unsigned long round_of(struct rnd *r, enum ibv_qp_type type, bool srq, bool under)
 {
 	double end = seconds() + 0.25;
-	struct scribbler s = { .rnd = { rnd_next(r) } };
+	struct scribbler s = { .rnd = { rnd_next(r) }, .spares_index = srq && rnd_one_in(r, 2) };
 	uint32_t seed = rnd_next(r);
 	struct conn conn = CONN;
 	unsigned long moved;

@@ -378,16 +378,16 @@ static void refused(void **state)
 	num = x.pair.a.srq_num;
 	end_post_recv(&x.pair.b, 1, NULL, 0);
 	x.pair.a.srq_num = 0;
-	expect_refused(&x, &wr, IBV_WC_REM_INV_REQ_ERR, IBV_EVENT_QP_ACCESS_ERR);
+	expect_refused(&x, &wr, IBV_WC_REM_INV_RD_REQ_ERR, IBV_EVENT_QP_ACCESS_ERR);
 	x.pair.a.srq_num = 0xffffff;
-	expect_refused(&x, &wr, IBV_WC_REM_INV_REQ_ERR, IBV_EVENT_QP_ACCESS_ERR);
+	expect_refused(&x, &wr, IBV_WC_REM_INV_RD_REQ_ERR, IBV_EVENT_QP_ACCESS_ERR);
 
 	other_xrcd = xrc_domain(x.pair.b.rig->ctx, -1);
 	assert_non_null(other_xrcd);
 	srq = xrc_srq(x.pair.b.rig->pd, other_xrcd, x.pair.b.rcq, &conn);
 	assert_non_null(srq);
 	x.pair.a.srq_num = xrc_srq_num(srq);
-	expect_refused(&x, &wr, IBV_WC_REM_INV_REQ_ERR, IBV_EVENT_QP_ACCESS_ERR);
+	expect_refused(&x, &wr, IBV_WC_REM_INV_RD_REQ_ERR, IBV_EVENT_QP_ACCESS_ERR);
 	assert_zero(ibv_destroy_srq(srq));
 	assert_zero(ibv_close_xrcd(other_xrcd));
 
@@ -648,7 +648,7 @@ static void srq_is_destroyed(void **state)
 	assert_zero(ibv_destroy_srq(h.x.pair.b.srq));
 	h.x.pair.b.srq = NULL;
 	uffd_give_zeros(&h.uffd, h.from.data + PAGE, PAGE);
-	cq_expect(h.x.pair.a.scq, IBV_WC_REM_INV_REQ_ERR);
+	cq_expect(h.x.pair.a.scq, IBV_WC_REM_INV_RD_REQ_ERR);
 	async_expect(h.x.pair.b.rig->ctx, IBV_EVENT_QP_ACCESS_ERR);
 	cq_assert_empty(h.x.pair.b.rcq);
 	half_end(&h);
@@ -687,7 +687,7 @@ static void ends_while_a_page_is_awaited(void **state)
 			assert_zero(ibv_destroy_srq(x.pair.b.srq));
 			x.pair.b.srq = NULL;
 			uffd_give_zeros(&uffd, to.data, PAGE);
-			cq_expect(x.pair.a.scq, IBV_WC_REM_INV_REQ_ERR);
+			cq_expect(x.pair.a.scq, IBV_WC_REM_INV_RD_REQ_ERR);
 			cq_assert_empty(x.pair.b.rcq);
 		}
 		uffd_close(&uffd);
@@ -695,6 +695,38 @@ static void ends_while_a_page_is_awaited(void **state)
 		buf_free(&to);
 		xrc_close(&x);
 	}
+}
+
+/* A READ is in the middle of it when the SRQ goes whose keys it names. */
+static void srq_is_destroyed_under_a_read(void **state)
+{
+	struct conn conn = xrc_conn();
+	struct buf from, to;
+	struct ibv_send_wr wr;
+	struct ibv_sge sge;
+	struct uffd uffd;
+	struct xrc x;
+
+	(void)state;
+	xrc_open(&x, &conn);
+	rig_need_odp(&x.pair.rig, 0, 0);
+	buf_make(&to, x.pair.a.rig->pd, MEM_ANON, PAGE, 0, ACCESS_ALL);
+	buf_make(&from, x.pair.b.rig->pd, MEM_ANON, PAGE, 0, ACCESS_ALL | IBV_ACCESS_ON_DEMAND);
+	uffd_register(&uffd, from.data, PAGE);
+	sge = buf_sge(&to, 0, PAGE);
+	wr = wr_rdma(IBV_WR_RDMA_READ, &sge, 1, &from, 0);
+	end_post(&x.pair.a, &wr);
+	assert_ptr_equal(uffd_next(&uffd, 60000), from.data);
+	assert_zero(ibv_destroy_srq(x.pair.b.srq));
+	x.pair.b.srq = NULL;
+	uffd_give_zeros(&uffd, from.data, PAGE);
+	cq_expect(x.pair.a.scq, IBV_WC_REM_INV_RD_REQ_ERR);
+	async_expect(x.pair.b.rig->ctx, IBV_EVENT_QP_ACCESS_ERR);
+	end_await_state(&x.pair.b, IBV_QPS_ERR);
+	uffd_close(&uffd);
+	buf_free(&from);
+	buf_free(&to);
+	xrc_close(&x);
 }
 
 /* A message that changes its SRQ in the middle, which no initiator of ours sends. */
@@ -800,6 +832,7 @@ int main(void)
 		TEST(target_is_in_error),
 		TEST(srq_is_destroyed),
 		TEST(ends_while_a_page_is_awaited),
+		TEST(srq_is_destroyed_under_a_read),
 		TEST(another_srq_in_the_middle),
 		TEST(shown),
 	};

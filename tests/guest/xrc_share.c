@@ -311,7 +311,7 @@ static void maker_is_killed(void **state)
 	other_is_killed(&other);
 	send_to_own(&x, &from, &to);
 	/* Its SRQ is gone, and its number is none of the domain's. */
-	send_to(&x, srq_num, &from, IBV_WC_REM_INV_REQ_ERR);
+	send_to(&x, srq_num, &from, IBV_WC_REM_INV_RD_REQ_ERR);
 	end_await_state(&x.pair.b, IBV_QPS_ERR);
 	pair_reconnect(&x.pair);
 	send_to_own(&x, &from, &to);
@@ -425,7 +425,7 @@ static void receiver_is_killed(void **state)
 	half_of_a_message(&x, &other, &uffd, &from, &to);
 	other_is_killed(&other);
 	uffd_give_zeros(&uffd, from.data + PAGE, PAGE);
-	cq_expect(x.pair.a.scq, IBV_WC_REM_INV_REQ_ERR);
+	cq_expect(x.pair.a.scq, IBV_WC_REM_INV_RD_REQ_ERR);
 	async_expect(x.pair.b.rig->ctx, IBV_EVENT_QP_ACCESS_ERR);
 	uffd_close(&uffd);
 	pair_reconnect(&x.pair);

@@ -118,6 +118,11 @@ u32 rxo_queue_count(const struct rxo_queue *q)
 			      q->mask);
 }
 
+bool rxo_queue_is_broken(const struct rxo_queue *q)
+{
+	return READ_ONCE(q->buf->producer_index) > q->mask;
+}
+
 void *rxo_queue_at(const struct rxo_queue *q, u32 nth)
 {
 	return ring_entry(q, q->index + nth);

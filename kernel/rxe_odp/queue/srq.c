@@ -21,6 +21,12 @@
  *						rxo_srq_put()
  *	the SRQ is freed, then its CQ may go
  *	struct rxo_srqn is freed after RCU
+ *
+ * An SRQ is in error from the moment on at which a receive is to be taken and the process's index
+ * is found to be none of the ring: whatever wrote it may have written elsewhere, too, and which
+ * receives are meant is unknown. Nothing mends it but its destruction. The process hears
+ * IB_EVENT_SRQ_ERR once; each queue pair that wants a receive of it ends with IB_EVENT_QP_FATAL,
+ * since there is no completion to tell it.
  */
 #include <linux/slab.h>
 #include <linux/uaccess.h>
@@ -48,38 +54,54 @@ int rxo_rwqe_fill(struct rxe_recv_wqe *to, const struct ib_recv_wr *wr, u32 max_
 	return 0;
 }
 
-static void srq_limit_event(struct rxo_srq *srq)
+static void srq_event(struct rxo_srq *srq, enum ib_event_type type)
 {
 	struct ib_event event = {
 		.device = srq->ibsrq.device,
 		.element.srq = &srq->ibsrq,
-		.event = IB_EVENT_SRQ_LIMIT_REACHED,
+		.event = type,
 	};
 
 	if (srq->ibsrq.event_handler)
 		srq->ibsrq.event_handler(&event, srq->ibsrq.srq_context);
 }
 
+/* Takes the oldest receive. @crossed: fewer than the limit are left. */
+static int srq_take(struct rxo_srq *srq, struct rxo_rwqe *to, bool *crossed)
+{
+	u32 num = rxo_queue_count(srq->queue);
+	int err;
+
+	lockdep_assert_held(&srq->lock);
+	if (!num)
+		return -ENOENT;
+	err = rxo_rwqe_parse(to, rxo_queue_at(srq->queue, 0), srq->max_sge);
+	rxo_queue_advance(srq->queue);
+	*crossed = num - 1 < srq->limit;
+	if (*crossed)
+		WRITE_ONCE(srq->limit, 0);
+	return err;
+}
+
 int rxo_srq_pop(struct rxo_srq *srq, struct rxo_rwqe *to)
 {
-	bool crossed = false;
+	bool crossed = false, broke = false;
+	int err = -ENOTRECOVERABLE;
 	unsigned long flags;
-	int err = -ENOENT;
-	u32 num;
 
 	spin_lock_irqsave(&srq->lock, flags);
-	num = rxo_queue_count(srq->queue);
-	if (num) {
-		err = rxo_rwqe_parse(to, rxo_queue_at(srq->queue, 0), srq->max_sge);
-		rxo_queue_advance(srq->queue);
-		crossed = num - 1 < srq->limit;
-		if (crossed)
-			WRITE_ONCE(srq->limit, 0);
+	if (!srq->failed && rxo_queue_is_broken(srq->queue)) {
+		broke = true;
+		WRITE_ONCE(srq->failed, true);
 	}
+	if (!srq->failed)
+		err = srq_take(srq, to, &crossed);
 	spin_unlock_irqrestore(&srq->lock, flags);
 
+	if (broke)
+		srq_event(srq, IB_EVENT_SRQ_ERR);
 	if (crossed)
-		srq_limit_event(srq);
+		srq_event(srq, IB_EVENT_SRQ_LIMIT_REACHED);
 	return err;
 }
 
@@ -287,6 +309,8 @@ int rxo_modify_srq(struct ib_srq *ibsrq, struct ib_srq_attr *attr, enum ib_srq_a
 	limit = mask & IB_SRQ_LIMIT ? attr->srq_limit : READ_ONCE(srq->limit);
 	/* A ring has more room than was asked for: what it has now may be past the bound. */
 	if (!max_wr || ((mask & IB_SRQ_MAX_WR) && max_wr > RXO_MAX_SRQ_WR) || limit > max_wr)
+		err = -EINVAL;
+	else if (rxo_srq_has_failed(srq))
 		err = -EINVAL;
 	else if (mask & IB_SRQ_MAX_WR)
 		err = srq_resize(srq, max_wr, udata);

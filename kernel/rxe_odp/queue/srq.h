@@ -31,7 +31,7 @@ struct rxo_srqn {
 };
 
 /*
- * @lock protects @queue and its consumer side, @limit, @max_wr; irqsave, inside
+ * @lock protects @queue and its consumer side, @limit, @max_wr, @failed; irqsave, inside
  * the QP's locks. @post_lock serialises kernel posters; irqsave, innermost; only
  * user SRQs are resized, so posters need no @lock.
  */
@@ -45,6 +45,7 @@ struct rxo_srq {
 	u32 max_sge;			/* immutable */
 	u32 limit;			/* 0: not armed */
 	bool user;
+	bool failed;			/* the SRQ is in error, for ever; also read without @lock */
 	/* The rest is XRC's, immutable. */
 	struct rxo_srqn *srqn;		/* NULL: it is a plain one */
 	u64 id;				/* no other SRQ ever has it, unlike the number; never 0 */
@@ -72,9 +73,10 @@ int rxo_rwqe_fill(struct rxe_recv_wqe *to, const struct ib_recv_wr *wr, u32 max_
 /**
  * rxo_srq_pop - take the oldest receive WQE
  * Any context up to softirq, under the QP's receive lock. Raises
- * IB_EVENT_SRQ_LIMIT_REACHED once when the limit is crossed.
+ * IB_EVENT_SRQ_LIMIT_REACHED once when the limit is crossed, and IB_EVENT_SRQ_ERR
+ * once when the SRQ is found broken.
  * Returns 0, -ENOENT (empty), -EINVAL (the WQE is malformed: it was consumed,
- * @to->wr_id is valid).
+ * @to->wr_id is valid), -ENOTRECOVERABLE (the SRQ is in error).
  */
 int rxo_srq_pop(struct rxo_srq *srq, struct rxo_rwqe *to);
 
@@ -89,6 +91,12 @@ int rxo_srq_pop(struct rxo_srq *srq, struct rxo_rwqe *to);
  */
 struct rxo_srq *rxo_srq_get(struct rxo_dev *dev, u32 srq_num, const struct ib_xrcd *xrcd);
 void rxo_srq_put(struct rxo_srq *srq);
+
+/* Whether it is in error. Any context; what breaks it is found when a receive is taken. */
+static inline bool rxo_srq_has_failed(const struct rxo_srq *srq)
+{
+	return READ_ONCE(srq->failed);
+}
 
 /* The CQ of an XRC SRQ, to which its receives complete. */
 static inline struct rxo_cq *rxo_srq_cq(const struct rxo_srq *srq)

@@ -164,6 +164,10 @@ static void comp_take_nak(struct rxo_qp *qp, u8 syndrome)
 	case RXO_AETH_NAK_REM_OP:
 		rxo_req_fail(qp, IB_WC_REM_OP_ERR);
 		break;
+	case RXO_AETH_NAK_INV_RD:
+		/* Of an XRC target; to others it says nothing. */
+		rxo_req_fail(qp, qp->kind->take ? IB_WC_BAD_RESP_ERR : IB_WC_REM_INV_RD_REQ_ERR);
+		break;
 	default:
 		rxo_req_fail(qp, IB_WC_BAD_RESP_ERR);
 	}

@@ -110,7 +110,7 @@ void rxo_qp_set_error(struct rxo_qp *qp)
 	qp_enter_error(qp);
 }
 
-void rxo_qp_cq_overran(struct rxo_qp *qp)
+void rxo_qp_set_fatal(struct rxo_qp *qp)
 {
 	if (qp_enter_error(qp))
 		rxo_qp_event(qp, IB_EVENT_QP_FATAL);

@@ -456,8 +456,8 @@ int rxo_counter_unbind_qp(struct ib_qp *ibqp, u32 port);
 struct rxo_qp *rxo_qp_get(struct rxo_dev *dev, u32 qpn);
 /* To the error state from inside an engine: any lock of the QP may be held; both engines flush. */
 void rxo_qp_set_error(struct rxo_qp *qp);
-/* A completion was lost, which nothing but an event can tell: to the error state. Likewise. */
-void rxo_qp_cq_overran(struct rxo_qp *qp);
+/* A completion was lost, or an SRQ is in error: only an event can tell. Likewise. */
+void rxo_qp_set_fatal(struct rxo_qp *qp);
 /* A datagram could not be sent: to SQE, where receiving goes on. Any lock of the QP may be held. */
 void rxo_qp_set_send_error(struct rxo_qp *qp);
 /* Raise an asynchronous event. Any context. */
@@ -572,8 +572,6 @@ bool rxo_comp_retry(struct rxo_qp *qp);			/* under sq.lock */
 void rxo_resp_init(struct rxo_qp *qp);
 int rxo_resp_take_rc(struct rxo_qp *qp, struct sk_buff *skb);	/* under rq.lock */
 int rxo_resp_take_uc(struct rxo_qp *qp, struct sk_buff *skb);	/* under rq.lock */
-int rxo_resp_take_xrc(struct rxo_qp *qp, struct sk_buff *skb);	/* under rq.lock */
-void rxo_resp_flush_message(struct rxo_qp *qp);			/* under rq.lock */
 void rxo_resp_rcv(struct rxo_qp *qp, struct sk_buff *skb);
 void rxo_resp_run(struct rxo_qp *qp);			/* under rq.lock */
 int rxo_resp_take_wqe(struct rxo_qp *qp);		/* under rq.lock */
@@ -585,6 +583,14 @@ bool rxo_resp_takes_requests(const struct rxo_qp *qp);
 bool rxo_resp_in_sequence(const struct rxo_qp *qp, u32 flags);	/* under rq.lock */
 void rxo_resp_advance(struct rxo_qp *qp, const struct rxo_msg_end *end, u32 psns,
 		      u32 bytes);				/* under rq.lock */
+
+/* resp_xrc.c: SRQs that requests name, or that are in error; under rq.lock */
+int rxo_resp_take_xrc(struct rxo_qp *qp, struct sk_buff *skb);
+void rxo_resp_flush_message(struct rxo_qp *qp);
+bool rxo_resp_xrc_get_read(struct rxo_qp *qp);
+void rxo_resp_xrc_put(struct rxo_rq *rq);
+void rxo_resp_refuse_srq(struct rxo_qp *qp, u32 psn);
+void rxo_resp_refuse_broken_srq(struct rxo_qp *qp, u32 psn);
 
 /* peer.c: whether the peer is on this host */
 void rxo_peer_publish(struct rxo_qpn *qpn);

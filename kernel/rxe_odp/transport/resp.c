@@ -7,10 +7,6 @@
  * one of them needs a page, or a READ is being answered, the list stops there,
  * and grows behind it up to a bound.
  *
- * An XRC target looks up the SRQ that a request names for each packet and each run of a READ, and
- * keeps a reference for no longer: rq.xrc_srq. It is told apart by its id from one that has come to
- * the same number since.
- *
  * Every answer leaves in order; one that a full queue of this host refused is sent as soon as
  * the queue allows, since a peer that missed it would send everything again.
  */
@@ -96,8 +92,8 @@ static bool resp_settle(struct rxo_qp *qp)
 }
 
 /*
- * Takes the oldest receive WQE for the message, unless it has one. 0, -ENOENT, or
- * -EINVAL for a malformed WQE (taken too, to be completed in error).
+ * Takes the oldest receive WQE for the message, unless it has one. 0, -ENOENT, -EINVAL for a
+ * malformed WQE (taken too, to be completed in error), or -ENOTRECOVERABLE for an SRQ in error.
  */
 int rxo_resp_take_wqe(struct rxo_qp *qp)
 {
@@ -114,7 +110,7 @@ int rxo_resp_take_wqe(struct rxo_qp *qp)
 		err = -ENOENT;
 	else
 		err = rxo_rwqe_parse(&rq->wqe, rxo_queue_at(rq->queue, 0), rq->max_sge);
-	rq->have_wqe = err != -ENOENT;
+	rq->have_wqe = err != -ENOENT && err != -ENOTRECOVERABLE;
 	rq->wqe_err = err;
 	if (rq->xrc_srq) {
 		rq->wqe_srq_num = rq->xrc_srq->ibsrq.ext.xrc.srq_num;
@@ -139,35 +135,7 @@ void rxo_resp_recv_done(struct rxo_qp *qp, struct ib_wc *wc, bool solicited)
 	if (rq->queue)
 		rxo_queue_advance(rq->queue);
 	if (rxo_cq_post(cq, wc, solicited))
-		rxo_qp_cq_overran(qp);
-}
-
-/*
- * The receive that an XRC target has taken for a message whose rest will not come goes back to the
- * owner of its SRQ, if that is there. In error or RESET: where the CQ is full, its event says so.
- */
-void rxo_resp_flush_message(struct rxo_qp *qp)
-{
-	struct rxo_rq *rq = &qp->rq;
-	struct ib_wc wc = {
-		.wr_id = rq->wqe.wr_id,
-		.status = IB_WC_WR_FLUSH_ERR,
-		.opcode = IB_WC_RECV,
-		.qp = &qp->ibqp,
-		.port_num = 1,
-	};
-	struct rxo_srq *srq;
-
-	lockdep_assert_held(&rq->lock);
-	if (!rq->have_wqe)
-		return;
-	rq->have_wqe = false;
-	srq = rxo_srq_get(qp->dev, rq->wqe_srq_num, qp->xrcd);
-	if (!srq)
-		return;
-	if (srq->id == rq->wqe_srq_id)
-		rxo_cq_post(rxo_srq_cq(srq), &wc, true);
-	rxo_srq_put(srq);
+		rxo_qp_set_fatal(qp);
 }
 
 static void resp_recv_failed(struct rxo_qp *qp, enum ib_wc_status status)
@@ -453,6 +421,19 @@ static void resp_commit(struct rxo_qp *qp, struct sk_buff *skb)
 		rxo_resp_send_ack(qp, RXO_AETH_ACK, rxo_pkt_last_psn(pkt));
 }
 
+/* No receive could be had for the message. */
+static void resp_no_wqe(struct rxo_qp *qp, u32 psn, int err)
+{
+	if (err == -ENOTRECOVERABLE)
+		rxo_resp_refuse_broken_srq(qp, psn);
+	else if (err != -ENOENT)
+		resp_fail(qp, RXO_OP_SEND, psn, err);
+	else if (qp->kind->acked)
+		rxo_resp_send_rnr(qp, qp->min_rnr_timer, psn);
+	else
+		resp_drop_message(qp);
+}
+
 static int resp_data_request(struct rxo_qp *qp, struct sk_buff *skb)
 {
 	const struct rxo_pkt *pkt = rxo_pkt(skb);
@@ -468,15 +449,8 @@ static int resp_data_request(struct rxo_qp *qp, struct sk_buff *skb)
 	if ((send && (pkt->flags & RXO_OP_START)) ||
 	    (!send && (pkt->flags & RXO_OP_RECV) && (pkt->flags & RXO_OP_END)))
 		err = rxo_resp_take_wqe(qp);
-	if (err == -ENOENT) {
-		if (qp->kind->acked)
-			rxo_resp_send_rnr(qp, qp->min_rnr_timer, pkt->psn);
-		else
-			resp_drop_message(qp);
-		return 0;
-	}
 	if (err) {
-		resp_fail(qp, RXO_OP_SEND, pkt->psn, err);
+		resp_no_wqe(qp, pkt->psn, err);
 		return 0;
 	}
 	err = send ? rxo_exec_send(qp, skb) : rxo_exec_write(qp, skb);
@@ -608,69 +582,14 @@ int rxo_resp_take_rc(struct rxo_qp *qp, struct sk_buff *skb)
 	return resp_data_request(qp, skb);
 }
 
-static void resp_put_srq(struct rxo_rq *rq)
-{
-	if (rq->xrc_srq)
-		rxo_srq_put(rq->xrc_srq);
-	rq->xrc_srq = NULL;
-}
-
-/* The SRQ that the request names, which is that of its message and of the receive it has. */
-static bool resp_srq_is_right(const struct rxo_rq *rq, const struct rxo_pkt *pkt)
-{
-	const struct rxo_srq *srq = rq->xrc_srq;
-
-	if (!srq || (rq->have_wqe && rq->wqe_srq_id != srq->id))
-		return false;
-	return (pkt->flags & RXO_OP_START) || rq->msg.srq_id == srq->id;
-}
-
-/*
- * No such SRQ, or none in the target's domain, or not the one of before. Annex A14 has an event for
- * each of the first two at the target, which drivers of hardware (hns, qedr) report as an access
- * error, and so do we. Which NAK it asks for could not be looked up: an invalid request is what it
- * is to the peer, as it is where a request names anything else that the service does not have.
- */
-static void resp_refuse_srq(struct rxo_qp *qp, u32 psn)
-{
-	rxo_resp_send_ack(qp, RXO_AETH_NAK_INV_REQ, psn);
-	rxo_qp_set_error(qp);
-	rxo_qp_event(qp, IB_EVENT_QP_ACCESS_ERR);
-}
-
-/*
- * As RC, but that receives and keys are those of the SRQ which the request names. A duplicate was
- * executed; only if it is a READ is the SRQ needed again (resp_continue_read()).
- */
-int rxo_resp_take_xrc(struct rxo_qp *qp, struct sk_buff *skb)
-{
-	const struct rxo_pkt *pkt = rxo_pkt(skb);
-	struct rxo_rq *rq = &qp->rq;
-	int err = 0;
-
-	lockdep_assert_held(&rq->lock);
-	rq->xrc_srq = rxo_srq_get(qp->dev, rxo_xrceth_srqn(rxo_pkt_xrceth(skb)), qp->xrcd);
-	if (pkt->psn == rq->psn && !resp_srq_is_right(rq, pkt))
-		resp_refuse_srq(qp, pkt->psn);
-	else
-		err = rxo_resp_take_rc(qp, skb);
-	resp_put_srq(rq);
-	return err;
-}
-
 /* Goes on with a READ. -ENXIO: the SRQ whose keys it names is gone. */
 static int resp_continue_read(struct rxo_qp *qp, u32 *budget)
 {
 	struct rxo_rq *rq = &qp->rq;
 
-	if (qp->xrcd) {
-		rq->xrc_srq = rxo_srq_get(qp->dev, rq->read.srq_num, qp->xrcd);
-		if (rq->xrc_srq && rq->xrc_srq->id != rq->read.srq_id)
-			resp_put_srq(rq);
-		if (!rq->xrc_srq) {
-			rq->fault_err = 0;	/* of a region of that SRQ's owner */
-			return -ENXIO;
-		}
+	if (qp->xrcd && !rxo_resp_xrc_get_read(qp)) {
+		rq->fault_err = 0;	/* of a region of that SRQ's owner */
+		return -ENXIO;
 	}
 	return rxo_exec_read(qp, budget);
 }
@@ -736,12 +655,14 @@ static int resp_step(struct rxo_qp *qp, u32 *budget)
 			 */
 			if (rq->read.duplicate)
 				rxo_resp_send_ack(qp, RXO_AETH_NAK_REM_ACC, rq->read.psn);
+			else if (qp->xrcd && !rq->xrc_srq)
+				rxo_resp_refuse_srq(qp, rq->read.psn);
 			else
 				resp_fail(qp, RXO_OP_READ, rq->read.psn, err);
 			rq->read.active = false;
 			err = 0;
 		}
-		resp_put_srq(rq);
+		rxo_resp_xrc_put(rq);
 		if (!rq->read.active || rq->read.psn != rq->read.first_psn)
 			rxo_late_end(qp);
 		return err;

@@ -206,6 +206,10 @@ int rxo_ud_exec(struct rxo_qp *qp, struct sk_buff *skb)
 	/* Too long for the buffer: dropped, the buffer stays for the next (IBTA class D). */
 	if (!err && RXO_GRH_BYTES + rxo_pkt(skb)->payload_bytes > rq->wqe.sgl.length_bytes)
 		goto drop;
+	if (err == -ENOTRECOVERABLE) {
+		rxo_qp_set_fatal(qp);
+		return 0;
+	}
 	if (!err)
 		err = ud_place(qp, skb);
 	if (err == -EAGAIN)

@@ -95,7 +95,7 @@ static void swqe_complete_one(struct rxo_qp *qp, enum ib_wc_status status)
 		qp->sq.cur--;
 	if ((signaled || status != IB_WC_SUCCESS) &&
 	    rxo_cq_post(qp->send_cq, &wc, status != IB_WC_SUCCESS))
-		rxo_qp_cq_overran(qp);
+		rxo_qp_set_fatal(qp);
 }
 
 /* Whether the oldest WQE was done by the device itself, ahead of those that it waited for. */

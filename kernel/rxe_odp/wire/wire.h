@@ -133,6 +133,7 @@ struct rxo_probeth {
 #define RXO_AETH_NAK_INV_REQ	0x61
 #define RXO_AETH_NAK_REM_ACC	0x62
 #define RXO_AETH_NAK_REM_OP	0x63
+#define RXO_AETH_NAK_INV_RD	0x64	/* XRC: the SRQ that a request names */
 
 enum rxo_op_flags {
 	RXO_OP_VALID		= 1 << 0,

@@ -15,9 +15,37 @@ unsigned int rings_find(struct ring *rings, unsigned int max)
 	while (nr < max && fgets(line, sizeof(line), f))
 		if (strstr(line, "uverbs") && sscanf(line, "%lx-%lx", &start, &end) == 2)
 			rings[nr++] = (struct ring){ (void *)start, end - start,
-						     1UL << *(uint32_t *)start };
+						     1UL << *(uint32_t *)start,
+						     *(uint32_t *)(start + RING_MASK_AT) };
 	fclose(f);
 	return nr;
+}
+
+struct ring ring_of_receive(uint64_t wr_id)
+{
+	struct ring rings[32];
+	unsigned int nr = rings_find(rings, ARRAY_SIZE(rings)), i;
+
+	for (i = 0; i < nr; i++)
+		if (!memcmp(rings[i].addr + RING_DATA_AT, &wr_id, sizeof(wr_id)))
+			return rings[i];
+	fail_because("no ring begins with receive %lx", (unsigned long)wr_id);
+	return rings[0];
+}
+
+static void ring_flip(const struct ring *ring)
+{
+	*(volatile uint32_t *)(ring->addr + RING_PRODUCER_AT) ^= 0x80000000;
+}
+
+void ring_break(const struct ring *ring)
+{
+	ring_flip(ring);
+}
+
+void ring_mend(const struct ring *ring)
+{
+	ring_flip(ring);
 }
 
 void ring_doorbell(const struct ibv_qp *qp)
