@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0 OR Linux-OpenIB
 /*
  * A hostile caller: verbs with random sizes, flags, attributes, handles and addresses, mappings at random offsets, and commands
- * that are no commands. Each is refused or works; what works can be destroyed; and what is opened afterwards works.
+ * that are no commands; of XRC domains by files, SRQs, both kinds of queue pairs, and targets by their numbers. Each is refused or
+ * works; what works can be destroyed; and what is opened afterwards works.
  *
  * rdma-odp: timeout 60
  */
@@ -10,6 +11,7 @@
 #include "pair.h"
 #include "random.h"
 
+#include <fcntl.h>
 #include <rdma/ib_user_ioctl_cmds.h>
 #include <rdma/ib_user_ioctl_verbs.h>
 #include <rdma/ib_user_verbs.h>
@@ -22,10 +24,10 @@
 
 #define KEEP	16
 #define HANDLES 4
-#define SHAPES	23
+#define SHAPES	29
 
 /* Kinds of objects by their ids in uverbs, and behind them our own. */
-#define ZOO_PREFETCH (UVERBS_OBJECT_MW + 1)
+#define ZOO_PREFETCH (UVERBS_OBJECT_XRCD + 1)
 #define ZOO_KINDS    (ZOO_PREFETCH + 1)
 
 /* What lives, of each kind; one is destroyed to make room. */
@@ -48,6 +50,9 @@ struct zoo {
 	uint32_t handles[ZOO_KINDS][HANDLES];
 	unsigned long ioctls[SHAPES];
 	uint64_t mr_at; /* where the last region that they made is */
+	/* XRC: a file for domains, and the last target that they made: its domain and its number. */
+	int file;
+	uint32_t target_xrcd, target_num;
 };
 
 #define MEMORY (4 * MIB)
@@ -370,7 +375,8 @@ struct attr_shape {
 	uint32_t value;
 };
 
-#define MAX_ATTRS 12
+#define MAX_ATTRS  14
+#define XRC_TARGET "XRC_TARGET"
 
 /* clang-format knows no macro that is an initialiser. */
 /* clang-format off */
@@ -465,10 +471,63 @@ static const struct ioctl_shape {
 	    OUT(CREATE_QP_RESP_CAP, sizeof(struct ib_uverbs_qp_cap)), OUT(CREATE_QP_RESP_QP_NUM, 4),
 	    DRIVER_OUT },
 	  10 },
+	{ "OPEN_XRCD",
+	  UVERBS_OBJECT_DEVICE,
+	  UVERBS_METHOD_INVOKE_WRITE,
+	  UVERBS_OBJECT_XRCD,
+	  { CONST(WRITE_CMD, IB_USER_VERBS_CMD_OPEN_XRCD),
+	    IN(CORE_IN, sizeof(struct ib_uverbs_open_xrcd)), OUT(CORE_OUT, 64) },
+	  3 },
+	{ "XRC_SRQ",
+	  UVERBS_OBJECT_SRQ,
+	  UVERBS_METHOD_SRQ_CREATE,
+	  0,
+	  { NEW(CREATE_SRQ_HANDLE), HANDLE(CREATE_SRQ_PD_HANDLE, PD),
+	    CONST(CREATE_SRQ_TYPE, IBV_SRQT_XRC), HANDLE(CREATE_SRQ_XRCD_HANDLE, XRCD),
+	    HANDLE(CREATE_SRQ_CQ_HANDLE, CQ), NUMBER(CREATE_SRQ_USER_HANDLE, 8),
+	    NUMBER(CREATE_SRQ_MAX_WR, 4), NUMBER(CREATE_SRQ_MAX_SGE, 4),
+	    NUMBER(CREATE_SRQ_LIMIT, 4), OUT(CREATE_SRQ_RESP_MAX_WR, 4),
+	    OUT(CREATE_SRQ_RESP_MAX_SGE, 4), OUT(CREATE_SRQ_RESP_SRQ_NUM, 4), DRIVER_OUT },
+	  13 },
+	{ "XRC_INITIATOR",
+	  UVERBS_OBJECT_QP,
+	  UVERBS_METHOD_QP_CREATE,
+	  0,
+	  { NEW(CREATE_QP_HANDLE), HANDLE(CREATE_QP_PD_HANDLE, PD),
+	    HANDLE(CREATE_QP_SEND_CQ_HANDLE, CQ), NUMBER(CREATE_QP_USER_HANDLE, 8),
+	    CONST(CREATE_QP_TYPE, IBV_QPT_XRC_SEND),
+	    IN(CREATE_QP_CAP, sizeof(struct ib_uverbs_qp_cap)),
+	    OUT(CREATE_QP_RESP_CAP, sizeof(struct ib_uverbs_qp_cap)), OUT(CREATE_QP_RESP_QP_NUM, 4),
+	    DRIVER_OUT },
+	  9 },
+	{ XRC_TARGET,
+	  UVERBS_OBJECT_QP,
+	  UVERBS_METHOD_QP_CREATE,
+	  0,
+	  { NEW(CREATE_QP_HANDLE), HANDLE(CREATE_QP_XRCD_HANDLE, XRCD),
+	    NUMBER(CREATE_QP_USER_HANDLE, 8), CONST(CREATE_QP_TYPE, IBV_QPT_XRC_RECV),
+	    IN(CREATE_QP_CAP, sizeof(struct ib_uverbs_qp_cap)),
+	    OUT(CREATE_QP_RESP_CAP, sizeof(struct ib_uverbs_qp_cap)),
+	    OUT(CREATE_QP_RESP_QP_NUM, 4) },
+	  7 },
+	{ "OPEN_QP",
+	  UVERBS_OBJECT_DEVICE,
+	  UVERBS_METHOD_INVOKE_WRITE,
+	  UVERBS_OBJECT_QP,
+	  { CONST(WRITE_CMD, IB_USER_VERBS_CMD_OPEN_QP),
+	    IN(CORE_IN, sizeof(struct ib_uverbs_open_qp)), OUT(CORE_OUT, 64) },
+	  3 },
 	{ CALL(QP, QP_DESTROY), 0, { HANDLE(DESTROY_QP_HANDLE, QP), OUT(DESTROY_QP_RESP, 4) }, 2 },
 	{ CALL(SRQ, SRQ_DESTROY),
 	  0,
 	  { HANDLE(DESTROY_SRQ_HANDLE, SRQ), OUT(DESTROY_SRQ_RESP, 4) },
+	  2 },
+	{ "CLOSE_XRCD",
+	  UVERBS_OBJECT_DEVICE,
+	  UVERBS_METHOD_INVOKE_WRITE,
+	  0,
+	  { CONST(WRITE_CMD, IB_USER_VERBS_CMD_CLOSE_XRCD),
+	    { UVERBS_ATTR_CORE_IN, ATTR_HANDLE, 4, UVERBS_OBJECT_XRCD } },
 	  2 },
 	{ CALL(CQ, CQ_DESTROY), 0, { HANDLE(DESTROY_CQ_HANDLE, CQ), OUT(DESTROY_CQ_RESP, 8) }, 2 },
 	{ OUR_CALL(MR, MR_STATS),
@@ -538,7 +597,37 @@ union ioctl_input {
 	struct ib_uverbs_reg_mr mr;
 	struct ib_uverbs_qp_cap cap;
 	struct ib_uverbs_alloc_mw mw;
+	struct ib_uverbs_open_xrcd xrcd;
+	struct ib_uverbs_open_qp qp;
 };
+
+/* Of a file, mostly, that several domains may be asked for; of none; or of what is no file. */
+static struct ib_uverbs_open_xrcd some_domain(struct zoo *z)
+{
+	struct rnd *r = &z->rnd;
+
+	return (struct ib_uverbs_open_xrcd){
+		.fd = rnd_one_in(r, 4) ? some_u32(r) :
+		      rnd_one_in(r, 3) ? -1U :
+					 (uint32_t)z->file,
+		.oflags = rnd_one_in(r, 4) ? some_u32(r) :
+					     (rnd_one_in(r, 4) ? 0 : O_CREAT) |
+						     (rnd_one_in(r, 4) ? O_EXCL : 0),
+	};
+}
+
+/* The target that was made last, by the domain it is in, and now and then one or the other is wrong. */
+static struct ib_uverbs_open_qp some_target(struct zoo *z)
+{
+	struct rnd *r = &z->rnd;
+
+	return (struct ib_uverbs_open_qp){
+		.user_handle = rnd_next(r),
+		.pd_handle = rnd_one_in(r, 4) ? some_handle(z, UVERBS_OBJECT_XRCD) : z->target_xrcd,
+		.qpn = rnd_one_in(r, 8) ? some_u32(r) : z->target_num,
+		.qp_type = rnd_one_in(r, 8) ? rnd_below(r, 16) : IBV_QPT_XRC_RECV,
+	};
+}
 
 static void fill_input(struct zoo *z, const struct ioctl_shape *shape, union ioctl_input *input)
 {
@@ -562,6 +651,10 @@ static void fill_input(struct zoo *z, const struct ioctl_shape *shape, union ioc
 			.pd_handle = some_handle(z, UVERBS_OBJECT_PD),
 			.mw_type = rnd_below(r, 4),
 		};
+	} else if (shape->makes == UVERBS_OBJECT_XRCD) {
+		input->xrcd = some_domain(z);
+	} else if (shape->makes == UVERBS_OBJECT_QP) {
+		input->qp = some_target(z);
 	} else {
 		input->mr = (struct ib_uverbs_reg_mr){
 			.start = at,
@@ -715,6 +808,11 @@ static bool ioctl_command(struct zoo *z)
 	memcpy(&handle, answer, sizeof(handle));
 	if (shape->makes == UVERBS_OBJECT_MR)
 		z->mr_at = input.mr.start;
+	/* What it answers last is its number. */
+	if (!strcmp(shape->name, XRC_TARGET)) {
+		z->target_xrcd = call.attrs[1].data;
+		z->target_num = handle;
+	}
 	if (shape->makes)
 		remember_handle(z, shape->makes, handle);
 	else if (shape->attrs[0].kind == ATTR_NEW)
@@ -818,6 +916,8 @@ static void random_calls(void **state)
 	wild_open(&z);
 	z.memory = mmap(NULL, MEMORY, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
 	assert_ptr_not_equal(z.memory, MAP_FAILED);
+	z.file = memfd_create("fuzz_uverbs", MFD_CLOEXEC);
+	assert_true(z.file >= 0);
 	z.dma_buf = dmabuf_export(EXPORTER_OURS, RXE_ODP_EXPORT_MOVES, 16 * PAGE);
 	z.cqs[0] = ibv_create_cq(z.rig.ctx, 64, NULL, NULL, 0);
 	assert_non_null(z.cqs[0]);
@@ -834,6 +934,7 @@ static void random_calls(void **state)
 	clear(&z);
 	munmap(z.memory, MEMORY);
 	close(z.dma_buf);
+	close(z.file);
 	assert_zero(ibv_close_device(z.wild));
 	/* What the commands made by hand goes with the file. */
 	ibv_dealloc_pd(z.rig.pd);

@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: GPL-2.0 OR Linux-OpenIB
 /*
  * A hostile network: random and mutated RoCEv2 packets from a raw socket of the peer's namespace,
- * over IPv4 and IPv6, with right and with wrong ICRCs, to live QPs, QP1 and numbers that nobody
- * has. Nothing may be written outside of a region, nothing may break but the QPs that were lied to:
+ * over IPv4 and IPv6, with right and with wrong ICRCs, to live QPs of every service, QP1 and
+ * numbers that nobody has, some of them of another service than the QP's; those of XRC to SRQs of
+ * the target's domain, of another one, and to none. Nothing may be written outside of a region, nothing may break but the QPs that were lied to:
  * a bystander's QPs work all the time.
  *
  * In most rounds of connected QPs the peer is deaf: what ours asks for stays outstanding, and
@@ -12,6 +13,7 @@
  */
 #include "random.h"
 #include "roce.h"
+#include "xrc.h"
 
 #include <netinet/in.h>
 #include <sys/mman.h>
@@ -24,11 +26,13 @@
 #define FLUSH	      0x1c
 #define ATOMIC_WRITE  0x1d
 #define UC	      0x20   /* its opcodes are RC's and this */
+#define XRC	      0xa0   /* likewise */
 #define LOCAL_BYTES   4096UL /* of one of our requests, at most */
 #define LARGE_BYTES   (3 * GIB)
 #define ROUND	      150
 #define CONNECTED_OPS (IBV_QP_EX_WITH_FLUSH | IBV_QP_EX_WITH_ATOMIC_WRITE)
 #define RECEIVES      16
+#define SRQS	      5
 
 /* Where packets go: end a of a pair, and what they may say about it. */
 struct target {
@@ -37,12 +41,13 @@ struct target {
 	uint32_t request_psn;	      /* that it expects */
 	uint32_t answer_psn, answers; /* that it waits for, from there on */
 	uint32_t spared_qpn;
+	uint32_t srqs[SRQS]; /* numbers, the QP's own first */
 	bool answering;
 };
 
 /* What came through, in a way that nothing but forged packets explains. */
 struct seen {
-	unsigned long datagrams, sends, unreliable, writes, answers, naks;
+	unsigned long datagrams, sends, unreliable, writes, answers, naks, xrc_sends, xrc_answers;
 };
 
 static size_t ip_bytes(const struct target *t)
@@ -219,6 +224,31 @@ static size_t some_payload(struct rnd *r, uint8_t opcode, uint32_t qpn)
 	return rnd_one_in(r, 2) ? 1024 : rnd_below(r, 1100);
 }
 
+/* The QP's, mostly. */
+static uint8_t some_service(struct rnd *r, const struct target *t)
+{
+	if (rnd_one_in(r, 16))
+		return rnd_below(r, 8) << 5;
+	if (t->pair->conn.type == IBV_QPT_UC)
+		return UC;
+	return t->pair->conn.type == IBV_QPT_XRC_SEND ? XRC : 0;
+}
+
+static bool has_xrceth(uint8_t opcode)
+{
+	return (opcode & 0xe0) == XRC && !is_answer(opcode & 0x1f);
+}
+
+/* Its upper bits are reserved. */
+static void put_xrceth(struct rnd *r, const struct target *t, uint8_t *at)
+{
+	uint32_t num = rnd_one_in(r, 4) ? t->srqs[rnd_below(r, SRQS)] : t->srqs[0];
+
+	if (rnd_one_in(r, 16))
+		num = rnd_next(r) & 0xffffff;
+	roce_put32(at, num | (rnd_one_in(r, 4) ? rnd_next(r) << 24 : 0));
+}
+
 static size_t build(struct rnd *r, const struct target *t, uint8_t *packet)
 {
 	uint8_t *bth = packet + ip_bytes(t) + ROCE_UDP_BYTES, *at = bth + ROCE_BTH_BYTES;
@@ -228,14 +258,18 @@ static size_t build(struct rnd *r, const struct target *t, uint8_t *packet)
 
 	rnd_fill(r, bth, ROCE_BTH_BYTES);
 	bth[0] = opcode;
-	if (t->pair->conn.type == IBV_QPT_UC && opcode < UC && !rnd_one_in(r, 16))
-		bth[0] |= UC;
+	if (opcode < UC)
+		bth[0] |= some_service(r, t);
 	if (!rnd_one_in(r, 8))
 		bth[1] = (bth[1] & 0x80) | (-payload & 3) << 4; /* solicited, pad, version 0 */
 	if (!rnd_one_in(r, 8))
 		memset(bth + 2, 0xff, 2); /* P_Key */
 	roce_put32(bth + 4, qpn);
 	roce_put32(bth + 8, some_psn(r, t, opcode) | (rnd_next(r) & 0x80000000));
+	if (has_xrceth(bth[0]) && !rnd_one_in(r, 32)) {
+		put_xrceth(r, t, at);
+		at += 4;
+	}
 	at += extended_header(r, t, opcode, qpn, payload, at);
 	rnd_fill(r, at, payload);
 	if (qpn == 1)
@@ -304,22 +338,27 @@ static void post_receive(struct rnd *r, struct pair *pair, const struct buf *min
 	end_post_recv(&pair->a, 0, &sge, 1);
 }
 
-/* What answers may mean: every operation, of a few packets at most. */
-static void post_some(struct rnd *r, struct pair *pair, const struct buf *mine,
-		      const struct buf *theirs)
+static void post_receives(struct rnd *r, struct pair *pair, const struct buf *mine)
+{
+	unsigned int i;
+
+	for (i = 0; i < RECEIVES; i++)
+		post_receive(r, pair, mine);
+}
+
+/* What answers may mean: every operation, of a few packets at most. Of XRC those that there are. */
+static void post_requests(struct rnd *r, struct pair *pair, const struct buf *mine,
+			  const struct buf *theirs)
 {
 	static const enum ibv_wr_opcode opcodes[] = {
 		IBV_WR_RDMA_WRITE,	     IBV_WR_SEND,  IBV_WR_RDMA_READ,
 		IBV_WR_ATOMIC_FETCH_AND_ADD, IBV_WR_FLUSH, IBV_WR_ATOMIC_WRITE
 	};
+	size_t kinds = pair->conn.type == IBV_QPT_XRC_SEND ? 4 : ARRAY_SIZE(opcodes);
 	unsigned int i;
 
-	for (i = 0; i < RECEIVES; i++)
-		post_receive(r, pair, mine);
-	if (pair->conn.type != IBV_QPT_RC)
-		return;
 	for (i = 0; i < 10; i++) {
-		enum ibv_wr_opcode opcode = opcodes[rnd_below(r, ARRAY_SIZE(opcodes))];
+		enum ibv_wr_opcode opcode = opcodes[rnd_below(r, kinds)];
 		struct ibv_sge sge = buf_sge(mine, rnd_below(r, mine->bytes - LOCAL_BYTES),
 					     1024 * (1 + rnd_below(r, 3)));
 		struct ibv_send_wr wr = wr_rdma(opcode, &sge, 1, theirs, 0);
@@ -346,7 +385,16 @@ struct round {
 	struct target target;
 	struct buf mine, theirs, open; /* for our requests, at the peer, for packets */
 	bool deaf;
+	/* XRC: whether end a is the target; its domain, another SRQ in it, and one of another domain. */
+	bool is_target;
+	struct ibv_xrcd *xrcd, *foreign_xrcd;
+	struct ibv_srq *other, *foreign;
 };
+
+static bool is_xrc(const struct round *round)
+{
+	return round->pair.conn.type == IBV_QPT_XRC_SEND;
+}
 
 static void look(struct rnd *r, struct round *round, struct seen *seen)
 {
@@ -357,16 +405,20 @@ static void look(struct rnd *r, struct round *round, struct seen *seen)
 		if (!round->deaf)
 			continue;
 		seen->answers += wc.status == IBV_WC_SUCCESS;
+		seen->xrc_answers += wc.status == IBV_WC_SUCCESS && is_xrc(round);
 		seen->naks += wc.status == IBV_WC_REM_ACCESS_ERR ||
 			      wc.status == IBV_WC_REM_INV_REQ_ERR || wc.status == IBV_WC_REM_OP_ERR;
 	}
 	while (ibv_poll_cq(round->pair.a.rcq, 1, &wc) > 0) {
+		/* What an SRQ holds outlives the target's error. */
+		if (wc.status == IBV_WC_SUCCESS || is_xrc(round))
+			post_receive(r, &round->pair, &round->mine);
 		if (wc.status != IBV_WC_SUCCESS)
 			continue;
 		seen->datagrams += type == IBV_QPT_UD;
 		seen->sends += type == IBV_QPT_RC;
 		seen->unreliable += type == IBV_QPT_UC;
-		post_receive(r, &round->pair, &round->mine);
+		seen->xrc_sends += is_xrc(round);
 	}
 }
 
@@ -374,7 +426,10 @@ static void begin(struct rnd *r, struct round *round)
 {
 	if (round->deaf)
 		assert_zero(end_set_state(&round->pair.b, IBV_QPS_ERR));
-	post_some(r, &round->pair, &round->mine, &round->theirs);
+	if (!is_xrc(round))
+		post_receives(r, &round->pair, &round->mine);
+	if (round->pair.conn.type == IBV_QPT_RC || (is_xrc(round) && !round->is_target))
+		post_requests(r, &round->pair, &round->mine, &round->theirs);
 }
 
 /* Aims, and gives the QP another life when it has lost one. */
@@ -388,6 +443,8 @@ static void aim(struct rnd *r, struct round *round, bool again)
 	/* One wrong request ends what answers would be for. */
 	if (again)
 		t->answering = round->pair.conn.type != IBV_QPT_UC && rnd_one_in(r, 2);
+	if (is_xrc(round))
+		t->answering = !round->is_target;
 	assert_zero(ibv_query_qp(round->pair.a.qp, &attr, mask, &init));
 	if (round->pair.conn.type != IBV_QPT_UD &&
 	    (again || (attr.qp_state == IBV_QPS_ERR && rnd_one_in(r, 2)))) {
@@ -433,15 +490,77 @@ static void open_free(struct round *round)
 	munmap(open->data, open->bytes);
 }
 
+static struct ibv_srq *srq_make(struct end *end, struct ibv_xrcd *xrcd, const struct conn *conn)
+{
+	struct ibv_srq *srq = xrc_srq(end->rig->pd, xrcd, end->rcq, conn);
+
+	assert_non_null(srq);
+	return srq;
+}
+
+/* End a is either half. */
+static void xrc_round_open(struct round *round, const struct conn *conn)
+{
+	struct pair *pair = &round->pair;
+	struct end *target = round->is_target ? &pair->a : &pair->b;
+	struct end *initiator = round->is_target ? &pair->b : &pair->a;
+
+	pair->conn = *conn;
+	rig_open(&pair->rig);
+	rig_open_peer(&pair->peer);
+	end_prepare(&pair->a, &pair->rig, conn);
+	end_prepare(&pair->b, &pair->peer, conn);
+	round->xrcd = xrc_domain(target->rig->ctx, -1);
+	round->foreign_xrcd = xrc_domain(target->rig->ctx, -1);
+	assert_non_null(round->xrcd);
+	assert_non_null(round->foreign_xrcd);
+	target->srq = srq_make(target, round->xrcd, conn);
+	round->other = srq_make(target, round->xrcd, conn);
+	round->foreign = srq_make(target, round->foreign_xrcd, conn);
+	target->qp = xrc_target(target->rig->ctx, round->xrcd);
+	initiator->qp = xrc_initiator(initiator, conn);
+	assert_non_null(target->qp);
+	assert_non_null(initiator->qp);
+	initiator->srq_num = xrc_srq_num(target->srq);
+	ends_connect(&pair->a, &pair->b, conn);
+}
+
+static void xrc_round_close(struct round *round)
+{
+	assert_zero(ibv_destroy_srq(round->other));
+	assert_zero(ibv_destroy_srq(round->foreign));
+	assert_zero(ibv_close_xrcd(round->foreign_xrcd));
+	end_close(&round->pair.a);
+	end_close(&round->pair.b);
+	assert_zero(ibv_close_xrcd(round->xrcd));
+	rig_close(&round->pair.peer);
+	rig_close(&round->pair.rig);
+}
+
+static void aim_at_srqs(struct round *round)
+{
+	const uint32_t srqs[SRQS] = {
+		xrc_srq_num(round->is_target ? round->pair.a.srq : round->pair.b.srq),
+		xrc_srq_num(round->other), xrc_srq_num(round->foreign), 0, 0xffffff
+	};
+
+	memcpy(round->target.srqs, srqs, sizeof(srqs));
+}
+
 static void round_open(struct round *round, const struct conn *conn, int odp, uint32_t spared_qpn)
 {
-	pair_open(&round->pair, conn);
+	if (conn->type == IBV_QPT_XRC_SEND)
+		xrc_round_open(round, conn);
+	else
+		pair_open(&round->pair, conn);
 	buf_make(&round->mine, round->pair.a.rig->pd, MEM_ANON, 64 * KIB, 40, ACCESS_ALL | odp);
 	buf_make(&round->theirs, round->pair.b.rig->pd, MEM_ANON, 64 * KIB, 40, ACCESS_ALL);
 	open_make(round, odp);
 	round->target = (struct target){ .pair = &round->pair,
 					 .buf = &round->open,
 					 .spared_qpn = spared_qpn };
+	if (is_xrc(round))
+		aim_at_srqs(round);
 }
 
 static void round_close(struct round *round)
@@ -449,17 +568,24 @@ static void round_close(struct round *round)
 	open_free(round);
 	buf_free(&round->mine);
 	buf_free(&round->theirs);
-	pair_close(&round->pair);
+	if (is_xrc(round))
+		xrc_round_close(round);
+	else
+		pair_close(&round->pair);
 }
 
 static void round_of(struct rnd *r, const struct wire *wire, const struct conn *conn, int odp,
 		     uint32_t spared_qpn, struct seen *seen)
 {
-	struct round round = { .deaf = conn->type == IBV_QPT_RC && !rnd_one_in(r, 4) };
+	struct round round = { .is_target = conn->type == IBV_QPT_XRC_SEND && rnd_one_in(r, 2) };
 	uint8_t packet[ROCE_MAX_PACKET];
 	unsigned int i;
 
+	if (conn->type == IBV_QPT_RC || (conn->type == IBV_QPT_XRC_SEND && !round.is_target))
+		round.deaf = !rnd_one_in(r, 4);
 	round_open(&round, conn, odp, spared_qpn);
+	if (round.is_target)
+		post_receives(r, &round.pair, &round.mine);
 	begin(r, &round);
 	aim(r, &round, true);
 	for (i = 0; i < ROUND; i++) {
@@ -473,10 +599,33 @@ static void round_of(struct rnd *r, const struct wire *wire, const struct conn *
 	round_close(&round);
 }
 
-static bool seen_all(const struct seen *seen)
+static bool seen_all(const struct seen *seen, bool xrc)
 {
 	return seen->datagrams && seen->sends && seen->unreliable && seen->writes &&
-	       seen->answers && seen->naks;
+	       seen->answers && seen->naks && (!xrc || (seen->xrc_sends && seen->xrc_answers));
+}
+
+/* Whether the library, and the device, have XRC. */
+static bool there_is_xrc(void)
+{
+	struct ibv_xrcd *xrcd;
+	struct rig rig;
+
+	rig_open(&rig);
+	xrcd = xrc_domain(rig.ctx, -1);
+	if (xrcd)
+		assert_zero(ibv_close_xrcd(xrcd));
+	rig_close(&rig);
+	return xrcd;
+}
+
+static enum ibv_qp_type some_type(struct rnd *r, bool xrc)
+{
+	if (xrc && rnd_one_in(r, 3))
+		return IBV_QPT_XRC_SEND;
+	if (rnd_one_in(r, 4))
+		return IBV_QPT_UD;
+	return rnd_one_in(r, 3) ? IBV_QPT_UC : IBV_QPT_RC;
 }
 
 /* It has nothing to do with any of this. */
@@ -513,6 +662,7 @@ static void random_packets(void **state)
 	long before[ARRAY_SIZE(counters)];
 	unsigned int rounds = 0, i;
 	struct seen seen = { 0 };
+	bool xrc = there_is_xrc();
 	struct bystander by;
 
 	(void)state;
@@ -523,22 +673,21 @@ static void random_packets(void **state)
 	conn.access |= IBV_ACCESS_FLUSH_GLOBAL;
 	/* A slow kernel is given what it takes until each kind of packet has come through. */
 	do {
-		conn.type = rnd_one_in(&r, 4) ? IBV_QPT_UD :
-			    rnd_one_in(&r, 3) ? IBV_QPT_UC :
-						IBV_QPT_RC;
+		conn.type = some_type(&r, xrc);
 		conn.send_ops = conn.type == IBV_QPT_RC ? CONNECTED_OPS : 0;
 		conn.ipv6 = rnd_one_in(&r, 2);
 		round_of(&r, &wire, &conn, rnd_one_in(&r, 2) ? IBV_ACCESS_ON_DEMAND : 0,
 			 by.pair.a.qp->qp_num, &seen);
 		pair_move_checked(&by.pair, rounds % OP_KINDS, &by.from, &by.to, rounds);
 		rounds++;
-	} while (seconds() < end || !seen_all(&seen));
+	} while (seconds() < end || !seen_all(&seen, xrc));
 	bystander_close(&by);
 	wire_close(&wire);
 	printf("%u rounds of %u packets: %lu datagrams, %lu sends, %lu of UC, %lu bytes written, ",
 	       rounds, ROUND, seen.datagrams, seen.sends, seen.unreliable, seen.writes);
-	printf("%lu answers, %lu NAKs\n", seen.answers, seen.naks);
-	assert_true(seen_all(&seen));
+	printf("%lu answers, %lu NAKs; of XRC %lu sends, %lu answers\n", seen.answers, seen.naks,
+	       seen.xrc_sends, seen.xrc_answers);
+	assert_true(seen_all(&seen, xrc));
 	if (rig_is_stock())
 		return;
 	for (i = 0; i < ARRAY_SIZE(counters); i++)
@@ -626,6 +775,77 @@ static void datagrams_are_taken(void **state)
 	wire_close(&wire);
 }
 
+/* A SEND of one packet, as each service has it, for the QP's expected PSN. */
+static void send_of_service(const struct wire *wire, struct round *round, struct rnd *r,
+			    uint8_t service)
+{
+	uint8_t header[8] = { 0 };
+
+	if (service == XRC)
+		roce_put32(header, round->target.srqs[0]);
+	if (service == (UD_SEND & 0xe0))
+		roce_put32(header, UD_QKEY);
+	send_one(wire, &round->target, r, service | ROCE_SEND_ONLY, round->pair.a.qp->qp_num,
+		 header,
+		 service == XRC ? 4 :
+		 service	? 8 * (service != UC) :
+				  0,
+		 64);
+}
+
+/* A QP takes what is of its own service and direction; the rest is dropped, and the QP none the worse. */
+static void services_are_told_apart(void **state)
+{
+	static const uint8_t services[] = { 0, UC, UD_SEND & 0xe0, XRC };
+	static const struct {
+		enum ibv_qp_type type;
+		bool is_target;
+		int service; /* that it takes requests of */
+	} kinds[] = {
+		{ IBV_QPT_RC, false, 0 },
+		{ IBV_QPT_UC, false, UC },
+		{ IBV_QPT_UD, false, UD_SEND & 0xe0 },
+		{ IBV_QPT_XRC_SEND, true, XRC },
+		{ IBV_QPT_XRC_SEND, false, -1 },
+	};
+	const struct wire wire = wire_open();
+	struct rnd r = { 1 };
+	struct conn conn = CONN;
+	bool xrc = there_is_xrc();
+	size_t kind, i;
+
+	(void)state;
+	if (rig_is_stock())
+		skip_because("the counters are ours");
+	conn.wire = true;
+	for (kind = 0; kind < ARRAY_SIZE(kinds); kind++) {
+		struct round round = { .is_target = kinds[kind].is_target };
+
+		conn.type = kinds[kind].type;
+		if (conn.type == IBV_QPT_XRC_SEND && !xrc)
+			continue;
+		round_open(&round, &conn, 0, 0);
+		if (kinds[kind].service >= 0)
+			post_receives(&r, &round.pair, &round.mine);
+		for (i = 0; i < ARRAY_SIZE(services); i++) {
+			long dropped = rig_counter("rcv_dropped");
+			bool takes = kinds[kind].service == services[i];
+
+			aim(&r, &round, false);
+			send_of_service(&wire, &round, &r, services[i]);
+			if (takes)
+				cq_success(round.pair.a.rcq);
+			else
+				await_counter("rcv_dropped", dropped + 1);
+			assert_int_equal(rig_counter("rcv_dropped") - dropped, !takes);
+			assert_int_equal(end_state(&round.pair.a), IBV_QPS_RTS);
+			cq_assert_empty(round.pair.a.rcq);
+		}
+		round_close(&round);
+	}
+	wire_close(&wire);
+}
+
 /* A forged READ of the longest message there may be ends with the QP, wherever it stands. */
 static void long_read_ends(void **state)
 {
@@ -663,4 +883,5 @@ static void long_read_ends(void **state)
 	round_close(&round);
 }
 
-TEST_MAIN(TEST(datagrams_are_taken), TEST(long_read_ends), TEST(random_packets))
+TEST_MAIN(TEST(datagrams_are_taken), TEST(services_are_told_apart), TEST(long_read_ends),
+	  TEST(random_packets))
