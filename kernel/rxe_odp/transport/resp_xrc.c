@@ -70,7 +70,7 @@ void rxo_resp_refuse_srq(struct rxo_qp *qp, u32 psn)
 	rxo_qp_event(qp, IB_EVENT_QP_ACCESS_ERR);
 }
 
-/* The SRQ is in error, and no completion can say so (IBTA 10.2.9, 11.6.3). */
+/* The SRQ is in error, which no completion can tell. */
 void rxo_resp_refuse_broken_srq(struct rxo_qp *qp, u32 psn)
 {
 	lockdep_assert_held(&qp->rq.lock);
