@@ -180,7 +180,7 @@ start_qemu()
 	# gather 20,000 translations each, which nobody uses again, and a store to such a page, when it is freed and cleared, walks their
 	# list: a page was seen to take a second, which is a soft lockup in the guest.
 	# tsc=reliable: an emulated TSC is this machine's. When the guest stands still its watchdog may take that for a skew and give the TSC up,
-	# which patches the kernel while it runs, and QEMU was seen to let the other CPU execute the breakpoint of that after it was gone ("Oops:
+	# which patches the kernel while it runs, and QEMU 7.2 was seen to let the other CPU execute the breakpoint of that after it was gone ("Oops:
 	# int3").
 	# memmap: 64 MiB of it stand for persistent memory, below what the smallest guest has; odp_dax loads its driver.
 	TMPDIR=$run exec setpriv --pdeathsig KILL timeout --foreground -s KILL "$limit" setpriv --pdeathsig KILL \
