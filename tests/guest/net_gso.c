@@ -63,19 +63,6 @@ static size_t longest(struct sniff *sniff, bool out)
 	return bytes;
 }
 
-static void move(struct pair *pair, size_t bytes, int odp, uint32_t seed)
-{
-	struct buf from, to;
-	enum op op;
-
-	buf_make(&from, pair->a.rig->pd, MEM_ANON, bytes, 3, ACCESS_ALL | odp);
-	buf_make(&to, pair->b.rig->pd, MEM_ANON, bytes, 40, ACCESS_ALL | odp);
-	for (op = 0; op < OP_KINDS; op++)
-		pair_move_checked(pair, op, &from, &to, seed + op);
-	buf_free(&from);
-	buf_free(&to);
-}
-
 static void every_length(void **state)
 {
 	long again = rig_counter("retried_pkts"), bad = rig_counter("rx_icrc_encapsulated");
@@ -95,7 +82,7 @@ static void every_length(void **state)
 			pair_open(&pair, &conn);
 			odp = mode(&pair.rig, state);
 			for (k = 0; k < ARRAY_SIZE(lengths); k++)
-				move(&pair, lengths[k], odp, k);
+				pair_move_every(&pair, lengths[k], odp, k);
 			pair_close(&pair);
 		}
 	}
@@ -183,7 +170,7 @@ static void on_a_bad_wire(const char *options, void **state, const char *counter
 	if (!netem_begin(options))
 		fail_because("no netem");
 	for (i = 0; i < 8; i++)
-		move(&pair, 100000, odp, i);
+		pair_move_every(&pair, 100000, odp, i);
 	netem_end();
 	assert_true(rig_counter(counter) > before);
 	pair_close(&pair);

@@ -2,24 +2,19 @@
 /*
  * Wide packets, which have the payload of several where they do not leave this kernel: every operation and length is right over
  * both families, several path MTUs, veth and lo, also where pages are missing or go; a netdev that does not carry them, or
- * changes or loses some, gets what it carries and the message arrives all the same; nobody else makes one.
+ * changes, loses, repeats or reorders some, gets what it carries and the message arrives all the same; nobody else makes one. What is
+ * sent again: net_wide_again. Netdevs, routes and queues that change: net_wide_path, net_wide_routed. No memory: net_wide_nomem.
  */
 #include "discard.h"
 #include "netdev.h"
-#include "netem.h"
-#include "pair.h"
 #include "roce.h"
-#include "sniff.h"
+#include "wide.h"
 
 #include <arpa/inet.h>
 #include <netinet/udp.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
-#define GSO  "/sys/module/rxe_odp/parameters/gso"
-#define ICRC "/sys/module/rxe_odp/parameters/icrc"
-/* What a netdev has to have to carry what is longer than its MTU. */
-#define FEATURE "tx-sctp-segmentation"
 /* Of a wide packet, at most. */
 #define WIDE_BYTES (28 * KIB)
 
@@ -28,121 +23,11 @@ static const struct {
 	size_t bytes;
 } mtus[] = { { IBV_MTU_256, 256 }, { IBV_MTU_1024, 1024 }, { IBV_MTU_4096, 4096 } };
 
-static char gso_was[8], icrc_was[8];
-
-static int set_up(void **state)
-{
-	(void)state;
-	read_text(GSO, gso_was, sizeof(gso_was));
-	read_text(ICRC, icrc_was, sizeof(icrc_was));
-	return write_text(GSO, "Y") || write_text(ICRC, "N");
-}
-
-static int tear_down(void **state)
-{
-	int saved;
-
-	(void)state;
-	netem_end();
-	netdev_set_feature("veth0", FEATURE, true);
-	saved = netns_enter_peer();
-	netdev_set_feature("veth1", FEATURE, true);
-	netns_leave(saved);
-	return write_text(GSO, gso_was) || write_text(ICRC, icrc_was);
-}
-
-static struct conn connection(bool wire, enum ibv_mtu mtu, bool ipv6)
-{
-	struct conn conn = CONN;
-
-	conn.wire = wire;
-	conn.mtu = mtu;
-	conn.ipv6 = ipv6;
-	/* 8.6 s: what is sent again after the machine has stood still may come out of order. */
-	conn.timeout = 21;
-	return conn;
-}
-
-struct bed {
-	struct pair pair;
-	struct buf a, b; /* pinned, for what is moved to see how */
-	struct sniff sniff;
-};
-
-static void bed_open(struct bed *bed, const struct conn *conn)
-{
-	pair_open(&bed->pair, conn);
-	buf_make(&bed->a, bed->pair.a.rig->pd, MEM_ANON, 64 * KIB, 0, ACCESS_ALL);
-	buf_make(&bed->b, bed->pair.b.rig->pd, MEM_ANON, 64 * KIB, 0, ACCESS_ALL);
-	sniff_open(&bed->sniff, conn->wire ? "veth0" : "lo");
-}
-
-static void bed_close(struct bed *bed)
-{
-	sniff_close(&bed->sniff);
-	buf_free(&bed->a);
-	buf_free(&bed->b);
-	pair_close(&bed->pair);
-}
-
-/* The most PSNs of a packet that went by since this was asked the last time, of requests and of answers. */
-static void widest(struct bed *bed, unsigned int *request, unsigned int *response)
-{
-	struct sniffed packet;
-
-	*request = 1;
-	*response = 1;
-	while (sniff_next(&bed->sniff, &packet)) {
-		/* Probes are no data. */
-		if (!packet.roce || packet.opcode >= 0xc0 || packet.psns == 1)
-			continue;
-		if (packet.opcode >= 0x0d && packet.opcode <= 0x10)
-			*response = packet.psns > *response ? packet.psns : *response;
-		else
-			*request = packet.psns > *request ? packet.psns : *request;
-	}
-}
-
-/* Of 64 KiB that are written, and read. */
-static void widest_of_64k(struct bed *bed, unsigned int *request, unsigned int *response)
-{
-	widest(bed, request, response);
-	pair_move_checked(&bed->pair, OP_WRITE, &bed->a, &bed->b, 1);
-	pair_move_checked(&bed->pair, OP_READ, &bed->a, &bed->b, 2);
-	widest(bed, request, response);
-}
-
-/* Whoever asks whether they arrive is answered by the wire first, one kind of packets after the other. */
-static void await_wide(struct bed *bed, bool wide)
-{
-	double end = seconds() + BOUND_S;
-	unsigned int request, response;
-
-	do {
-		if (seconds() > end)
-			fail_because("packets are wide, or are not, still");
-		widest_of_64k(bed, &request, &response);
-	} while ((request > 1) != wide || (response > 1) != wide);
-}
-
-static void move(struct pair *pair, size_t bytes, int odp, uint32_t seed)
-{
-	struct buf from, to;
-	enum op op;
-
-	buf_make(&from, pair->a.rig->pd, MEM_ANON, bytes, 3, ACCESS_ALL | odp);
-	buf_make(&to, pair->b.rig->pd, MEM_ANON, bytes, 40, ACCESS_ALL | odp);
-	for (op = 0; op < OP_KINDS; op++)
-		pair_move_checked(pair, op, &from, &to, seed + op);
-	buf_free(&from);
-	buf_free(&to);
-}
-
 static void every_length_over(bool wire, void **state)
 {
 	unsigned int i, k, ipv6, request, response;
 	struct conn conn;
-	struct bed bed;
+	struct wide bed;
 	int odp;
 
 	for (ipv6 = 0; ipv6 < 2; ipv6++) {
@@ -159,17 +44,17 @@ static void every_length_over(bool wire, void **state)
 						   200001,
 						   MIB };
 
-			conn = connection(wire, mtus[i].mtu, ipv6);
-			bed_open(&bed, &conn);
+			conn = wide_conn(wire, mtus[i].mtu, ipv6);
+			wide_open(&bed, &conn);
 			odp = mode(&bed.pair.rig, state);
-			await_wide(&bed, true);
+			wide_await(&bed, true);
 			for (k = 0; k < ARRAY_SIZE(lengths); k++)
-				move(&bed.pair, lengths[k], odp, k);
-			widest(&bed, &request, &response);
+				pair_move_every(&bed.pair, lengths[k], odp, k);
+			wide_widest(&bed, &request, &response);
 			/* As wide as they may be; a READ is asked for in pieces of 64 PSNs. */
 			assert_int_equal(request, WIDE_BYTES / mtu);
 			assert_int_equal(response, mtu == 256 ? 64 : WIDE_BYTES / mtu);
-			bed_close(&bed);
+			wide_close(&bed);
 		}
 	}
 }
@@ -189,17 +74,17 @@ static void every_length(void **state)
 /* Pages go while messages are under way, so that wide packets meet some that are there and some that are not. */
 static void pages_go(void **state)
 {
-	struct conn conn = connection(true, IBV_MTU_4096, false);
+	struct conn conn = wide_conn(true, IBV_MTU_4096, false);
 	struct discarder from_discard, to_discard;
 	struct buf from, to;
-	struct bed bed;
+	struct wide bed;
 	unsigned int i;
 	enum op op;
 
 	(void)state;
-	bed_open(&bed, &conn);
+	wide_open(&bed, &conn);
 	rig_need_odp(&bed.pair.rig, 0, 0);
-	await_wide(&bed, true);
+	wide_await(&bed, true);
 	sniff_close(&bed.sniff);
 	/* A file's pages come back as they were. */
 	buf_make(&from, bed.pair.a.rig->pd, MEM_SHARED, 300001, 3,
@@ -216,99 +101,97 @@ static void pages_go(void **state)
 	buf_free(&from);
 	buf_free(&to);
 	sniff_open(&bed.sniff, "veth0");
-	await_wide(&bed, true);
-	bed_close(&bed);
+	wide_await(&bed, true);
+	wide_close(&bed);
 }
 
 static void a_netdev_that_carries_none(void **state)
 {
-	struct conn conn = connection(true, IBV_MTU_4096, false);
-	struct bed bed;
+	struct conn conn = wide_conn(true, IBV_MTU_4096, false);
+	struct wide bed;
 
 	(void)state;
 	conn.timeout = 14;
-	bed_open(&bed, &conn);
-	await_wide(&bed, true);
-	assert_true(netdev_set_feature("veth0", FEATURE, false));
-	move(&bed.pair, MIB, 0, 1);
-	await_wide(&bed, false);
-	assert_false(netdev_set_feature("veth0", FEATURE, true));
-	await_wide(&bed, true);
-	bed_close(&bed);
+	wide_open(&bed, &conn);
+	wide_await(&bed, true);
+	assert_true(netdev_set_feature("veth0", WIDE_FEATURE, false));
+	pair_move_every(&bed.pair, MIB, 0, 1);
+	wide_await(&bed, false);
+	assert_false(netdev_set_feature("veth0", WIDE_FEATURE, true));
+	wide_await(&bed, true);
+	wide_close(&bed);
 }
 
 /* On the way back: what is asked whether it arrives does not, and nothing that matters is lost. */
 static void a_peer_that_carries_none(void **state)
 {
-	struct conn conn = connection(true, IBV_MTU_4096, false);
+	struct conn conn = wide_conn(true, IBV_MTU_4096, false);
 	unsigned int request, response, i;
-	struct bed bed;
+	struct wide bed;
 	long gaps;
 	int saved;
 
 	(void)state;
 	saved = netns_enter_peer();
-	netdev_set_feature("veth1", FEATURE, false);
+	netdev_set_feature("veth1", WIDE_FEATURE, false);
 	netns_leave(saved);
 	gaps = rig_counter("out_of_seq_request");
-	bed_open(&bed, &conn);
+	wide_open(&bed, &conn);
 	for (i = 0; i < 100; i++) {
-		widest_of_64k(&bed, &request, &response);
+		wide_widest_of_64k(&bed, &request, &response);
 		assert_int_equal(request, 1);
 		assert_int_equal(response, 1);
 	}
-	bed_close(&bed);
+	wide_close(&bed);
 	assert_int_equal(rig_counter("out_of_seq_request"), gaps);
-}
-
-static void on_a_bad_wire(const char *options, void **state)
-{
-	struct conn conn = connection(true, IBV_MTU_1024, false);
-	long before = rig_counter("retried_pkts");
-	double end = seconds() + BOUND_S;
-	struct bed bed;
-
-	conn.timeout = 14;
-	/* After a loss there are none for a while. */
-	do {
-		if (seconds() > end)
-			fail_because("nothing was lost");
-		bed_open(&bed, &conn);
-		await_wide(&bed, true);
-		if (!netem_begin(options))
-			fail_because("no netem");
-		move(&bed.pair, 300001, mode(&bed.pair.rig, state), 1);
-		netem_end();
-		bed_close(&bed);
-	} while (rig_counter("retried_pkts") == before);
 }
 
 static void some_are_lost(void **state)
 {
-	on_a_bad_wire("loss 10%", state);
+	wide_until_counted("netem loss 10%", "retried_pkts", *state ? IBV_ACCESS_ON_DEMAND : 0);
+}
+
+static void few_are_lost(void **state)
+{
+	(void)state;
+	wide_until_counted("netem loss 1%", "retried_pkts", 0);
 }
 
 /* To spoil a byte of one netem takes it apart, which nobody can. */
 static void some_are_spoilt(void **state)
 {
-	on_a_bad_wire("corrupt 10%", state);
+	(void)state;
+	wide_until_counted("netem corrupt 10%", "retried_pkts", 0);
+}
+
+/* A request of several PSNs that was executed is answered again, and not executed. */
+static void some_come_twice(void **state)
+{
+	(void)state;
+	wide_until_counted("netem duplicate 20%", "duplicate_request", 0);
+}
+
+static void some_overtake_others(void **state)
+{
+	(void)state;
+	wide_until_counted("netem delay 1ms reorder 75% 25%", "out_of_seq_request", 0);
 }
 
 /* Many datagrams that a program sends as one skb are datagrams where they arrive, and none of ours. */
 static void segments_of_others(void **state)
 {
-	struct conn conn = connection(true, IBV_MTU_4096, false);
+	struct conn conn = wide_conn(true, IBV_MTU_4096, false);
 	struct sockaddr_in to = { .sin_family = AF_INET, .sin_port = htons(ROCE_PORT) };
 	double end = seconds() + BOUND_S;
 	int fd, segment = 1400;
 	uint8_t bytes[14000];
-	struct bed bed;
+	struct wide bed;
 	unsigned int i;
 	long bad;
 
 	(void)state;
-	bed_open(&bed, &conn);
-	await_wide(&bed, true);
+	wide_open(&bed, &conn);
+	wide_await(&bed, true);
 	memcpy(&to.sin_addr, bed.pair.b.gid.raw + 12, 4);
 	fd = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
 	assert_true(fd >= 0);
@@ -327,14 +210,14 @@ static void segments_of_others(void **state)
 		if (seconds() > end)
 			fail_because("%ld of 160 datagrams came",
 				     rig_counter("rx_icrc_encapsulated") - bad);
-	move(&bed.pair, 300001, 0, 1);
-	bed_close(&bed);
+	pair_move_every(&bed.pair, 300001, 0, 1);
+	wide_close(&bed);
 }
 
 /* A packet with a right ICRC has one PSN, whatever its reserved bits say. */
 static void reserved_bits_of_others(void **state)
 {
-	struct conn conn = connection(true, IBV_MTU_4096, false);
+	struct conn conn = wide_conn(true, IBV_MTU_4096, false);
 	struct buf from, to;
 	struct ibv_send_wr wr;
 	struct roce_path path;
@@ -371,11 +254,11 @@ static void reserved_bits_of_others(void **state)
 }
 
 /* clang-format off */
-#define WIDE(fn)     { #fn " (pinned)", fn, set_up, tear_down, NULL }
-#define WIDE_ODP(fn) { #fn " (odp)", fn, set_up, tear_down, (void *)(uintptr_t)1 }
+#define WIDE(fn)     { #fn " (pinned)", fn, wide_set_up, wide_tear_down, NULL }
+#define WIDE_ODP(fn) { #fn " (odp)", fn, wide_set_up, wide_tear_down, (void *)(uintptr_t)1 }
 /* clang-format on */
 
 TEST_MAIN(WIDE(every_length), WIDE_ODP(every_length), WIDE_ODP(pages_go),
 	  WIDE(a_netdev_that_carries_none), WIDE(a_peer_that_carries_none), WIDE(some_are_lost),
-	  WIDE_ODP(some_are_lost), WIDE(some_are_spoilt), WIDE(segments_of_others),
-	  WIDE(reserved_bits_of_others))
+	  WIDE_ODP(some_are_lost), WIDE(few_are_lost), WIDE(some_are_spoilt), WIDE(some_come_twice),
+	  WIDE(some_overtake_others), WIDE(segments_of_others), WIDE(reserved_bits_of_others))

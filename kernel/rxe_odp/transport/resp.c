@@ -511,6 +511,13 @@ static int resp_done_request(struct rxo_qp *qp, struct sk_buff *skb)
 	return 0;
 }
 
+/* Has everything from the expected PSN on sent again. What follows it is not answered. */
+static void resp_ask_again(struct rxo_qp *qp)
+{
+	qp->rq.quiet = true;
+	rxo_resp_send_ack(qp, RXO_AETH_NAK_PSN_SEQ, qp->rq.psn);
+}
+
 static void resp_out_of_sequence(struct rxo_qp *qp)
 {
 	struct rxo_rq *rq = &qp->rq;
@@ -518,8 +525,7 @@ static void resp_out_of_sequence(struct rxo_qp *qp)
 	rxo_tx_count(&qp->rq.tx, RXO_STAT_OUT_OF_SEQUENCE, 1);
 	if (rq->quiet)
 		return;
-	rq->quiet = true;
-	rxo_resp_send_ack(qp, RXO_AETH_NAK_PSN_SEQ, rq->psn);
+	resp_ask_again(qp);
 }
 
 /* A duplicate: its answer was lost, or is late. */
@@ -533,14 +539,15 @@ static void resp_duplicate(struct rxo_qp *qp, struct sk_buff *skb)
 	/*
 	 * ACK the duplicate's own PSN, no later one: stock rxe that gets an ACK for the
 	 * end of a message while it resends the beginning hangs or flushes. A wide one may be
-	 * new beyond that, since it need not be cut as it was before: a NAK has it sent from there.
+	 * new beyond that, since it need not be cut as it was before: a NAK has it sent from there,
+	 * also if one for that PSN was sent before, which may be what got lost.
 	 */
 	if (pkt->flags & RXO_OP_ATOMIC)
 		rxo_exec_resend_atomic(qp, pkt->psn);
 	else if (pkt->flags & (RXO_OP_FLUSH | RXO_OP_ATOMIC_WRITE))
 		resp_send_done(qp, pkt->psn);	/* it was; what came later stays */
 	else if (rxo_psn_cmp(rxo_pkt_last_psn(pkt), rq->psn) >= 0)
-		resp_out_of_sequence(qp);
+		resp_ask_again(qp);
 	else if (!(pkt->flags & RXO_OP_READ))
 		rxo_resp_send_ack(qp, RXO_AETH_ACK, rxo_pkt_last_psn(pkt));
 	else if ((qp->access & IB_ACCESS_REMOTE_READ) &&

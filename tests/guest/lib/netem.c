@@ -27,7 +27,7 @@ void netem_end(void)
 	pinned = false;
 }
 
-bool netem_begin(const char *options)
+bool wire_shape(const char *qdisc)
 {
 	char cmd[300];
 
@@ -37,7 +37,15 @@ bool netem_begin(const char *options)
 		fail_because("the neighbours cannot be pinned");
 	snprintf(
 		cmd, sizeof(cmd),
-		"tc qdisc add dev veth0 root netem %s && ip netns exec peer tc qdisc add dev veth1 root netem %s",
-		options, options);
+		"tc qdisc add dev veth0 root %s && ip netns exec peer tc qdisc add dev veth1 root %s",
+		qdisc, qdisc);
 	return !system(cmd);
+}
+
+bool netem_begin(const char *options)
+{
+	char qdisc[120];
+
+	snprintf(qdisc, sizeof(qdisc), "netem %s", options);
+	return wire_shape(qdisc);
 }

@@ -10,7 +10,9 @@
 
 /* Options of tc-netem(8), for both directions, in place of those before. False: this kernel has none. */
 bool netem_begin(const char *options);
-/* Does nothing if it has not begun; also behind a test that failed. */
+/* Likewise any qdisc with its options, as tc-qdisc(8) has it. */
+bool wire_shape(const char *qdisc);
+/* Of either. Does nothing if it has not begun; also behind a test that failed. */
 void netem_end(void);
 
 #endif

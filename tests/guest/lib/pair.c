@@ -488,6 +488,20 @@ void pair_move_checked_at(const char *file, int line, struct pair *pair, enum op
 	buf_check_guards_at(file, line, from);
 }
 
+void pair_move_every_at(const char *file, int line, struct pair *pair, size_t bytes, int access,
+			uint32_t seed)
+{
+	struct buf from, to;
+	enum op op;
+
+	buf_make(&from, pair->a.rig->pd, MEM_ANON, bytes, 3, ACCESS_ALL | access);
+	buf_make(&to, pair->b.rig->pd, MEM_ANON, bytes, 40, ACCESS_ALL | access);
+	for (op = 0; op < OP_KINDS; op++)
+		pair_move_checked_at(file, line, pair, op, &from, &to, seed + op);
+	buf_free_at(file, line, &from);
+	buf_free_at(file, line, &to);
+}
+
 static void expect_word(const char *file, int line, const struct buf *buf, uint64_t value,
 			const char *what)
 {

@@ -148,6 +148,10 @@ void pair_move_at(const char *file, int line, struct pair *pair, enum op op, con
 void pair_move_checked_at(const char *file, int line, struct pair *pair, enum op op,
 			  struct buf *from, struct buf *to, uint32_t seed);
 #define pair_move_checked(...) pair_move_checked_at(__FILE__, __LINE__, __VA_ARGS__)
+/* By every operation, between buffers of its own; with @access of IBV_ACCESS_ON_DEMAND. */
+void pair_move_every_at(const char *file, int line, struct pair *pair, size_t bytes, int access,
+			uint32_t seed);
+#define pair_move_every(...) pair_move_every_at(__FILE__, __LINE__, __VA_ARGS__)
 
 /* Adds to the first word of a buffer of b's, which is sum: done once, and a is told so in the first word of its own. */
 void pair_add_checked_at(const char *file, int line, struct pair *pair, const struct buf *result,

@@ -45,6 +45,7 @@ static void parse_roce(struct sniffed *packet, const uint8_t *udp, size_t bytes)
 	packet->src_port = number(udp, 2);
 	packet->opcode = udp[8];
 	packet->dest_qpn = number(udp + 13, 3);
+	packet->psn = number(udp + 17, 3);
 	packet->psns = 1 + (udp[16] & 0x7f);
 	if ((packet->opcode & 0xe0) == UD_OPCODES)
 		packet->src_qpn = number(udp + 25, 3);

@@ -22,6 +22,7 @@ struct sniffed {
 	uint8_t opcode;
 	uint32_t dest_qpn;
 	uint32_t src_qpn;  /* of datagrams */
+	uint32_t psn;	   /* the first */
 	unsigned int psns; /* more than one: a wide packet (kernel/rxe_odp/wire/wire.h) */
 	bool sum_open;	   /* its UDP checksum is still to be computed */
 	uint8_t bth[96];   /* from there to the ICRC, of a packet that is no longer than this */

@@ -1,0 +1,49 @@
+/* SPDX-License-Identifier: GPL-2.0 OR Linux-OpenIB */
+/*
+ * Two queue pairs between which packets are wide (kernel/rxe_odp/net/net.c), which has to be found out by the wire first, and a
+ * look at the packets. The module's parameters gso and icrc are what wide packets need while a test runs.
+ */
+#ifndef TESTS_GUEST_WIDE_H
+#define TESTS_GUEST_WIDE_H
+
+#include "pair.h"
+#include "sniff.h"
+
+/* What a netdev has to have to carry what is longer than its MTU. */
+#define WIDE_FEATURE "tx-sctp-segmentation"
+
+struct wide {
+	struct pair pair;
+	struct buf a, b; /* pinned, for what is moved to see how */
+	struct sniff sniff;
+	uint32_t next_psn; /* a's, behind the last request of a that wide_widest() saw */
+};
+
+/* Around each test. The second mends the wire of one that failed, too. */
+int wide_set_up(void **state);
+int wide_tear_down(void **state);
+/* Whether the module may have packets of several PSNs at all. */
+void wide_allow(bool allow);
+
+struct conn wide_conn(bool wire, enum ibv_mtu mtu, bool ipv6);
+
+/* Between veth0 and its peer, or, where conn->wire is not set, over lo. */
+void wide_open(struct wide *wide, const struct conn *conn);
+/* The packets of a's end are seen at that netdev. */
+void wide_open_on(struct wide *wide, const struct conn *conn, const char *netdev);
+void wide_close(struct wide *wide);
+
+/* The most PSNs of a packet that went by since this was asked the last time, of requests and of answers. */
+void wide_widest(struct wide *wide, unsigned int *request, unsigned int *response);
+/* Of 64 KiB that are written, and read. */
+void wide_widest_of_64k(struct wide *wide, unsigned int *request, unsigned int *response);
+/* Moves data until packets are wide in both directions, or in none. */
+void wide_await(struct wide *wide, bool is_wide);
+
+/*
+ * Connects, has packets wide, shapes both ends of the wire as netem.h has it, moves data and ends the shaping, until the counter has
+ * grown: after a loss packets are not wide for a while, and the next connection begins anew.
+ */
+void wide_until_counted(const char *qdisc, const char *counter, int access);
+
+#endif
