@@ -107,6 +107,8 @@ static void each_mtu(void **state)
 		conn.timeout = 14;
 		for (i = 0; i < ARRAY_SIZE(mtus); i++) {
 			set_mtus(mtus[i].mtu0, mtus[i].mtu1);
+			printf("IPv%d, MTUs of %d and %d\n", ipv6 ? 6 : 4, mtus[i].mtu0,
+			       mtus[i].mtu1);
 			wide_open(&bed, &conn);
 			/* The first probe alone would not show that none pass. */
 			pair_move_every(&bed.pair, 300001, 0, i);
@@ -118,7 +120,11 @@ static void each_mtu(void **state)
 	}
 }
 
+/* That have arrived while something was being changed. */
+static unsigned int messages;
+
 struct changer {
+	/* 0 or an errno; -1: not yet. */
 	int (*step)(unsigned int nth);
 	unsigned int steps; /* so far */
 	int err;
@@ -130,15 +136,18 @@ static void *change(void *arg)
 	struct changer *changer = arg;
 
 	while (!__atomic_load_n(&changer->stop, __ATOMIC_RELAXED) && !changer->err) {
-		changer->err = changer->step(changer->steps);
-		__atomic_add_fetch(&changer->steps, 1, __ATOMIC_RELAXED);
-		/* Messages are to pass in between, some of them. */
+		int err = changer->step(changer->steps);
+
+		if (!err)
+			__atomic_add_fetch(&changer->steps, 1, __ATOMIC_RELAXED);
+		else if (err > 0)
+			changer->err = err;
 		usleep(10000);
 	}
 	return NULL;
 }
 
-/* Both ends, one after the other; each step leaves both what the last one of a round does. */
+/* Both ends, one after the other. */
 static int next_mtu(unsigned int nth)
 {
 	static const int list[] = { 1280, 9000, 1500, 65535, 20000, 4200 };
@@ -147,8 +156,15 @@ static int next_mtu(unsigned int nth)
 	return set_mtu(&sides[nth % 2], mtu);
 }
 
+/* Up until a message or two have arrived, which begins with asking for addresses. */
 static int next_state(unsigned int nth)
 {
+	static unsigned int when_up;
+	unsigned int now = __atomic_load_n(&messages, __ATOMIC_RELAXED);
+
+	if (nth && !(nth & 1) && now - when_up < 2)
+		return -1;
+	when_up = now;
 	return set_up(&sides[1], nth & 1);
 }
 
@@ -159,25 +175,34 @@ static void while_changing(int (*step)(unsigned int), void (*mend)(void), unsign
 	/* What both ends' MTUs carry at any time, and a timeout that outlasts a link that is down. */
 	struct conn conn = wide_conn(true, IBV_MTU_1024, false);
 	struct changer changer = { .step = step };
+	struct buf from, to;
 	pthread_t thread;
 	struct wide bed;
 	unsigned int i;
+	int odp;
 
 	conn.timeout = 16;
 	for (i = 0; i < 3; i++) {
 		changer.stop = false;
 		changer.steps = 0;
 		wide_open(&bed, &conn);
+		odp = mode(&bed.pair.rig, state);
+		buf_make(&from, bed.pair.a.rig->pd, MEM_SHARED, 300001, 3, ACCESS_ALL | odp);
+		buf_make(&to, bed.pair.b.rig->pd, MEM_SHARED, 300001, 40, ACCESS_ALL | odp);
 		wide_await(&bed, true);
 		assert_zero(pthread_create(&thread, NULL, change, &changer));
-		do
-			pair_move_every(&bed.pair, 300001, mode(&bed.pair.rig, state), i);
-		while (__atomic_load_n(&changer.steps, __ATOMIC_RELAXED) < steps && !changer.err);
+		do {
+			buf_forget(&to);
+			pair_move_checked(&bed.pair, messages % OP_KINDS, &from, &to, messages);
+			__atomic_add_fetch(&messages, 1, __ATOMIC_RELAXED);
+		} while (__atomic_load_n(&changer.steps, __ATOMIC_RELAXED) < steps && !changer.err);
 		__atomic_store_n(&changer.stop, true, __ATOMIC_RELAXED);
 		assert_zero(pthread_join(thread, NULL));
 		assert_zero(changer.err);
 		mend();
 		pair_assert_works(&bed.pair);
+		buf_free(&from);
+		buf_free(&to);
 		wide_close(&bed);
 	}
 	wide_open(&bed, &conn);
@@ -207,12 +232,15 @@ static void link_goes(void **state)
 }
 
 /* A queue comes while packets are wide; then a connection begins on it. */
-static void through(const char *qdisc, bool wide)
+enum then { NARROW, WIDE, EITHER };
+
+static void through(const char *qdisc, enum then then)
 {
 	struct conn conn = wide_conn(true, IBV_MTU_4096, false);
 	unsigned int ipv6;
 	struct wide bed;
 
+	printf("%s\n", qdisc);
 	for (ipv6 = 0; ipv6 < 2; ipv6++) {
 		conn.ipv6 = ipv6;
 		wide_open(&bed, &conn);
@@ -223,7 +251,8 @@ static void through(const char *qdisc, bool wide)
 		wide_close(&bed);
 		wide_open(&bed, &conn);
 		pair_move_every(&bed.pair, 300001, 0, 2);
-		wide_await(&bed, wide);
+		if (then != EITHER)
+			wide_await(&bed, then == WIDE);
 		pair_move_every(&bed.pair, 300001, 0, 3);
 		wide_close(&bed);
 		netem_end();
@@ -233,28 +262,29 @@ static void through(const char *qdisc, bool wide)
 static void tbf(void **state)
 {
 	(void)state;
-	through("tbf rate 200mbit burst 64k limit 1m", true);
-	through("tbf rate 200mbit burst 64k limit 40k", true);
+	through("tbf rate 200mbit burst 64k limit 1m", WIDE);
+	/* While it refuses packets, none is wide. */
+	through("tbf rate 200mbit burst 64k limit 40k", EITHER);
 	/* It takes apart what is longer than its bucket. */
-	through("tbf rate 200mbit burst 12k limit 1m", false);
+	through("tbf rate 200mbit burst 12k limit 1m", NARROW);
 }
 
 static void cake(void **state)
 {
 	(void)state;
-	through("cake bandwidth 200mbit no-split-gso", true);
-	through("cake bandwidth 200mbit split-gso", false);
+	through("cake bandwidth 200mbit no-split-gso", WIDE);
+	through("cake bandwidth 200mbit split-gso", NARROW);
 }
 
 static void fq_codel(void **state)
 {
 	(void)state;
-	through("fq_codel", true);
+	through("fq_codel", WIDE);
 }
 
 /* clang-format off */
-#define PATH(fn)     { #fn " (pinned)", fn, open_sides, close_sides, NULL }
-#define PATH_ODP(fn) { #fn " (odp)", fn, open_sides, close_sides, (void *)(uintptr_t)1 }
+#define PATH(fn)     { #fn, fn, open_sides, close_sides, NULL }
+#define PATH_ODP(fn) { #fn "_odp", fn, open_sides, close_sides, (void *)(uintptr_t)1 }
 /* clang-format on */
 
 TEST_MAIN(PATH(each_mtu), PATH(mtus_change), PATH_ODP(mtus_change), PATH(link_goes), PATH(tbf),

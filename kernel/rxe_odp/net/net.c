@@ -71,6 +71,9 @@ bool rxo_net_omits_icrc(void)
 /* From the BTH to the padded payload: the most of a packet of one PSN. */
 #define NET_NARROW_BYTES	(RXO_MAX_HDR_BYTES + 4096)
 
+/* The longest wide packet, and more: wide ones are kept whole where the MTU is less. */
+#define NET_WIDE_BYTES		(RXO_WIDE_BYTES + MAX_HEADER)
+
 /* See pkt_keep_whole(). An MTU may be any number, and a segment of GSO has to have payload. */
 #define WHOLE_MIN_MTU		576
 #define WHOLE_GSO_TYPE		(SKB_GSO_UDP_TUNNEL | SKB_GSO_SCTP)
@@ -241,18 +244,18 @@ static bool pkt_is_kept_whole(const struct sk_buff *skb)
 	return skb_is_gso(skb) && skb_shinfo(skb)->gso_type == WHOLE_GSO_TYPE;
 }
 
-static bool net_carries_whole(const struct dst_entry *dst, u32 ip_packet_bytes)
+static bool net_carries_wide(const struct dst_entry *dst)
 {
 	const struct net_device *netdev = dst->dev;
 	u32 mtu = dst_mtu(dst);
 
 	if (dst_xfrm(dst) || dst->lwtstate)
 		return false;
-	if (ip_packet_bytes <= mtu)
+	if (NET_WIDE_BYTES <= mtu)
 		return true;
 	return mtu >= WHOLE_MIN_MTU &&
 	       (READ_ONCE(netdev->features) & WHOLE_FEATURES) == WHOLE_FEATURES &&
-	       ip_packet_bytes + MAX_HEADER < READ_ONCE(netdev->gso_max_size);
+	       NET_WIDE_BYTES + MAX_HEADER < READ_ONCE(netdev->gso_max_size);
 }
 
 bool rxo_net_stayed_here(const struct sk_buff *skb)
@@ -295,7 +298,7 @@ static void pkt_finish(struct sk_buff *skb, const struct rxo_path *path, const s
 	omit = wide || (how->omit_icrc && !probe && skb->len <= mtu);
 	put_unaligned_le32(omit ? net_no_icrc :
 				  rxo_icrc(skb->data, pkt_ip_bytes(skb), bth_bytes), icrc);
-	if (wide && skb->len > how->mtu)
+	if (wide && NET_WIDE_BYTES > how->mtu)
 		pkt_keep_whole(skb, max(how->mtu, WHOLE_MIN_MTU));
 	else if (omit || open)
 		pkt_leave_sum_open(skb);
@@ -349,7 +352,7 @@ static bool pkt_xmit(const struct rxo_run *run, struct rxo_tx *tx, struct dst_en
 
 	skb_dst_set_noref(run->skb, dst);
 	/* The route may be another one by now than when it was made. */
-	if (pkt_is_kept_whole(run->skb) && !net_carries_whole(dst, run->skb->len)) {
+	if (pkt_is_kept_whole(run->skb) && !net_carries_wide(dst)) {
 		kfree_skb(run->skb);
 		err = -EMSGSIZE;
 	} else {
@@ -381,7 +384,7 @@ bool rxo_net_may_probe_wide(struct rxo_dev *dev, struct rxo_path *path, struct r
 	rcu_read_lock();
 	dst = rxo_path_route(dev, path);
 	if (dst) {
-		may = net_carries_whole(dst, RXO_WIDE_BYTES + MAX_HEADER);
+		may = net_carries_wide(dst);
 		dst_release(dst);
 	}
 	rcu_read_unlock();
