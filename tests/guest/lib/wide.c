@@ -98,11 +98,12 @@ void wide_widest_of_64k(struct wide *wide, unsigned int *request, unsigned int *
 void wide_await(struct wide *wide, bool is_wide)
 {
 	double end = seconds() + BOUND_S;
-	unsigned int request, response;
+	unsigned int request = 0, response = 0;
 
 	do {
 		if (seconds() > end)
-			fail_because("packets are wide, or are not, still");
+			fail_because("packets %s wide still: requests have %u PSNs, answers %u",
+				     is_wide ? "are not" : "are", request, response);
 		wide_widest_of_64k(wide, &request, &response);
 	} while ((request > 1) != is_wide || (response > 1) != is_wide);
 }
