@@ -161,10 +161,10 @@ start_qemu()
 {
 	# Without the strings of single bytes (erms and the short ones): QEMU does these byte by byte, and was seen to take a minute for a huge page.
 	local cpu=max,-erms,-fsrm,-fzrm,-fsrs,-fsrc share boot
-	local accel=(-accel 'tcg,thread=multi' -cpu $cpu -smp 2)
+	local accel=(-accel 'tcg,thread=multi' -cpu "$cpu" -smp 2)
 	if [ $icount = 1 ]; then
 		# Without them here too: each byte of one would count as an instruction.
-		accel=(-accel 'tcg,thread=single' -cpu $cpu -smp 1 -icount 'shift=0,sleep=off')
+		accel=(-accel 'tcg,thread=single' -cpu "$cpu" -smp 1 -icount 'shift=0,sleep=off')
 	elif "$SRC/scripts/kvm.sh" "$tree"; then
 		accel=(-accel kvm -cpu host -smp 2)
 	fi

@@ -20,7 +20,8 @@ static const char begin[] =
 	"ip -n router addr add fd78:1::254/64 dev wide_ra nodad &&\n"
 	"ip -n router addr add 10.78.2.254/24 dev wide_rb &&\n"
 	"ip -n router addr add fd78:2::254/64 dev wide_rb nodad &&\n"
-	"ip -n router link set lo up && ip -n router link set wide_ra up && ip -n router link set wide_rb up &&\n" ROUTER
+	"ip -n router link set lo up && ip -n router link set wide_ra up &&\n"
+	"ip -n router link set wide_rb up &&\n" ROUTER
 	"sysctl -q net.ipv4.ip_forward=1 net.ipv6.conf.all.forwarding=1 &&\n"
 	"side()\n"
 	"{\n"

@@ -251,7 +251,7 @@ static bool net_carries_wide(const struct dst_entry *dst)
 
 	if (dst_xfrm(dst) || dst->lwtstate)
 		return false;
-	if (NET_WIDE_BYTES <= mtu)
+	if (mtu >= NET_WIDE_BYTES)
 		return true;
 	return mtu >= WHOLE_MIN_MTU &&
 	       (READ_ONCE(netdev->features) & WHOLE_FEATURES) == WHOLE_FEATURES &&
