@@ -298,7 +298,7 @@ static void pkt_finish(struct sk_buff *skb, const struct rxo_path *path, const s
 	omit = wide || (how->omit_icrc && !probe && skb->len <= mtu);
 	put_unaligned_le32(omit ? net_no_icrc :
 				  rxo_icrc(skb->data, pkt_ip_bytes(skb), bth_bytes), icrc);
-	if (wide && NET_WIDE_BYTES > how->mtu)
+	if (wide && how->mtu < NET_WIDE_BYTES)
 		pkt_keep_whole(skb, max(how->mtu, WHOLE_MIN_MTU));
 	else if (omit || open)
 		pkt_leave_sum_open(skb);
