@@ -6,13 +6,13 @@
 
 tree=$1
 [ -w /dev/kvm ] || exit 1
-answer=$CACHE/kvm-$(basename "$tree")-$(cat /proc/sys/kernel/random/boot_id)
+qemu=$("$SRC/scripts/qemu.sh")
+answer=$CACHE/kvm-$(basename "$tree")-$(basename "$(dirname "$qemu")")-$(cat /proc/sys/kernel/random/boot_id)
 
 probe()
 {
-	local run qemu result=no
+	local run result=no
 	[ ! -e "$answer" ] || return 0
-	qemu=$("$SRC/scripts/qemu.sh")
 	run=$(mktemp -d "${TMPDIR:-/tmp}/rdma-odp.XXXXXX")
 	mkdir "$run/host" "$run/out"
 	cat >"$run/host/boot" <<-'BOOT'

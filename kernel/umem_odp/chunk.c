@@ -33,7 +33,7 @@
  *	unlock
  *						finds it, dead: waits for its erasure, by
  *						trying again
- *	erase
+ *	erase, forget as recent
  *						finds none, makes a new one: two notifiers
  *	remove the notifier			over one range for a while, which is allowed
  *	kfree_rcu
@@ -48,7 +48,7 @@
 #include "mem_cache.h"
 #include "mirror.h"
 
-/* It is not dead: before that is erased, chunk_forget() takes it out. */
+/* It is pinned, so not dead: when it is, chunk_forget() takes it out. */
 static void chunk_set_recent(struct umem_odp_chunk *chunk)
 {
 	struct umem_odp_chunk __rcu **recent = umem_odp_recent_chunk(chunk->mirror, chunk->index);
@@ -88,7 +88,6 @@ struct umem_odp_chunk *umem_odp_chunk_get_existing(struct umem_odp_mirror *m, un
 	if (chunk->dead)
 		return NULL;
 	chunk->pins++;
-	chunk_set_recent(chunk);
 	return chunk;
 }
 
@@ -143,8 +142,11 @@ struct umem_odp_chunk *umem_odp_chunk_get(struct umem_odp_mirror *m, u64 va)
 
 	for (;;) {
 		chunk = umem_odp_chunk_get_existing(m, index);
-		if (chunk)
+		if (chunk) {
+			guard(spinlock_bh)(&chunk->lock);
+			chunk_set_recent(chunk);
 			return chunk;
+		}
 		if (xa_load(&m->chunks, index)) {
 			/* A dead one, which is about to leave. */
 			cond_resched();

@@ -32,8 +32,8 @@ struct umem_odp_region;
  * @refs: the subscription, each chunk, each fault thread, each work that is queued
  * @prepared: the mm can take interval notifiers; mmap_lock for writing
  * @chunks: by va >> UMEM_ODP_CHUNK_SHIFT; lookup under RCU
- * @recent: those of @chunks that faults were in last, to be looked at first; likewise. What stands
- *	there is set under its chunk->lock, and taken out when the chunk leaves @chunks
+ * @recent: those of @chunks that faults were in last, to be looked at first; likewise. One is set
+ *	under its chunk->lock while it is pinned, and taken out when it leaves @chunks
  * @reap: removes chunks that have been empty for a while, and lets go of a mirror without regions
  * @resident_pages: entries now, in pages
  * @table_bytes: memory of chunks, leaves and entries now

@@ -185,8 +185,9 @@ static void serve_count(struct umem_odp_pass *pass, unsigned int put_in)
 }
 
 /*
- * A pass that goes on for pages which nobody waits for is stopped when another one has put its next
- * page in: the access has overtaken it, and it would bring pages in behind the access's end.
+ * A pass that goes on for pages which nobody waits for is stopped when another one finds its next
+ * page present: most likely the access has overtaken it, and it would bring pages in behind the
+ * access's end. If not, what it would have brought in costs another fault.
  */
 static void serve_stop_followers(const struct umem_odp_pass *pass, u64 start, u64 end)
 {
@@ -217,10 +218,12 @@ void umem_odp_queue_serve(struct umem_odp_pass *pass, u64 start, u64 end, unsign
 			pass->next = end;
 		if (pass->region)
 			serve_count(pass, put_in);
-		serve_stop_followers(pass, start, end);
 	}
 	while (!queue_serve_some(pass, start, end))
 		cond_resched();
+	/* Behind that, because who waited inside of one of them is served now. */
+	scoped_guard(spinlock_bh, &q->lock)
+		serve_stop_followers(pass, start, end);
 }
 
 static void serve_tell_stream(struct umem_odp_pass *pass)

@@ -176,6 +176,28 @@ static void unreliable(enum ibv_qp_type type)
 	bed_close(&bed);
 }
 
+/* A ring that is exchanged is looked at, too. */
+static void resized(void **state)
+{
+	struct ibv_srq_attr attr = { .max_wr = 200 };
+	struct ibv_async_event event;
+	struct bed bed;
+
+	(void)state;
+	bed_open(&bed, IBV_QPT_RC);
+	ring_break(&bed.ring);
+	assert_int_equal(ibv_modify_srq(bed.pair.b.srq, &attr, IBV_SRQ_MAX_WR), EINVAL);
+	assert_true(async_any(bed.pair.b.rig->ctx, BOUND_S * 1000, &event));
+	assert_int_equal(event.event_type, IBV_EVENT_SRQ_ERR);
+	assert_ptr_equal(event.element.srq, bed.pair.b.srq);
+	ring_mend(&bed.ring);
+	post_send(&bed, &bed.pair.a, &bed.pair.b);
+	cq_expect(bed.pair.a.scq, IBV_WC_REM_OP_ERR);
+	assert_int_equal(srq_errors(&bed, &bed.pair.b), 0);
+	assert_lost(&bed);
+	bed_close(&bed);
+}
+
 static void connected(void **state)
 {
 	(void)state;
@@ -188,4 +210,4 @@ static void datagrams(void **state)
 	unreliable(IBV_QPT_UD);
 }
 
-TEST_MAIN(TEST(reliable), TEST(two_queue_pairs), TEST(connected), TEST(datagrams))
+TEST_MAIN(TEST(reliable), TEST(two_queue_pairs), TEST(resized), TEST(connected), TEST(datagrams))

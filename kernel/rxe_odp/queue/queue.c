@@ -118,9 +118,14 @@ u32 rxo_queue_count(const struct rxo_queue *q)
 			      q->mask);
 }
 
-bool rxo_queue_is_broken(const struct rxo_queue *q)
+int rxo_queue_try_count(const struct rxo_queue *q, u32 *num)
 {
-	return READ_ONCE(q->buf->producer_index) > q->mask;
+	u32 producer = smp_load_acquire(&q->buf->producer_index);	/* as above */
+
+	if (producer > q->mask)
+		return -ENOTRECOVERABLE;
+	*num = rxo_ring_count(producer, READ_ONCE(q->index), q->mask);
+	return 0;
 }
 
 void *rxo_queue_at(const struct rxo_queue *q, u32 nth)
@@ -228,6 +233,8 @@ int rxo_queue_move_work(struct rxo_queue *to, const struct rxo_queue *from, u32 
 	*first = READ_ONCE(from->index);
 	/* Pairs with the poster's release: entries are read after the index. */
 	producer = smp_load_acquire(&from->buf->producer_index);
+	if (producer > from->mask)
+		return -ENOTRECOVERABLE;
 	*num = rxo_ring_count(producer, *first, from->mask);
 	/* Published to the process by the mmap() that maps the ring. */
 	to->buf->producer_index = *num;

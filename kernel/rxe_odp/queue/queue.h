@@ -49,15 +49,15 @@ void rxo_queue_destroy(struct rxo_queue *q);
  * A work queue (user or kernel posts, we consume). Serialised by the caller's lock.
  *
  * count	entries posted and not consumed, at most the mask; without the lock, a hint
- * is_broken	the poster's index is none of the ring, which no library writes: what the ring holds
- *		is unknown
+ * try_count	likewise; -ENOTRECOVERABLE if the poster's index is none of the ring, which no library
+ *		writes: what the ring holds is unknown
  * at		the nth behind our index; hostile bytes
  * advance	consume one, and tell the poster
  * drop		consume all there are, likewise
  * promise	tell the process who is going to look at a send queue again, RXE_ODP_PROMISE_*
  */
 u32 rxo_queue_count(const struct rxo_queue *q);
-bool rxo_queue_is_broken(const struct rxo_queue *q);
+int rxo_queue_try_count(const struct rxo_queue *q, u32 *num);
 void *rxo_queue_at(const struct rxo_queue *q, u32 nth);
 void rxo_queue_advance(struct rxo_queue *q);
 void rxo_queue_drop(struct rxo_queue *q);

@@ -22,11 +22,11 @@
  *	the SRQ is freed, then its CQ may go
  *	struct rxo_srqn is freed after RCU
  *
- * An SRQ is in error from the moment on at which a receive is to be taken and the process's index
- * is found to be none of the ring: whatever wrote it may have written elsewhere, too, and which
- * receives are meant is unknown. Nothing mends it but its destruction. The process hears
- * IB_EVENT_SRQ_ERR once; each queue pair that wants a receive of it ends with IB_EVENT_QP_FATAL,
- * since there is no completion to tell it.
+ * An SRQ is in error from the moment on at which a receive is to be taken, or the ring exchanged,
+ * and the process's index is found to be none of the ring: whatever wrote it may have written
+ * elsewhere, too, and which receives are meant is unknown. Nothing mends it but its destruction. The
+ * process hears IB_EVENT_SRQ_ERR once; each queue pair that wants a receive of it, and each XRC
+ * target of which a request names it, ends with IB_EVENT_QP_FATAL: no completion can tell it.
  */
 #include <linux/slab.h>
 #include <linux/uaccess.h>
@@ -69,10 +69,13 @@ static void srq_event(struct rxo_srq *srq, enum ib_event_type type)
 /* Takes the oldest receive. @crossed: fewer than the limit are left. */
 static int srq_take(struct rxo_srq *srq, struct rxo_rwqe *to, bool *crossed)
 {
-	u32 num = rxo_queue_count(srq->queue);
+	u32 num;
 	int err;
 
 	lockdep_assert_held(&srq->lock);
+	err = rxo_queue_try_count(srq->queue, &num);
+	if (err)
+		return err;
 	if (!num)
 		return -ENOENT;
 	err = rxo_rwqe_parse(to, rxo_queue_at(srq->queue, 0), srq->max_sge);
@@ -90,12 +93,11 @@ int rxo_srq_pop(struct rxo_srq *srq, struct rxo_rwqe *to)
 	unsigned long flags;
 
 	spin_lock_irqsave(&srq->lock, flags);
-	if (!srq->failed && rxo_queue_is_broken(srq->queue)) {
-		broke = true;
-		WRITE_ONCE(srq->failed, true);
-	}
-	if (!srq->failed)
+	if (!srq->failed) {
 		err = srq_take(srq, to, &crossed);
+		broke = err == -ENOTRECOVERABLE;
+		WRITE_ONCE(srq->failed, broke);
+	}
 	spin_unlock_irqrestore(&srq->lock, flags);
 
 	if (broke)
@@ -259,6 +261,18 @@ static int srq_offer_resized(struct rxo_queue *queue, struct ib_udata *udata)
 	return copy_to_user(u64_to_user_ptr(cmd.mmap_info_addr), &mi, sizeof(mi)) ? -EFAULT : 0;
 }
 
+static void srq_set_failed(struct rxo_srq *srq)
+{
+	bool had_failed;
+
+	spin_lock_irq(&srq->lock);
+	had_failed = srq->failed;
+	WRITE_ONCE(srq->failed, true);
+	spin_unlock_irq(&srq->lock);
+	if (!had_failed)
+		srq_event(srq, IB_EVENT_SRQ_ERR);
+}
+
 /* Under srq->mutex. */
 static int srq_resize(struct rxo_srq *srq, u32 max_wr, struct ib_udata *udata)
 {
@@ -275,9 +289,18 @@ static int srq_resize(struct rxo_srq *srq, u32 max_wr, struct ib_udata *udata)
 
 	old = srq->queue;
 	err = rxo_queue_move_work(queue, old, &first, &moved);
+	if (err == -ENOTRECOVERABLE) {
+		srq_set_failed(srq);
+		err = -EINVAL;
+	}
 	if (err)
 		goto err_queue;
 	spin_lock_irq(&srq->lock);
+	if (srq->failed) {
+		spin_unlock_irq(&srq->lock);
+		err = -EINVAL;
+		goto err_queue;
+	}
 	rxo_queue_follow_work(queue, old, first, moved);
 	srq->queue = queue;
 	srq->max_wr = num;

@@ -208,7 +208,7 @@ int rxo_ud_exec(struct rxo_qp *qp, struct sk_buff *skb)
 		goto drop;
 	if (err == -ENOTRECOVERABLE) {
 		rxo_qp_set_fatal(qp);
-		return 0;
+		goto drop;
 	}
 	if (!err)
 		err = ud_place(qp, skb);
