@@ -49,8 +49,8 @@ void rxo_queue_destroy(struct rxo_queue *q);
  * A work queue (user or kernel posts, we consume). Serialised by the caller's lock.
  *
  * count	entries posted and not consumed, at most the mask; without the lock, a hint
- * try_count	likewise; -ENOTRECOVERABLE if the poster's index is none of the ring, which no library
- *		writes: what the ring holds is unknown
+ * try_count	likewise; -ENOTRECOVERABLE if the poster's index is none of the ring, which no
+ *		library writes: what the ring holds is unknown
  * at		the nth behind our index; hostile bytes
  * advance	consume one, and tell the poster
  * drop		consume all there are, likewise

@@ -24,8 +24,8 @@
  *
  * An SRQ is in error from the moment on at which a receive is to be taken, or the ring exchanged,
  * and the process's index is found to be none of the ring: whatever wrote it may have written
- * elsewhere, too, and which receives are meant is unknown. Nothing mends it but its destruction. The
- * process hears IB_EVENT_SRQ_ERR once; each queue pair that wants a receive of it, and each XRC
+ * elsewhere, too, and which receives are meant is unknown. Nothing mends it but its destruction.
+ * The process hears IB_EVENT_SRQ_ERR once; each queue pair that wants a receive of it, and each XRC
  * target of which a request names it, ends with IB_EVENT_QP_FATAL: no completion can tell it.
  */
 #include <linux/slab.h>
