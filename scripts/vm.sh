@@ -28,6 +28,8 @@ usage()
 	  --packets       requests between the two devices travel in packets, instead of being executed by one copy (local=off)
 	  --no-modules    loads nothing
 	  --no-build      uses the modules as they were built last
+	  --wire DIR/N    a NIC, wire0, with 10.78.0.N and fd78::N, on a wire to the guest with the other N (1 or 2) and the same DIR. Either may
+	                  be started first. DIR/N,MODEL: a NIC that QEMU knows by that name (virtio-net-pci), such as igb. stable and backports.
 	  --pin           keeps each CPU of a User Mode Linux on one of this machine's, with the processes born there:
 	                  for figures, where nothing else runs
 
@@ -36,11 +38,11 @@ usage()
 	TEXT
 }
 
-kernel='' mem=4G dir='' limit=1200 log='' append='' rxe=0 links=1 modules=1 build=1 icount=0 pin=0 local='' disk='' env=()
+kernel='' mem=4G dir='' limit=1200 log='' append='' rxe=0 links=1 modules=1 build=1 icount=0 pin=0 local='' disk='' wire='' env=()
 needs_value() { [ $# -ge 2 ] || die "option $1 needs a value; see ./run vm --help"; }
 while [ $# -gt 0 ]; do
 	case $1 in
-	-k | -m | -d | -t | -e | --log | --append | --disk) needs_value "$@" ;;&
+	-k | -m | -d | -t | -e | --log | --append | --disk | --wire) needs_value "$@" ;;&
 	-k) kernel=$2; shift 2 ;;
 	-m) mem=$2; shift 2 ;;
 	-d) dir=$2; shift 2 ;;
@@ -49,6 +51,7 @@ while [ $# -gt 0 ]; do
 	--log) log=$2; shift 2 ;;
 	--append) append=$2; shift 2 ;;
 	--disk) disk=$2; shift 2 ;;
+	--wire) wire=$2; shift 2 ;;
 	--rxe) rxe=1; shift ;;
 	--no-links) links=0; shift ;;
 	--packets) local=N; shift ;;
@@ -84,6 +87,18 @@ if [ -n "$dir" ]; then
 	[ -d "$dir" ] || die "there is no directory $dir to show in the guest"
 	dir=$(cd "$dir" && pwd -P)
 	no_comma "$dir"
+fi
+wire_end='' wire_model=virtio-net-pci
+if [ -n "$wire" ]; then
+	[[ $wire != *,* ]] || wire_model=${wire#*,} wire=${wire%%,*}
+	wire_end=${wire##*/} wire=${wire%/*}
+	[[ $kernel == stable || $kernel == backports ]] || die "--wire is for guests of QEMU with Debian's kernels: stable and backports"
+	[[ $wire_end == [12] && -d $wire && $wire_model =~ ^[a-z][a-z0-9-]*$ ]] ||
+		die "--wire wants a directory that is there and an end of the wire, 1 or 2: DIR/1, or DIR/1,MODEL"
+	wire=$(cd "$wire" && pwd -P)/wire
+	no_comma "$wire"
+	# sun_path
+	[ ${#wire} -lt 108 ] || die "the name $wire is too long for a socket"
 fi
 
 base=${TMPDIR:-/tmp} spaces=root
@@ -140,7 +155,7 @@ write_share()
 	mkdir -p "$run/host/modules" "$run/out"
 	cp "$SRC"/scripts/guest/{boot,links,procs,session,kunit,demo} "$SRC"/scripts/klog* "$run/host/"
 	printf '%s\n' "ODP_MODULES=$modules" "ODP_LINKS=$links" "ODP_RXE=$rxe" "ODP_LOCAL=$local" "ODP_DIR=$(printf %q "$dir")" \
-		"ODP_KERNEL_MODULES=${linux:+$(printf %q "$(dirname "$linux")/modules")}${debug:+9p}" >"$run/host/config"
+		"ODP_WIRE=$wire_end" "ODP_KERNEL_MODULES=${linux:+$(printf %q "$(dirname "$linux")/modules")}${debug:+9p}" >"$run/host/config"
 	printf '%q\n' "RDMA_ODP_KERNEL=$kernel" "${env[@]}" >"$run/host/env"
 	if [ $# -eq 1 ]; then
 		printf '%s\n' "$1"
@@ -160,7 +175,7 @@ write_share()
 start_qemu()
 {
 	# Without the strings of single bytes (erms and the short ones): QEMU does these byte by byte, and was seen to take a minute for a huge page.
-	local cpu=max,-erms,-fsrm,-fzrm,-fsrs,-fsrc share boot
+	local cpu=max,-erms,-fsrm,-fzrm,-fsrs,-fsrc share boot wire_args=()
 	local accel=(-accel 'tcg,thread=multi' -cpu "$cpu" -smp 2)
 	if [ $icount = 1 ]; then
 		# Without them here too: each byte of one would count as an instruction.
@@ -171,6 +186,12 @@ start_qemu()
 	share=(-virtfs "local,path=$run/host,mount_tag=host,security_model=none,readonly=on"
 		-virtfs "local,path=$run/out,mount_tag=out,security_model=none")
 	[ -z "$dir" ] || share+=(-virtfs "local,path=$dir,mount_tag=mnt,security_model=passthrough,multidevs=remap")
+	# Whose end is 1 listens; the other one asks until there is somebody.
+	case $wire_end in
+	1) wire_args=(-netdev "stream,id=wire,addr.type=unix,addr.path=$wire,server=on") ;;
+	2) wire_args=(-netdev "stream,id=wire,addr.type=unix,addr.path=$wire,server=off,reconnect-ms=200") ;;
+	esac
+	[ -z "$wire_end" ] || wire_args+=(-device "$wire_model,netdev=wire,mac=52:54:00:10:78:0$wire_end")
 	boot=(-kernel "$tree/vmlinuz" -initrd "$tree/initrd.img")
 	if [ -n "$debug" ]; then
 		boot=(-kernel "$debug/arch/x86/boot/bzImage")
@@ -186,7 +207,7 @@ start_qemu()
 	TMPDIR=$run exec setpriv --pdeathsig KILL timeout --foreground -s KILL "$limit" setpriv --pdeathsig KILL \
 		"$qemu" "${accel[@]}" -m "$mem" -display none -no-reboot -nic none -monitor none \
 		-serial "file:$run/console.log" "${boot[@]}" \
-		-drive "file=${disk:-$tree/disk.img},format=raw,if=virtio,snapshot=on" "${share[@]}" -device virtio-serial-pci \
+		-drive "file=${disk:-$tree/disk.img},format=raw,if=virtio,snapshot=on" "${share[@]}" "${wire_args[@]}" -device virtio-serial-pci \
 		-chardev "file,id=out,path=$run/stdout" -device virtserialport,chardev=out,name=stdout \
 		-chardev "file,id=err,path=$run/stderr" -device virtserialport,chardev=err,name=stderr \
 		-append "console=ttyS0 loglevel=5 log_buf_len=4M panic=-1 mitigations=off no_timer_check tsc=reliable norandmaps root=/dev/vda rw init=/odp/init memmap=64M!256M ODP_SHARE=9p $append" \
