@@ -96,7 +96,8 @@ int rxo_srq_pop(struct rxo_srq *srq, struct rxo_rwqe *to)
 	if (!srq->failed) {
 		err = srq_take(srq, to, &crossed);
 		broke = err == -ENOTRECOVERABLE;
-		WRITE_ONCE(srq->failed, broke);
+		if (broke)
+			WRITE_ONCE(srq->failed, true);
 	}
 	spin_unlock_irqrestore(&srq->lock, flags);
 

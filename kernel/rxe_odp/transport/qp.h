@@ -285,7 +285,8 @@ struct rxo_rq {
  * What a QPN leads to. ib_core frees a QP as soon as it is destroyed, while a receiver may have
  * looked up its number and not yet taken a reference. So the references are apart from the QP,
  * and this is freed after RCU. @refs is one for the number, one for each packet that is being
- * received, one for each fault under way. The rest is immutable.
+ * received, one for each fault under way. @num is set before this stands in dev->recent_qpns, where
+ * alone it is read. The rest is immutable.
  */
 struct rxo_qpn {
 	u32 num;

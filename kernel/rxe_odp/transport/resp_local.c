@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
  * The responder's half of requests without packets (local.c): executed at once, or not at all.
- * After an error the request is as good as not seen, and comes by the wire.
+ * After an error the request is as good as not seen, and comes by the wire; but an SRQ that was
+ * found in error stays so.
  *
  * All under rq.lock, and the requester's sq.lock outside it.
  */
