@@ -75,9 +75,10 @@ fresh()
 	ip link set upper_a netns upper_ns
 	sysctl -q net.ipv6.conf.upper_b.accept_dad=0
 	ip link set upper_b up
-	inside rdma link add upper_a type rxe_odp netdev upper_a || fail "no link"
+	# Names are taken until all of the devices of the time before has gone.
+	eventually inside rdma link add upper_a type rxe_odp netdev upper_a 2>/dev/null || fail "no link"
 	! rdma dev show upper_a >/dev/null 2>&1 || rdma dev set upper_a netns upper_ns || fail "upper_a cannot be moved"
-	rdma link add upper_b type rxe_odp netdev upper_b || fail "no link"
+	eventually rdma link add upper_b type rxe_odp netdev upper_b 2>/dev/null || fail "no link"
 	inside ip link add "$@" || fail "no ${*: -1}"
 	inside ip link set upper_a master "$1"
 	inside ip link set upper_a up

@@ -79,7 +79,8 @@ side()
 	"${in[@]}" ip addr add "10.78.0.$2/24" dev "tun_$1"
 	"${in[@]}" ip link set lo up
 	"${in[@]}" ip link set "tun_$1" up
-	"${in[@]}" rdma link add "dev_$1" type rxe_odp netdev "tun_$1" || fail "no link on tun_$1"
+	# The name is taken until all of the device of the other mode has gone.
+	eventually "${in[@]}" rdma link add "dev_$1" type rxe_odp netdev "tun_$1" 2>/dev/null || fail "no link on tun_$1"
 	! rdma dev show "dev_$1" >/dev/null 2>&1 || rdma dev set "dev_$1" netns "tun_$1" || fail "dev_$1 cannot be moved"
 	# One address before the link, one after.
 	"${in[@]}" ip addr add "fd78::$2/64" dev "tun_$1" nodad
