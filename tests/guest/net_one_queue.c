@@ -39,7 +39,9 @@ static const char up[] =
 	"done\n"
 	"exit 1\n";
 
-static const char down[] = "ip link del stick0 2>/dev/null; true\n";
+static const char down[] =
+	"{ rdma link delete stick0; ip netns exec peer rdma link delete stick1; ip link del stick0; } 2>/dev/null\n"
+	"true\n";
 
 static void run_on(int cpu)
 {

@@ -55,6 +55,9 @@ static const char up[] =
 	"	in_peer 'addresses ownx1 11 && addresses owny1 12'\n";
 
 static const char down[] =
+	/* Not left to the end of the netdevs, behind which the names are still taken for a while. */
+	"for dev in ownx0 owny0 owndummy; do rdma link delete $dev; done 2>/dev/null\n"
+	"for dev in ownx1 owny1; do ip netns exec peer rdma link delete $dev; done 2>/dev/null\n"
 	"for dev in ownx0 owny0 owndummy; do ip link del $dev; done 2>/dev/null\n"
 	"ip -n peer route del 10.80.0.1 2>/dev/null\n"
 	"true\n";
