@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: GPL-2.0 OR Linux-OpenIB
 /*
- * What else moves bytes between two buffers of this machine: memcpy, process_vm_writev into another
+ * What else moves bytes between buffers of this machine: memcpy, process_vm_writev into another
  * process, TCP over lo and over the veth; and what a null system call costs. One thread holds both
- * ends, as in bw.
+ * ends, as in bw. The first two go over as many pairs of buffers, by turns, as bw has queue pairs,
+ * since each of those has its own: what does not fit the cache together is slower, whoever copies.
  */
 #include "bench.h"
 
@@ -14,9 +15,11 @@
 #include <sys/uio.h>
 #include <sys/wait.h>
 
-#define BUF_BYTES MIB
-#define PORT	  7471
-#define CALLS	  20000
+#define BUF_BYTES  MIB
+#define PAIRS	   16
+#define COLD_BYTES (256 * MIB) /* more than a cache has; the host's other users have some of it */
+#define PORT	   7471
+#define CALLS	   20000
 
 /* A connection of TCP, both ends, and how far the stream is. */
 struct stream {
@@ -24,20 +27,41 @@ struct stream {
 	size_t sent, received;
 };
 
+/* All pairs' sources, one behind the other, and where they go. */
 static uint8_t *from, *to;
+static unsigned int pairs = 1, pair;
+static size_t cold_at;
 static struct stream over_lo, over_veth;
 static pid_t child;
 
+static size_t next_pair(void)
+{
+	pair = (pair + 1) % pairs;
+	return pair * BUF_BYTES;
+}
+
 static size_t move_memcpy(size_t bytes)
 {
-	memcpy(to, from, bytes);
+	size_t at = next_pair();
+
+	memcpy(to + at, from + at, bytes);
+	asm volatile("" ::: "memory");
+	return bytes;
+}
+
+/* What was not touched for as long as can be. */
+static size_t move_memcpy_cold(size_t bytes)
+{
+	cold_at = cold_at + 2 * bytes > COLD_BYTES ? 0 : cold_at + bytes;
+	memcpy(to + cold_at, from + cold_at, bytes);
 	asm volatile("" ::: "memory");
 	return bytes;
 }
 
 static size_t move_process_vm(size_t bytes)
 {
-	struct iovec local = { from, bytes }, remote = { to, bytes };
+	size_t at = next_pair();
+	struct iovec local = { from + at, bytes }, remote = { to + at, bytes };
 
 	if (process_vm_writev(child, &local, 1, &remote, 1, 0) != (ssize_t)bytes)
 		fail_because("process_vm_writev: errno %d", errno);
@@ -114,7 +138,7 @@ static double null_call_us(void)
 	return (seconds() - start) / CALLS * 1e6;
 }
 
-/* Waits, and has the same addresses. */
+/* Waits, and has the same addresses, with pages of its own: what two processes share is copied when it is written first. */
 static void child_start(void)
 {
 	child = fork();
@@ -122,6 +146,7 @@ static void child_start(void)
 	if (child)
 		return;
 	prctl(PR_SET_PDEATHSIG, SIGKILL);
+	memset(to, 2, PAIRS * BUF_BYTES);
 	for (;;)
 		pause();
 }
@@ -132,29 +157,34 @@ int main(void)
 	static const struct {
 		const char *name;
 		size_t (*move)(size_t bytes);
+		unsigned int most_pairs;
 	} movers[] = {
-		{ "memcpy", move_memcpy },
-		{ "process_vm_writev", move_process_vm },
-		{ "TCP over lo", move_lo },
-		{ "TCP over the veth", move_veth },
+		{ "memcpy", move_memcpy, PAIRS },
+		{ "cold memcpy", move_memcpy_cold, 1 },
+		{ "process_vm_writev", move_process_vm, PAIRS },
+		{ "TCP over lo", move_lo, 1 },
+		{ "TCP over the veth", move_veth, 1 },
 	};
 	double duration = env_number("BENCH_SAMPLE_MS", 300) / 1e3;
 	unsigned int round, s, m;
 
-	from = map_pages(BUF_BYTES);
-	to = map_pages(BUF_BYTES);
-	memset(from, 1, BUF_BYTES);
-	memset(to, 2, BUF_BYTES);
+	from = map_pages(COLD_BYTES);
+	to = map_pages(COLD_BYTES);
 	child_start();
+	memset(from, 1, COLD_BYTES);
+	memset(to, 2, COLD_BYTES);
 	stream_open(&over_lo, "127.0.0.1", false);
 	stream_open(&over_veth, "10.77.0.2", true);
 	for (round = 1; round <= ROUNDS; round++) {
 		row("peers", "cpu", "null system call", "-", 0, 1, round, null_call_us(), "us");
 		for (s = 0; s < ARRAY_SIZE(sizes); s++) {
 			for (m = 0; m < ARRAY_SIZE(movers); m++) {
-				move_rate(movers[m].move, sizes[s], duration / 10);
-				row("peers", "cpu", movers[m].name, "-", sizes[s], 1, round,
-				    move_rate(movers[m].move, sizes[s], duration), "MB/s");
+				for (pairs = 1; pairs <= movers[m].most_pairs; pairs *= 4) {
+					move_rate(movers[m].move, sizes[s], duration / 10);
+					row("peers", "cpu", movers[m].name, "-", sizes[s], pairs,
+					    round, move_rate(movers[m].move, sizes[s], duration),
+					    "MB/s");
+				}
 			}
 		}
 	}
