@@ -150,14 +150,30 @@ static void refused_after_reset(void **state)
 	done(&pair, &buf);
 }
 
-/* The word is the kernel's to write. A process that makes a promise to itself waits for itself. */
+static bool is_done(struct pair *pair)
+{
+	struct ibv_wc wc;
+	int num = ibv_poll_cq(pair->a.scq, 1, &wc);
+
+	assert_in_range(num, 0, 1);
+	if (!num)
+		return false;
+	assert_int_equal(wc.status, IBV_WC_SUCCESS);
+	cq_success(pair->b.rcq);
+	return true;
+}
+
+/*
+ * The word is the kernel's to write. A process that makes a promise to itself waits for itself, unless the engine still has a
+ * reason of its own to look, as when a packet has left.
+ */
 static void promised_by_the_process(void **state)
 {
 	struct pair pair, other;
 	volatile uint32_t *word;
 	struct doorbell *bell;
 	struct buf buf;
-	int i;
+	int i, waited = 0;
 
 	setup(&pair, &buf, IBV_QPT_RC);
 	pair_open(&other, &pair.conn);
@@ -172,11 +188,14 @@ static void promised_by_the_process(void **state)
 		*word = 1U << i;
 		post_sends(&pair.a, &buf, 1);
 		pair_assert_works(&other);
-		cq_assert_empty(pair.a.scq);
 		*word = 0;
+		if (is_done(&pair))
+			continue;
+		waited++;
 		ring_doorbell(pair.a.qp);
 		await(&pair, 1, IBV_WC_SUCCESS);
 	}
+	assert_true(waited);
 	pair_close(&other);
 	done(&pair, &buf);
 }
