@@ -62,6 +62,26 @@ page some || fail "no page of some samples: $(cat "$dir/some.err")"
 [ "$(grep -c 'Not in these samples' "$dir/some/index.html")" = 5 ] || fail "not five subjects are missing"
 [ "$(cd "$dir/some" && echo ./*.png)" = './bw-write-uml-fast-dark.png ./bw-write-uml-fast.png' ] || fail "wrong charts"
 
+# Beside siw, of which those samples have nothing: charts, and ratios round by round.
+mkdir "$dir/siw"
+{
+	head -n 1 "$samples"
+	echo '2026-11-28T00:00:00Z,uml-fast,7.3.4,setup,rxe_odp,same crc,-,0,1,1,1,-,1.00'
+	for sample in rxe_odp,pinned,1,400 siw,pinned,1,200 rxe,pinned,1,100 rxe_odp,pinned,2,900 siw,pinned,2,300 rxe,pinned,2,100 \
+		rxe_odp,odp,1,300 rxe_odp,odp,2,300; do
+		IFS=, read -r driver mode round value <<<"$sample"
+		for op in write read; do
+			echo "2026-11-28T00:00:00Z,uml-fast,7.3.4,siw,$driver,$op,$mode,65536,1,$round,$value,MB/s,1.00"
+		done
+	done
+} >"$dir/siw/samples.csv"
+page siw || fail "no page of siw: $(cat "$dir/siw.err")"
+has siw '<tr><td>64 KiB</td><td>1</td><td>650.0 (400.0..900.0)</td><td>300.0 (300.0..300.0)</td><td>250.0 (200.0..300.0)</td><td>100.0 (100.0..100.0)</td></tr>'
+[ "$(cd "$dir/siw" && echo ./*.png)" = "$(echo ./siw-{read,write}-uml-fast{-dark,}.png)" ] || fail "wrong charts of siw"
+python3 -B "$src/benchmarks/lib/report" "$dir/siw/samples.csv" >"$dir/siw.table"
+grep -E '^\| write \| 64 KiB \| 1 ' "$dir/siw.table" | grep -qF '| 2.5 (2..3)         | 1.25 (1..1.5)   | 6.5 (4..9)         | 2.5 (2..3) |' ||
+	fail "wrong ratios to siw: $(cat "$dir/siw.table")"
+
 # Names that are markup, a command, or a path.
 mkdir "$dir/names"
 # shellcheck disable=SC2016
