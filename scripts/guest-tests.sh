@@ -68,7 +68,7 @@ through_local()
 		*) echo "$f" ;;
 		esac
 	done
-	printf '%s\n' "$SRC"/tests/guest/{kernel_reg,mem_pressure,provider_killed}.c \
+	printf '%s\n' "$SRC"/tests/guest/{kernel_drain,kernel_reg,mem_pressure,provider_killed}.c \
 		"$SRC"/tests/guest/{cm_rping,dev_remove_open,fio_rdma,libfabric,mpi,ucx}.sh
 }
 

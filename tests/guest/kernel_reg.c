@@ -3,31 +3,7 @@
  * Memory that a kernel user registers by work requests: states, keys, bounds, rights, invalidation by itself and by a peer,
  * fences, many at once, completions in every context. What is done and expected is in kernel/rxe_odp/selftest/kuser.
  */
-#include "module.h"
-#include "rig.h"
-
-#include <rxe_odp/selftest.h>
-#include <sys/ioctl.h>
-#include <unistd.h>
-
-static void run(const char *test)
-{
-	struct rxe_odp_kuser_run run = { 0 };
-	int fd = module_open("rxe_odp_kuser", "rxe_odp_kuser");
-
-	snprintf(run.device, sizeof(run.device), "%s", rig_device_name());
-	snprintf(run.test, sizeof(run.test), "%s", test);
-	if (ioctl(fd, RXE_ODP_KUSER_RUN, &run))
-		fail_because("%s: %s (%s)", test, run.why, strerror(errno));
-	close(fd);
-}
-
-#define KERNEL_TEST(name)                                                                          \
-	static void name(void **state)                                                             \
-	{                                                                                          \
-		(void)state;                                                                       \
-		run(#name);                                                                        \
-	}
+#include "kuser.h"
 
 KERNEL_TEST(states)
 KERNEL_TEST(data)

@@ -474,6 +474,7 @@ void rxo_qp_quiesce(struct rxo_qp *qp)
 	rxo_tx_stop(&qp->rq.tx);
 	cancel_work_sync(&qp->sq.work);
 	cancel_work_sync(&qp->sq.bh_work);
+	cancel_work_sync(&qp->sq.hop_work);
 	cancel_work_sync(&qp->rq.work);
 	cancel_work_sync(&qp->rq.bh_work);
 	timer_delete_sync(&qp->sq.ack_timer);

@@ -174,6 +174,7 @@ struct rxo_sq {
 	struct sk_buff_head held;	/* answers that wait for place_wait; own lock unused */
 	struct work_struct work;	/* rxo_wq: where others may be let through first */
 	struct work_struct bh_work;	/* system_bh_wq: at once, on a certain CPU */
+	struct work_struct hop_work;	/* likewise, from bh_work on another CPU: req.c */
 };
 
 /* What is first in line on the receive side, when it waits for pages (late.c). */

@@ -511,18 +511,21 @@ static bool req_is_bound_to_cpu(const struct rxo_qp *qp)
 		time_before(jiffies, READ_ONCE(sq->sent_jiffies) + BACKLOG_JIFFIES));
 }
 
-/* Runs the requester here, or on the CPU of before: @stays, or while the flow is bound to it. */
-static void req_run_on_cpu(struct rxo_qp *qp, bool stays)
+/*
+ * Runs the requester here, or on the CPU of before, by @there: if it @stays, or while the flow is
+ * bound to that CPU. In error nothing is sent, and what is on its way is never acknowledged: here.
+ */
+static void req_run_on_cpu(struct rxo_qp *qp, bool stays, struct work_struct *there)
 {
 	struct rxo_sq *sq = &qp->sq;
 
 	lockdep_assert_held(&sq->lock);
 	if (rxo_qp_state(qp) == IB_QPS_RESET)
 		return;
-	if (sq->cpu != smp_processor_id() && cpu_online(sq->cpu) &&
+	if (req_may_send(qp) && sq->cpu != smp_processor_id() && cpu_online(sq->cpu) &&
 	    (stays || req_is_bound_to_cpu(qp))) {
 		rxo_promise_run(qp);
-		queue_work_on(sq->cpu, system_bh_wq, &sq->bh_work);
+		queue_work_on(sq->cpu, system_bh_wq, there);
 	} else {
 		rxo_req_run(qp);
 	}
@@ -535,7 +538,7 @@ static void req_run_on_cpu(struct rxo_qp *qp, bool stays)
  */
 void rxo_req_kick(struct rxo_qp *qp)
 {
-	req_run_on_cpu(qp, false);
+	req_run_on_cpu(qp, false, &qp->sq.bh_work);
 }
 
 /*
@@ -546,7 +549,7 @@ void rxo_req_kick(struct rxo_qp *qp)
  */
 void rxo_req_resume(struct rxo_qp *qp)
 {
-	req_run_on_cpu(qp, true);
+	req_run_on_cpu(qp, true, &qp->sq.bh_work);
 }
 
 /*
@@ -577,15 +580,41 @@ static void req_work(struct work_struct *work)
 	spin_unlock_bh(&qp->sq.lock);
 }
 
+/*
+ * When bh_work runs, the flow may be bound to another CPU than when it was queued. It cannot queue
+ * itself there: a work item in execution is queued only where that is (__queue_work()). It
+ * would come back here again and again, and take all that want the requester to run along with it.
+ * So it queues another one, and that one bh_work:
+ *
+ *	CPU 0					CPU 1
+ *	-----					-----
+ *	post: nothing is on its way
+ *	queues bh_work here
+ *						sends what was posted: sq.cpu = 1
+ *	bh_work: bound to CPU 1
+ *	queues hop_work there
+ *						hop_work: the requester runs
+ */
+static void req_run_bh(struct rxo_qp *qp, struct work_struct *other)
+{
+	spin_lock(&qp->sq.lock);
+	rxo_comp_drain(qp);
+	req_run_on_cpu(qp, false, other);
+	spin_unlock(&qp->sq.lock);
+}
+
 static void req_bh_work(struct work_struct *work)
 {
 	struct rxo_qp *qp = container_of(work, struct rxo_qp, sq.bh_work);
 
-	spin_lock(&qp->sq.lock);
-	rxo_comp_drain(qp);
-	/* Since it was queued here another CPU may have sent. */
-	rxo_req_kick(qp);
-	spin_unlock(&qp->sq.lock);
+	req_run_bh(qp, &qp->sq.hop_work);
+}
+
+static void req_hop_work(struct work_struct *work)
+{
+	struct rxo_qp *qp = container_of(work, struct rxo_qp, sq.hop_work);
+
+	req_run_bh(qp, &qp->sq.bh_work);
 }
 
 /*
@@ -689,5 +718,6 @@ void rxo_req_init(struct rxo_qp *qp)
 	timer_setup(&sq->rnr_timer, req_rnr_timeout, 0);
 	INIT_WORK(&sq->work, req_work);
 	INIT_WORK(&sq->bh_work, req_bh_work);
+	INIT_WORK(&sq->hop_work, req_hop_work);
 	rxo_wait_init(&sq->wait, qp, &sq->lock, &sq->work, req_page_came);
 }

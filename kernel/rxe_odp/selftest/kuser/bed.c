@@ -72,7 +72,7 @@ void kuser_connect(struct kuser_bed *bed, struct ib_qp *qp, u32 peer)
 		.qp_state = IB_QPS_INIT, .port_num = 1, .qp_access_flags = KUSER_ALL,
 	};
 	struct ib_qp_attr rts = {
-		.qp_state = IB_QPS_RTS, .timeout = 18, .retry_cnt = 7, .rnr_retry = 7,
+		.qp_state = IB_QPS_RTS, .timeout = bed->ack_timeout, .retry_cnt = 7, .rnr_retry = 7,
 		.sq_psn = bed->psn, .max_rd_atomic = 8,
 	};
 	struct ib_qp_attr reset = { .qp_state = IB_QPS_RESET };
@@ -172,6 +172,7 @@ void kuser_open(struct kuser_bed *bed, struct ib_device *dev)
 {
 	bed->dev = dev;
 	bed->psn = (0xfffff0 - PSN_STEP) & 0xffffff;	/* the first connection's PSNs wrap */
+	bed->ack_timeout = 18;
 	bed_find_gid(bed);
 	bed->pd = ib_alloc_pd(dev, 0);
 	bed->other_pd = ib_alloc_pd(dev, 0);

@@ -30,6 +30,7 @@ struct kuser_bed {
 	union ib_gid gid;
 	int gid_index;
 	u32 psn;	/* the first one of both directions */
+	u8 ack_timeout;	/* of what is connected: 4.096 us << n; 0: never */
 	struct kuser_side a, b;
 	char why[256];
 };
@@ -101,6 +102,7 @@ struct kuser_test {
 	void (*run)(struct kuser_bed *bed);
 };
 
-extern const struct kuser_test kuser_tests[];
+/* Each ends with an empty one. */
+extern const struct kuser_test kuser_tests[], kuser_drain_tests[];
 
 #endif

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * A kernel user of memory registration, for tests: runs one of kuser/tests.c on a device, in the
- * process that asks for it. The protocol is in include/rxe_odp/selftest.h.
+ * A kernel user of memory registration, for tests: runs one of kuser/tests.c or kuser/drain.c on a
+ * device, in the process that asks for it. The protocol is in include/rxe_odp/selftest.h.
  */
 #include <linux/fs.h>
 #include <linux/miscdevice.h>
@@ -16,11 +16,14 @@
 
 static const struct kuser_test *kuser_find(const char *name)
 {
+	static const struct kuser_test *const lists[] = { kuser_tests, kuser_drain_tests };
 	const struct kuser_test *test;
+	int i;
 
-	for (test = kuser_tests; test->name; test++)
-		if (!strcmp(test->name, name))
-			return test;
+	for (i = 0; i < ARRAY_SIZE(lists); i++)
+		for (test = lists[i]; test->name; test++)
+			if (!strcmp(test->name, name))
+				return test;
 	return NULL;
 }
 
