@@ -74,15 +74,6 @@ perftest()
 	echo "${command[*]} $odp: $(awk '/^ *[0-9]+ +[0-9]+ +[0-9.]+ +[0-9.]+/ { print $4 " MB/s" }' /tmp/said_client)"
 }
 
-counters()
-{
-	local file n
-	for file in /sys/class/infiniband/nvx/ports/1/hw_counters/*; do
-		! read -r n 2>/dev/null <"$file" || [ "$n" = 0 ] || printf '%s=%s ' "${file##*/}" "$n"
-	done
-	echo
-}
-
 # with_mtu MTU
 with_mtu()
 {

@@ -32,9 +32,38 @@ fail()
 {
 	echo "$program: $*"
 	tail -n 60 /tmp/said_* 2>/dev/null
-	rdma resource show qp
-	dmesg | tail -n 25
+	[ "$role" != initiator ] || touch "$meeting/failed"
+	show_state
 	exit 1
+}
+
+# show_state: what the device's queues hold, who sleeps for what, and who does not sleep
+show_state()
+{
+	local at state
+	rdma -dd resource show qp
+	rdma -dd resource show cq
+	rdma resource show cm_id
+	counters
+	for at in /proc/[0-9]*; do
+		state=''
+		{ read -r state <"$at/stat" && state=${state##*) }; } 2>/dev/null
+		case $state in
+		D*) echo "$(<"$at/comm") sleeps:" && cat "$at/stack" ;;
+		R*) echo "$(<"$at/comm") runs" ;;
+		esac
+	done 2>/dev/null
+	dmesg | tail -n 25
+}
+
+# counters: of nvx, what is not 0
+counters()
+{
+	local file n
+	for file in /sys/class/infiniband/nvx/ports/1/hw_counters/*; do
+		! read -r n 2>/dev/null <"$file" || [ "$n" = 0 ] || printf '%s=%s ' "${file##*/}" "$n"
+	done
+	echo
 }
 
 # need MODULE...: loads them, or ends the program
@@ -74,7 +103,9 @@ unmake_device()
 
 # Whose program has ended, or does so, leaves "gone".
 is_gone() { [ -e "$meeting/gone" ]; }
-is_asked() { [ -e "$meeting/ask" ] || is_gone; }
+# Who waits for the target and fails has it say what it knows.
+has_failed() { [ -e "$meeting/failed" ]; }
+is_asked() { [ -e "$meeting/ask" ] || has_failed || is_gone; }
 is_answered() { [ -e "$meeting/answer" ] || is_gone; }
 
 # at_target FUNCTION ARG...: its output and its status
@@ -98,6 +129,11 @@ serve()
 	local asked status
 	while eventually is_asked; do
 		! is_gone || return 0
+		if has_failed; then
+			show_state
+			eventually is_gone
+			return 0
+		fi
 		asked=$(cat "$meeting/ask")
 		rm "$meeting/ask"
 		eval "$asked" >"$meeting/said" 2>&1
