@@ -5,25 +5,19 @@
 #
 # rdma-odp: both providers
 set -u
-
-fail() { echo "cm_mckey: $*"; cat /tmp/mckey_receiver /tmp/mckey_sender 2>/dev/null; exit 1; }
-trap 'rm -f /tmp/mckey_receiver /tmp/mckey_sender; kill $(jobs -p) 2>/dev/null' EXIT
+# shellcheck source=tests/guest/lib/serve.sh
+. "${0%/*}/../lib/serve.sh" || exit 1
+trap end_jobs EXIT
 
 # exchange GROUP ADDRESS-OF-SENDER ADDRESS-OF-RECEIVER. It has joined when the queue pair is attached.
 exchange()
 {
-	local group=$1 from=$2 to=$3 receiver
-	ip netns exec peer stdbuf -oL mckey -m "$group" -b "$to" >/tmp/mckey_receiver 2>&1 &
-	receiver=$!
-	until grep -q 'joined dgid' /tmp/mckey_receiver; do
-		kill -0 $receiver 2>/dev/null || fail "$group: the receiver has ended"
-		[ $SECONDS -lt "${TEST_LIMIT_S:-120}" ] || fail "$group: the receiver does not join"
-		sleep 0.1
-	done
-	mckey -m "$group" -s -b "$from" >/tmp/mckey_sender 2>&1 || fail "$group: status $?"
-	wait $receiver || fail "$group: the receiver failed"
+	local group=$1 from=$2 to=$3
+	about=$group
+	serve peer 'joined dgid' stdbuf -oL mckey -m "$group" -b "$to"
+	client mckey -m "$group" -s -b "$from"
 }
 
-[ -z "${RDMA_ODP_PROVIDER:-}" ] || ibv_devinfo -d rxe_odp0 | grep -qF "($RDMA_ODP_PROVIDER)" || fail "not driven by $RDMA_ODP_PROVIDER"
+check_provider
 exchange 239.77.0.9 10.77.0.1 10.77.0.2
 exit 0

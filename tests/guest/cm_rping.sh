@@ -5,38 +5,26 @@
 #
 # rdma-odp: both providers
 set -u
+# shellcheck source=tests/guest/lib/serve.sh
+. "${0%/*}/../lib/serve.sh" || exit 1
 
-fail() { echo "cm_rping: $*"; cat /tmp/cm_server /tmp/cm_client 2>/dev/null; exit 1; }
-trap 'rm -f /tmp/cm_server /tmp/cm_client; kill $(jobs -p) 2>/dev/null; tc qdisc del dev veth0 root 2>/dev/null' EXIT
-
-# serve CMD...: starts a server in peer, sets server, and waits until it listens (perftest's client may crash when it is refused).
-serve()
+cleanup()
 {
-	ip netns exec peer "$@" >/tmp/cm_server 2>&1 &
-	server=$!
-	until ip netns exec peer rdma resource show cm_id | grep -q 'state LISTEN'; do
-		kill -0 $server 2>/dev/null || fail "$*: the server has ended"
-		[ $SECONDS -lt "${TEST_LIMIT_S:-120}" ] || fail "$*: it does not listen"
-		sleep 0.1
-	done
-}
+	end_jobs
+	tc qdisc del dev veth0 root
+} 2>/dev/null
+trap cleanup EXIT
 
-client()
-{
-	"$@" >/tmp/cm_client 2>&1 || fail "$*: status $?"
-	wait $server || fail "$*: the server failed"
-}
-
-[ -z "${RDMA_ODP_PROVIDER:-}" ] || ibv_devinfo -d rxe_odp0 | grep -qF "($RDMA_ODP_PROVIDER)" || fail "not driven by $RDMA_ODP_PROVIDER"
-serve rping -s -a 10.77.0.2 -C 20 -S 4000 -V
+check_provider
+serve peer cm rping -s -a 10.77.0.2 -C 20 -S 4000 -V
 client rping -c -a 10.77.0.2 -C 20 -S 4000 -V
-serve rping -s -a fd77::2 -C 20 -S 4000 -V
+serve peer cm rping -s -a fd77::2 -C 20 -S 4000 -V
 client rping -c -a fd77::2 -C 20 -S 4000 -V
 
 # perftest's server connects twice, and does not listen while it gets ready for the second time; its client asks at once, is refused
 # by ib_cm (8: nobody listens) and may crash. On a wire that takes a while the server is ready first, unless its CPU has stood still:
 # then it was perftest's fault, and both begin again.
-too_early() { ! kill -0 $server 2>/dev/null || kill $server; wait $server; grep -q 'RDMA_CM_EVENT_REJECTED; error: 8' /tmp/cm_client; }
+too_early() { ! kill -0 $server 2>/dev/null || kill $server; wait $server; grep -q 'RDMA_CM_EVENT_REJECTED; error: 8' /tmp/said_client; }
 
 # perftest TOOL ARGS...
 perftest()
@@ -44,10 +32,10 @@ perftest()
 	local tool=$1
 	shift
 	while :; do
-		serve "$tool" -R -d rxe_odp1 -F -s 20000 -n 50 "$@"
-		! "$tool" -R -d rxe_odp0 -F -s 20000 -n 50 "$@" 10.77.0.2 >/tmp/cm_client 2>&1 || break
+		serve peer cm "$tool" -R -d rxe_odp1 -F -s 20000 -n 50 "$@"
+		! "$tool" -R -d rxe_odp0 -F -s 20000 -n 50 "$@" 10.77.0.2 >/tmp/said_client 2>&1 || break
 		too_early || fail "$tool $*: the client failed"
-		[ $SECONDS -lt "${TEST_LIMIT_S:-120}" ] || fail "$tool $*: its server never listens in time"
+		[ "$(left)" -gt 5 ] || fail "$tool $*: its server never listens in time"
 	done
 	wait $server || fail "$tool $*: the server failed"
 }

@@ -3,35 +3,18 @@
 # The linked netdev is a port of a bridge or of a bond, each with a VLAN on it: their addresses are GIDs of its device, and
 # RDMA-CM and data reach it, by one connection and by several.
 set -u
+# shellcheck source=tests/guest/lib/serve.sh
+. "${0%/*}/../lib/serve.sh" || exit 1
 
-fail() { echo "cm_upper: $*"; cat /tmp/upper_server /tmp/upper_client 2>/dev/null; exit 1; }
-
-# What is left of this program's time: only a hang takes it.
-left() { echo $((${TEST_LIMIT_S:-120} > SECONDS ? ${TEST_LIMIT_S:-120} - SECONDS : 1)); }
-
-# eventually CMD...: while there is time for this program
-eventually()
-{
-	until "$@"; do
-		[ $SECONDS -lt $((${TEST_LIMIT_S:-100} - 5)) ] || return 1
-		sleep 0.1
-	done
-}
-
-inside() { ip netns exec upper_ns "$@"; }
-has_gid() { inside grep -rqsx --include='?' "$2" /sys/class/infiniband/"$1"/ports/1/gids; }
-no_device() { ! inside rdma link show 2>/dev/null | grep -q "link $1/"; }
-listens() { rdma resource show cm_id | grep -q 'state LISTEN'; }
+inside() { in_netns upper_ns "$@"; }
 
 cleanup()
 {
-	# shellcheck disable=SC2046
-	kill $(jobs -p)
+	end_jobs
 	rdma link del upper_b
 	ip link del upper_b
 	ip link del upper_try
 	ip netns del upper_ns
-	rm -f /tmp/upper_server /tmp/upper_client
 } 2>/dev/null
 trap cleanup EXIT
 
@@ -44,28 +27,20 @@ ip netns add upper_ns || fail "no namespace"
 # try NETDEV NUMBER BELOW: RDMA-CM from the address 10.NUMBER.0.1, which is NETDEV's in the namespace, to 10.NUMBER.0.2 on BELOW
 try()
 {
-	local hex
-	hex=$(printf %02x "$2")
+	about=$1
 	inside sysctl -q "net.ipv6.conf.${1/./\/}.accept_dad=0"
 	inside ip addr add "10.$2.0.1/24" dev "$1"
 	inside ip link set "$1" up
 	ip addr add "10.$2.0.2/24" dev "$3"
 	ip link set "$3" up
-	eventually has_gid upper_a "0000:0000:0000:0000:0000:ffff:0a$hex:0001" || fail "no GID of $1's address"
-	eventually grep -rqsx --include='?' "0000:0000:0000:0000:0000:ffff:0a$hex:0002" /sys/class/infiniband/upper_b/ports/1/gids ||
-		fail "no GID of $3's address"
-	rping -s -a "10.$2.0.2" -C 10 -S 4000 -V >/tmp/upper_server 2>&1 &
-	local server=$!
-	eventually listens || fail "rping does not listen"
-	inside timeout "$(left)" rping -c -a "10.$2.0.2" -C 10 -S 4000 -V >/tmp/upper_client 2>&1 || fail "$1: status $?"
-	wait $server || fail "$1: the server failed"
-	ucmatose -b "10.$2.0.2" -c 4 -C 10 -S 4000 >/tmp/upper_server 2>&1 &
-	server=$!
-	eventually listens || fail "ucmatose does not listen"
-	inside timeout "$(left)" ucmatose -s "10.$2.0.2" -c 4 -C 10 -S 4000 >/tmp/upper_client 2>&1 ||
-		fail "$1: ucmatose: status $?"
-	wait $server || fail "$1: ucmatose: the server failed"
+	eventually inside has_gid upper_a "10.$2.0.1" || fail "no GID of $1's address"
+	eventually has_gid upper_b "10.$2.0.2" || fail "no GID of $3's address"
+	serve '' cm rping -s -a "10.$2.0.2" -C 10 -S 4000 -V
+	client ip netns exec upper_ns rping -c -a "10.$2.0.2" -C 10 -S 4000 -V
+	serve '' cm ucmatose -b "10.$2.0.2" -c 4 -C 10 -S 4000
+	client ip netns exec upper_ns ucmatose -s "10.$2.0.2" -c 4 -C 10 -S 4000
 	ip addr del "10.$2.0.2/24" dev "$3"
+	about=''
 }
 
 # fresh UPPER...: upper_a, in the namespace and linked, is a port of what "ip link add UPPER..." makes
@@ -75,10 +50,8 @@ fresh()
 	ip link set upper_a netns upper_ns
 	sysctl -q net.ipv6.conf.upper_b.accept_dad=0
 	ip link set upper_b up
-	# Names are taken until all of the devices of the time before has gone.
-	eventually inside rdma link add upper_a type rxe_odp netdev upper_a 2>/dev/null || fail "no link"
-	! rdma dev show upper_a >/dev/null 2>&1 || rdma dev set upper_a netns upper_ns || fail "upper_a cannot be moved"
-	eventually rdma link add upper_b type rxe_odp netdev upper_b 2>/dev/null || fail "no link"
+	add_link upper_ns upper_a upper_a
+	add_link '' upper_b upper_b
 	inside ip link add "$@" || fail "no ${*: -1}"
 	inside ip link set upper_a master "$1"
 	inside ip link set upper_a up
@@ -89,7 +62,7 @@ used_up()
 {
 	ip link del upper_b
 	inside ip link del "$1"
-	eventually no_device upper_a || fail "upper_a's device outlives it"
+	eventually inside no_link upper_a || fail "upper_a's device outlives it"
 }
 
 fresh upper_br type bridge

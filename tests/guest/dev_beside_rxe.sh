@@ -4,9 +4,10 @@
 # of them, neither takes the other's devices for its own, and either module may be removed first, while the netdevs of both
 # change without end.
 set -u
+# shellcheck source=tests/guest/lib/test.sh
+. "${0%/*}/../lib/test.sh" || exit 1
 churn=
 
-fail() { echo "dev_beside_rxe: $*"; exit 1; }
 present() { rdma link show | grep -q "link $1/" || ip netns exec "$2" rdma link show | grep -q "link $1/"; }
 opens()
 {
@@ -21,11 +22,7 @@ remove()
 	if [ "$1" = rdma_rxe ] && [ "$(cat /sys/module/rdma_rxe/refcnt)" != 0 ]; then
 		rdma link delete theirs0 2>/dev/null || ip netns exec theirs rdma link delete theirs0
 	fi
-	for _ in $(seq 300); do
-		[ "$(cat "/sys/module/$1/refcnt")" != 0 ] || break
-		sleep 0.1
-	done
-	rmmod "$1"
+	eventually is_unused "$1" && rmmod "$1"
 }
 
 # churn NAMESPACE: events of its netdev until it is told to end; the first round leaves a file behind.
@@ -51,10 +48,7 @@ churn_begin()
 	for ns in theirs ours; do
 		churn $ns &
 		churners+=($!)
-		until [ -e "$churn/$ns" ]; do
-			kill -0 $! || fail "a netdev does not change"
-			sleep 0.1
-		done
+		await $! "the events of $ns" [ -e "$churn/$ns" ]
 	done
 }
 

@@ -4,8 +4,8 @@
 # in the end nothing holds a netdev, a namespace or the module.
 # rdma-odp: timeout 120
 set -u
-
-fail() { echo "dev_churn: $*"; exit 1; }
+# shellcheck source=tests/guest/lib/test.sh
+. "${0%/*}/../lib/test.sh" || exit 1
 
 seconds=${STORM_S:-8}
 end=$(($(date +%s) + seconds))
@@ -105,11 +105,8 @@ done
 wait
 
 # What is being unregistered ends by itself.
-for i in {1..100}; do
-	[ -n "$(ip -br link | grep -E '^s[abcn]')$(rdma link | grep -E 'link s[abcn]')" ] || break
-	sleep 0.1
-done
-[ "$i" -lt 100 ] || fail "left over: $(ip -br link) $(rdma link)"
+is_tidy() { [ -z "$(ip -br link | grep -E '^s[abcn]')$(rdma link | grep -E 'link s[abcn]')" ]; }
+eventually is_tidy || fail "left over: $(ip -br link) $(rdma link)"
 timeout 10 ip netns del churn1 || fail "a namespace does not end"
-timeout "${TEST_LIMIT_S:-100}" /odp/host/links unload || fail "the modules are not removed"
+timeout "$(left)" /odp/host/links unload || fail "the modules are not removed"
 /odp/host/links reset || fail "no links afterwards"

@@ -3,8 +3,9 @@
 # The CRC is chosen when the module is loaded, from what this kernel has, and the log says which and why; each of them computes
 # what the tables do; none keeps a module of the kernel when ours is gone.
 set -u
+# shellcheck source=tests/guest/lib/test.sh
+. "${0%/*}/../lib/test.sh" || exit 1
 
-fail() { echo "dev_crc: $*"; exit 1; }
 # The whole of the log may be longer than the kernel's ring: what comes from here on.
 said() { dmesg | sed -n '/dev_crc: begin/,$p' | grep -oE "$1" | tail -n 1; }
 crypto_used() { cat /sys/module/crc32*/refcnt 2>/dev/null | tr '\n' ' '; }

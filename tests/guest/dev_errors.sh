@@ -2,8 +2,8 @@
 # SPDX-License-Identifier: GPL-2.0 OR Linux-OpenIB
 # A link that cannot be: the right errno, and one sentence with the mend in the kernel log.
 set -u
-
-fail() { echo "dev_errors: $*"; exit 1; }
+# shellcheck source=tests/guest/lib/test.sh
+. "${0%/*}/../lib/test.sh" || exit 1
 
 # refused ERROR SENTENCE CMD...
 refused()
@@ -63,10 +63,7 @@ s.bind(("", 4791))
 open("/run/port-is-taken", "w").close()
 signal.pause()' &
 holder=$!
-until [ -e /run/port-is-taken ]; do
-	kill -0 $holder || fail "the port cannot be taken"
-	sleep 0.1
-done
+await $holder "the holder of the port" [ -e /run/port-is-taken ]
 refused 'Address already in use' '4791' add_taken t0
 kill $holder
 wait $holder 2>/dev/null

@@ -3,8 +3,9 @@
 # The GUIDs of a device are those of its netdev's MAC address, also when that changes; where there is none, they stay what they
 # were at birth.
 set -u
+# shellcheck source=tests/guest/lib/test.sh
+. "${0%/*}/../lib/test.sh" || exit 1
 
-fail() { echo "dev_guid: $*"; exit 1; }
 cleanup()
 {
 	rdma link delete guid_d

@@ -3,23 +3,13 @@
 # The device follows its netdev: MTU, link state, addresses; and goes with it, when it is deleted, moved to another
 # namespace, or its namespace ends.
 set -u
-
-fail() { echo "dev_netdev: $*"; exit 1; }
-
-# eventually CMD...: while there is time for this program
-eventually()
-{
-	until "$@"; do
-		[ $SECONDS -lt $((${TEST_LIMIT_S:-100} - 5)) ] || return 1
-		sleep 0.1
-	done
-}
+# shellcheck source=tests/guest/lib/device.sh
+. "${0%/*}/../lib/device.sh" || exit 1
 
 shows() { ibv_devinfo -v -d "$1" 2>/dev/null | grep -q "$2"; }
 hidden() { ! shows "$1" "$2"; }
-gone() { ! rdma link show | grep -q "link $1/"; }
 # The port's state is the carrier's, the count that of the kernel's notifications, which come a little later.
-downed() { [ "$(cat /sys/class/infiniband/tdev/ports/1/hw_counters/link_downed)" = "$1" ]; }
+downed() { [ "$(counter link_downed tdev)" = "$1" ]; }
 cleanup()
 {
 	ip link del t0
@@ -57,12 +47,12 @@ eventually hidden tdev '::ffff:10.99.1.1' || fail "a GID for an address that is 
 
 ip netns add gone
 ip link set t0 netns gone
-eventually gone tdev || fail "survives the move of its netdev"
+eventually no_link tdev || fail "survives the move of its netdev"
 ip netns exec gone ip link set t0 up
 # A device that is seen no more has its name until the last of it is gone.
 eventually ip netns exec gone rdma link add tdev type rxe_odp netdev t0 2>/dev/null || fail "no link in the new namespace"
 ip netns del gone
-eventually gone tdev || fail "survives its namespace"
+eventually no_link tdev || fail "survives its namespace"
 eventually sh -c '! ip link show t1 2>/dev/null' || fail "the end of the namespace hangs"
 
 ip link add t0 type dummy
@@ -70,4 +60,4 @@ ip link set t0 up
 # The device of that namespace goes a little after its netdev.
 eventually rdma link add tdev type rxe_odp netdev t0 2>/dev/null || fail "no link on a dummy"
 timeout 10 ip link del t0 || fail "deleting the netdev hangs"
-eventually gone tdev || fail "survives its netdev"
+eventually no_link tdev || fail "survives its netdev"

@@ -3,8 +3,9 @@
 # UDP port 4791 of the initial namespace, and stock rdma_rxe: who has it keeps it, the other is refused, with a sentence, and has
 # it when it is free. Some kernels' rdma_rxe takes it when it is loaded, others' with its first link.
 set -u
+# shellcheck source=tests/guest/lib/test.sh
+. "${0%/*}/../lib/test.sh" || exit 1
 
-fail() { echo "dev_port: $*"; exit 1; }
 has_port() { [ -n "$(ss -Hluna 'sport = 4791')" ]; }
 works() { ibv_devinfo -d "$1" >/dev/null || fail "$1 does not open"; }
 ours() { rdma link add port_ours type rxe_odp netdev port0; }
@@ -13,11 +14,7 @@ unload_rxe()
 {
 	rdma link delete port_theirs 2>/dev/null
 	# Where lockdep is on, sockets hold the module, and go a little after what ends them.
-	for _ in {1..300}; do
-		[ "$(cat /sys/module/rdma_rxe/refcnt)" != 0 ] || break
-		sleep 0.1
-	done
-	rmmod rdma_rxe
+	eventually is_unused rdma_rxe && rmmod rdma_rxe
 }
 cleanup()
 {

@@ -3,8 +3,8 @@
 # The device goes while a process has rings mapped and regions registered: by "rdma link delete", with the netdev, with
 # the module. Nothing waits for the process, what it has mapped stays memory, and its next call fails.
 set -u
-
-fail() { echo "dev_remove_open: $*"; exit 1; }
+# shellcheck source=tests/guest/lib/test.sh
+. "${0%/*}/../lib/test.sh" || exit 1
 
 cat >/run/hold.py <<'PYTHON'
 import mmap, os, sys, time
@@ -47,10 +47,7 @@ hold()
 	rm -f /run/held /run/go
 	python3 /run/hold.py &
 	holder=$!
-	while [ ! -e /run/held ]; do
-		kill -0 $holder 2>/dev/null || fail "the holder did not start"
-		sleep 0.05
-	done
+	await $holder "the holder" [ -e /run/held ]
 }
 
 release()
@@ -60,23 +57,23 @@ release()
 }
 
 hold
-timeout "${TEST_LIMIT_S:-100}" rdma link del rxe_odp0 || fail "the link is not deleted"
+timeout "$(left)" rdma link del rxe_odp0 || fail "the link is not deleted"
 release link
 /odp/host/links reset || fail "no links after a deletion"
 
 hold
-timeout "${TEST_LIMIT_S:-100}" ip link del veth0 || fail "the netdev is not deleted"
+timeout "$(left)" ip link del veth0 || fail "the netdev is not deleted"
 release netdev
 /odp/host/links reset || fail "no links after the end of the netdev"
 
 hold
-timeout "${TEST_LIMIT_S:-100}" rmmod rxe_odp || fail "the module is not removed"
-timeout "${TEST_LIMIT_S:-100}" rmmod umem_odp || fail "umem_odp is not removed"
+timeout "$(left)" rmmod rxe_odp || fail "the module is not removed"
+timeout "$(left)" rmmod umem_odp || fail "umem_odp is not removed"
 release module
 /odp/host/links reset || fail "no links after the end of the module"
 
 hold
 kill -9 $holder
 wait $holder 2>/dev/null
-timeout "${TEST_LIMIT_S:-100}" rmmod rxe_odp || fail "the module is not removed after a kill"
+timeout "$(left)" rmmod rxe_odp || fail "the module is not removed after a kill"
 /odp/host/links reset || fail "no links after a kill"

@@ -3,15 +3,12 @@
 # What scripts and exporters of metrics read in sysfs: the netdev's name, and port counters that count packets and words of four
 # bytes as the port sends and receives them.
 set -u
+# shellcheck source=tests/guest/lib/serve.sh
+. "${0%/*}/../lib/serve.sh" || exit 1
 
-fail() { echo "dev_sysfs: $*"; cat /tmp/sysfs_server /tmp/sysfs_client 2>/dev/null; exit 1; }
-
-in_peer() { ip netns exec peer "$@"; }
-listens() { [ -n "$(in_peer ss -Hltn 'sport = :18515')" ]; }
 cleanup()
 {
-	# shellcheck disable=SC2046
-	kill $(jobs -p)
+	end_jobs
 	ip link set sysfs_new name veth0
 	ip link set veth0 up
 	# It lost that when it went down.
@@ -33,7 +30,7 @@ grown() { echo $(($(value after "$1" "$2") - $(value before "$1" "$2"))); }
 look()
 {
 	numbers rxe_odp0 >"/tmp/sysfs_rxe_odp0_$1"
-	in_peer bash -c "$(declare -f numbers); numbers rxe_odp1" >"/tmp/sysfs_rxe_odp1_$1"
+	in_peer numbers rxe_odp1 >"/tmp/sysfs_rxe_odp1_$1"
 }
 
 [ "$(cat /sys/class/infiniband/rxe_odp0/parent)" = veth0 ] || fail "the parent is not veth0"
@@ -49,13 +46,8 @@ for name in symbol_error link_error_recovery link_downed port_rcv_errors port_rc
 done
 
 messages=64 bytes=8192
-in_peer ib_write_bw -d rxe_odp1 -F -s $bytes -n $messages >/tmp/sysfs_server 2>&1 &
-until listens; do
-	kill -0 $! || fail "ib_write_bw: the server has ended"
-	sleep 0.1
-done
-ib_write_bw -d rxe_odp0 -F -s $bytes -n $messages 10.77.0.2 >/tmp/sysfs_client 2>&1 || fail "ib_write_bw: status $?"
-wait $! || fail "ib_write_bw: the server failed"
+serve peer 18515 ib_write_bw -d rxe_odp1 -F -s $bytes -n $messages
+client ib_write_bw -d rxe_odp0 -F -s $bytes -n $messages 10.77.0.2
 look after
 
 # What one sends the other receives; the data and at least 44 bytes (IPv4, UDP, BTH, ICRC) around each of the two packets.

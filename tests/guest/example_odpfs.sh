@@ -3,15 +3,14 @@
 # userspace/examples/odpfs: a file larger than the memory of the server's cgroup, on ext4, is put, got, verified and read at random;
 # two clients at once; names that are not to be had; a file that is cut short under its reader; either side killed in the middle.
 set -u
+# shellcheck source=tests/guest/lib/serve.sh
+. "${0%/*}/../lib/serve.sh" || exit 1
 
-odpfs=$(cd "$(dirname "$0")/../examples" && pwd)/odpfs || exit 1
+odpfs=$(cd "${0%/*}/../examples" && pwd)/odpfs || exit 1
 dir=/tmp/example_odpfs served=/tmp/example_odpfs/served group=/sys/fs/cgroup/example_odpfs
-fail() { echo "example_odpfs: $*"; tail -n 20 $dir/out.* 2>/dev/null; exit 1; }
 cleanup()
 {
-	# shellcheck disable=SC2046
-	kill -9 $(jobs -p)
-	wait
+	end_jobs
 	umount "$served"
 	rm -rf "$dir"
 	until rmdir "$group" || [ ! -e "$group" ]; do sleep 0.1; done
@@ -21,35 +20,22 @@ trap cleanup EXIT
 # forget FILE: takes it out of the page cache
 forget() { dd if="$1" iflag=nocache count=0 status=none; }
 
-# serve: in its cgroup, sets server
-serve()
+# serve_files: in its cgroup
+# shellcheck disable=SC2016
+serve_files()
 {
-	: >$dir/out.server
-	# shellcheck disable=SC2016
-	bash -c 'echo $$ >"$1/cgroup.procs" && exec ip netns exec peer "$2" serve "$3" 10.77.0.2' sh $group "$odpfs" $served \
-		>$dir/out.server 2>&1 &
-	server=$!
-	until grep -q '^serving' $dir/out.server; do
-		kill -0 $server 2>/dev/null || fail "the server has ended"
-		sleep 0.1
-	done
+	serve '' '^serving' bash -c 'echo $$ >"$1/cgroup.procs" && exec ip netns exec peer "$2" serve "$3" 10.77.0.2' sh $group "$odpfs" $served
 }
 
 # started PID: waits until the server's region has been read from
-started()
-{
-	until ip netns exec peer rdma statistic show mr | grep -q '^ *page_faults [1-9]'; do
-		kill -0 "$1" 2>/dev/null || fail "the client has ended"
-		[ $SECONDS -lt "${TEST_LIMIT_S:-120}" ] || fail "nothing is read"
-		sleep 0.1
-	done
-}
+started() { await "$1" "the client" is_read; }
+is_read() { in_peer rdma statistic show mr | grep -q '^ *page_faults [1-9]'; }
 
 # refuses SENTENCE COMMAND ARGS...: without the server's address
 refuses()
 {
-	! "$odpfs" "$2" 10.77.0.2 "${@:3}" >$dir/out.refused 2>&1 || fail "not refused: ${*:2}"
-	grep -qF "$1" $dir/out.refused || fail "refused otherwise: ${*:2}"
+	! "$odpfs" "$2" 10.77.0.2 "${@:3}" >/tmp/said_refused 2>&1 || fail "not refused: ${*:2}"
+	grep -qF "$1" /tmp/said_refused || fail "refused otherwise: ${*:2}"
 }
 
 mkdir -p $served $group
@@ -65,7 +51,7 @@ mount -o loop $dir/image $served || fail "no file system"
 ldd "$odpfs" | awk '$3 ~ "^/" { print $3 }' | xargs cat "$odpfs" >/dev/null || fail "no libraries"
 head -c 12000001 /dev/urandom >$dir/large
 head -c 3000000 /dev/urandom >$dir/small
-serve
+serve_files
 
 "$odpfs" put 10.77.0.2 $dir/large || fail "put"
 cmp $dir/large $served/large || fail "put something else"
@@ -108,33 +94,30 @@ refuses 'its disk is full' put $dir/small new
 rm $served/filler $served/new
 "$odpfs" put 10.77.0.2 $dir/small new || fail "put, where there is room again"
 
-"$odpfs" randread 10.77.0.2 large 1000000000 >$dir/out.random 2>&1 &
+"$odpfs" randread 10.77.0.2 large 1000000000 >/tmp/said_random 2>&1 &
 started $!
 truncate -s 4096 $served/large
 ! wait $! || fail "read what is cut off"
-grep -q 'has been cut short' $dir/out.random || fail "no sentence"
+grep -q 'has been cut short' /tmp/said_random || fail "no sentence"
 
 # Its client is killed: what was registered for it goes.
 cp $dir/large $served/large
-"$odpfs" randread 10.77.0.2 large 1000000000 >$dir/out.random 2>&1 &
+"$odpfs" randread 10.77.0.2 large 1000000000 >/tmp/said_random 2>&1 &
 client=$!
 started $client
 kill -9 $client
-while ip netns exec peer rdma resource show mr | grep -qw "pid $server"; do
-	kill -0 $server 2>/dev/null || fail "the server has ended"
-	[ $SECONDS -lt "${TEST_LIMIT_S:-120}" ] || fail "regions of a client that was killed stay"
-	sleep 0.1
-done
+no_region_of() { ! in_peer rdma resource show mr | grep -qw "pid $1"; }
+await $server "the server of a client that was killed" no_region_of $server
 
 # The server is killed: its client says so.
-"$odpfs" randread 10.77.0.2 large 1000000000 >$dir/out.random 2>&1 &
+"$odpfs" randread 10.77.0.2 large 1000000000 >/tmp/said_random 2>&1 &
 client=$!
 started $client
 kill -9 $server
 ! wait $client || fail "read from nobody"
-grep -q '^odpfs: ' $dir/out.random || fail "no sentence"
+grep -q '^odpfs: ' /tmp/said_random || fail "no sentence"
 
-serve
+serve_files
 "$odpfs" verify 10.77.0.2 large $dir/large || fail "verify, at another server"
 kill -INT $server
 wait $server || fail "the server ends with $? at SIGINT"

@@ -4,41 +4,23 @@
 # end and a link that is down end them, and when the path is there again, so are they. What a filter counts of them is the probes.
 # rdma-odp: timeout 120
 set -u
-# shellcheck source=lib/gid.sh
-. "$(dirname "$0")/../lib/gid.sh" || exit 1
-
-fail() { echo "local_cut: $*"; cat /tmp/cut_server /tmp/cut_client 2>/dev/null; exit 1; }
-
-in_peer() { ip netns exec peer "$@"; }
+# shellcheck source=tests/guest/lib/serve.sh
+. "${0%/*}/../lib/serve.sh" || exit 1
 
 cleanup()
 {
-	# shellcheck disable=SC2046
-	kill -9 $(jobs -p)
+	end_jobs
 	nft delete table inet cut
 	in_peer nft delete table inet cut
 	in_peer ip link set veth1 up
-	rm -f /tmp/cut_server /tmp/cut_client
 } 2>/dev/null
 trap cleanup EXIT
 
-counter() { cat /sys/class/infiniband/rxe_odp0/ports/1/hw_counters/"$1"; }
+index0=$(index_of rxe_odp0 10.77.0.1)
+index1=$(in_peer index_of rxe_odp1 10.77.0.2)
 
-# until_true WHAT CMD...
-until_true()
-{
-	local what=$1
-	shift
-	until "$@"; do
-		[ $SECONDS -lt "${TEST_LIMIT_S:-120}" ] || fail "$what"
-		kill -0 $client 2>/dev/null || fail "$what: the client has ended"
-		sleep 0.1
-	done
-}
-
-index0=$(index_of rxe_odp0 0000:0000:0000:0000:0000:ffff:0a4d:0001)
-index1=$(in_peer bash -c "$(declare -f index_of); index_of rxe_odp1 0000:0000:0000:0000:0000:ffff:0a4d:0002")
-
+# until_true CMD...: while the client goes on
+until_true() { await $client "the client" "$@"; }
 has_ops() { [ "$(counter local_ops)" -ge "$1" ]; }
 
 # An answer to a probe is good for 100 ms.
@@ -53,12 +35,13 @@ have_ended()
 # cut_and_mend NAME CUT MEND: each a command
 cut_and_mend()
 {
-	cut=$1
-	until_true "$cut: no requests without packets before" has_ops $(($(counter local_ops) + 100))
-	$2 || fail "$cut: $2"
-	until_true "$cut: requests go on" have_ended
-	$3 || fail "$cut: $3"
-	until_true "$cut: no requests without packets afterwards" has_ops $(($(counter local_ops) + 100))
+	about=$1
+	until_true has_ops $(($(counter local_ops) + 100))
+	$2 || fail "$2"
+	until_true have_ended
+	$3 || fail "$3"
+	until_true has_ops $(($(counter local_ops) + 100))
+	about=''
 }
 
 # table HOOK RULE: in the namespace that it is called in
@@ -75,19 +58,15 @@ table()
 }
 
 drop_output() { table output drop; }
-drop_input() { in_peer bash -c "$(declare -f table); table input drop"; }
+drop_input() { in_peer table input drop; }
 mend_output() { nft delete table inet cut; }
 mend_input() { in_peer nft delete table inet cut; }
 link_down() { in_peer ip link set veth1 down; }
 link_up() { in_peer ip link set veth1 up; }
 
-listens() { [ -n "$(in_peer ss -Hltn 'sport = :18515')" ]; }
-
 # 4 us << 19 are 2 s, eight times: no time without a path is too long for the client.
-in_peer ib_write_bw -d rxe_odp1 -x "$index1" -F -s 4096 -u 19 --run_infinitely >/tmp/cut_server 2>&1 &
-client=$!
-until_true "the server does not listen" listens
-ib_write_bw -d rxe_odp0 -x "$index0" -F -s 4096 -u 19 --run_infinitely 10.77.0.2 >/tmp/cut_client 2>&1 &
+serve peer 18515 ib_write_bw -d rxe_odp1 -x "$index1" -F -s 4096 -u 19 --run_infinitely
+ib_write_bw -d rxe_odp0 -x "$index0" -F -s 4096 -u 19 --run_infinitely 10.77.0.2 >/tmp/said_client 2>&1 &
 client=$!
 
 cut_and_mend "a link that is down" link_down link_up
@@ -100,7 +79,7 @@ cut_and_mend "a rule on the way in" drop_input mend_input
 
 table output counter || fail "no table"
 before=$(counter local_ops)
-until_true "no requests" has_ops $((before + 2000))
+until_true has_ops $((before + 2000))
 seen=$(nft list table inet cut | sed -n 's/.*counter packets \([0-9]*\).*/\1/p')
 [ "$seen" -ge 1 ] || fail "no probe was seen"
 [ "$seen" -lt 1000 ] || fail "2000 requests took $seen packets"

@@ -5,15 +5,9 @@
 #
 # rdma-odp: timeout 240
 set -u
-trap 'rm -f /tmp/mpi_ranks.py /tmp/mpi_out' EXIT
-
-fail() { echo "mpi: $*"; cat /tmp/mpi_out 2>/dev/null; exit 1; }
-counter() { cat "/sys/class/infiniband/rxe_odp0/ports/1/hw_counters/$1"; }
-# In packets or, with local=on, without.
-sent() { echo $(($(counter sent_pkts) + $(counter local_ops))); }
-
-# What is left of this program's time: only a hang takes it.
-left() { echo $((${TEST_LIMIT_S:-240} > SECONDS ? ${TEST_LIMIT_S:-240} - SECONDS : 1)); }
+# shellcheck source=tests/guest/lib/serve.sh
+. "${0%/*}/../lib/serve.sh" || exit 1
+trap 'end_jobs; rm -f /tmp/mpi_ranks.py' EXIT
 
 cat >/tmp/mpi_ranks.py <<'PY'
 from mpi4py import MPI
@@ -41,8 +35,7 @@ ranks()
 {
 	local before
 	before=$(sent)
-	OMPI_ALLOW_RUN_AS_ROOT=1 OMPI_ALLOW_RUN_AS_ROOT_CONFIRM=1 timeout "$(left)" mpirun -np 2 "$@" \
-		python3 /tmp/mpi_ranks.py >/tmp/mpi_out 2>&1 || fail "$*: status $?"
+	client env OMPI_ALLOW_RUN_AS_ROOT=1 OMPI_ALLOW_RUN_AS_ROOT_CONFIRM=1 mpirun -np 2 "$@" python3 /tmp/mpi_ranks.py
 	[ $(($(sent) - before)) -ge $least ] || fail "$*: it did not go through the device"
 }
 

@@ -4,12 +4,8 @@
 # (nearly) nothing is lost; by netem, and by fq_codel where the kernel has it. With "ecn" off no packet says that it may be marked.
 # rdma-odp: timeout 240
 set -u
-# shellcheck source=lib/gid.sh
-. "$(dirname "$0")/../lib/gid.sh" || exit 1
-
-fail() { echo "net_ecn: $*"; cat /tmp/ecn_server /tmp/ecn_client 2>/dev/null; exit 1; }
-
-in_peer() { ip netns exec peer "$@"; }
+# shellcheck source=tests/guest/lib/serve.sh
+. "${0%/*}/../lib/serve.sh" || exit 1
 
 # ecn 0|1: both ends
 ecn()
@@ -25,46 +21,33 @@ shape_end()
 
 cleanup()
 {
-	# shellcheck disable=SC2046
-	kill $(jobs -p)
+	end_jobs
 	shape_end
 	ecn 0
-	rm -f /tmp/ecn_server /tmp/ecn_client
 } 2>/dev/null
 trap cleanup EXIT
 
-sender() { cat /sys/class/infiniband/rxe_odp0/ports/1/hw_counters/"$1"; }
-receiver() { in_peer cat /sys/class/infiniband/rxe_odp1/ports/1/hw_counters/"$1"; }
-
 look()
 {
-	sent=$(sender sent_pkts) handled=$(sender rp_cnp_handled)
+	sent=$(counter sent_pkts) handled=$(counter rp_cnp_handled)
 	# Lost is what leaves a gap: what is sent again may have come, when the guest has stood still for a second.
-	gaps=$(receiver out_of_seq_request)
-	marked=$(receiver np_ecn_marked_roce_packets) told=$(receiver np_cnp_sent)
+	gaps=$(in_peer counter out_of_seq_request rxe_odp1)
+	marked=$(in_peer counter np_ecn_marked_roce_packets rxe_odp1) told=$(in_peer counter np_cnp_sent rxe_odp1)
 }
 
-index0=$(index_of rxe_odp0 0000:0000:0000:0000:0000:ffff:0a4d:0001)
-index1=$(in_peer bash -c "$(declare -f index_of); index_of rxe_odp1 0000:0000:0000:0000:0000:ffff:0a4d:0002")
+index0=$(index_of rxe_odp0 10.77.0.1)
+index1=$(in_peer index_of rxe_odp1 10.77.0.2)
 
 # Eight queue pairs write; sets what was counted meanwhile. On one CPU: two that take packets out of the qdisc would put those of
 # one queue pair into two backlogs of veth, out of order, and what is sent again for that is not what is looked at here.
 # write_through OPTION...: of ib_write_bw
 write_through()
 {
-	local server was
+	local was
 	look
 	was="$sent $gaps $handled $marked $told"
-	in_peer taskset -c 0 ib_write_bw -d rxe_odp1 -x "$index1" -F "$@" -q 8 -s 524288 -n 5 >/tmp/ecn_server 2>&1 &
-	server=$!
-	until [ -n "$(in_peer ss -Hltn 'sport = :18515')" ]; do
-		kill -0 $server 2>/dev/null || fail "the server has ended"
-		[ $SECONDS -lt "${TEST_LIMIT_S:-240}" ] || fail "the server does not listen"
-		sleep 0.1
-	done
-	taskset -c 0 ib_write_bw -d rxe_odp0 -x "$index0" -F "$@" -q 8 -s 524288 -n 5 10.77.0.2 >/tmp/ecn_client 2>&1 ||
-		fail "status $?"
-	wait $server || fail "the server failed"
+	serve peer 18515 taskset -c 0 ib_write_bw -d rxe_odp1 -x "$index1" -F "$@" -q 8 -s 524288 -n 5
+	client taskset -c 0 ib_write_bw -d rxe_odp0 -x "$index0" -F "$@" -q 8 -s 524288 -n 5 10.77.0.2
 	look
 	# shellcheck disable=SC2086
 	set -- $was
@@ -92,7 +75,7 @@ slows_down "netem, UC"
 shape_end
 
 tc qdisc add dev veth0 root handle 1: tbf rate 200mbit burst 32k limit 4m || fail "no tbf"
-if tc qdisc add dev veth0 parent 1:1 fq_codel target 1ms interval 10ms ecn 2>/tmp/ecn_client; then
+if tc qdisc add dev veth0 parent 1:1 fq_codel target 1ms interval 10ms ecn 2>/tmp/said_client; then
 	write_through -u 18
 	slows_down fq_codel
 else

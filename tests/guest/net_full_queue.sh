@@ -6,21 +6,15 @@
 # ever is a dead path, and queue pairs may go while they wait for one.
 # rdma-odp: timeout 300
 set -u
-# shellcheck source=lib/gid.sh
-. "$(dirname "$0")/../lib/gid.sh" || exit 1
-
-fail() { echo "net_full_queue: $*"; cat /tmp/queue_server /tmp/queue_client 2>/dev/null; exit 1; }
+# shellcheck source=tests/guest/lib/serve.sh
+. "${0%/*}/../lib/serve.sh" || exit 1
 
 cleanup()
 {
-	# shellcheck disable=SC2046
-	kill -9 $(jobs -p)
+	end_jobs
 	shape_end
-	rm -f /tmp/queue_server /tmp/queue_client
 } 2>/dev/null
 trap cleanup EXIT
-
-in_peer() { ip netns exec peer "$@"; }
 
 shape_end()
 {
@@ -40,46 +34,36 @@ shape()
 		[[ $1 != *pfifo_fast ]] || ${run#* } ip link set ${run%% *} txqueuelen 10 || return 1
 		${run#* } tc qdisc add dev ${run%% *} root handle 1: $root || return 1
 		[ "$child" = "$1" ] || ${run#* } tc qdisc add dev ${run%% *} parent 1:1 $child || return 1
-	done 2>/tmp/queue_client
+	done 2>/tmp/said_client
 }
-
-counter() { cat /sys/class/infiniband/rxe_odp0/ports/1/hw_counters/"$1"; }
 
 # count NAME: of both devices
 count()
 {
 	local a b
 	a=$(counter "$1") || fail "no counter $1"
-	b=$(in_peer cat /sys/class/infiniband/rxe_odp1/ports/1/hw_counters/"$1") || fail "no counter $1"
+	b=$(in_peer counter "$1" rxe_odp1) || fail "no counter $1"
 	echo $((a + b))
 }
 
-index0=$(index_of rxe_odp0 0000:0000:0000:0000:0000:ffff:0a4d:0001)
-index1=$(in_peer bash -c "$(declare -f index_of); index_of rxe_odp1 0000:0000:0000:0000:0000:ffff:0a4d:0002")
+index0=$(index_of rxe_odp0 10.77.0.1)
+index1=$(in_peer index_of rxe_odp1 10.77.0.2)
 
 # begin TOOL ARGS...: sets server, client
 on=
 # shellcheck disable=SC2086
 begin()
 {
-	local tool=$1
-	shift
-	in_peer $on "$tool" -d rxe_odp1 -x "$index1" -F "$@" >/tmp/queue_server 2>&1 &
-	server=$!
-	until [ -n "$(in_peer ss -Hltn 'sport = :18515')" ]; do
-		kill -0 $server 2>/dev/null || fail "$tool $*: the server has ended"
-		[ $SECONDS -lt "${TEST_LIMIT_S:-300}" ] || fail "$tool $*: it does not listen"
-		sleep 0.1
-	done
-	$on "$tool" -d rxe_odp0 -x "$index0" -F "$@" 10.77.0.2 >/tmp/queue_client 2>&1 &
+	serve peer 18515 $on "$1" -d rxe_odp1 -x "$index1" -F "${@:2}"
+	$on "$1" -d rxe_odp0 -x "$index0" -F "${@:2}" 10.77.0.2 >/tmp/said_client 2>&1 &
 	client=$!
 }
 
 exchange()
 {
 	begin "$@"
-	wait $client || fail "$queue: $*: status $?"
-	wait $server || fail "$queue: $*: the server failed"
+	wait $client || fail "$*: status $?"
+	wait $server || fail "$*: the server failed"
 }
 
 # check WHAT: since the counters were read last
@@ -94,8 +78,8 @@ check()
 {
 	local was_sent=$sent was_again=$again was_refused=$refused was_lost=$lost
 	look
-	echo "$queue: $1: $((sent - was_sent)) sent, $((again - was_again)) again, $((lost - was_lost)) gaps, $((refused - was_refused)) refused"
-	[ $((100 * (lost - was_lost))) -lt $((sent - was_sent)) ] || fail "$queue: $1: packets are lost"
+	echo "$about: $1: $((sent - was_sent)) sent, $((again - was_again)) again, $((lost - was_lost)) gaps, $((refused - was_refused)) refused"
+	[ $((100 * (lost - was_lost))) -lt $((sent - was_sent)) ] || fail "$1: packets are lost"
 	all_refused=$((all_refused + refused - was_refused))
 }
 
@@ -106,57 +90,51 @@ on='taskset -c 0'
 # -u 18: an ACK timeout of 1.07 s. Where others run too, a guest stands still for longer than the usual 67 ms, and what is asked for
 # again then was not lost.
 all_refused=0
-for queue in 'tbf rate 100mbit burst 32k limit 64k' 'tbf rate 200mbit burst 32k limit 64k, pfifo limit 10' \
+for about in 'tbf rate 100mbit burst 32k limit 64k' 'tbf rate 200mbit burst 32k limit 64k, pfifo limit 10' \
 	'tbf rate 200mbit burst 32k limit 1m, pfifo_fast' 'netem rate 200mbit limit 20' 'netem delay 2ms limit 10'; do
-	shape "$queue" || fail "no $queue"
+	shape "$about" || fail "no such qdisc"
 	look
 	exchange ib_write_bw -q 8 -u 18 -s 262144 -n 8
 	check "eight queue pairs write"
 	# A reader hears nothing while its answers wait in the other host.
 	exchange ib_read_bw -q 2 -u 18 -s 1048576 -n 5
 	check "two queue pairs read"
-	[[ $queue == tbf*64k ]] || continue
+	[[ $about == tbf*64k ]] || continue
 	exchange ib_send_bw -c UD -s 2048 -n 1000
 	check "datagrams"
 	exchange ib_send_bw -c UC -s 65536 -n 200
 	check "messages of UC"
 done
+about=''
 [ "$all_refused" -gt 0 ] || fail "no queue was ever full"
 on=
 
 # moving SENT: waits until more was sent than that
-moving()
-{
-	until [ "$(counter sent_pkts)" -gt $(($1 + 100)) ]; do
-		kill -0 $client 2>/dev/null || fail "$queue: it has ended before"
-		sleep 0.1
-	done
-}
+moving() { await $client "the client" has_sent $(($1 + 100)); }
+has_sent() { [ "$(counter sent_pkts)" -gt "$1" ]; }
+has_refused() { [ "$(count send_refused)" -gt "$1" ]; }
 
-queue='nothing let out'
+about='nothing let out'
 shape_end
 was=$(counter sent_pkts)
 begin ib_write_bw -u 10 -D 60 -s 65536
 moving "$was"
 shape 'pfifo limit 0' || fail "no pfifo"
-wait $client && fail "$queue: a dead path is not told"
-grep -q 'status 12' /tmp/queue_client || fail "$queue: another error"
+wait $client && fail "a dead path is not told"
+grep -q 'status 12' /tmp/said_client || fail "another error"
 kill -9 $server
 wait $server
 
 # Killed while they wait, on both sides, for room of their own or for a turn.
-for queue in 'tbf rate 1mbit burst 10k limit 64k' 'pfifo limit 0' 'netem delay 100s limit 30'; do
+for about in 'tbf rate 1mbit burst 10k limit 64k' 'pfifo limit 0' 'netem delay 100s limit 30'; do
 	for tool in ib_write_bw ib_read_bw; do
 		shape_end
 		was=$(counter sent_pkts)
 		begin $tool -q 8 -D 60 -s 65536
 		moving "$was"
 		refused=$(count send_refused)
-		shape "$queue" || fail "no $queue"
-		until [ "$(count send_refused)" -gt "$refused" ]; do
-			[ $SECONDS -lt "${TEST_LIMIT_S:-300}" ] || fail "$queue: $tool: nothing is refused"
-			sleep 0.1
-		done
+		shape "$about" || fail "no such qdisc"
+		eventually has_refused "$refused" || fail "$tool: nothing is refused"
 		kill -9 $client $server
 		wait $client $server
 	done

@@ -3,28 +3,17 @@
 # Both ports of a bridge, or of a bond, have a device: each sends and receives with the upper netdev's address, where it has
 # that as a GID: of a bond the active port's device does, before and after another port takes over.
 set -u
-
-fail() { echo "net_ports: $*"; cat /tmp/ports_server /tmp/ports_client 2>/dev/null; exit 1; }
-
-# eventually CMD...: while there is time for this program
-eventually()
-{
-	until "$@"; do
-		[ $SECONDS -lt $((${TEST_LIMIT_S:-100} - 5)) ] || return 1
-		sleep 0.1
-	done
-}
+# shellcheck source=tests/guest/lib/serve.sh
+. "${0%/*}/../lib/serve.sh" || exit 1
 
 cleanup()
 {
-	# shellcheck disable=SC2046
-	kill $(jobs -p)
+	end_jobs
 	rdma link del ports_d1
 	rdma link del ports_d2
 	ip link del ports_up
 	ip link del ports_1
 	ip link del ports_2
-	rm -f /tmp/ports_server /tmp/ports_client
 } 2>/dev/null
 trap cleanup EXIT
 
@@ -33,28 +22,16 @@ for type in bridge bond; do
 	ip link del ports_up
 done
 
-address=10.99.0.1 gid=0000:0000:0000:0000:0000:ffff:0a63:0001
-# index DEV: sets it to that of the address
-index()
-{
-	local it
-	for index in {0..15}; do
-		read -r it <"/sys/class/infiniband/$1/ports/1/gids/$index" && [ "$it" = "$gid" ] && return 0
-	done
-	return 1
-}
-no_index() { ! index "$1"; }
-listens() { [ -n "$(ss -Hltn 'sport = :18515')" ]; }
+address=10.99.0.1
 
 # works DEV
 works()
 {
-	eventually index "$1" || fail "$1 has no GID of $address"
-	ibv_rc_pingpong -d "$1" -g "$index" -n 20 -s 10000 -c >/tmp/ports_server 2>&1 &
-	eventually listens || fail "$1: does not listen"
-	timeout 60 ibv_rc_pingpong -d "$1" -g "$index" -n 20 -s 10000 -c 127.0.0.1 >/tmp/ports_client 2>&1 ||
-		fail "$1: status $?"
-	wait $! || fail "$1: the server failed"
+	local index
+	eventually has_gid "$1" $address || fail "$1 has no GID of $address"
+	index=$(index_of "$1" $address)
+	serve '' 18515 ibv_rc_pingpong -d "$1" -g "$index" -n 20 -s 10000 -c
+	client ibv_rc_pingpong -d "$1" -g "$index" -n 20 -s 10000 -c 127.0.0.1
 }
 
 # join TYPE ARGS...: both ports get a device below an upper netdev
@@ -66,7 +43,7 @@ join()
 		ip link add ports_$port type dummy
 		ip link set ports_$port master ports_up || fail "ports_$port does not join the $1"
 		ip link set ports_$port up
-		rdma link add ports_d$port type rxe_odp netdev ports_$port || fail "no link on ports_$port"
+		add_link '' ports_d$port ports_$port
 	done
 	ip link set ports_up up
 	ip addr add $address/24 dev ports_up
@@ -89,7 +66,7 @@ leave
 join bond mode active-backup miimon 100
 for port in 2 1; do
 	ip link set ports_up type bond active_slave ports_$port || fail "ports_$port does not become active"
-	eventually no_index ports_d$((3 - port)) || fail "the device of a port that is not active keeps the GID"
+	eventually no_gid ports_d$((3 - port)) $address || fail "the device of a port that is not active keeps the GID"
 	works ports_d$port
 done
 leave

@@ -8,12 +8,12 @@
 #
 # rdma-odp: timeout 240
 set -u
-# shellcheck source=tests/guest/lib/wait.sh
-. "$(dirname "$0")/../lib/wait.sh" || exit 1
+# shellcheck source=tests/guest/lib/device.sh
+. "${0%/*}/../lib/device.sh" || exit 1
 
 fail()
 {
-	echo "net_rds: $*"
+	echo "FAIL: $program: $*"
 	dmesg | tail -n 25
 	exit 1
 }
@@ -27,15 +27,14 @@ cleanup()
 	ip link del rdx
 } 2>/dev/null
 
-rds() { "$(dirname "$0")/../data/rds.py" "$@" || fail "$*"; }
-has_gid() { grep -qsrx "0000:0000:0000:0000:0000:ffff:0a4e:000$1" /sys/class/infiniband/rdx/ports/1/gids; }
+rds() { "${0%/*}/../data/rds.py" "$@" || fail "$*"; }
 
 modprobe rds_rdma 2>/dev/null || { echo "SKIP: this kernel has no rds_rdma"; exit 77; }
 trap cleanup EXIT
 { ip link add rdx mtu 9000 type veth peer name rdy mtu 9000 && ip link set rdy up && ip link set rdx up &&
 	ip addr add 10.78.0.1/24 dev rdx && ip addr add 10.78.0.2/24 dev rdx && rdma link add rdx type rxe_odp netdev rdx; } ||
 	fail "no device"
-{ eventually has_gid 1 && eventually has_gid 2; } || fail "no GID"
+{ eventually has_gid rdx 10.78.0.1 && eventually has_gid rdx 10.78.0.2; } || fail "no GID"
 
 rds messages 10.78.0.1 10.78.0.2
 rds messages 10.78.0.1 10.78.0.1

@@ -6,11 +6,11 @@
 #
 # rdma-odp: timeout 240
 set -u
-here=$(cd "$(dirname "$0")/.." && pwd) || exit 1
+# shellcheck source=tests/guest/lib/test.sh
+. "${0%/*}/../lib/test.sh" || exit 1
+here=$(cd "${0%/*}/.." && pwd) || exit 1
 installed=$here/provider/installed
 dir=/tmp/provider_build
-
-fail() { echo "provider_build: $*"; exit 1; }
 
 trap 'rm -rf $dir' EXIT
 mkdir $dir && cd $dir || exit 1

@@ -2,9 +2,10 @@
 # SPDX-License-Identifier: GPL-2.0 OR Linux-OpenIB
 # A program that is linked statically, libibverbs, the provider and all, finds a device of rxe_odp driven by the provider.
 set -u
+# shellcheck source=tests/guest/lib/test.sh
+. "${0%/*}/../lib/test.sh" || exit 1
 dir=/tmp/provider_static
-trap 'rm -rf $dir' EXIT
-fail() { echo "provider_static: $*"; cat $dir/out 2>/dev/null; exit 1; }
+trap 'end_jobs; rm -rf $dir' EXIT
 
 mkdir $dir
 cat >$dir/main.c <<'TEXT'
@@ -44,9 +45,9 @@ int main(void)
 	return 1;
 }
 TEXT
-gcc -static -DRDMA_STATIC_PROVIDERS=rxe_odp -o $dir/main $dir/main.c "$(dirname "$0")/../provider/librxe_odp.a" \
-	-libverbs -lnl-route-3 -lnl-3 -lpthread >$dir/out 2>&1 || fail "it does not link"
+gcc -static -DRDMA_STATIC_PROVIDERS=rxe_odp -o $dir/main $dir/main.c "${0%/*}/../provider/librxe_odp.a" \
+	-libverbs -lnl-route-3 -lnl-3 -lpthread >/tmp/said_program 2>&1 || fail "it does not link"
 [[ $(readelf -l $dir/main) != *INTERP* ]] || fail "it is not static"
-$dir/main >$dir/out 2>&1 || fail "status $?"
-grep -qF '(librxe_odp)' $dir/out || fail "another provider drives it"
+$dir/main >/tmp/said_program 2>&1 || fail "status $?"
+grep -qF '(librxe_odp)' /tmp/said_program || fail "another provider drives it"
 exit 0

@@ -6,12 +6,14 @@
 # rdma-odp: timeout 300
 # rdma-odp: both providers
 set -u
+# shellcheck source=tests/guest/lib/device.sh
+. "${0%/*}/../lib/device.sh" || exit 1
 modules=(odp qp mr cq device atomic addr pd)
 # A test that is skipped leaves objects to Python, which closes a device before what was made on it; with librxe, where more is
 # skipped, that ends in a crash.
 [ -z "${RDMA_ODP_PROVIDER:-}" ] ||
 	modules+=(cq_events cqex flow fork parent_domain qpex rdmacm relaxed_ordering rss_traffic shared_pd srq tag_matching)
-list=$(dirname "$0")/../data/pyverbs-skips
+list=${0%/*}/../data/pyverbs-skips
 dir=/tmp/pyverbs
 hugepages=$(cat /proc/sys/vm/nr_hugepages 2>/dev/null)
 
@@ -26,10 +28,7 @@ mkdir "$dir" && cp -r /usr/share/doc/rdma-core/tests "$dir/" && gunzip "$dir"/te
 # Two tests want one of 2 MiB each, on both sides.
 [ -z "$hugepages" ] || echo $((hugepages + 8)) >/proc/sys/vm/nr_hugepages
 cd "$dir" || exit 1
-if [ -n "${RDMA_ODP_PROVIDER:-}" ] && ! ibv_devinfo -d rxe_odp0 | grep -qF "($RDMA_ODP_PROVIDER)"; then
-	echo "rxe_odp0 is not driven by $RDMA_ODP_PROVIDER"
-	exit 1
-fi
+check_provider
 python3 tests/run_tests.py --dev rxe_odp0 -v "${modules[@]/#/tests.test_}" >out 2>&1
 status=$?
 

@@ -3,29 +3,19 @@
 # The rdma tool's statistics: counters of the link count; so do those that queue pairs are bound to, by hand or automatically,
 # and what these count is in the link's once. What the tool shows of the objects beside.
 set -u
+# shellcheck source=tests/guest/lib/serve.sh
+. "${0%/*}/../lib/serve.sh" || exit 1
 
-fail() { echo "rdma_statistic: $*"; cat /tmp/stat_server /tmp/stat_client 2>/dev/null; exit 1; }
 link=rxe_odp0/1
 cleanup()
 {
-	# shellcheck disable=SC2046
-	kill $(jobs -p)
+	end_jobs
 	rdma statistic qp set link "$link" auto off
-	rm -f /tmp/stat_server /tmp/stat_client
 } 2>/dev/null
 trap cleanup EXIT
 
-# eventually CMD...: while there is time for this program
-eventually()
-{
-	until "$@"; do
-		[ $SECONDS -lt $((${TEST_LIMIT_S:-100} - 5)) ] || return 1
-		sleep 0.1
-	done
-}
-
-listens() { [ -n "$(ss -Hltn 'sport = :18515')" ]; }
-counter() { rdma statistic show link "$link" | grep -oE "$1 [0-9]+" | cut -d' ' -f2; }
+# shown NAME: a counter of the link
+shown() { rdma statistic show link "$link" | grep -oE "$1 [0-9]+" | cut -d' ' -f2; }
 
 # refused ERROR CMD...
 refused()
@@ -36,21 +26,11 @@ refused()
 	[[ $said == *"$error"* ]] || fail "'$*' said '$said', not '$error'"
 }
 
-serve()
-{
-	for index in {0..15}; do
-		! grep -qx 0000:0000:0000:0000:0000:ffff:0a4d:0001 "/sys/class/infiniband/rxe_odp0/ports/1/gids/$index" || break
-	done
-	ibv_rc_pingpong -d rxe_odp0 -g "$index" -s 8192 -c "${@:--n50}" >/tmp/stat_server 2>&1 &
-	server=$!
-	eventually listens || fail "the server does not listen"
-}
+index=$(index_of rxe_odp0 10.77.0.1)
 
-exchange()
-{
-	ibv_rc_pingpong -d rxe_odp0 -g "$index" -n 50 -s 8192 -c 127.0.0.1 >/tmp/stat_client 2>&1 || fail "status $?"
-	wait $server || fail "the server failed"
-}
+pingpong() { serve '' 18515 ibv_rc_pingpong -d rxe_odp0 -g "$index" -s 8192 -c "${@:--n50}"; }
+
+exchange() { client ibv_rc_pingpong -d rxe_odp0 -g "$index" -n 50 -s 8192 -c 127.0.0.1; }
 
 # the number of the first connected queue pair
 first_qpn() { rdma resource show qp link "$link" | grep -oE "lqpn [0-9]+ .* type RC" | head -n 1 | cut -d' ' -f2; }
@@ -64,13 +44,13 @@ within_bounds() { [ "$1" -ge $((2 * 50 * 8192)) ] && [ "$1" -lt $((3 * 50 * 8192
 measure()
 {
 	local sent received
-	sent=$(counter sent_bytes) received=$(counter rcvd_bytes)
-	serve
+	sent=$(shown sent_bytes) received=$(shown rcvd_bytes)
+	pingpong
 	qpn=$(first_qpn)
 	[ -n "$qpn" ] || fail "the queue pair is not shown"
 	"$@"
 	exchange
-	sent=$(($(counter sent_bytes) - sent)) received=$(($(counter rcvd_bytes) - received))
+	sent=$(($(shown sent_bytes) - sent)) received=$(($(shown rcvd_bytes) - received))
 	within_bounds $sent || fail "$1: sent_bytes has grown by $sent"
 	within_bounds $received || fail "$1: rcvd_bytes has grown by $received"
 }
@@ -103,10 +83,10 @@ for by in type pid; do
 done
 
 # While it goes on.
-serve -n 100000000
+pingpong -n 100000000
 qpn=$(first_qpn)
 bind_it
-ibv_rc_pingpong -d rxe_odp0 -g "$index" -n 100000000 -s 8192 -c 127.0.0.1 >/tmp/stat_client 2>&1 &
+ibv_rc_pingpong -d rxe_odp0 -g "$index" -n 100000000 -s 8192 -c 127.0.0.1 >/tmp/said_client 2>&1 &
 client=$!
 for name in sent_pkts rcvd_pkts sent_bytes rcvd_bytes rdma_sends rdma_recvs; do
 	eventually counts $name "$qpn" || fail "$name of a queue pair does not count"
@@ -118,9 +98,7 @@ for object in pd mr cq ctx; do
 done
 kill $client $server
 wait $client $server 2>/dev/null
-ibv_srq_pingpong -d rxe_odp0 -g "$index" -r 40 >/tmp/stat_server 2>&1 &
-server=$!
-eventually listens || fail "the server with a shared receive queue does not listen"
+serve '' 18515 ibv_srq_pingpong -d rxe_odp0 -g "$index" -r 40
 rdma -dd resource show srq dev rxe_odp0 | grep -q 'drv_posted 40' || fail "no details of the shared receive queue"
 kill $server
 wait $server 2>/dev/null

@@ -8,7 +8,7 @@
 # rdma-odp: timeout 240
 set -u
 # shellcheck source=tests/guest/lib/lio.sh
-. "$(dirname "$0")/../lib/lio.sh" || exit 1
+. "${0%/*}/../lib/lio.sh" || exit 1
 
 iqn=iqn.2026-11.org.rdma-odp:storage
 group=$target/iscsi/$iqn/tpgt_1

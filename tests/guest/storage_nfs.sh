@@ -10,10 +10,10 @@
 # rdma-odp: timeout 240
 set -u
 # shellcheck source=tests/guest/lib/ends.sh
-. "$(dirname "$0")/../lib/ends.sh" || exit 1
+. "${0%/*}/../lib/ends.sh" || exit 1
 
 export_dir=/var/tmp/nfs_export mount_dir=/tmp/nfs_mount tree=/tmp/nfs_tree
-export export_dir mount_dir tree
+export export_dir mount_dir tree limit
 
 as() { if [ "$1" = peer ]; then ip netns exec peer "${@:2}"; else "${@:2}"; fi; }
 other() { if [ "$1" = peer ]; then echo init; else echo peer; fi; }
@@ -40,13 +40,13 @@ serve_nfs()
 
 mount_nfs()
 {
-	timeout "${TEST_LIMIT_S:-100}" mount -i -t nfs4 -o "addr=$1,clientaddr=$2,vers=4.2,proto=rdma,port=20049" "$1:/" "$mount_dir" || return
+	timeout "$limit" mount -i -t nfs4 -o "addr=$1,clientaddr=$2,vers=4.2,proto=rdma,port=20049" "$1:/" "$mount_dir" || return
 	grep -q " $mount_dir nfs4 .*proto=rdma" /proc/mounts
 }
 
 verified()
 {
-	timeout "${TEST_LIMIT_S:-100}" fio --name=verified --directory="$mount_dir" --ioengine=libaio --iodepth=8 --verify=crc32c --verify_fatal=1 \
+	timeout "$limit" fio --name=verified --directory="$mount_dir" --ioengine=libaio --iodepth=8 --verify=crc32c --verify_fatal=1 \
 		--randseed=7711 --fallocate=none --rw=randwrite --bsrange=4k-256k --size=4m "$@"
 }
 
@@ -56,7 +56,7 @@ use()
 	trap 'umount $mount_dir' EXIT
 	mount_nfs "$1" "$2" && verified "${@:3}" || return
 	if [ -e "$mount_dir/tree" ]; then
-		timeout "${TEST_LIMIT_S:-100}" diff -r "$tree" "$mount_dir/tree"
+		timeout "$limit" diff -r "$tree" "$mount_dir/tree"
 	else
 		cp -r "$tree" "$mount_dir/tree"
 	fi
@@ -69,12 +69,7 @@ start_server()
 	: >/tmp/said_server
 	exec 8> >(as "$1" bash -c "serve_nfs $2" >/tmp/said_server 2>&1)
 	server=$!
-	for _ in {1..300}; do
-		! grep -qx ready /tmp/said_server || return 0
-		kill -0 $server 2>/dev/null || break
-		sleep 0.1
-	done
-	fail "the server does not start"
+	await $server "the server" grep -qx ready /tmp/said_server
 }
 
 stop_server()
@@ -175,10 +170,7 @@ mixed=1
 export LINK_NAME=mixed
 { /odp/host/links down && /odp/host/links up && rdma link delete mixed0 && modprobe rdma_rxe &&
 	rdma link add mixed0 type rxe netdev veth0; } || fail "no link of rdma_rxe"
-for _ in {1..100}; do
-	! grep -qsx 0000:0000:0000:0000:0000:ffff:0a4d:0001 /sys/class/infiniband/mixed0/ports/1/gids/* || break
-	sleep 0.1
-done
+eventually has_gid mixed0 10.77.0.1 || fail "no GID of rdma_rxe"
 between init
 between peer
 exit 0

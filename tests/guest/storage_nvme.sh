@@ -8,7 +8,7 @@
 # rdma-odp: timeout 240
 set -u
 # shellcheck source=tests/guest/lib/storage.sh
-. "$(dirname "$0")/../lib/storage.sh" || exit 1
+. "${0%/*}/../lib/storage.sh" || exit 1
 
 nqn=rdma-odp-storage
 port=$config/nvmet/ports/7711

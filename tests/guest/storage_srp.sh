@@ -8,7 +8,7 @@
 # rdma-odp: timeout 240
 set -u
 # shellcheck source=tests/guest/lib/lio.sh
-. "$(dirname "$0")/../lib/lio.sh" || exit 1
+. "${0%/*}/../lib/lio.sh" || exit 1
 
 port=5555 group='' asks=1
 

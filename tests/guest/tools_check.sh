@@ -2,10 +2,10 @@
 # SPDX-License-Identifier: GPL-2.0 OR Linux-OpenIB
 # rxe_odp_check: a machine that is as it should be, and one fault after the other: each is named in a sentence with its mend.
 set -u
-check=$(cd "$(dirname "$0")/../tools" && pwd)/rxe_odp_check || exit 1
+# shellcheck source=tests/guest/lib/device.sh
+. "${0%/*}/../lib/device.sh" || exit 1
+check=$(cd "${0%/*}/../tools" && pwd)/rxe_odp_check || exit 1
 
-fail() { echo "tools_check: $*"; exit 1; }
-in_peer() { ip netns exec peer "$@"; }
 listener=''
 cleanup()
 {
@@ -89,20 +89,14 @@ ip link set veth0 down
 wrong "a netdev that is down" 'netdev veth0 is: ip link set veth0 up' env
 ip link set veth0 up
 ip addr flush dev veth0
-until ! grep -qs '0a4d:0001$' /sys/class/infiniband/rxe_odp0/ports/1/gids/{0..7}; do
-	[ $SECONDS -lt $((${TEST_LIMIT_S:-60} - 5)) ] || fail "the GID does not go"
-	sleep 0.1
-done
+eventually no_gid rxe_odp0 10.77.0.1 || fail "the GID does not go"
 wrong "no address" 'has no GID' env
 # ib_core asks for neighbours from the link-local address, which comes back so.
 ip link set veth0 down
 ip link set veth0 up
 ip addr add 10.77.0.1/24 dev veth0
 ip addr add fd77::1/64 dev veth0 nodad
-until grep -qs '0a4d:0001$' /sys/class/infiniband/rxe_odp0/ports/1/gids/{0..7}; do
-	[ $SECONDS -lt $((${TEST_LIMIT_S:-60} - 5)) ] || fail "the GID does not come"
-	sleep 0.1
-done
+eventually has_gid rxe_odp0 10.77.0.1 || fail "the GID does not come"
 
 # Another namespace: no link, and then a program with the port.
 ip netns add tools_check
@@ -113,10 +107,7 @@ s.bind(("", 4791))
 print(flush=True)
 time.sleep(3600)' >/tmp/tools_check.listener &
 listener=$!
-until [ -s /tmp/tools_check.listener ]; do
-	kill -0 $listener || fail "the program does not get the port"
-	sleep 0.1
-done
+await $listener "the program with the port" [ -s /tmp/tools_check.listener ]
 rm -f /tmp/tools_check.listener
 wrong "a port that is taken" '4791 is taken by a program \(python3, pid [0-9]+\)' ip netns exec tools_check
 kill $listener

@@ -5,33 +5,17 @@
 #
 # rdma-odp: timeout 240
 set -u
-trap 'rm -f /tmp/ucx_server /tmp/ucx_client; kill $(jobs -p) 2>/dev/null' EXIT
+# shellcheck source=tests/guest/lib/serve.sh
+. "${0%/*}/../lib/serve.sh" || exit 1
+trap end_jobs EXIT
 
-fail() { echo "ucx: $*"; cat /tmp/ucx_server /tmp/ucx_client 2>/dev/null; exit 1; }
-counter() { cat "/sys/class/infiniband/rxe_odp0/ports/1/hw_counters/$1"; }
-# In packets or, with local=on, without.
-sent() { echo $(($(counter sent_pkts) + $(counter local_ops))); }
-listens() { "${there[@]}" ss -Hltn 'sport = 13337' | grep -q .; }
-
-# What is left of this program's time: only a hang takes it.
-left() { echo $((${TEST_LIMIT_S:-240} > SECONDS ? ${TEST_LIMIT_S:-240} - SECONDS : 1)); }
-
-# index DEVICE PREFIX [CMD...]: sets index, for UCX, to that of DEVICE's GID that begins so; CMD leads to its namespace.
-index()
-{
-	index=$("${@:3}" grep -ls "^$2" "/sys/class/infiniband/$1/ports/1/gids"/{0..15} | head -n 1)
-	[ -n "$index" ] || fail "$1 has no GID $2"
-	index=UCX_IB_GID_INDEX=${index##*/}
-}
-
-# between SERVER_NAMESPACE SERVER_DEVICE ADDRESS
-between() { there=(ip netns exec "$1") device=$2 address=$3; }
-over_one() { there=() device=rxe_odp0 address=10.77.0.1; }
+# between NAMESPACE DEVICE ADDRESS: of the server
+between() { there=$1 device=$2 address=$3; }
 
 # run SERVER_ARGS -- CLIENT_ARGS: all of 100 messages go by the device. -P 0: two programs by themselves, without MPI.
 run()
 {
-	local server before args=()
+	local before args=()
 
 	while [ "$1" != -- ]; do
 		args+=("$1")
@@ -39,15 +23,8 @@ run()
 	done
 	shift
 	before=$(sent)
-	"${there[@]}" env "${index_there[@]}" "${args[@]}" >/tmp/ucx_server 2>&1 &
-	server=$!
-	until listens; do
-		kill -0 $server 2>/dev/null || fail "$*: the server has ended"
-		[ $SECONDS -lt "${TEST_LIMIT_S:-240}" ] || fail "$*: the server does not listen"
-		sleep 0.1
-	done
-	timeout "$(left)" env "${index_here[@]}" "$@" "$address" >/tmp/ucx_client 2>&1 || fail "$*: status $?"
-	wait $server || fail "$*: the server failed"
+	serve "$there" 13337 env "${index_there[@]}" "${args[@]}"
+	client env "${index_here[@]}" "$@" "$address"
 	[ $(($(sent) - before)) -ge 100 ] || fail "$*: it did not go through the device"
 }
 
@@ -83,13 +60,11 @@ uct get rc_verbs -D zcopy -s 4096
 uct fadd rc_verbs -s 8
 ucp tag_lat -s 4096
 ucp tag_bw -s 65536
-over_one
+between '' rxe_odp0 10.77.0.1
 transports
 # UCX takes an IPv4 GID where there is one.
 between peer rxe_odp1 10.77.0.2
-index rxe_odp0 fd77:
-index_here=("$index")
-index rxe_odp1 fd77: "${there[@]}"
-index_there=("$index")
+index_here=(UCX_IB_GID_INDEX="$(index_of rxe_odp0 fd77::1)") || fail "rxe_odp0 has no GID of fd77::1"
+index_there=(UCX_IB_GID_INDEX="$(in_peer index_of rxe_odp1 fd77::2)") || fail "rxe_odp1 has no GID of fd77::2"
 transports
 exit 0

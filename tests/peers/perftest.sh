@@ -6,7 +6,7 @@
 # rdma-odp: timeout 240
 set -u
 # shellcheck source=tests/guest/lib/ends.sh
-. "$(dirname "$0")/../lib/ends.sh" || exit 1
+. "${0%/*}/../lib/ends.sh" || exit 1
 
 server=''
 listens() { rdma resource show cm_id link nvx | grep -q 'state LISTEN' || rdma resource show cm_id | grep -q 'state LISTEN'; }
@@ -42,7 +42,7 @@ both()
 	done
 	shift
 	at_target start "${command[@]}" || fail "${command[*]}: the server does not start"
-	timeout -s KILL "$TEST_LIMIT_S" "$@" >/tmp/said_client 2>&1 || { at_target abandon; fail "$*"; }
+	timeout -s KILL "$(left)" "$@" >/tmp/said_client 2>&1 || { at_target abandon; fail "$*"; }
 	at_target finish || fail "$*: the server"
 }
 
@@ -65,10 +65,10 @@ perftest()
 	while :; do
 		at_target perftest_server "${command[@]}" || fail "${command[*]}: the server does not start"
 		# shellcheck disable=SC2086
-		! timeout -s KILL "$TEST_LIMIT_S" "${command[@]}" $odp "$address" >/tmp/said_client 2>&1 || break
+		! timeout -s KILL "$(left)" "${command[@]}" $odp "$address" >/tmp/said_client 2>&1 || break
 		grep -q 'RDMA_CM_EVENT_REJECTED; error: 8' /tmp/said_client || fail "${command[*]}"
 		at_target abandon
-		[ $SECONDS -lt $((TEST_LIMIT_S - 5)) ] || fail "${command[*]}: its server never listens in time"
+		[ "$(left)" -gt 5 ] || fail "${command[*]}: its server never listens in time"
 	done
 	at_target finish || fail "${command[*]}: the server"
 	echo "${command[*]} $odp: $(awk '/^ *[0-9]+ +[0-9]+ +[0-9.]+ +[0-9.]+/ { print $4 " MB/s" }' /tmp/said_client)"

@@ -10,10 +10,9 @@
 #   acts                                what the initiator does, or the only guest; at_target has the other end do something
 #   loaded                              (a list) the modules to remove at the end, in this order
 
-# shellcheck source=tests/guest/lib/wait.sh
-. "$(dirname "$0")/../lib/wait.sh" || exit 1
+# shellcheck source=tests/guest/lib/device.sh
+. "${0%/*}/../lib/device.sh" || exit 1
 
-program=$(basename "$0" .sh)
 role=${PEERS_ROLE:-both}
 # Where the two guests meet: a directory of the host's that both have.
 meeting=${PEERS_DIR:-}
@@ -30,7 +29,7 @@ has_initiator() { [ "$role" != target ]; }
 
 fail()
 {
-	echo "$program: $*"
+	echo "FAIL: $program: $*"
 	tail -n 60 /tmp/said_* 2>/dev/null
 	[ "$role" != initiator ] || touch "$meeting/failed"
 	show_state
@@ -75,13 +74,6 @@ need()
 	done
 }
 
-has_gid()
-{
-	local gid byte
-	IFS=. read -ra byte <<<"$own"
-	printf -v gid '0000:0000:0000:0000:0000:ffff:%02x%02x:%02x%02x' "${byte[@]}"
-	grep -qsrx "$gid" /sys/class/infiniband/nvx/ports/1/gids
-}
 has_carrier() { [ "$(cat "/sys/class/net/$netdev/carrier" 2>/dev/null)" = 1 ]; }
 
 make_device()
@@ -92,7 +84,7 @@ make_device()
 	fi
 	eventually has_carrier || fail "$netdev has no carrier"
 	rdma link add nvx type "$driver" netdev "$netdev" || fail "no device"
-	eventually has_gid || fail "no GID"
+	eventually has_gid nvx "$own" || fail "no GID"
 }
 
 unmake_device()

@@ -7,7 +7,7 @@
 # it is logged out. With "asks" the initiator resets a LUN while no packet passes: one that has nothing to send notices after 30 seconds.
 
 # shellcheck source=tests/guest/lib/storage.sh
-. "$(dirname "$0")/../lib/storage.sh" || exit 1
+. "${0%/*}/../lib/storage.sh" || exit 1
 
 target=$config/target
 core=$target/core

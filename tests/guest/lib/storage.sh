@@ -4,7 +4,7 @@
 # (the initiator is connected), withdraw and offer (the target goes and comes back).
 
 # shellcheck source=tests/guest/lib/ends.sh
-. "$(dirname "$0")/../lib/ends.sh" || exit 1
+. "${0%/*}/../lib/ends.sh" || exit 1
 
 config=/sys/kernel/config
 
@@ -38,6 +38,14 @@ file_system()
 	cmp /tmp/storage_data /tmp/storage_mount/data || fail "another file comes back"
 	umount /tmp/storage_mount
 }
+
+# written STAT: how many writes a disk has seen, by its file "stat" in sysfs
+written()
+{
+	local writes
+	read -r _ _ _ _ writes _ <"$1" && echo "$writes"
+}
+is_written_more_than() { [ "$(written "$2")" -gt "$1" ]; }
 
 # during LUN CMD...: I/O goes on and is right in the end, whatever CMD does.
 during()
