@@ -3,6 +3,7 @@
 # debug-kernel.sh: ./run debug-kernel
 . "$(dirname "$0")/lib.sh"
 . "$(dirname "$0")/session.sh"
+. "$(dirname "$0")/guest-session.sh"
 
 # Who is at work in several threads of the kernel at once, and who is hostile.
 kcsan_tests=(storm fuzz_wire fuzz_rings fuzz_uverbs umem_races umem_overlap_storm umem_moves umem_hot_leaf umem_age umem_threads
@@ -74,37 +75,6 @@ names()
 	[ $found = 1 ] || die "there is no program '$1' in tests/guest"
 }
 
-limit()
-{
-	local n
-	n=$(cat "$SRC/tests/guest/${1%%.*}".{c,sh} 2>/dev/null | grep -aoE 'rdma-odp: timeout [0-9]+' | head -n 1 | grep -oE '[0-9]+$' || :)
-	echo $((${n:-120} * factor + ${STORM_S:-0} + 4 * ${FUZZ_S:-0}))
-}
-
-make_session()
-{
-	local name source
-	rm -rf "$session"
-	mkdir -p "$session/programs" "$session/results" "$session/provider" "$session/lib"
-	: >"$session/todo"
-	for name in "${todo[@]}"; do
-		source=$SRC/tests/guest/${name%%.*}
-		if [[ $name == kunit_* ]]; then
-			printf '#!/bin/sh\nexec /odp/host/kunit %s_kunit\n' "${name#kunit_}" >"$session/programs/$name"
-		elif [ -e "$source.c" ]; then
-			cp "$SRC/build/backports/tests/${name%%.*}" "$session/programs/$name"
-		else
-			cp "$source.sh" "$session/programs/$name"
-		fi
-		chmod 755 "$session/programs/$name"
-		echo "$name $(limit "$name")" >>"$session/todo"
-	done
-	cp -r "$SRC/tests/guest/data" "$session/"
-	cp -r "$SRC/docs/recipes" "$session/"
-	cp "$SRC"/tests/guest/lib/*.sh "$session/lib/"
-	cp -RP "$SRC/build/backports/provider"/{librxe_odp*,abi,asan,tsan} "$session/provider/"
-}
-
 # races: the reports that have a function of ours, in build/kcsan/races: one file a pair of functions.
 races()
 {
@@ -142,7 +112,10 @@ factor=15
 session=$SRC/build/$kernel/session title=debug.$kernel
 mapfile -t todo < <(for name in "${chosen[@]}"; do names "$name"; done | awk '!seen[$0]++')
 vm_args=(--append "$append")
-make_session
+begin_session "$SRC/build/backports"
+for name in "${todo[@]}"; do
+	put_program "$SRC/build/backports" "$name"
+done
 trap 'exit 130' INT
 trap 'exit 143' TERM HUP
 run_session >&2

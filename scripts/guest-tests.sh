@@ -17,14 +17,12 @@
 # that through_provider() chooses, and those in shell that say "rdma-odp: both providers".
 . "$(dirname "$0")/lib.sh"
 . "$(dirname "$0")/session.sh"
+. "$(dirname "$0")/guest-session.sh"
 
 verb=${1:?} kernel=${2:?} part=${3:-}
 session=$SRC/build/$kernel/session.$part
 # What "list" said last: "run" runs that, though it may know of KVM what "list" did not.
 listed=$SRC/build/$kernel/names
-
-# Where the CPU is emulated, or KASAN and lockdep watch, everything takes longer.
-slow() { [ "$kernel" = uml ] || ! "$SRC/scripts/kvm.sh" "$("$SRC/scripts/tree.sh" "$kernel")"; }
 
 # A provider is a library, the same on each kernel, and a guest with an emulated CPU is slow: on uml all programs but those about
 # packets and netdevs, on stable what calls the kernel for each kind of object, on backports none. --long runs all of them on each.
@@ -103,47 +101,20 @@ names()
 	done
 }
 
-limit()
-{
-	local n
-	n=$(cat "$SRC/tests/guest/${1%%.*}".{c,sh} 2>/dev/null | grep -aoE 'rdma-odp: timeout [0-9]+' | head -n 1 | grep -oE '[0-9]+$' || :)
-	# What is asked to take longer is given that time.
-	echo $((${n:-120} * factor + ${STORM_S:-0} + 4 * ${FUZZ_S:-0} + ${TEST_LONG:-0} * 600))
-}
-
 prepare()
 {
-	local name source parts=$1
-	factor=1
-	! slow || factor=5
-	rm -rf "$session"
-	mkdir -p "$session/programs" "$session/results"
-	: >"$session/todo"
+	local name parts=$1 build=$SRC/build/$kernel
+	factor=$(slowness)
+	begin_session "$build"
 	while read -r name; do
 		[[ guest.$kernel.$name =~ ${RDMA_ODP_PATTERN:-.} ]] || continue
-		case $name in
-		kunit_*)
-			printf '#!/bin/sh\nexec /odp/host/kunit %s_kunit\n' "${name#kunit_}" >"$session/programs/$name"
-			;;
-		*)
-			source=$SRC/tests/guest/${name%%.*}
-			if [ -e "$source.c" ]; then
-				cp "$SRC/build/$kernel/tests/${name%%.*}" "$session/programs/$name"
-			else
-				cp "$source.sh" "$session/programs/$name"
-			fi
-			;;
-		esac
-		chmod 755 "$session/programs/$name"
-		echo "$name $(limit "$name")" >>"$session/todo"
+		put_program "$build" "$name"
 	done < <(awk -v part="$part" -v parts="$parts" '(NR - 1) % parts + 1 == part' "$listed")
-	[ ! -d "$SRC/tests/guest/data" ] || cp -r "$SRC/tests/guest/data" "$session/"
-	cp -r "$SRC/docs/recipes" "$SRC/build/$kernel/examples" "$session/"
-	mkdir "$session/provider" "$session/tools" "$session/lib"
-	cp "$SRC"/tests/guest/lib/*.sh "$session/lib/"
-	cp "$SRC/build/$kernel/tools"/{odp_top,odp_trace,rxe_odp_check} "$session/tools/"
-	cp -RP "$SRC/build/$kernel/provider"/{librxe_odp*,abi,asan,tsan} "$SRC/userspace"/{install.sh,diversion.sh,README.md} "$session/provider/"
-	RDMA_ODP_PROVIDER=$SRC/build/$kernel/provider DESTDIR=$session/provider/installed \
+	cp -r "$build/examples" "$session/"
+	mkdir "$session/tools"
+	cp "$build/tools"/{odp_top,odp_trace,rxe_odp_check} "$session/tools/"
+	cp "$SRC/userspace"/{install.sh,diversion.sh,README.md} "$session/provider/"
+	RDMA_ODP_PROVIDER=$build/provider DESTDIR=$session/provider/installed \
 		cmake --install "$SRC/build/host" --component provider --prefix /usr >/dev/null
 }
 

@@ -12,6 +12,16 @@
 # Tells progress, on the terminal or file that ./run test gives us past ctest.
 tell() { [ -z "${RDMA_ODP_PROGRESS:-}" ] || printf '==> %s\n' "$*" >>"$RDMA_ODP_PROGRESS"; }
 
+# slowness: how much longer everything takes where the CPU is emulated, or KASAN and lockdep watch
+slowness()
+{
+	case $kernel in
+	uml-fast) echo 1 ;;
+	uml) echo 5 ;;
+	*) if "$SRC/scripts/kvm.sh" "$("$SRC/scripts/tree.sh" "$kernel")"; then echo 1; else echo 5; fi ;;
+	esac
+}
+
 fail()
 {
 	local name=$1 why=$2

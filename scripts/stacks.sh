@@ -27,25 +27,16 @@ usage()
 
 tell() { say "$@"; }
 
-# How much longer everything takes where the CPU is emulated, or KASAN and lockdep watch.
-slowness()
-{
-	case $kernel in
-	uml-fast) echo 1 ;;
-	uml) echo 5 ;;
-	*) if "$SRC/scripts/kvm.sh" "$("$SRC/scripts/tree.sh" "$kernel")"; then echo 1; else echo 5; fi ;;
-	esac
-}
-
 make_session()
 {
 	local n source limit
 	rm -rf "$session"
-	mkdir -p "$session/programs" "$session/results" "$session/data" "$session/bin"
+	mkdir -p "$session/programs" "$session/results" "$session/data" "$session/bin" "$session/lib"
 	: >"$session/todo"
 	: >"$session/data/skips"
 	cp "$SRC/build/$kernel/stacks"/*_verify "$SRC"/tests/stacks/{mpi_agent,mpi_verify.py} "$session/bin/"
 	cp "$SRC/tests/stacks/lib.sh" "$session/programs/"
+	cp "$SRC"/tests/guest/lib/*.sh "$session/lib/"
 	cp -r "$SRC/docs/recipes" "$session/"
 	for n in "${chosen[@]}"; do
 		source=$SRC/tests/stacks/${n%.local}.sh

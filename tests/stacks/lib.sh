@@ -9,14 +9,16 @@
 #   here$ COMMAND   by the user, here. It is to end well, to have sent by the device, and to have had on-demand regions at both ends.
 # A command goes on behind a backslash, in as many lines as it likes.
 
-here=$(cd "$(dirname "$0")" && pwd) || exit 1
+# shellcheck source=tests/guest/lib/device.sh
+. "${0%/*}/../lib/device.sh" || exit 1
+
+here=$(cd "${0%/*}" && pwd) || exit 1
 stack=$(basename "$0")
 stack=${stack%%.*}
 recipes=$here/../recipes/stacks.md
 home=/tmp/stacks_home logs=/tmp/stacks_logs
 # What belongs to the stacks: ucx_verify and others.
 bin=$here/../bin
-limit=${TEST_LIMIT_S:-600}
 server='' serving=''
 # So much is sent by each command at least, in packets or, with local=on, in requests; what connects it is a dozen packets.
 least=100
@@ -31,15 +33,6 @@ fail()
 		[ ! -e "$f" ] || { echo "--- $(basename "$f")"; tail -n 60 "$f"; }
 	done
 	exit 1
-}
-
-in_peer() { ip netns exec peer "$@"; }
-# What is left of this program's time: only a hang takes it.
-left() { echo $((limit > SECONDS ? limit - SECONDS : 1)); }
-
-policy()
-{
-	echo "$1" >/sys/class/infiniband/rxe_odp0/register && in_peer sh -c "echo $1 >/sys/class/infiniband/rxe_odp1/register"
 }
 
 stop_server()
