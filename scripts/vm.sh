@@ -175,13 +175,17 @@ write_share()
 start_qemu()
 {
 	# Without the strings of single bytes (erms and the short ones): QEMU does these byte by byte, and was seen to take a minute for a huge page.
-	local cpu=max,-erms,-fsrm,-fzrm,-fsrs,-fsrc share boot wire_args=()
+	local cpu=max,-erms,-fsrm,-fzrm,-fsrs,-fsrc share boot khz wire_args=()
 	local accel=(-accel 'tcg,thread=multi' -cpu "$cpu" -smp 2)
 	if [ $icount = 1 ]; then
 		# Without them here too: each byte of one would count as an instruction.
 		accel=(-accel 'tcg,thread=single' -cpu "$cpu" -smp 1 -icount 'shift=0,sleep=off')
 	elif "$SRC/scripts/kvm.sh" "$tree"; then
 		accel=(-accel kvm -cpu host -smp 2)
+	else
+		# Not what the guest finds out while others have its CPUs (scripts/tsc.sh).
+		khz=$("$SRC/scripts/tsc.sh")
+		[ -z "$khz" ] || append="tsc_early_khz=$khz $append"
 	fi
 	share=(-virtfs "local,path=$run/host,mount_tag=host,security_model=none,readonly=on"
 		-virtfs "local,path=$run/out,mount_tag=out,security_model=none")
