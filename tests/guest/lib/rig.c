@@ -264,6 +264,25 @@ void rig_set_local(bool on)
 		local_at(peer, rig_peer_name(), on);
 }
 
+/* As the kernel's ticks have it, which are late on a CPU that stands still. */
+static double tick_seconds(int (*get)(clockid_t id, struct timespec *ts))
+{
+	struct timespec ts;
+
+	assert_zero(get(CLOCK_MONOTONIC_COARSE, &ts));
+	return ts.tv_sec + ts.tv_nsec / 1e9;
+}
+
+/* ib_core reads counters again after 10 ms, by ticks: that many, a part of one, and the one that has begun. */
+static void await_fresh_counters(void)
+{
+	double end = tick_seconds(clock_gettime) + 0.010 + 2 * tick_seconds(clock_getres);
+
+	do
+		usleep(5000);
+	while (tick_seconds(clock_gettime) < end);
+}
+
 void rig_counters(const char *const *names, long *values, size_t num)
 {
 	int class = open("/sys/class/infiniband", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
@@ -271,8 +290,7 @@ void rig_counters(const char *const *names, long *values, size_t num)
 	size_t i;
 
 	assert_true(class >= 0);
-	/* ib_core reads them again after this time. */
-	usleep(20000);
+	await_fresh_counters();
 	for (i = 0; i < num; i++) {
 		values[i] = counter_at(class, rig_device_name(), names[i]);
 		if (peer >= 0)
