@@ -80,6 +80,8 @@ names()
 		# They wait for what a network or a target that goes is noticed by, and the NFS server for clients that had locks. One emulated
 		# kernel does it in each run.
 		storage_nfs.sh | storage_srp.sh | storage_iser.sh) [ "$kernel" = stable ] || [ "${TEST_LONG:-0}" != 0 ] || continue ;;
+		# Two minutes and more where the CPU is emulated.
+		pyverbs_rxe.sh) [ "$kernel" = uml ] || [ "${TEST_LONG:-0}" != 0 ] || continue ;;
 		# Programs of users: on one emulated kernel, and through both providers on uml.
 		example_*) [ "$kernel" != backports ] || [ "${TEST_LONG:-0}" != 0 ] || continue ;;
 		esac

@@ -25,9 +25,10 @@ static const struct {
 
 static void every_length_over(bool wire, void **state)
 {
-	unsigned int i, k, ipv6, request, response;
+	unsigned int i, k, ipv6, request, response, want, want_response;
 	struct conn conn;
 	struct wide bed;
+	double end;
 	int odp;
 
 	for (ipv6 = 0; ipv6 < 2; ipv6++) {
@@ -47,13 +48,19 @@ static void every_length_over(bool wire, void **state)
 			conn = wide_conn(wire, mtus[i].mtu, ipv6);
 			wide_open(&bed, &conn);
 			odp = mode(&bed.pair.rig, state);
-			wide_await(&bed, true);
-			for (k = 0; k < ARRAY_SIZE(lengths); k++)
-				pair_move_every(&bed.pair, lengths[k], odp, k);
-			wide_widest(&bed, &request, &response);
 			/* As wide as they may be; a READ is asked for in pieces of 64 PSNs. */
-			assert_int_equal(request, WIDE_BYTES / mtu);
-			assert_int_equal(response, mtu == 256 ? 64 : WIDE_BYTES / mtu);
+			want = WIDE_BYTES / mtu;
+			want_response = mtu == 256 ? 64 : want;
+			end = seconds() + BOUND_S;
+			/* Where the machine stands still, or a page comes late, they are plain for a while. */
+			do {
+				wide_await(&bed, true);
+				for (k = 0; k < ARRAY_SIZE(lengths); k++)
+					pair_move_every(&bed.pair, lengths[k], odp, k);
+				wide_widest(&bed, &request, &response);
+			} while ((request != want || response != want_response) && seconds() < end);
+			assert_int_equal(request, want);
+			assert_int_equal(response, want_response);
 			wide_close(&bed);
 		}
 	}

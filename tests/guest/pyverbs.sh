@@ -13,31 +13,17 @@ modules=(odp qp mr cq device atomic addr pd)
 # skipped, that ends in a crash.
 [ -z "${RDMA_ODP_PROVIDER:-}" ] ||
 	modules+=(cq_events cqex flow fork parent_domain qpex rdmacm relaxed_ordering rss_traffic shared_pd srq tag_matching)
-list=${0%/*}/../data/pyverbs-skips
-dir=/tmp/pyverbs
-hugepages=$(cat /proc/sys/vm/nr_hugepages 2>/dev/null)
+# shellcheck source=tests/guest/lib/pyverbs.sh
+. "${0%/*}/../lib/pyverbs.sh" || exit 1
+list=${0%/*}/../data/pyverbs-skips out=/tmp/said_pyverbs
+trap 'pyverbs_end; end_jobs' EXIT
 
-cleanup()
-{
-	[ -z "$hugepages" ] || echo "$hugepages" >/proc/sys/vm/nr_hugepages
-	rm -rf "$dir"
-}
-trap cleanup EXIT
-
-mkdir "$dir" && cp -r /usr/share/doc/rdma-core/tests "$dir/" && gunzip "$dir"/tests/*.gz || exit 1
-# Two tests want one of 2 MiB each, on both sides.
-[ -z "$hugepages" ] || echo $((hugepages + 8)) >/proc/sys/vm/nr_hugepages
-cd "$dir" || exit 1
 check_provider
-python3 tests/run_tests.py --dev rxe_odp0 -v "${modules[@]/#/tests.test_}" >out 2>&1
+pyverbs_begin || fail "rdma-core's tests are not there"
+pyverbs_run rxe_odp0 "${modules[@]}"
 status=$?
 
-# A test's name and its result are on one line, or, with a docstring between, on two.
-skips()
-{
-	awk 'match($0, /^test_[A-Za-z0-9_]+ \([^)]*\)/) { name = $2; gsub(/[()]/, "", name) }
-		/\.\.\. skipped / { print name }' out | sort
-}
+skips() { pyverbs_results | sed -n 's/ skipped$//p'; }
 
 explained()
 {
@@ -45,16 +31,15 @@ explained()
 		sort
 }
 
-new=$(comm -23 <(skips) <(explained "$OLDPWD/$list"))
-ran=$(sed -n 's/^Ran \([0-9]*\) tests.*/\1/p' out)
+new=$(comm -23 <(skips) <(explained "$list"))
+ran=$(sed -n 's/^Ran \([0-9]*\) tests.*/\1/p' $out)
 echo "$ran tests, $(skips | wc -l) skipped and explained in tests/guest/data/pyverbs-skips"
 if [ $status != 0 ] || [ "${ran:-0}" -lt 90 ]; then
-	grep -E '^(ERROR|FAIL):|\.\.\. (ERROR|FAIL)' out
-	tail -n 40 out
-	exit 1
+	grep -E '^(ERROR|FAIL):|\.\.\. (ERROR|FAIL)' $out
+	fail "status $status, $ran tests"
 fi
 if [ -n "$new" ]; then
-	echo "skipped without an entry there:"
-	grep -F -A 1 -f <(echo "$new") out
-	exit 1
+	grep -F -A 1 -f <(echo "$new") $out
+	fail "skipped without an entry in tests/guest/data/pyverbs-skips: ${new//$'\n'/, }"
 fi
+exit 0
