@@ -60,7 +60,7 @@ through_provider()
 through_local()
 {
 	local f
-	for f in "$SRC"/tests/guest/{rc,mw,mr,odp,srq}_*.c "$SRC"/tests/guest/{storm,peer_rxe,cq_overflow,cq_notify,fuzz_rings,provider_doorbell_storm,provider_doorbell_promise,provider_poll,provider_threads,provider_verbs}.c; do
+	for f in "$SRC"/tests/guest/{rc,mw,mr,odp,srq}_*.c "$SRC"/tests/guest/{storm,verbs_storm,peer_rxe,cq_overflow,cq_notify,fuzz_rings,provider_doorbell_storm,provider_doorbell_promise,provider_poll,provider_threads,provider_verbs}.c; do
 		case $(basename "$f") in
 		mr_dmabuf.c | mr_large.c | mr_prefetch*.c | mr_residency.c | mr_stats.c | odp_caps.c | odp_dax.c | odp_hugetlb.c) ;;
 		*) echo "$f" ;;
