@@ -226,17 +226,23 @@ static void figures_settle(struct figures *figures)
 static void storm_around(struct pair *pair, int tally_fd, struct rnd *r)
 {
 	double end = seconds() + env_number("STORM_S", 12);
+	const char *missing = "";
 	struct buf from, to;
 	unsigned int i, n;
 
 	buf_make(&from, pair->a.rig->pd, MEM_ANON, BYTES, 3, ACCESS_ALL);
 	buf_make(&to, pair->b.rig->pd, MEM_ANON, BYTES, 40, ACCESS_ALL | IBV_ACCESS_ON_DEMAND);
-	for (n = 0; seconds() < end || tally_missing(); n++) {
+	for (n = 0; missing; n++) {
 		pair_move_checked(pair, n % OP_KINDS, &from, &to, n);
 		tally_count(WATCHED);
 		for (i = 0; i < CHILDREN; i++)
 			look_after(&processes[i], r, tally_fd);
 		usleep(rnd_below(r, 5000));
+		if (seconds() < end)
+			continue;
+		missing = tally_missing();
+		if (missing && seconds() > end + BOUND_S)
+			fail_because("not once: %s", missing);
 	}
 	end_all();
 	pair_move_checked(pair, OP_WRITE, &from, &to, n);
