@@ -18,6 +18,9 @@
 #define PAGE_IDLE "/sys/kernel/mm/page_idle/bitmap"
 #define LRU_GEN	  "/sys/kernel/debug/lru_gen"
 
+/* Of a folio only the first page has a bit. */
+static size_t folio_pages = 1;
+
 /* One bit for each page frame of the machine: set to mark it idle, cleared by a use. Marks all, or counts those cleared. */
 static unsigned long page_idle(uint8_t *map, bool mark)
 {
@@ -25,7 +28,7 @@ static unsigned long page_idle(uint8_t *map, bool mark)
 	int pagemap = open("/proc/self/pagemap", O_RDONLY | O_CLOEXEC);
 	static uint64_t frames[PAGES];
 	unsigned long used = 0;
-	uint64_t word;
+	uint64_t word, frame;
 	size_t i;
 
 	assert_true(bitmap >= 0 && pagemap >= 0);
@@ -33,13 +36,13 @@ static unsigned long page_idle(uint8_t *map, bool mark)
 			 sizeof(frames));
 	for (i = 0; i < PAGES; i++) {
 		assert_true(frames[i] >> 63);
-		frames[i] &= (1ULL << 55) - 1;
-		word = 1ULL << frames[i] % 64;
+		frame = frames[i - i % folio_pages] & ((1ULL << 55) - 1);
+		word = 1ULL << frame % 64;
 		if (mark)
-			assert_int_equal(pwrite(bitmap, &word, 8, frames[i] / 64 * 8), 8);
+			assert_int_equal(pwrite(bitmap, &word, 8, frame / 64 * 8), 8);
 		else
-			assert_int_equal(pread(bitmap, &word, 8, frames[i] / 64 * 8), 8);
-		used += !(word >> frames[i] % 64 & 1);
+			assert_int_equal(pread(bitmap, &word, 8, frame / 64 * 8), 8);
+		used += !(word >> frame % 64 & 1);
 	}
 	close(bitmap);
 	close(pagemap);
@@ -225,15 +228,18 @@ static void a_byte_makes_its_huge_page_young(void **state)
 	int fd;
 
 	(void)state;
+	folio_pages = HUGE_BYTES / PAGE_BYTES;
 	map = map_with_region(MADV_HUGEPAGE, &fd);
 	if (smaps_kb(map, "AnonHugePages") < (long)(BYTES / KIB)) {
 		unmap_with_region(map, fd);
+		folio_pages = 1;
 		skip_because("the kernel gave no huge pages");
 	}
 	for (at = 12345; at < BYTES / 2; at += HUGE_BYTES)
 		assert_zero(umem_from(fd, map + at, &byte, 1, UMEM_SELFTEST_NOFAULT, NULL));
 	assert_in_range(count_young(map), PAGES / 2 - STRAY, PAGES / 2 + STRAY);
 	unmap_with_region(map, fd);
+	folio_pages = 1;
 }
 
 TEST_MAIN(TEST(a_page_that_was_read_is_young), TEST(a_page_that_was_only_looked_up_is_not),
