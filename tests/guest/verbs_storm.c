@@ -39,7 +39,7 @@ static struct process processes[CHILDREN];
 static void start(struct process *p, struct rnd *r, int tally_fd)
 {
 	char nr[32], seed[32], fd[32];
-	char *argv[] = { "verbs_storm", nr, seed, fd, NULL };
+	char *const argv[] = { "verbs_storm", nr, seed, fd, NULL };
 
 	snprintf(nr, sizeof(nr), "%td", p - processes);
 	snprintf(seed, sizeof(seed), "%llu", (unsigned long long)rnd_next(r));
