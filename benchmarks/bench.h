@@ -279,4 +279,35 @@ static inline double median(double *values, unsigned int n)
 	return n % 2 ? values[n / 2] : (values[n / 2 - 1] + values[n / 2]) / 2;
 }
 
+#define SLICES	  10
+#define MAX_LANES 4
+
+/*
+ * One sample of each lane, whose flows have @qps queue pairs: cut into slices, by turns, it is their median. What the host does to this
+ * guest lasts longer than a slice. failed[lane] is IBV_WC_SUCCESS, or why there is no rate.
+ */
+static inline void lanes_rates(struct flow *const *lanes, unsigned int num, unsigned int qps,
+			       enum op op, size_t bytes, double *rate, enum ibv_wc_status *failed)
+{
+	double slice = env_number("BENCH_SAMPLE_MS", 300) / 1e3 / SLICES;
+	unsigned int depth = bytes <= 4 * KIB ? 128 : bytes <= 64 * KIB ? 32 : 8, i, k;
+	double rates[MAX_LANES][SLICES + 1];
+
+	assert_true(num <= MAX_LANES);
+	for (k = 0; k < num; k++)
+		failed[k] = IBV_WC_SUCCESS;
+	for (i = 0; i <= SLICES; i++)
+		for (k = 0; k < num; k++) {
+			unsigned int lane = (i + k) % num;
+
+			if (failed[lane] == IBV_WC_SUCCESS)
+				rates[lane][i] = flows_rate(lanes[lane], qps, op, bytes, depth,
+							    slice, &failed[lane]);
+		}
+	/* The first touches of the pages and of the caches are not the subject. */
+	for (k = 0; k < num; k++)
+		if (failed[k] == IBV_WC_SUCCESS)
+			rate[k] = median(rates[k] + 1, SLICES);
+}
+
 #endif

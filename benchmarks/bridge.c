@@ -5,8 +5,7 @@
  */
 #include "bench.h"
 
-#define SLICES 10
-#define QPS    4
+#define QPS 4
 
 enum lane { PINNED, ODP, STOCK_RXE, LANES };
 
@@ -51,24 +50,18 @@ static void lane_close(enum lane lane)
 
 static void sample(unsigned int num, enum op op, size_t bytes, unsigned int qps, unsigned int round)
 {
-	double slice = env_number("BENCH_SAMPLE_MS", 300) / 1e3 / SLICES;
-	unsigned int depth = bytes <= 4 * KIB ? 128 : bytes <= 64 * KIB ? 32 : 8, i, k;
-	enum ibv_wc_status failed[LANES] = { 0 };
-	double rates[LANES][SLICES + 1];
+	struct flow *of[LANES];
+	enum ibv_wc_status failed[LANES];
+	double rates[LANES];
+	unsigned int k;
 
-	for (i = 0; i <= SLICES; i++)
-		for (k = 0; k < num; k++) {
-			unsigned int lane = (i + k) % num;
-
-			if (failed[lane] == IBV_WC_SUCCESS)
-				rates[lane][i] = flows_rate(flows[lane], qps, op, bytes, depth,
-							    slice, &failed[lane]);
-		}
-	/* The first touches of the pages and of the caches are not the subject. */
+	for (k = 0; k < num; k++)
+		of[k] = flows[k];
+	lanes_rates(of, num, qps, op, bytes, rates, failed);
 	for (k = 0; k < num; k++)
 		if (failed[k] == IBV_WC_SUCCESS) {
 			row("bridge", lanes[k].driver, op_name(op), lanes[k].mode, bytes, qps,
-			    round, median(rates[k] + 1, SLICES), "MB/s");
+			    round, rates[k], "MB/s");
 		} else {
 			row_failed("bridge", lanes[k].driver, op_name(op), lanes[k].mode, bytes,
 				   qps, round, ibv_wc_status_str(failed[k]));

@@ -12,7 +12,6 @@
 #define QPS	  16
 #define LIST	  32
 #define BUF_BYTES MIB
-#define SLICES	  10
 
 /* What the lanes of a driver in a place share. */
 struct road {

@@ -5,8 +5,6 @@
  */
 #include "bench.h"
 
-#define SLICES 10
-
 enum lane { OURS_TO_STOCK, STOCK_TO_OURS, STOCK_TO_STOCK, LANES };
 
 static const struct {
@@ -25,24 +23,18 @@ static void open_named(struct rig *rig, const char *device)
 
 static void sample(struct flow *flows, enum op op, size_t bytes, unsigned int round)
 {
-	double slice = env_number("BENCH_SAMPLE_MS", 300) / 1e3 / SLICES;
-	unsigned int depth = bytes <= 4 * KIB ? 128 : bytes <= 64 * KIB ? 32 : 8, i, k;
-	enum ibv_wc_status failed[LANES] = { 0 };
-	double rates[LANES][SLICES + 1];
+	struct flow *of[LANES];
+	enum ibv_wc_status failed[LANES];
+	double rates[LANES];
+	unsigned int k;
 
-	for (i = 0; i <= SLICES; i++)
-		for (k = 0; k < LANES; k++) {
-			unsigned int lane = (i + k) % LANES;
-
-			if (failed[lane] == IBV_WC_SUCCESS)
-				rates[lane][i] = flows_rate(&flows[lane], 1, op, bytes, depth,
-							    slice, &failed[lane]);
-		}
-	/* The first touches of the pages and of the caches are not the subject. */
+	for (k = 0; k < LANES; k++)
+		of[k] = &flows[k];
+	lanes_rates(of, LANES, 1, op, bytes, rates, failed);
 	for (k = 0; k < LANES; k++)
 		if (failed[k] == IBV_WC_SUCCESS)
 			row("foreign", lanes[k].name, op_name(op), "pinned", bytes, 1, round,
-			    median(rates[k] + 1, SLICES), "MB/s");
+			    rates[k], "MB/s");
 		else
 			row_failed("foreign", lanes[k].name, op_name(op), "pinned", bytes, 1, round,
 				   ibv_wc_status_str(failed[k]));

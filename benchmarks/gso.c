@@ -5,7 +5,6 @@
  */
 #include "bench.h"
 
-#define SLICES	   10
 #define PARAMETERS "/sys/module/rxe_odp/parameters/"
 
 static const struct {

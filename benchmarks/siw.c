@@ -10,9 +10,8 @@
 #include <fcntl.h>
 #include <rdma/rdma_cma.h>
 
-#define SLICES 10
-#define QPS    4
-#define PORT   7472
+#define QPS  4
+#define PORT 7472
 
 enum lane { PINNED, ODP, SIW, STOCK_RXE, LANES };
 
@@ -230,24 +229,18 @@ static void lane_close(enum lane lane)
 
 static void sample(enum op op, size_t bytes, unsigned int qps, unsigned int round)
 {
-	double slice = env_number("BENCH_SAMPLE_MS", 300) / 1e3 / SLICES;
-	unsigned int depth = bytes <= 4 * KIB ? 128 : bytes <= 64 * KIB ? 32 : 8, i, k;
-	enum ibv_wc_status failed[LANES] = { 0 };
-	double rates[LANES][SLICES + 1];
+	struct flow *of[LANES];
+	enum ibv_wc_status failed[LANES];
+	double rates[LANES];
+	unsigned int k;
 
-	for (i = 0; i <= SLICES; i++)
-		for (k = 0; k < num_lanes; k++) {
-			unsigned int lane = (i + k) % num_lanes;
-
-			if (failed[lane] == IBV_WC_SUCCESS)
-				rates[lane][i] = flows_rate(flows[lane], qps, op, bytes, depth,
-							    slice, &failed[lane]);
-		}
-	/* The first touches of the pages and of the caches are not the subject. */
+	for (k = 0; k < num_lanes; k++)
+		of[k] = flows[k];
+	lanes_rates(of, num_lanes, qps, op, bytes, rates, failed);
 	for (k = 0; k < num_lanes; k++)
 		if (failed[k] == IBV_WC_SUCCESS) {
 			row("siw", lanes[k].driver, op_name(op), lanes[k].mode, bytes, qps, round,
-			    median(rates[k] + 1, SLICES), "MB/s");
+			    rates[k], "MB/s");
 		} else {
 			row_failed("siw", lanes[k].driver, op_name(op), lanes[k].mode, bytes, qps,
 				   round, ibv_wc_status_str(failed[k]));

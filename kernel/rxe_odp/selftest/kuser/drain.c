@@ -93,7 +93,7 @@ static void drain_qp(struct line_end *end)
 }
 
 /* False if there are as many as may be. */
-static bool end_post(struct line_end *end)
+static bool drain_end_post(struct line_end *end)
 {
 	static const enum ib_wr_opcode opcodes[] = {
 		IB_WR_SEND, IB_WR_RDMA_WRITE, IB_WR_RDMA_READ, IB_WR_RDMA_WRITE,
@@ -115,17 +115,17 @@ static bool end_post(struct line_end *end)
 	return true;
 }
 
-static void end_sent(struct ib_cq *cq, struct ib_wc *wc)
+static void drain_end_sent(struct ib_cq *cq, struct ib_wc *wc)
 {
 	struct line_end *end = container_of(wc->wr_cqe, struct line_end, sent);
 
 	atomic_inc(&end->completed);
 	atomic_inc(&end->credits);
 	if (!wc->status && !READ_ONCE(end->ends))
-		end_post(end);
+		drain_end_post(end);
 }
 
-static void end_receive(struct line_end *end)
+static void drain_end_receive(struct line_end *end)
 {
 	struct ib_sge sge = kuser_plain_sge(end->bed, &end->bed->b, PAGE_SIZE, PAGE_SIZE);
 	struct ib_recv_wr wr = { .wr_cqe = &end->received, .sg_list = &sge, .num_sge = 1 };
@@ -136,16 +136,17 @@ static void end_receive(struct line_end *end)
 		atomic_dec(&end->recvs_posted);
 }
 
-static void end_received(struct ib_cq *cq, struct ib_wc *wc)
+static void drain_end_received(struct ib_cq *cq, struct ib_wc *wc)
 {
 	struct line_end *end = container_of(wc->wr_cqe, struct line_end, received);
 
 	atomic_inc(&end->recvs_completed);
 	if (!wc->status && !READ_ONCE(end->ends))
-		end_receive(end);
+		drain_end_receive(end);
 }
 
-static void end_open(struct kuser_bed *bed, struct line_end *end, enum ib_poll_context context)
+static void drain_end_open(struct kuser_bed *bed, struct line_end *end,
+			   enum ib_poll_context context)
 {
 	struct ib_qp_init_attr attr = {
 		.qp_type = IB_QPT_RC, .sq_sig_type = IB_SIGNAL_ALL_WR,
@@ -153,8 +154,8 @@ static void end_open(struct kuser_bed *bed, struct line_end *end, enum ib_poll_c
 	};
 
 	end->bed = bed;
-	end->sent.done = end_sent;
-	end->received.done = end_received;
+	end->sent.done = drain_end_sent;
+	end->received.done = drain_end_received;
 	init_completion(&end->send_mark.end);
 	init_completion(&end->recv_mark.end);
 	end->cq = ib_alloc_cq_any(bed->dev, bed, 4 * LINE_WRS, context);
@@ -167,7 +168,7 @@ static void end_open(struct kuser_bed *bed, struct line_end *end, enum ib_poll_c
 }
 
 /* Behind ib_free_cq() no handler runs. */
-static void end_close(struct line_end *end)
+static void drain_end_close(struct line_end *end)
 {
 	if (!IS_ERR_OR_NULL(end->qp))
 		ib_destroy_qp(end->qp);
@@ -175,30 +176,30 @@ static void end_close(struct line_end *end)
 		ib_free_cq(end->cq);
 }
 
-static void line_close(struct line *line)
+static void drain_line_close(struct line *line)
 {
 	if (!line)
 		return;
-	end_close(&line->a);
-	end_close(&line->b);
+	drain_end_close(&line->a);
+	drain_end_close(&line->b);
 	kfree(line);
 }
 
-DEFINE_FREE(line_close, struct line *, line_close(_T))
+DEFINE_FREE(drain_line_close, struct line *, drain_line_close(_T))
 
-static struct line *line_open(struct kuser_bed *bed, enum ib_poll_context context)
+static struct line *drain_line_open(struct kuser_bed *bed, enum ib_poll_context context)
 {
 	struct line *line = kzalloc(sizeof(*line), GFP_KERNEL);
 
 	if (!kuser_check(bed, line))
 		return NULL;
-	end_open(bed, &line->a, context);
+	drain_end_open(bed, &line->a, context);
 	if (!kuser_failed(bed))
-		end_open(bed, &line->b, context);
+		drain_end_open(bed, &line->b, context);
 	return line;
 }
 
-static void end_begin(struct line_end *end, u32 peer)
+static void drain_end_begin(struct line_end *end, u32 peer)
 {
 	WRITE_ONCE(end->ends, false);
 	atomic_set(&end->credits, LINE_WRS);
@@ -209,7 +210,7 @@ static void end_begin(struct line_end *end, u32 peer)
 	kuser_connect(end->bed, end->qp, peer);
 }
 
-static void end_expect(struct line_end *end)
+static void drain_end_expect(struct line_end *end)
 {
 	struct kuser_bed *bed = end->bed;
 
@@ -217,7 +218,7 @@ static void end_expect(struct line_end *end)
 	kuser_check(bed, atomic_read(&end->recvs_completed) == atomic_read(&end->recvs_posted));
 }
 
-static unsigned int nth_cpu(unsigned int nth)
+static unsigned int drain_nth_cpu(unsigned int nth)
 {
 	return cpumask_nth(nth % num_online_cpus(), cpu_online_mask);
 }
@@ -249,7 +250,7 @@ static int drain_sender(void *data)
  * A request waits for this CPU, the first, to send it, and meanwhile is sent by the second. Returns
  * whether it came to that: the second one may be busy.
  */
-static bool sent_elsewhere(struct line_end *end)
+static bool drain_sent_elsewhere(struct line_end *end)
 {
 	struct kuser_bed *bed = end->bed;
 	struct sender sender = { .end = end, .psn = bed->psn };
@@ -258,9 +259,9 @@ static bool sent_elsewhere(struct line_end *end)
 
 	if (!kuser_check(bed, !IS_ERR(task)))
 		return false;
-	kthread_bind(task, nth_cpu(1));
+	kthread_bind(task, drain_nth_cpu(1));
 	local_bh_disable();
-	end_post(end);
+	drain_end_post(end);
 	wake_up_process(task);
 	for (us = 0; us < 200000 && !READ_ONCE(sender.sent); us += 5)
 		udelay(5);
@@ -269,7 +270,7 @@ static bool sent_elsewhere(struct line_end *end)
 	return us < 200000;
 }
 
-static u32 end_psn(struct line_end *end)
+static u32 drain_end_psn(struct line_end *end)
 {
 	struct ib_qp_init_attr init;
 	struct ib_qp_attr attr = {};
@@ -279,13 +280,13 @@ static u32 end_psn(struct line_end *end)
 }
 
 /* One more, from here: it is sent although nothing was answered. */
-static void send_behind(struct line_end *end)
+static void drain_send_behind(struct line_end *end)
 {
 	unsigned long until = jiffies + BOUND;
-	u32 psn = end_psn(end);
+	u32 psn = drain_end_psn(end);
 
-	end_post(end);
-	while (end_psn(end) == psn && !kuser_failed(end->bed)) {
+	drain_end_post(end);
+	while (drain_end_psn(end) == psn && !kuser_failed(end->bed)) {
 		if (time_after(jiffies, until))
 			kuser_fail(end->bed, "what this CPU posted is not sent by the other one");
 		usleep_range(20, 50);
@@ -298,7 +299,7 @@ static void send_behind(struct line_end *end)
  */
 static void drain_bound(struct kuser_bed *bed)
 {
-	struct line *line __free(line_close) = line_open(bed, IB_POLL_SOFTIRQ);
+	struct line *line __free(drain_line_close) = drain_line_open(bed, IB_POLL_SOFTIRQ);
 	int tries, hits = 0;
 
 	if (num_online_cpus() < 2)
@@ -306,15 +307,15 @@ static void drain_bound(struct kuser_bed *bed)
 	kuser_map(bed, &bed->b, 0, KUSER_BYTES);
 	kuser_register(bed, &bed->b, 1, KUSER_ALL, IB_WC_SUCCESS);
 	bed->ack_timeout = 0;
-	set_cpus_allowed_ptr(current, cpumask_of(nth_cpu(0)));
+	set_cpus_allowed_ptr(current, cpumask_of(drain_nth_cpu(0)));
 	for (tries = 0; tries < 100 && hits < 5 && !kuser_failed(bed); tries++) {
-		end_begin(&line->a, NOBODY);
-		if (sent_elsewhere(&line->a)) {
+		drain_end_begin(&line->a, NOBODY);
+		if (drain_sent_elsewhere(&line->a)) {
 			hits++;
-			send_behind(&line->a);
+			drain_send_behind(&line->a);
 		}
 		drain_qp(&line->a);
-		end_expect(&line->a);
+		drain_end_expect(&line->a);
 	}
 	set_cpus_allowed_ptr(current, cpu_possible_mask);
 	kuser_check(bed, hits);
@@ -328,7 +329,7 @@ static int drain_poster(void *data)
 	struct line_end *end = data;
 
 	while (!kthread_should_stop()) {
-		if (kuser_failed(end->bed) || !end_post(end))
+		if (kuser_failed(end->bed) || !drain_end_post(end))
 			usleep_range(20, 50);
 		else
 			cond_resched();
@@ -362,7 +363,7 @@ static void drain_thread_end(struct task_struct *task)
 		kthread_stop(task);
 }
 
-static void peer_goes(struct line_end *peer, enum peer_goes how)
+static void drain_peer_goes(struct line_end *peer, enum peer_goes how)
 {
 	struct ib_qp_attr init = { .qp_state = IB_QPS_INIT, .port_num = 1 };
 	struct ib_qp_attr reset = { .qp_state = IB_QPS_RESET };
@@ -384,28 +385,28 @@ static void peer_goes(struct line_end *peer, enum peer_goes how)
 }
 
 /* Posters on two CPUs and in the handlers, who go on during the drain in every other round. */
-static void storm_round(struct kuser_bed *bed, struct line *line, int round)
+static void drain_storm_round(struct kuser_bed *bed, struct line *line, int round)
 {
 	bool until_drained = round / PEER_GOES_KINDS % 2;
 	enum peer_goes how = round % PEER_GOES_KINDS;
 	struct task_struct *posters[2], *peer;
 	unsigned int i;
 
-	end_begin(&line->a, line->b.qp->qp_num);
-	end_begin(&line->b, line->a.qp->qp_num);
+	drain_end_begin(&line->a, line->b.qp->qp_num);
+	drain_end_begin(&line->b, line->a.qp->qp_num);
 	WRITE_ONCE(line->b.ends, how == PEER_STARVES);
 	for (i = 0; i < LINE_RECVS; i++)
-		end_receive(&line->b);
+		drain_end_receive(&line->b);
 	for (i = 0; i < ARRAY_SIZE(posters); i++)
-		posters[i] = drain_thread(bed, drain_poster, &line->a, nth_cpu(i));
+		posters[i] = drain_thread(bed, drain_poster, &line->a, drain_nth_cpu(i));
 	usleep_range(100 + round * 37 % 1000, 1200 + round * 37 % 1000);
-	peer_goes(&line->b, how);
+	drain_peer_goes(&line->b, how);
 	if (how == PEER_RESET)
 		usleep_range(100 + round * 91 % 3000, 200 + round * 91 % 3000);
 	if (!until_drained)
 		for (i = 0; i < ARRAY_SIZE(posters); i++)
 			drain_thread_end(posters[i]);
-	peer = drain_thread(bed, drain_peer, &line->b, nth_cpu(round));
+	peer = drain_thread(bed, drain_peer, &line->b, drain_nth_cpu(round));
 	drain_qp(&line->a);
 	if (until_drained)
 		for (i = 0; i < ARRAY_SIZE(posters); i++)
@@ -415,18 +416,18 @@ static void storm_round(struct kuser_bed *bed, struct line *line, int round)
 	drain_thread_end(peer);
 	WRITE_ONCE(line->b.ends, true);
 	drain_qp(&line->b);
-	end_expect(&line->a);
+	drain_end_expect(&line->a);
 	if (how != PEER_RESET)
-		end_expect(&line->b);
+		drain_end_expect(&line->b);
 }
 
-static void storm_on(struct kuser_bed *bed, enum ib_poll_context context)
+static void drain_storm_on(struct kuser_bed *bed, enum ib_poll_context context)
 {
-	struct line *line __free(line_close) = line_open(bed, context);
+	struct line *line __free(drain_line_close) = drain_line_open(bed, context);
 	int round;
 
 	for (round = 0; round < 200 && !kuser_failed(bed); round++)
-		storm_round(bed, line, round);
+		drain_storm_round(bed, line, round);
 	if (kuser_failed(bed))
 		pr_info("round %d, context %d: %s\n", round - 1, context, bed->why);
 }
@@ -435,9 +436,9 @@ static void drain_storm(struct kuser_bed *bed)
 {
 	kuser_map(bed, &bed->b, 0, KUSER_BYTES);
 	kuser_register(bed, &bed->b, 1, KUSER_ALL, IB_WC_SUCCESS);
-	storm_on(bed, IB_POLL_SOFTIRQ);
-	storm_on(bed, IB_POLL_WORKQUEUE);
-	storm_on(bed, IB_POLL_UNBOUND_WORKQUEUE);
+	drain_storm_on(bed, IB_POLL_SOFTIRQ);
+	drain_storm_on(bed, IB_POLL_WORKQUEUE);
+	drain_storm_on(bed, IB_POLL_UNBOUND_WORKQUEUE);
 }
 
 const struct kuser_test kuser_drain_tests[] = {
