@@ -335,11 +335,35 @@ void rxo_comp_drain(struct rxo_qp *qp)
 	}
 }
 
+/*
+ * Whether the requester, which the window did not hold up, may have something to do that it had not
+ * when una_psn was @una and psn was @psn. Not if responses in the middle of a piece of a READ have
+ * come and nothing is sent again: all else that it may be waiting for is an answer that is still to
+ * come, or runs it by itself.
+ */
+static bool comp_concerns_requester(struct rxo_qp *qp, u32 una, u32 psn)
+{
+	const struct rxo_sq *sq = &qp->sq;
+	const struct rxo_swqe *oldest;
+
+	if (!sq->copied || sq->una_psn == una || sq->una_psn == psn || sq->psn != psn)
+		return true;
+	oldest = rxo_swqe_at(qp, 0);
+	return !oldest->started || oldest->opcode != IB_WR_RDMA_READ ||
+	       rxo_psn_cmp(una, oldest->first_psn) < 0 ||
+	       rxo_psn_cmp(sq->una_psn, rxo_req_read_piece_end(oldest, una)) >= 0;
+}
+
 void rxo_comp_rcv(struct rxo_qp *qp, struct sk_buff *skb)
 {
 	struct rxo_sq *sq = &qp->sq;
+	bool window_is_full;
+	u32 una, psn;
 
 	spin_lock(&sq->lock);
+	una = sq->una_psn;
+	psn = sq->psn;
+	window_is_full = rxo_psn_sub(psn, una) >= sq->window.pkts;
 	rxo_qp_count_received(&sq->tx, skb);
 	if (!rxo_comp_takes_answers(qp)) {
 		kfree_skb(skb);
@@ -347,7 +371,8 @@ void rxo_comp_rcv(struct rxo_qp *qp, struct sk_buff *skb)
 		rxo_comp_drain(qp);
 		if (!skb_queue_empty(&sq->held))
 			rxo_tx_count(&qp->sq.tx, RXO_STAT_ACK_DEFERRED, 1);
-		rxo_req_kick(qp);
+		if (window_is_full || comp_concerns_requester(qp, una, psn))
+			rxo_req_kick(qp);
 	}
 	spin_unlock(&sq->lock);
 }

@@ -23,8 +23,11 @@
 #include "memory/sgl.h"
 #include "transport/qp.h"
 
-/* The peer's rq.lock is held for this much. A multiple of every MTU. */
-#define STEP_BYTES	SZ_64K
+/*
+ * The peer's rq.lock is held for this much, as for a piece of a READ. A multiple of every MTU. With
+ * 64 KiB writes of 1 MiB move 7 % less, with all of a run 2 % more.
+ */
+#define STEP_BYTES	SZ_256K
 
 /* What a run may copy with BH off: some 100 us. */
 #define RUN_BYTES	SZ_1M
