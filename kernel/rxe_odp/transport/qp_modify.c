@@ -76,7 +76,8 @@ static void qp_store_values(struct rxo_qp *qp, const struct ib_qp_attr *attr, in
 		qp->mtu_bytes = ib_mtu_enum_to_int(attr->path_mtu);
 	}
 	if (mask & IB_QP_DEST_QPN) {
-		qp->dest_qpn = attr->dest_qp_num;
+		/* peer_is_ours() looks without the locks. */
+		WRITE_ONCE(qp->dest_qpn, attr->dest_qp_num);
 		own->dest_qp_num = attr->dest_qp_num;
 	}
 	if (mask & IB_QP_MAX_QP_RD_ATOMIC) {
