@@ -188,7 +188,8 @@ static void mapped_and_unmapped(void **state)
 	struct conn conn = CONN;
 	struct ibv_mr *all;
 	struct pair pair;
-	double end;
+	double begin, end;
+	unsigned long turns = 0;
 	size_t i;
 
 	(void)state;
@@ -200,6 +201,7 @@ static void mapped_and_unmapped(void **state)
 	assert_ptr_not_equal(taker->at, MAP_FAILED);
 	for (i = 0; i <= threads; i++)
 		worker_open(&workers[i], &pair, all);
+	begin = seconds();
 	for (i = 0; i < threads; i++)
 		assert_zero(pthread_create(&workers[i].thread, NULL, work, &workers[i]));
 	while (turn(taker) && !have_turned(workers, threads))
@@ -210,12 +212,17 @@ static void mapped_and_unmapped(void **state)
 	stop = true;
 	for (i = 0; i < threads; i++)
 		pthread_join(workers[i].thread, NULL);
+	end = seconds();
 	for (i = 0; i <= threads; i++) {
-		printf("%s: %lu turns\n", workers[i].name, workers[i].turns);
+		printf("%s: %lu turns, %.0f a second\n", workers[i].name, workers[i].turns,
+		       workers[i].turns / (end - begin));
 		if (workers[i].error)
 			fail_because("%s: %s", workers[i].name, workers[i].error);
 		assert_true(workers[i].turns);
+		turns += workers[i].turns;
 	}
+	/* Each turn has two, which map, unmap, or map over. */
+	printf("%.0f calls of mmap() and munmap() a second\n", 2 * turns / (end - begin));
 	for (i = 0; i <= threads; i++)
 		worker_close(&workers[i]);
 	munmap(taker->at, BYTES);

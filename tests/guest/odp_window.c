@@ -1,9 +1,11 @@
 // SPDX-License-Identifier: GPL-2.0 OR Linux-OpenIB
 /*
  * How many faults a message, or a run of messages, takes: one asks for all that is left of it, a run finds what the process has
- * mapped further and further ahead, and messages here and there take a page each.
+ * mapped further and further ahead, and messages here and there take a page each. After fork() only what was written since.
  */
 #include <sys/mman.h>
+#include <sys/wait.h>
+#include <unistd.h>
 
 #include "method.h"
 #include "pair.h"
@@ -104,5 +106,48 @@ static void reads_here_and_there_take_a_page_each(void **state)
 	end(&s);
 }
 
+static void read_all(struct scene *s)
+{
+	pair_move(&s->pair, OP_READ, &s->far, 0, &s->near, 0, BYTES);
+	assert_memory_equal(s->near.data, s->far.data, BYTES);
+}
+
+static void after_fork_what_was_written(void **state)
+{
+	struct rxe_odp_mr_stats before;
+	int go[2], status;
+	struct scene s;
+	pid_t child;
+	size_t i;
+
+	(void)state;
+	begin(&s);
+	pattern_fill(s.near.data, BYTES, 4, 0);
+	pair_move(&s.pair, OP_WRITE, &s.near, 0, &s.far, 0, BYTES);
+	before = stats_of(&s);
+	assert_zero(pipe(go));
+	child = fork();
+	assert_true(child >= 0);
+	if (!child) {
+		close(go[1]);
+		_exit(read(go[0], &status, 1) != 0);
+	}
+	close(go[0]);
+	read_all(&s);
+	assert_int_equal(stats_of(&s).faults, before.faults);
+	assert_int_equal(stats_of(&s).resident_pages, PAGES);
+	for (i = 0; i < PAGES; i += 16)
+		s.far.data[i * PAGE] ^= 1;
+	/* Those have gone, which are others now, and nothing beside them. */
+	assert_int_equal(stats_of(&s).resident_pages, PAGES - PAGES / 16);
+	read_all(&s);
+	assert_int_equal(stats_of(&s).resident_pages, PAGES);
+	assert_in_range(stats_of(&s).faults, before.faults + 1, before.faults + PAGES / 16);
+	close(go[1]);
+	assert_int_equal(waitpid(child, &status, 0), child);
+	assert_int_equal(status, 0);
+	end(&s);
+}
+
 TEST_MAIN(TEST(a_message_takes_one_fault_a_leaf), TEST(a_run_of_reads_looks_further_and_further),
-	  TEST(reads_here_and_there_take_a_page_each))
+	  TEST(reads_here_and_there_take_a_page_each), TEST(after_fork_what_was_written))
