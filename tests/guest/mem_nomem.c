@@ -24,6 +24,7 @@ struct bed {
 	const struct conn *conn;
 	struct end *end;
 	struct ibv_cq *cq;
+	struct ibv_srq *srq;
 	void *memory;
 	struct ibv_mr *odp_mr;
 	size_t bytes;
@@ -65,6 +66,29 @@ static int odp(struct bed *bed)
 				       ACCESS_ALL | IBV_ACCESS_ON_DEMAND);
 
 	return mr ? ibv_dereg_mr(mr) : errno;
+}
+
+static int implicit(struct bed *bed)
+{
+	struct ibv_mr *mr =
+		ibv_reg_mr(bed->rig->pd, NULL, SIZE_MAX, ACCESS_ALL | IBV_ACCESS_ON_DEMAND);
+
+	return mr ? ibv_dereg_mr(mr) : errno;
+}
+
+/* From pinned to on demand and back; what failed is as it was. */
+static int reregistered(struct bed *bed)
+{
+	struct ibv_mr *mr = ibv_reg_mr(bed->rig->pd, bed->memory, bed->bytes, ACCESS_ALL);
+	int flags = IBV_REREG_MR_CHANGE_ACCESS, err;
+
+	if (!mr)
+		return errno;
+	err = mr_rereg(mr, flags, NULL, NULL, 0, ACCESS_ALL | IBV_ACCESS_ON_DEMAND);
+	if (!err)
+		err = mr_rereg(mr, flags, NULL, NULL, 0, ACCESS_ALL);
+	assert_zero(ibv_dereg_mr(mr));
+	return err;
 }
 
 static int window(struct bed *bed)
@@ -119,6 +143,14 @@ static int srq(struct bed *bed)
 	return srq ? ibv_destroy_srq(srq) : errno;
 }
 
+static int resized_srq(struct bed *bed)
+{
+	static uint32_t max_wr = 100;
+	struct ibv_srq_attr attr = { .max_wr = max_wr ^= 300 };
+
+	return ibv_modify_srq(bed->srq, &attr, IBV_SRQ_MAX_WR);
+}
+
 static int create_qp(struct bed *bed, enum ibv_qp_type type)
 {
 	struct ibv_qp_init_attr attr = {
@@ -138,6 +170,10 @@ static int create_qp(struct bed *bed, enum ibv_qp_type type)
 static int rc_qp(struct bed *bed)
 {
 	return create_qp(bed, IBV_QPT_RC);
+}
+static int uc_qp(struct bed *bed)
+{
+	return create_qp(bed, IBV_QPT_UC);
 }
 static int ud_qp(struct bed *bed)
 {
@@ -231,13 +267,17 @@ static void every_allocation_of_a_verb(void **state)
 		{ "completion channel", channel },
 		{ "pinned region", pinned },
 		{ "on-demand region", odp },
+		{ "implicit region", implicit },
+		{ "reregistered region", reregistered },
 		{ "memory window", window },
 		{ "prefetch that is waited for", prefetch_and_wait },
 		{ "prefetch", prefetch_unwaited },
 		{ "CQ", cq },
 		{ "resized CQ", resized_cq },
 		{ "SRQ", srq },
+		{ "resized SRQ", resized_srq },
 		{ "RC QP", rc_qp },
+		{ "UC QP", uc_qp },
 		{ "UD QP", ud_qp },
 		{ "AH", ah },
 		{ "states of a QP", states },
@@ -245,6 +285,7 @@ static void every_allocation_of_a_verb(void **state)
 	struct conn conn = CONN;
 	struct end end = { 0 };
 	struct rig rig;
+	struct ibv_srq_init_attr srq_attr = { .attr = { .max_wr = 100, .max_sge = 4 } };
 	struct bed bed = { .rig = &rig, .conn = &conn, .end = &end, .bytes = 256 * KIB };
 	struct pair pair;
 	size_t i;
@@ -258,6 +299,8 @@ static void every_allocation_of_a_verb(void **state)
 	memset(bed.memory, 1, bed.bytes);
 	bed.cq = ibv_create_cq(rig.ctx, 100, NULL, NULL, 0);
 	assert_non_null(bed.cq);
+	bed.srq = ibv_create_srq(rig.pd, &srq_attr);
+	assert_non_null(bed.srq);
 	bed.odp_mr = ibv_reg_mr(rig.pd, bed.memory, bed.bytes, ACCESS_ALL | IBV_ACCESS_ON_DEMAND);
 	assert_non_null(bed.odp_mr);
 	end_create(&end, &rig, &conn);
@@ -268,6 +311,7 @@ static void every_allocation_of_a_verb(void **state)
 	end_close(&end);
 	assert_zero(ibv_dereg_mr(bed.odp_mr));
 	assert_zero(ibv_destroy_cq(bed.cq));
+	assert_zero(ibv_destroy_srq(bed.srq));
 	free(bed.memory);
 	rig_close(&rig);
 	close(file);
