@@ -1,16 +1,16 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0 OR Linux-OpenIB
-# odp.sh KERNEL ROUNDS [PROGRAM...]: umem_odp alone, where numbers could hurt: of regions, of waiters, of neighbours that
-# call madvise, of pages that come with the first write, or late, and what age is good for; see lib/plan.
+# odp.sh KERNEL ROUNDS [PROGRAM...]: umem_odp alone, where numbers could hurt: of regions, of waiters, of neighbours that call
+# madvise, of pages that are all there, that come with the first write, or late, of fork(), and what age is good for; see lib/plan.
 . "$(dirname "$0")/../scripts/lib.sh"
 
 name=odp
 plan()
 {
 	cat <<-'PLAN'
-	stable stable - regions neighbour sparse waiters cold age
-	backports backports - regions neighbour sparse waiters cold age
-	uml-fast uml-fast --pin waiters cold waits
+	stable stable - regions neighbour sparse waiters cold madvise fork age
+	backports backports - regions neighbour sparse waiters cold madvise fork age
+	uml-fast uml-fast --pin waiters warm regions madvise fork cold waits
 	PLAN
 }
 . "$SRC/benchmarks/lib/plan"

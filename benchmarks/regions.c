@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0 OR Linux-OpenIB
 /*
- * What the process pays at madvise for how many regions cover its memory: none, one, or one for each page. Ours alone, through
- * umem_odp's test module.
+ * What the process pays at madvise for how many regions cover its memory: none, one, or one for each page; and at munmap of memory that
+ * none covers. Ours alone, through umem_odp's test module.
  */
 #include "bench.h"
 #include "swap.h"
@@ -12,6 +12,9 @@
 #define PAGES 10000UL
 #define BYTES (PAGES * PAGE)
 
+#define ELSEWHERE (MIB)
+#define CALLS	  101
+
 static int fds[PAGES];
 
 static double advise_us(uint8_t *map, int advice)
@@ -20,6 +23,31 @@ static double advise_us(uint8_t *map, int advice)
 
 	assert_zero(madvise(map, BYTES, advice));
 	return (seconds() - start) * 1e6;
+}
+
+static double munmap_us(void)
+{
+	uint8_t *map = umem_map(ELSEWHERE);
+	double start;
+
+	assert_zero(madvise(map, ELSEWHERE, MADV_NOHUGEPAGE));
+	memset(map, 1, ELSEWHERE);
+	start = seconds();
+	assert_zero(munmap(map, ELSEWHERE));
+	return (seconds() - start) * 1e6;
+}
+
+/* All is resident. */
+static void measure_elsewhere(const char *name, unsigned int round)
+{
+	double us[CALLS];
+	char what[64];
+	unsigned int i;
+
+	for (i = 0; i < CALLS; i++)
+		us[i] = munmap_us();
+	snprintf(what, sizeof(what), "munmap elsewhere %s", name);
+	row("regions", "rxe_odp", what, "odp", ELSEWHERE, 1, round, median(us, CALLS), "us");
 }
 
 static void measure(uint8_t *map, unsigned int regions, const char *name, unsigned int round)
@@ -38,6 +66,8 @@ static void measure(uint8_t *map, unsigned int regions, const char *name, unsign
 		memset(map, 1, BYTES);
 		for (i = 0; i < regions; i++)
 			assert_zero(umem_fault(fds[i], map + i * each, each, true));
+		if (!n)
+			measure_elsewhere(name, round);
 		snprintf(what, sizeof(what), "%s %s", calls[n].name, name);
 		row("regions", "rxe_odp", what, "odp", BYTES, 1, round,
 		    advise_us(map, calls[n].advice), "us");

@@ -165,13 +165,13 @@ static double others_rate(struct bed *bed, double duration)
 }
 
 /* NAN where the others' last messages took longer than the page. Ends when the late message has completed, too. */
-static double others_meanwhile(struct bed *bed, enum late_op op, unsigned int delay_ms)
+static double others_meanwhile(struct bed *bed, enum late_op op, unsigned int delay_us)
 {
 	double before = others_rate(bed, 1), during, start = seconds();
 	bool late;
 
 	post(&bed->late, op);
-	during = others_rate(bed, delay_ms * 0.9 / 1000);
+	during = others_rate(bed, delay_us * 0.9 / 1e6);
 	late = !poll_late(&bed->late);
 	await_late(&bed->late, op, start);
 	if (!late)
@@ -180,9 +180,9 @@ static double others_meanwhile(struct bed *bed, enum late_op op, unsigned int de
 }
 
 static void measure(struct bed *bed, enum late_op op, const struct ibv_mr *mr,
-		    unsigned int delay_ms, struct result *result)
+		    unsigned int delay_us, struct result *result)
 {
-	unsigned int repeats = delay_ms < 1000 ? REPEATED : 1, i;
+	unsigned int repeats = delay_us < 1000000 ? REPEATED : 1, i;
 	double warm_s, warm_packets, beyond[REPEATED], took[REPEATED];
 	void *page = (uint8_t *)mr->addr + LATE_AT;
 	struct uffd uffd;
@@ -196,7 +196,7 @@ static void measure(struct bed *bed, enum late_op op, const struct ibv_mr *mr,
 	warm_s = median(took, REPEATED);
 
 	uffd_register(&uffd, page, PAGE);
-	uffd_serve(&uffd, 1, delay_ms);
+	uffd_serve_us(&uffd, 1, delay_us);
 	before = packets(bed);
 	for (i = 0; i < repeats; i++) {
 		assert_zero(madvise(page, PAGE, MADV_DONTNEED));
@@ -205,26 +205,26 @@ static void measure(struct bed *bed, enum late_op op, const struct ibv_mr *mr,
 	}
 	result->packets = (packets(bed) - before) / (warm_packets * repeats / REPEATED);
 	result->beyond = median(beyond, repeats);
-	if (delay_ms >= 1000) {
+	if (delay_us >= 1000000) {
 		assert_zero(madvise(page, PAGE, MADV_DONTNEED));
-		result->others = others_meanwhile(bed, op, delay_ms);
+		result->others = others_meanwhile(bed, op, delay_us);
 	}
-	assert_int_equal(uffd.asked, repeats + (delay_ms >= 1000));
+	assert_int_equal(uffd.asked, repeats + (delay_us >= 1000000));
 	uffd_close(&uffd);
 }
 
-static void print_row(enum pairing pairing, bool asker, unsigned int delay_ms, enum late_op op,
+static void print_row(enum pairing pairing, bool asker, unsigned int delay_us, enum late_op op,
 		      unsigned int round, const char *figure, double value, const char *unit)
 {
 	char what[80];
 
 	snprintf(what, sizeof(what), "%s %s %u %s", op_names[op], asker ? "asks" : "answers",
-		 delay_ms, figure);
+		 delay_us, figure);
 	row("waits", pairing_names[pairing], what, "odp", op == LATE_ATOMIC ? 8 : MESSAGE,
 	    OTHERS + 1, round, value, unit);
 }
 
-static void measure_and_print(enum pairing pairing, bool asker, unsigned int delay_ms,
+static void measure_and_print(enum pairing pairing, bool asker, unsigned int delay_us,
 			      unsigned int round)
 {
 	static struct bed bed;
@@ -234,11 +234,11 @@ static void measure_and_print(enum pairing pairing, bool asker, unsigned int del
 	memset(&bed, 0, sizeof(bed));
 	bed_open(&bed, pairing);
 	for (op = 0; op < LATE_OPS; op++) {
-		measure(&bed, op, asker ? bed.late.from : bed.late.to, delay_ms, &result);
-		print_row(pairing, asker, delay_ms, op, round, "packets", result.packets, "x");
-		print_row(pairing, asker, delay_ms, op, round, "beyond", result.beyond, "ms");
-		if (delay_ms >= 1000 && !isnan(result.others))
-			print_row(pairing, asker, delay_ms, op, round, "others", result.others,
+		measure(&bed, op, asker ? bed.late.from : bed.late.to, delay_us, &result);
+		print_row(pairing, asker, delay_us, op, round, "packets", result.packets, "x");
+		print_row(pairing, asker, delay_us, op, round, "beyond", result.beyond, "ms");
+		if (delay_us >= 1000000 && !isnan(result.others))
+			print_row(pairing, asker, delay_us, op, round, "others", result.others,
 				  "x");
 	}
 	bed_close(&bed);
@@ -246,19 +246,22 @@ static void measure_and_print(enum pairing pairing, bool asker, unsigned int del
 
 int main(void)
 {
-	static const unsigned int delays_ms[] = { 0, 10, 1000, 30000 };
-	unsigned int n = env_number("TEST_LONG", 0) ? 4 : 3, i, round;
+	static const unsigned int delays_us[] = { 0, 100, 10000, 1000000, 30000000 };
+	unsigned int n = ARRAY_SIZE(delays_us), i, round;
 	enum pairing pairing;
 
+	/* Half a minute: a quarter of an hour a round. */
+	if (!env_number("TEST_LONG", 0))
+		n--;
 	for (round = 1; round <= ROUNDS; round++)
 		for (pairing = 0; pairing < PAIRINGS; pairing++)
 			for (i = 0; i < n; i++) {
 				if (pairing && !driver_wanted(STOCK))
 					continue;
 				if (pairing != STOCK_ASKS)
-					measure_and_print(pairing, true, delays_ms[i], round);
+					measure_and_print(pairing, true, delays_us[i], round);
 				if (pairing != OURS_ASKS)
-					measure_and_print(pairing, false, delays_ms[i], round);
+					measure_and_print(pairing, false, delays_us[i], round);
 			}
 	return 0;
 }

@@ -218,6 +218,7 @@ static void *uffd_thread(void *arg)
 {
 	struct uffd *u = arg;
 	struct pollfd fds[2] = { { u->fd, POLLIN, 0 }, { u->wake[0], POLLIN, 0 } };
+	struct timespec delay = { u->delay_us / 1000000, u->delay_us % 1000000 * 1000 };
 	uint8_t *page = aligned_alloc(PAGE, PAGE);
 	struct uffd_msg msg;
 
@@ -231,8 +232,8 @@ static void *uffd_thread(void *arg)
 		    msg.event != UFFD_EVENT_PAGEFAULT)
 			continue;
 		u->asked++;
-		if (u->delay_ms) {
-			poll(&fds[1], 1, u->delay_ms);
+		if (u->delay_us) {
+			ppoll(&fds[1], 1, &delay, NULL);
 			while (u->held && !u->stop)
 				usleep(1000);
 			if (u->stop)
@@ -252,15 +253,20 @@ static void *uffd_thread(void *arg)
 	return NULL;
 }
 
-void uffd_serve(struct uffd *u, uint32_t seed, unsigned int delay_ms)
+void uffd_serve_us(struct uffd *u, uint32_t seed, unsigned int delay_us)
 {
 	pthread_t thread;
 
 	u->seed = seed;
-	u->delay_ms = delay_ms;
+	u->delay_us = delay_us;
 	assert_zero(pipe2(u->wake, O_CLOEXEC));
 	assert_zero(pthread_create(&thread, NULL, uffd_thread, u));
 	u->thread = thread;
+}
+
+void uffd_serve(struct uffd *u, uint32_t seed, unsigned int delay_ms)
+{
+	uffd_serve_us(u, seed, delay_ms * 1000);
 }
 
 void uffd_close(struct uffd *u)

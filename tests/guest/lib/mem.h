@@ -80,7 +80,7 @@ struct uffd {
 	uint8_t *addr;
 	size_t bytes;
 	uint32_t seed;
-	unsigned int delay_ms;	     /* how long every page takes */
+	unsigned int delay_us;	     /* how long every page takes */
 	volatile unsigned int asked; /* pages that were asked for */
 	volatile bool held;	     /* none is given, however much time has passed */
 	volatile bool stop;
@@ -92,6 +92,7 @@ struct uffd {
 void uffd_register(struct uffd *u, void *addr, size_t bytes);
 /* Pages hold pattern seed, byte 0 at addr. */
 void uffd_serve(struct uffd *u, uint32_t seed, unsigned int delay_ms);
+void uffd_serve_us(struct uffd *u, uint32_t seed, unsigned int delay_us);
 void uffd_close(struct uffd *u);
 
 /* Where nobody serves: the page that is asked for next, NULL if none is within that time. */
