@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0 OR Linux-OpenIB
 /*
  * Registration and release of ODP regions from 1 MiB to 1 TiB over memory that nothing has
- * touched, and of all memory of the process (implicit, of SIZE_MAX bytes); and the kernel memory
- * that a region takes: what MemFree loses while many are registered.
+ * touched, and of all memory of the process (implicit, of SIZE_MAX bytes), also with 10,000 other
+ * mappings; and the kernel memory that a region takes: what MemFree loses while many are registered.
  */
 #include "bench.h"
 
@@ -12,6 +12,7 @@
 #define MANY  256
 
 #define IMPLICIT SIZE_MAX
+#define MAPPINGS 10000UL
 
 static double mem_free_kib(void)
 {
@@ -28,11 +29,10 @@ static double mem_free_kib(void)
 	return kib;
 }
 
-static bool measure_time(struct rig *rig, enum driver driver, void *addr, size_t bytes,
+static bool measure_time(struct rig *rig, const char *name, void *addr, size_t bytes,
 			 unsigned int round)
 {
 	double reg_us[TIMED], dereg_us[TIMED];
-	const char *name = driver_names[driver];
 	struct ibv_mr *mrs[BATCH];
 	unsigned int i, n, k;
 	double start;
@@ -82,6 +82,22 @@ static void measure_memory(struct rig *rig, enum driver driver, void *addr, size
 	    (before - after) / MANY, "KiB");
 }
 
+/* Each a page of its own rights, which has been touched, between pages that nobody may. */
+static void measure_among_mappings(struct rig *rig, unsigned int round)
+{
+	uint8_t *map = mmap(NULL, 2 * MAPPINGS * PAGE, PROT_NONE,
+			    MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+	size_t i;
+
+	assert_ptr_not_equal(map, MAP_FAILED);
+	for (i = 0; i < MAPPINGS; i++) {
+		assert_zero(mprotect(map + 2 * i * PAGE, PAGE, PROT_READ | PROT_WRITE));
+		map[2 * i * PAGE] = 1;
+	}
+	measure_time(rig, "rxe_odp among 10000 mappings", NULL, IMPLICIT, round);
+	munmap(map, 2 * MAPPINGS * PAGE);
+}
+
 int main(void)
 {
 	static const size_t sizes[] = { MIB, 16 * MIB, 256 * MIB, GIB, 16 * GIB, 256 * GIB, TIB };
@@ -103,13 +119,15 @@ int main(void)
 			}
 			for (d = 0; d < DRIVERS; d++)
 				if (driver_wanted(d) &&
-				    measure_time(&rigs[d], d, addr, sizes[s], round))
+				    measure_time(&rigs[d], driver_names[d], addr, sizes[s], round))
 					measure_memory(&rigs[d], d, addr, sizes[s], round);
 			munmap(addr, sizes[s]);
 		}
 		for (d = 0; d < DRIVERS; d++)
-			if (driver_wanted(d) && measure_time(&rigs[d], d, NULL, IMPLICIT, round))
+			if (driver_wanted(d) &&
+			    measure_time(&rigs[d], driver_names[d], NULL, IMPLICIT, round))
 				measure_memory(&rigs[d], d, NULL, IMPLICIT, round);
+		measure_among_mappings(&rigs[OURS], round);
 	}
 	for (d = 0; d < DRIVERS; d++)
 		if (driver_wanted(d))
