@@ -30,7 +30,7 @@ static double munmap_us(void)
 	uint8_t *map = umem_map(ELSEWHERE);
 	double start;
 
-	assert_zero(madvise(map, ELSEWHERE, MADV_NOHUGEPAGE));
+	madvise(map, ELSEWHERE, MADV_NOHUGEPAGE);
 	memset(map, 1, ELSEWHERE);
 	start = seconds();
 	assert_zero(munmap(map, ELSEWHERE));
@@ -83,7 +83,8 @@ int main(void)
 	unsigned int round;
 
 	assert_zero(setrlimit(RLIMIT_NOFILE, &files));
-	assert_zero(madvise(map, BYTES, MADV_NOHUGEPAGE));
+	/* Refused where there are none. */
+	madvise(map, BYTES, MADV_NOHUGEPAGE);
 	swap_begin();
 	for (round = 1; round <= ROUNDS; round++) {
 		measure(map, 0, "no region", round);
