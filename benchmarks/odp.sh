@@ -10,7 +10,7 @@ plan()
 	cat <<-'PLAN'
 	stable stable - regions neighbour sparse waiters cold madvise fork age
 	backports backports - regions neighbour sparse waiters cold madvise fork age
-	uml-fast uml-fast --pin waiters warm regions madvise fork cold waits
+	uml-fast uml-fast --pin waiters warm regions madvise cold waits
 	PLAN
 }
 . "$SRC/benchmarks/lib/plan"
