@@ -152,6 +152,113 @@ static void rows_in_every_order(void **state)
 	model_free(&m);
 }
 
+/* What a region and a device count, a second, and as text: each by itself, and what began again from zero is none. */
+static void each_rate(void **state)
+{
+	static const enum top_figure figures[] = { TOP_FAULT_PAGES, TOP_INVALIDATED_PAGES,
+						   TOP_PREFETCHED_PAGES };
+	static const enum top_rate rates[] = { TOP_RATE_FAULT, TOP_RATE_INVALIDATE,
+					       TOP_RATE_PREFETCH };
+	struct top_snapshot a = reading(SECOND), b = reading(3 * SECOND), c = reading(4 * SECOND);
+	struct top_snapshot *readings[] = { &a, &b, &c };
+	struct top_model m = { 0 };
+	char line[TOP_LINE_BYTES];
+	size_t i;
+	int f;
+
+	(void)state;
+	for (i = 0; i < ARRAY_SIZE(readings); i++) {
+		struct top_snapshot *s = readings[i];
+
+		add(s, 100, 7, 0, 0);
+		for (f = 0; f < (int)ARRAY_SIZE(figures); f++)
+			s->regions[0].value[figures[f]] = i < 2 ? i * (10 + 20 * f) : 0;
+		for (f = 0; f < TOP_DEV_FIGURES; f++)
+			s->devices[0].value[f] = i < 2 ? 100 + i * (2 + 4 * f) : 0;
+		feed(&m, s);
+		for (f = 0; f < (int)ARRAY_SIZE(figures); f++)
+			assert_true(m.rows[1].flow.rate[rates[f]] == (i == 1 ? 5 + 10 * f : 0));
+		for (f = 0; f < TOP_DEV_FIGURES; f++)
+			assert_true(m.device_rate[0][f] == (i == 1 ? 1 + 2 * f : 0));
+		if (i != 1)
+			continue;
+		format_device(line, sizeof(line), s, &m, 0, false);
+		assert_string_equal(
+			line,
+			"rxe_odp0   faults 1/s  held packets 9/s  RNR sent 5/s, for faults 3, got 7");
+		format_device(line, sizeof(line), s, &m, 0, true);
+		assert_string_equal(
+			line,
+			"rxe_odp0   faults 102  held packets 118  RNR sent 110, for faults 106, got 114");
+	}
+	for (i = 0; i < ARRAY_SIZE(readings); i++)
+		snapshot_free(readings[i]);
+	model_free(&m);
+}
+
+static double sort_key(const struct top_row *row, enum top_sort sort)
+{
+	switch (sort) {
+	case TOP_BY_WORST:
+		return row->worst_ns;
+	case TOP_BY_RESIDENT:
+		return row->resident;
+	case TOP_BY_SIZE:
+		return row->bytes;
+	case TOP_BY_PID:
+		return -(double)row->pid;
+	default:
+		return row->flow.rate[(int)sort - TOP_BY_FAULTS + TOP_RATE_FAULT];
+	}
+}
+
+/* Processes, and the regions of each, from the greatest of what is asked for to the least, or the other way round. */
+static void sorted_by_each(void **state)
+{
+	struct top_snapshot a = reading(SECOND), b = reading(2 * SECOND);
+	struct top_model m = { 0 };
+	uint64_t random = 3;
+	int sort, reverse, fold;
+	size_t i, at, sum;
+
+	(void)state;
+	for (i = 0; i < 200; i++) {
+		add(&a, 90 + i % 20, i, 0, 0);
+		add(&b, 90 + i % 20, i, 0, 0);
+		b.regions[i].length = 4096 * (1 + unit_random(&random) % 1000);
+		b.regions[i].value[TOP_FAULT_PAGES] = unit_random(&random) % 1000;
+		b.regions[i].value[TOP_INVALIDATED_PAGES] = unit_random(&random) % 1000;
+		b.regions[i].value[TOP_PREFETCHED_PAGES] = unit_random(&random) % 1000;
+		b.regions[i].value[TOP_RESIDENT] = unit_random(&random) % 1000;
+		b.regions[i].value[TOP_WORST_NS] = 1 + unit_random(&random) % 1000;
+	}
+	feed(&m, &a);
+	feed(&m, &b);
+	for (sort = 0; sort < TOP_SORTS; sort++) {
+		for (reverse = 0; reverse < 2; reverse++) {
+			for (fold = 0; fold < 2; fold++) {
+				assert_int_equal(model_rows(&m, &b, &all, sort, reverse, fold), 0);
+				assert_int_equal(m.nr_rows, fold ? 20 : 220);
+				/* Before each line the last one of its sort. */
+				for (i = 0, at = SIZE_MAX, sum = SIZE_MAX; i < m.nr_rows; i++) {
+					size_t before = m.rows[i].region ? at : sum;
+					double p, q = sort_key(&m.rows[i], sort);
+
+					at = m.rows[i].region ? i : SIZE_MAX;
+					sum = m.rows[i].region ? sum : i;
+					if (before == SIZE_MAX)
+						continue;
+					p = sort_key(&m.rows[before], sort);
+					assert_true(reverse ? p <= q : p >= q);
+				}
+			}
+		}
+	}
+	snapshot_free(&a);
+	snapshot_free(&b);
+	model_free(&m);
+}
+
 static size_t rows_of(struct top_model *m, const struct top_snapshot *s, struct top_filter filter)
 {
 	assert_int_equal(model_rows(m, s, &filter, TOP_BY_PID, false, true), 0);
@@ -468,6 +575,8 @@ int main(void)
 		cmocka_unit_test(rates_and_refaults),
 		cmocka_unit_test(numbers_come_again),
 		cmocka_unit_test(rows_in_every_order),
+		cmocka_unit_test(each_rate),
+		cmocka_unit_test(sorted_by_each),
 		cmocka_unit_test(filters),
 		cmocka_unit_test(texts),
 		cmocka_unit_test(bars),
