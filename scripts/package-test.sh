@@ -20,7 +20,7 @@ in_test_tree()
 in_guest()
 {
 	"$SRC/scripts/vm.sh" -k "$kernel" --no-modules --disk "$dir/$kernel/disk.img" --append init=/usr/lib/systemd/systemd \
-		--log "$dir/$kernel.console" -t 6000 -- bash /odp/packages/guest.sh
+		--log "$dir/$kernel.console" -t 3000 -- bash /odp/packages/guest.sh
 }
 
 # part TEXT CMD...: a step, and what it has seen.
