@@ -1,11 +1,25 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0 OR Linux-OpenIB
-# A program that is linked statically, libibverbs, the provider and all, finds a device of rxe_odp driven by the provider.
+# A program that is linked statically, libibverbs, the provider and all, finds a device of rxe_odp driven by the provider. Where registrations
+# are on demand it needs no right to lock memory, as an ordinary user or as root of a container (a user namespace of its own).
 set -u
-# shellcheck source=tests/guest/lib/test.sh
-. "${0%/*}/../lib/test.sh" || exit 1
+# shellcheck source=tests/guest/lib/device.sh
+. "${0%/*}/../lib/device.sh" || exit 1
 dir=/tmp/provider_static
-trap 'end_jobs; rm -rf $dir' EXIT
+cleanup()
+{
+	end_jobs
+	policy pinned
+	rm -rf "$dir"
+} 2>/dev/null
+trap cleanup EXIT
+
+# runs CMD...: and the provider drives it.
+runs()
+{
+	"$@" >/tmp/said_program 2>&1 && grep -qF '(librxe_odp)' /tmp/said_program
+}
+has_no_region() { ! "$@" >/tmp/said_program 2>&1 && grep -qx 'no region' /tmp/said_program; }
 
 mkdir $dir
 cat >$dir/main.c <<'TEXT'
@@ -26,6 +40,8 @@ static int use(struct ibv_context *ctx)
 	struct ibv_device_attr dev;
 	struct ibv_qp *qp;
 
+	if (!mr)
+		puts("no region");
 	attr.send_cq = attr.recv_cq = cq;
 	qp = cq ? ibv_create_qp(pd, &attr) : NULL;
 	if (!mr || !qp || ibv_query_device(ctx, &dev))
@@ -48,6 +64,15 @@ TEXT
 gcc -static -DRDMA_STATIC_PROVIDERS=rxe_odp -o $dir/main $dir/main.c "${0%/*}/../provider/librxe_odp.a" \
 	-libverbs -lnl-route-3 -lnl-3 -lpthread >/tmp/said_program 2>&1 || fail "it does not link"
 [[ $(readelf -l $dir/main) != *INTERP* ]] || fail "it is not static"
-$dir/main >/tmp/said_program 2>&1 || fail "status $?"
-grep -qF '(librxe_odp)' /tmp/said_program || fail "another provider drives it"
+runs $dir/main || fail "it does not run, or another provider drives it"
+
+chmod 755 $dir
+user=(prlimit --memlock=0:0 setpriv --reuid=65534 --regid=65534 --clear-groups --bounding-set=-all)
+container=("${user[@]}" unshare --user --map-root-user --mount)
+policy pinned || fail "no policy"
+has_no_region "${user[@]}" $dir/main || fail "memory is pinned for a user who may lock none"
+has_no_region "${container[@]}" $dir/main || fail "memory is pinned for root of a container, who may lock none"
+policy on-demand
+runs "${user[@]}" $dir/main || fail "a user who may lock no memory: status $?"
+runs "${container[@]}" $dir/main || fail "root of a container who may lock no memory: status $?"
 exit 0
