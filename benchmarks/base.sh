@@ -9,7 +9,7 @@ name=base
 plan()
 {
 	cat <<-'PLAN'
-	uml-fast uml-fast --pin peers bw bridge gso foreign lat reg table late life siw
+	uml-fast uml-fast --pin peers bw cpus bridge gso foreign lat reg table late life siw
 	stable stable - cold madvise
 	backports backports - cold madvise life
 	backports-icount backports --icount instr

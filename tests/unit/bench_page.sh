@@ -82,6 +82,27 @@ python3 -B "$src/benchmarks/lib/report" "$dir/siw/samples.csv" >"$dir/siw.table"
 grep -E '^\| write \| 64 KiB \| 1 ' "$dir/siw.table" | grep -qF '| 2.5 (2..3)         | 1.25 (1..1.5)   | 6.5 (4..9)         | 2.5 (2..3) |' ||
 	fail "wrong ratios to siw: $(cat "$dir/siw.table")"
 
+# Of one process and of two: ratios round by round, memcpy beside either place, and a failure in words.
+mkdir "$dir/cpus"
+{
+	head -n 1 "$samples"
+	for sample in cpus,cpu,memcpy,1,1,50 cpus,cpu,memcpy,2,1,90 cpus,rxe_odp,write,1,1,100 cpus,rxe_odp,write,2,1,190 cpus,rxe_odp,write,1,2,400 \
+		cpus,rxe_odp,write,2,2,800 cpus-veth,rxe,read,1,1,10 cpus-veth,rxe,read,2,1,12 cpus-local-veth,rxe_odp,send,1,1,20; do
+		IFS=, read -r part driver what qps round value <<<"$sample"
+		echo "2026-11-28T00:00:00Z,uml-fast,7.3.4,$part,$driver,$what,odp,65536,$qps,$round,$value,MB/s,1.00"
+	done
+	echo '2026-11-28T00:00:00Z,uml-fast,7.3.4,cpus-local-veth,rxe_odp,send,odp,65536,2,1,,retry exceeded,1.00'
+} >"$dir/cpus/samples.csv"
+python3 -B "$src/benchmarks/lib/report" "$dir/cpus/samples.csv" | tr -s ' ' >"$dir/cpus.table"
+while read -r times line; do
+	[ "$(grep -cxF -- "$line" "$dir/cpus.table")" = "$times" ] || fail "not $times times '$line': $(cat "$dir/cpus.table")"
+done <<-'LINES'
+	1 | ours by packets | write | 64 KiB | 250.0 (100.0..400.0) | 495.0 (190.0..800.0) | 1.95 (1.9..2) |
+	1 | rxe | read | 64 KiB | 10.0 | 12.0 | 1.2 |
+	1 | ours without packets | send | 64 KiB | 20.0 | retry exceeded | - |
+	2 | memcpy | | 64 KiB | 50.0 | 90.0 | 1.8 |
+LINES
+
 # Names that are markup, a command, or a path.
 mkdir "$dir/names"
 # shellcheck disable=SC2016
