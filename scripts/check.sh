@@ -143,9 +143,10 @@ shell()
 # parameter stands in the package's file of them, too.
 manual_pages()
 {
-	local f rc=0
+	local f said rc=0
 	# Of other pages it knows only what is installed here, and where there is no list of those it says so.
-	! mandoc -T lint userspace/man/*.[0-9] 2>/dev/null | grep -v 'STYLE: referenced manual not found' || rc=1
+	said=$(mandoc -T lint userspace/man/*.[0-9] 2>/dev/null | grep -v 'STYLE: referenced manual not found')
+	[ -z "$said" ] || { echo "$said"; rc=1; }
 	while read -r f; do
 		grep -qE "^\.Nm $f( ,)?$" userspace/man/*.3 || { echo "userspace/man: no page names $f"; rc=1; }
 	done < <(sed -n 's/^\t\t\(rxe_odp_dv_[a-z_]*\);$/\1/p' userspace/provider/provider.map)

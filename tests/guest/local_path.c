@@ -53,7 +53,8 @@ static void move_without_packets(struct pair *pair, enum op op, struct buf *from
 
 static void move_all(struct pair *pair, void **state)
 {
-	static const size_t lengths[] = { 1, 1023, 1024, 4097, 65536, 65537, 300001, 2 * MIB + 5 };
+	static const size_t lengths[] = { 1,	 1023,	 1024,	 4097,	     65536,
+					  65537, 262145, 300001, 2 * MIB + 5 };
 	int odp = mode(&pair->rig, state);
 	struct buf from, to;
 	enum op op;

@@ -12,10 +12,10 @@
 static const unsigned int lengths[] = { 0, 1, 63, 1023, 1024, 1025, 4097, 8000 };
 #define LENGTHS ARRAY_SIZE(lengths)
 
-/* Around what is copied at once, 64 KiB, and pieces of a READ. */
-static const unsigned int large[] = { 65535, 65536, 65537, 200001 };
+/* Around pieces of a READ, 64 KiB, and what else is copied at once, 256 KiB. */
+static const unsigned int large[] = { 65535, 65536, 65537, 262143, 262144, 262145, 600001 };
 #define LARGE	    ARRAY_SIZE(large)
-#define LARGE_BYTES (201 * KIB)
+#define LARGE_BYTES (601 * KIB)
 
 /* Beside the offset of the source, that of where it is received. */
 static void move(struct same *s, enum ibv_wr_opcode opcode, size_t at, size_t bytes)

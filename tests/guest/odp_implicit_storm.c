@@ -86,8 +86,11 @@ static bool map_and_unmap(struct worker *w)
 
 	for (i = 0; i < MAPS; i++) {
 		maps[i] = map_some();
-		if (!maps[i])
+		if (!maps[i]) {
+			while (i)
+				munmap(maps[--i], BYTES);
 			return failed(w, "mmap");
+		}
 	}
 	maps[0][PAGE] = 1;
 	for (i = 0; i < MAPS; i++)

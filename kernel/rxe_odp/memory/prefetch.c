@@ -358,6 +358,6 @@ int rxo_advise_mr(struct ib_pd *ibpd, enum ib_uverbs_advise_mr_advice advice, u3
 	else
 		err = prefetch_check(p) ?: rxo_prefetch_start(p);
 	rxo_prefetch_put(p);
-	/* As mlx5, which looks keys up among those of regions on demand alone. */
+	/* prefetch_mr_find()'s. Here as mlx5, which looks keys up among regions on demand alone. */
 	return err == -EINVAL ? -ENOENT : err;
 }

@@ -339,7 +339,8 @@ void rxo_comp_drain(struct rxo_qp *qp)
  * Whether the requester, which the window did not hold up, may have something to do that it had not
  * when una_psn was @una and psn was @psn. Not if responses in the middle of a piece of a READ have
  * come and nothing is sent again: all else that it may be waiting for is an answer that is still to
- * come, or runs it by itself.
+ * come, or runs it by itself. What may wait for the next piece: probes (peer.c), and a WQE that was
+ * left for local.c.
  */
 static bool comp_concerns_requester(struct rxo_qp *qp, u32 una, u32 psn)
 {
