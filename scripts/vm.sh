@@ -212,7 +212,7 @@ start_qemu()
 	# int3").
 	# memmap: 64 MiB of it stand for persistent memory, below what the smallest guest has; odp_dax loads its driver.
 	TMPDIR=$run exec setpriv --pdeathsig KILL timeout --foreground -s KILL "$limit" setpriv --pdeathsig KILL \
-		"$qemu" "${accel[@]}" -m "$mem" -display none -no-reboot -nic none -monitor none \
+		"$qemu" "${accel[@]}" -m "$mem" -display none -vga none -no-reboot -nic none -monitor none \
 		-serial "file:$run/console.log" "${boot[@]}" \
 		-drive "file=${disk:-$tree/disk.img},format=raw,if=virtio,snapshot=on" "${share[@]}" "${wire_args[@]}" -device virtio-serial-pci \
 		-chardev "file,id=out,path=$run/stdout" -device virtserialport,chardev=out,name=stdout \

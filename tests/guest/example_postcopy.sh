@@ -19,7 +19,8 @@ serve_pages() { serve peer '^serving' "$postcopy" serve -d "$1" $out.file 10.77.
 # Not a whole number of pages.
 pages=700
 head -c $((pages * 4096 - 1000)) /dev/urandom >$out.file
-serve_pages 200
+# It pushes for 3.5 s from when a reader is connected, which is to ask for a page by then.
+serve_pages 5000
 "$postcopy" read 10.77.0.2 $out.file >/tmp/said_one 2>&1 &
 "$postcopy" read 10.77.0.2 $out.file >/tmp/said_two 2>&1 || fail "the second reader"
 wait $! || fail "the first reader"
