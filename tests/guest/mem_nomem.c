@@ -5,6 +5,7 @@
  *
  * rdma-odp: timeout 120
  */
+#include "dmabuf.h"
 #include "failslab.h"
 #include "method.h"
 #include "pair.h"
@@ -27,6 +28,7 @@ struct bed {
 	struct ibv_srq *srq;
 	void *memory;
 	struct ibv_mr *odp_mr;
+	int dmabuf, moving_dmabuf;
 	size_t bytes;
 };
 
@@ -89,6 +91,22 @@ static int reregistered(struct bed *bed)
 		err = mr_rereg(mr, flags, NULL, NULL, 0, ACCESS_ALL);
 	assert_zero(ibv_dereg_mr(mr));
 	return err;
+}
+
+static int register_dmabuf(struct bed *bed, int fd)
+{
+	struct ibv_mr *mr = dmabuf_reg(bed->rig->pd, 0, bed->bytes, 0, fd, ACCESS_ALL);
+
+	return mr ? dmabuf_dereg(mr) : errno;
+}
+
+static int of_dmabuf(struct bed *bed)
+{
+	return register_dmabuf(bed, bed->dmabuf);
+}
+static int of_moving_dmabuf(struct bed *bed)
+{
+	return register_dmabuf(bed, bed->moving_dmabuf);
 }
 
 static int window(struct bed *bed)
@@ -269,6 +287,8 @@ static void every_allocation_of_a_verb(void **state)
 		{ "on-demand region", odp },
 		{ "implicit region", implicit },
 		{ "reregistered region", reregistered },
+		{ "region of a dma-buf", of_dmabuf },
+		{ "region of a dma-buf that moves", of_moving_dmabuf },
 		{ "memory window", window },
 		{ "prefetch that is waited for", prefetch_and_wait },
 		{ "prefetch", prefetch_unwaited },
@@ -299,6 +319,8 @@ static void every_allocation_of_a_verb(void **state)
 	memset(bed.memory, 1, bed.bytes);
 	bed.cq = ibv_create_cq(rig.ctx, 100, NULL, NULL, 0);
 	assert_non_null(bed.cq);
+	bed.dmabuf = dmabuf_export(EXPORTER_OURS, 0, bed.bytes);
+	bed.moving_dmabuf = dmabuf_export(EXPORTER_OURS, RXE_ODP_EXPORT_MOVES, bed.bytes);
 	bed.srq = ibv_create_srq(rig.pd, &srq_attr);
 	assert_non_null(bed.srq);
 	bed.odp_mr = ibv_reg_mr(rig.pd, bed.memory, bed.bytes, ACCESS_ALL | IBV_ACCESS_ON_DEMAND);
@@ -312,6 +334,8 @@ static void every_allocation_of_a_verb(void **state)
 	assert_zero(ibv_dereg_mr(bed.odp_mr));
 	assert_zero(ibv_destroy_cq(bed.cq));
 	assert_zero(ibv_destroy_srq(bed.srq));
+	close(bed.dmabuf);
+	close(bed.moving_dmabuf);
 	free(bed.memory);
 	rig_close(&rig);
 	close(file);
