@@ -347,6 +347,7 @@ static bool comp_concerns_requester(struct rxo_qp *qp, u32 una, u32 psn)
 	const struct rxo_sq *sq = &qp->sq;
 	const struct rxo_swqe *oldest;
 
+	lockdep_assert_held(&sq->lock);
 	if (!sq->copied || sq->una_psn == una || sq->una_psn == psn || sq->psn != psn)
 		return true;
 	oldest = rxo_swqe_at(qp, 0);
