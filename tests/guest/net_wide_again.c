@@ -115,12 +115,13 @@ static bool straddle(struct wide *bed, enum op op, size_t bytes, bool gap)
 	memset(to.data, 0x5a, bytes);
 	memset(other.data, 0x5a, bytes);
 	pattern_fill(from.data, bytes, 17, 0);
+	/* It may connect again, which takes away what is posted. */
+	wide_await(bed, true);
 	for (i = 0; i < 2; i++) {
 		sge = buf_sge(i ? &other : &to, 0, bytes);
 		if (op != OP_WRITE)
 			end_post_recv(&bed->pair.b, i, &sge, send ? 1 : 0);
 	}
-	wide_await(bed, true);
 	psn = bed->next_psn;
 	forge_beginning(bed, fd, op, &to, bytes, gap);
 	sge = buf_sge(&from, 0, bytes);

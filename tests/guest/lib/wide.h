@@ -37,7 +37,7 @@ void wide_close(struct wide *wide);
 void wide_widest(struct wide *wide, unsigned int *request, unsigned int *response);
 /* Of 64 KiB that are written, and read. */
 void wide_widest_of_64k(struct wide *wide, unsigned int *request, unsigned int *response);
-/* Moves data until packets are wide in both directions, or in none. */
+/* Moves data until packets are wide in both directions, or in none. Connects again where that takes long: nothing may be posted. */
 void wide_await(struct wide *wide, bool is_wide);
 
 /*
