@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * A pass: make pages present in one leaf, from the first that its leader waits for.
+ * A pass: make pages present in one leaf, from the first that its leader waits for. What follows
+ * when it has come to the end of the leaf is in serve.c.
  *
  * A round of it looks up what the leader asked for, brings in what comes at once (lookup.c), puts
  * it in (install.c) and wakes who waits for any of it. When the leader's page is not among them

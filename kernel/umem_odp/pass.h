@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0 */
-/* A pass: one thread's work on the missing pages of one leaf. */
+/* A pass: one thread's work on the missing pages of a leaf, and of those behind it. */
 #ifndef UMEM_ODP_PASS_H
 #define UMEM_ODP_PASS_H
 
@@ -18,7 +18,7 @@ struct umem_odp_region;
 struct umem_odp_waiter;
 
 /**
- * struct umem_odp_pass - one thread's work on the missing pages of one leaf
+ * struct umem_odp_pass - one thread's work on the missing pages of a leaf, and of those behind it
  * @mirror: whose pages; the thread's, the struct is held
  * @task: the thread; immutable
  * @joined: the thread has joined its owner's cgroups; the thread's own
@@ -32,13 +32,15 @@ struct umem_odp_waiter;
  * @prefetch: it was begun by a prefetch; immutable while the pass is listed
  * @blocked: it waits for the page at @next
  * @stopped: it has been signalled to end
- * @wanted_end: @end while the pass does not wait, for which it is only @next's end; immutable while
- *	the pass is listed
+ * @span_end: where what its leader asked for ends, a few leaves away at most; immutable while the
+ *	pass is listed
+ * @wanted_end: @end while the pass does not wait, for which it is only @next's end; changed by the
+ *	thread alone, from leaf to leaf
  * @look_end: up to here it looks for pages that the process has mapped, and brings none in behind
- *	@wanted_end; immutable while the pass is listed
+ *	@wanted_end; changed as @wanted_end is
  * @told: its stream knows that it has come so far
- * @block_start: the first page of the block in which the pass began, if its region covers all of
- *	that, else 0; immutable while the pass is listed
+ * @block_start: the first page of the block in which the pass began with the leaf, if its region
+ *	covers all of that, else 0; changed as @wanted_end is
  * @served: waiters to be woken with 0, the thread's own, like all below
  * @chunk: pinned
  * @leaf: pinned
@@ -67,6 +69,7 @@ struct umem_odp_pass {
 	bool prefetch;
 	bool blocked;
 	bool stopped;
+	u64 span_end;
 	u64 wanted_end;
 	u64 look_end;
 	u64 told;

@@ -17,6 +17,9 @@
 /* Of these so many that were begun by prefetches: a fault always finds one. */
 #define MM_BLOCKED_PREFETCH_MAX	3
 
+/* So many leaves a pass goes through for what its leader asked for. */
+#define PASS_LEAVES_MAX	8
+
 static bool pass_covers(const struct umem_odp_pass *pass, const struct umem_odp_waiter *w)
 {
 	u64 page = umem_odp_waiter_page(w);
@@ -85,10 +88,29 @@ static u64 pass_block_start(struct umem_odp_pass *pass)
 	return start;
 }
 
+static u64 pass_leaf_end(u64 va)
+{
+	return (va | (UMEM_ODP_LEAF_BYTES - 1)) + 1;
+}
+
+/* From @page to the end of its leaf, or of what is wanted. */
+static void pass_set_window(struct umem_odp_pass *pass, u64 page)
+{
+	lockdep_assert_held(&pass->mirror->queue.lock);
+	pass->next = page;
+	pass->end = min(pass->span_end, pass_leaf_end(page));
+	pass->wanted_end = pass->end;
+	pass->look_end = pass_look_end(pass);
+	pass->told = page;
+	pass->block_start = pass_block_start(pass);
+}
+
 static void pass_begin(struct umem_odp_queue *q, struct umem_odp_pass *pass,
 		       struct umem_odp_waiter *leader)
 {
-	u64 end = PAGE_ALIGN(leader->va + leader->len_bytes);
+	u64 end = PAGE_ALIGN(leader->va + leader->len_bytes), page = umem_odp_waiter_page(leader);
+	/* A prefetch asks for each leaf itself. */
+	u64 leaves = leader->prefetch ? 1 : PASS_LEAVES_MAX;
 
 	lockdep_assert_held(&q->lock);
 	list_del_init(&leader->node);
@@ -98,12 +120,8 @@ static void pass_begin(struct umem_odp_queue *q, struct umem_odp_pass *pass,
 	pass->region = leader->region->closed ? NULL : leader->region;
 	pass->write = leader->write;
 	pass->prefetch = leader->prefetch;
-	pass->next = umem_odp_waiter_page(leader);
-	pass->end = min_t(u64, end, (leader->va | (UMEM_ODP_LEAF_BYTES - 1)) + 1);
-	pass->wanted_end = pass->end;
-	pass->look_end = pass_look_end(pass);
-	pass->told = pass->next;
-	pass->block_start = pass_block_start(pass);
+	pass->span_end = min(end, pass_leaf_end(page) + (leaves - 1) * UMEM_ODP_LEAF_BYTES);
+	pass_set_window(pass, page);
 	pass->stopped = false;
 	pass->blocked = false;
 	INIT_LIST_HEAD(&pass->inside);
@@ -321,11 +339,40 @@ void umem_odp_queue_unblock(struct umem_odp_pass *pass, enum umem_odp_wait wait)
 	umem_odp_queue_call_thread(q);
 }
 
+static bool queue_has_pass_at(struct umem_odp_queue *q, u64 page)
+{
+	struct umem_odp_pass *pass;
+
+	lockdep_assert_held(&q->lock);
+	list_for_each_entry(pass, &q->passes, node) {
+		if (pass->next <= page && page < pass->end)
+			return true;
+	}
+	return false;
+}
+
 /*
- * Unlists the pass, and says what becomes of its leader. Returns false if more of those who are to
- * fail have yet to be claimed.
+ * A pass that has come to the end of its leaf goes on behind it for the rest of what its leader
+ * asked for, so that an access which goes through the first leaf meanwhile finds the next one
+ * there. Nobody waits for that: it is done by a thread that would have nothing to do. Returns false
+ * if the pass is to end.
  */
-static bool pass_end(struct umem_odp_pass *pass, int err, struct list_head *failed)
+static bool pass_goes_on(struct umem_odp_queue *q, struct umem_odp_pass *pass)
+{
+	lockdep_assert_held(&q->lock);
+	if (pass->stopped || !pass->region || pass->next < pass->end ||
+	    pass->end >= pass->span_end || queue_has_pass_at(q, pass->end) ||
+	    !list_empty(&q->ready) || !list_empty(&q->again))
+		return false;
+	pass_set_window(pass, pass->end);
+	return true;
+}
+
+/*
+ * Says what becomes of the leader, and unlists the pass, unless it @goes_on. Returns false if more
+ * of those who are to fail have yet to be claimed.
+ */
+static bool pass_end(struct umem_odp_pass *pass, int err, struct list_head *failed, bool *goes_on)
 {
 	struct umem_odp_queue *q = &pass->mirror->queue;
 	unsigned int budget = UMEM_ODP_QUEUE_BATCH;
@@ -343,12 +390,34 @@ static bool pass_end(struct umem_odp_pass *pass, int err, struct list_head *fail
 		pass->leader->pass = NULL;
 		pass->leader = NULL;
 	}
-	list_del(&pass->node);
-	flush_signals(current);
 	if (pass->region)
 		umem_odp_count(&pass->region->counters.retries, pass->retries);
-	list_splice(&pass->inside, &q->ready);
+	list_splice_init(&pass->inside, &q->ready);
+	*goes_on = !err && pass_goes_on(q, pass);
+	if (*goes_on)
+		return true;
+	list_del(&pass->node);
+	flush_signals(current);
 	return true;
+}
+
+/* Returns whether it is to be run again, for its next leaf. */
+static bool pass_run_leaf(struct umem_odp_pass *pass)
+{
+	struct umem_odp_queue *q = &pass->mirror->queue;
+	struct umem_odp_waiter *w;
+	LIST_HEAD(failed);
+	bool goes_on;
+	int err;
+
+	err = umem_odp_pass_run(pass);
+	while (!pass_end(pass, err, &failed, &goes_on))
+		cond_resched();
+	list_for_each_entry(w, &failed, node)
+		w->refusal = pass->refusal;
+	umem_odp_queue_wake(q, &pass->served, 0);
+	umem_odp_queue_wake(q, &failed, err);
+	return goes_on;
 }
 
 /**
@@ -359,16 +428,6 @@ static bool pass_end(struct umem_odp_pass *pass, int err, struct list_head *fail
  */
 void umem_odp_queue_run(struct umem_odp_pass *pass)
 {
-	struct umem_odp_queue *q = &pass->mirror->queue;
-	struct umem_odp_waiter *w;
-	LIST_HEAD(failed);
-	int err;
-
-	err = umem_odp_pass_run(pass);
-	while (!pass_end(pass, err, &failed))
-		cond_resched();
-	list_for_each_entry(w, &failed, node)
-		w->refusal = pass->refusal;
-	umem_odp_queue_wake(q, &pass->served, 0);
-	umem_odp_queue_wake(q, &failed, err);
+	while (pass_run_leaf(pass))
+		;
 }

@@ -50,8 +50,11 @@ static struct rxe_odp_mr_stats stats_of(const struct scene *s)
 	return stats;
 }
 
-/* And one more where the buffer begins in the middle of one. */
-static void a_message_takes_one_fault_a_leaf(void **state)
+/*
+ * One for the first leaf. How many of the others the message waits for depends on who is faster, the fault or the message: one for
+ * each at most, and one more where the buffer begins in the middle of one.
+ */
+static void a_message_takes_one_fault_a_leaf_at_most(void **state)
 {
 	struct scene s;
 
@@ -61,7 +64,7 @@ static void a_message_takes_one_fault_a_leaf(void **state)
 	pair_move(&s.pair, OP_WRITE, &s.near, 0, &s.far, 0, BYTES);
 	pattern_check(s.far.data, BYTES, 1, 0, "written");
 	assert_int_equal(stats_of(&s).fault_pages, PAGES);
-	assert_in_range(stats_of(&s).faults, PAGES / LEAF_PAGES, PAGES / LEAF_PAGES + 2);
+	assert_in_range(stats_of(&s).faults, 1, PAGES / LEAF_PAGES + 2);
 	end(&s);
 }
 
@@ -149,5 +152,6 @@ static void after_fork_what_was_written(void **state)
 	end(&s);
 }
 
-TEST_MAIN(TEST(a_message_takes_one_fault_a_leaf), TEST(a_run_of_reads_looks_further_and_further),
+TEST_MAIN(TEST(a_message_takes_one_fault_a_leaf_at_most),
+	  TEST(a_run_of_reads_looks_further_and_further),
 	  TEST(reads_here_and_there_take_a_page_each), TEST(after_fork_what_was_written))

@@ -48,7 +48,8 @@ static void a_long_fault_goes_in_passes(void **state)
 	st = umem_stats(fd);
 	assert_int_equal(st.resident_pages, bytes / PAGE_BYTES);
 	assert_int_equal(st.fault_pages, bytes / PAGE_BYTES);
-	assert_int_equal(st.faults, 4);
+	/* One for a leaf at most: a pass that is fast enough has gone on for the next. */
+	assert_in_range(st.faults, 1, 4);
 	assert_zero(st.failed_faults);
 	umem_close(fd);
 	munmap(map, bytes);

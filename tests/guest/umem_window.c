@@ -2,6 +2,7 @@
 /*
  * How far a fault looks beyond what it is asked for: further and further where faults follow each other through memory that the
  * process has mapped, nowhere where they do not; never beyond the region, and it brings nothing in.
+ * And how far it goes on for what it is asked for.
  */
 #include <sys/mman.h>
 
@@ -12,8 +13,12 @@
 #define PAGES	   (2 * LEAF_PAGES)
 /* Prime to every number of pages here: a walk in such steps comes to each once, and never to the one that follows. */
 #define STEP 357
+/* What a fault goes on for, from the middle of a leaf; and more than that. */
+#define LONG_PAGES (8 * LEAF_PAGES - LEAF_PAGES / 2)
+#define WIDE_PAGES (14 * LEAF_PAGES)
 /* Windows of 1, 2, 4, ... 512 pages, and the rest of a leaf. */
-#define RAMP 11
+#define RAMP	 11
+#define BOUND_MS 60000
 
 static uint8_t *map_small(size_t pages, bool touched)
 {
@@ -157,6 +162,67 @@ static void not_what_may_not_be_written(void **state)
 	munmap(map, HUGE_BYTES);
 }
 
-TEST_MAIN(TEST(a_run_for_reading), TEST(a_run_for_writing), TEST(several_runs_by_turns),
+/* For what it is asked for, eight leaves at most, and not beyond that, whoever waits only for the first page. */
+static void a_long_fault_goes_on(size_t pages)
+{
+	size_t offset = LEAF_PAGES / 2, span = pages < LONG_PAGES ? pages : LONG_PAGES;
+	uint8_t *map = map_small(WIDE_PAGES, false);
+	int fd = umem_region(map, WIDE_PAGES * PAGE_BYTES);
+	double end = seconds() + BOUND_MS / 1e3;
+
+	assert_int_equal(umem_async(fd, 0, map + offset * PAGE_BYTES, pages * PAGE_BYTES, true),
+			 -EINPROGRESS);
+	assert_zero(umem_wait(fd, 0, BOUND_MS));
+	while (umem_stats(fd).resident_pages < span)
+		if (seconds() > end)
+			fail_because("of %zu pages %lld are there", span,
+				     (long long)umem_stats(fd).resident_pages);
+	/* Behind all of them. */
+	use(fd, map + (WIDE_PAGES - 1) * PAGE_BYTES, true);
+	assert_int_equal(umem_stats(fd).faults, 2);
+	assert_int_equal(umem_stats(fd).resident_pages, span + 1);
+	assert_true(umem_is_present(fd, map + (offset + span - 1) * PAGE_BYTES, true));
+	umem_close(fd);
+	assert_int_equal(mem_resident(map, WIDE_PAGES * PAGE_BYTES), span + 1);
+	munmap(map, WIDE_PAGES * PAGE_BYTES);
+}
+
+static void a_fault_goes_on_for_what_it_is_asked_for(void **state)
+{
+	(void)state;
+	a_long_fault_goes_on(3 * LEAF_PAGES + 7);
+}
+
+static void a_long_fault_goes_on_for_some_leaves(void **state)
+{
+	(void)state;
+	a_long_fault_goes_on(12 * LEAF_PAGES);
+}
+
+/* Up to a page that is refused, which concerns nobody yet. */
+static void a_fault_goes_on_up_to_a_hole(void **state)
+{
+	uint8_t *map = map_small(PAGES, false);
+	int fd = umem_region(map, PAGES * PAGE_BYTES);
+	double end = seconds() + BOUND_MS / 1e3;
+
+	(void)state;
+	assert_zero(munmap(map + (LEAF_PAGES + 9) * PAGE_BYTES, PAGE_BYTES));
+	assert_int_equal(umem_async(fd, 0, map, PAGES * PAGE_BYTES, true), -EINPROGRESS);
+	assert_zero(umem_wait(fd, 0, BOUND_MS));
+	while (umem_stats(fd).resident_pages < LEAF_PAGES + 9)
+		if (seconds() > end)
+			fail_because("it does not come to the hole");
+	use(fd, map + (PAGES - 1) * PAGE_BYTES, true);
+	assert_int_equal(umem_stats(fd).resident_pages, LEAF_PAGES + 10);
+	assert_zero(umem_stats(fd).failed_faults);
+	assert_int_equal(umem_fault(fd, map + (LEAF_PAGES + 9) * PAGE_BYTES, 1, true), -EFAULT);
+	umem_close(fd);
+	munmap(map, PAGES * PAGE_BYTES);
+}
+
+TEST_MAIN(TEST(a_fault_goes_on_for_what_it_is_asked_for),
+	  TEST(a_long_fault_goes_on_for_some_leaves), TEST(a_fault_goes_on_up_to_a_hole),
+	  TEST(a_run_for_reading), TEST(a_run_for_writing), TEST(several_runs_by_turns),
 	  TEST(faults_here_and_there_bring_one_page_each), TEST(what_nobody_has_touched_stays_so),
 	  TEST(not_beyond_the_region), TEST(not_what_may_not_be_written))
