@@ -308,8 +308,9 @@ struct umem_odp_waiter {
  *
  * A fault works on at most 2 MiB at a time. The waiter is woken when the page of @va is there, with
  * as many of the following ones as came without waiting; the next miss is the next call. As long as
- * nobody waits for a thread the fault goes on for the rest, 16 MiB in all at most, so that an
- * access which takes its time finds that there. Where a file system has to be asked for each page,
+ * nobody waits for a thread the fault goes on for the rest, as far as that comes without waiting
+ * and 16 MiB in all at most, so that an access which takes its time finds it there; some of it may
+ * come when the access has ended. Where a file system has to be asked for each page,
  * the thread goes on for a few of those that are needed, and may bring one in when the access has
  * ended, if that has found it present before. Faults on the same pages join, across the regions of
  * a process. Pages that nobody asked for are not brought in; where faults of a region follow each

@@ -59,6 +59,8 @@ static int pass_lost_round(const struct umem_odp_pass *pass, struct patience *p)
 /* The page at pass->next is not there. Is it to be waited for? */
 static bool pass_is_enough(const struct umem_odp_pass *pass, const struct patience *p)
 {
+	if (pass->ahead)
+		return true;
 	if (pass->next == p->first)
 		return false;
 	return !pass->file_system || p->waits >= UMEM_ODP_PASS_ASKS;
@@ -160,6 +162,9 @@ static int pass_rounds(struct umem_odp_pass *pass)
 				err = -EINTR;
 				break;
 			}
+			/* Who takes pages away has the better right: nobody waits for them. */
+			if (pass->ahead)
+				break;
 			pass->retries++;
 			cond_resched();
 		}

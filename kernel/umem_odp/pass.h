@@ -32,8 +32,9 @@ struct umem_odp_waiter;
  * @prefetch: it was begun by a prefetch; immutable while the pass is listed
  * @blocked: it waits for the page at @next
  * @stopped: it has been signalled to end
- * @span_end: where what its leader asked for ends, a few leaves away at most; immutable while the
- *	pass is listed
+ * @span_end: where what its leader asked for ends, a few leaves away at most; @next when he left
+ *	before he was served
+ * @ahead: it has gone on behind its leader's leaf: nobody waits for what it brings in there
  * @wanted_end: @end while the pass does not wait, for which it is only @next's end; changed by the
  *	thread alone, from leaf to leaf
  * @look_end: up to here it looks for pages that the process has mapped, and brings none in behind
@@ -70,6 +71,7 @@ struct umem_odp_pass {
 	bool blocked;
 	bool stopped;
 	u64 span_end;
+	bool ahead;
 	u64 wanted_end;
 	u64 look_end;
 	u64 told;

@@ -96,8 +96,12 @@ void umem_odp_queue_call_thread(struct umem_odp_queue *q)
 		wake_up(&q->wait);
 		return;
 	}
-	if (q->growing || q->nr_threads - blocked >= UMEM_ODP_ACTIVE_THREADS)
+	if (q->growing)
 		return;
+	if (q->nr_threads - blocked >= UMEM_ODP_ACTIVE_THREADS) {
+		umem_odp_queue_stop_ahead(q);
+		return;
+	}
 	q->growing = true;
 	q->nr_threads++;
 	umem_odp_mirror_hold(umem_odp_queue_mirror(q));
@@ -254,8 +258,11 @@ static void queue_stop_unwanted(struct umem_odp_queue *q)
 	struct umem_odp_pass *pass;
 
 	lockdep_assert_held(&q->lock);
-	list_for_each_entry(pass, &q->passes, node)
-		umem_odp_queue_stop_if_unwanted(pass);
+	list_for_each_entry(pass, &q->passes, node) {
+		/* One that has gone ahead is nobody's who left, unless its region closes. */
+		if (!pass->ahead || !pass->region)
+			umem_odp_queue_stop_if_unwanted(pass);
+	}
 }
 
 static bool queue_cancel_locked(struct umem_odp_queue *q, struct umem_odp_waiter *w)
@@ -264,6 +271,9 @@ static bool queue_cancel_locked(struct umem_odp_queue *q, struct umem_odp_waiter
 	if (!w->waiting)
 		return false;
 	w->waiting = false;
+	/* Whoever leads the pass after him has not asked for so much. */
+	if (w->pass)
+		w->pass->span_end = w->pass->next;
 	umem_odp_waiters_remove(q, w);
 	queue_stop_unwanted(q);
 	queue_put_busy(w->region);

@@ -93,6 +93,7 @@ void umem_odp_queue_retry_work(struct work_struct *work);
 struct umem_odp_pass *umem_odp_queue_find_pass(struct umem_odp_queue *q,
 					       const struct umem_odp_waiter *w);
 void umem_odp_queue_stop_if_unwanted(struct umem_odp_pass *pass);
+void umem_odp_queue_stop_ahead(struct umem_odp_queue *q);
 bool umem_odp_queue_take(struct umem_odp_queue *q, struct umem_odp_pass *pass);
 void umem_odp_queue_run(struct umem_odp_pass *pass);
 void umem_odp_queue_serve(struct umem_odp_pass *pass, u64 start, u64 end, unsigned int put_in);

@@ -63,6 +63,24 @@ void umem_odp_queue_stop_if_unwanted(struct umem_odp_pass *pass)
 	send_sig(SIGKILL, pass->task, 1);
 }
 
+/**
+ * umem_odp_queue_stop_ahead() - stop a pass that brings in what nobody waits for
+ * @q: the queue; its lock is held
+ */
+void umem_odp_queue_stop_ahead(struct umem_odp_queue *q)
+{
+	struct umem_odp_pass *pass;
+
+	lockdep_assert_held(&q->lock);
+	list_for_each_entry(pass, &q->passes, node) {
+		if (!pass->ahead)
+			continue;
+		umem_odp_queue_stop_if_unwanted(pass);
+		if (pass->stopped)
+			return;
+	}
+}
+
 /* In the leaf, and in the region. Prefetches say themselves what is wanted. */
 static u64 pass_look_end(struct umem_odp_pass *pass)
 {
@@ -120,6 +138,7 @@ static void pass_begin(struct umem_odp_queue *q, struct umem_odp_pass *pass,
 	pass->region = leader->region->closed ? NULL : leader->region;
 	pass->write = leader->write;
 	pass->prefetch = leader->prefetch;
+	pass->ahead = false;
 	pass->span_end = min(end, pass_leaf_end(page) + (leaves - 1) * UMEM_ODP_LEAF_BYTES);
 	pass_set_window(pass, page);
 	pass->stopped = false;
@@ -354,8 +373,9 @@ static bool queue_has_pass_at(struct umem_odp_queue *q, u64 page)
 /*
  * A pass that has come to the end of its leaf goes on behind it for the rest of what its leader
  * asked for, so that an access which goes through the first leaf meanwhile finds the next one
- * there. Nobody waits for that: it is done by a thread that would have nothing to do. Returns false
- * if the pass is to end.
+ * there. Nobody waits for that: it begins a leaf only when no thread is asked for, is stopped when
+ * all others are at work (umem_odp_queue_call_thread()), and what does not come at once is left to
+ * whoever asks. Returns false if the pass is to end.
  */
 static bool pass_goes_on(struct umem_odp_queue *q, struct umem_odp_pass *pass)
 {
@@ -364,6 +384,7 @@ static bool pass_goes_on(struct umem_odp_queue *q, struct umem_odp_pass *pass)
 	    pass->end >= pass->span_end || queue_has_pass_at(q, pass->end) ||
 	    !list_empty(&q->ready) || !list_empty(&q->again))
 		return false;
+	pass->ahead = true;
 	pass_set_window(pass, pass->end);
 	return true;
 }

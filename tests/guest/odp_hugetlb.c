@@ -103,7 +103,7 @@ static void pages_of_2_mib(int access)
 	pattern_check(map + at, bytes, 1, 0, "written into hugetlb pages");
 	if (access & IBV_ACCESS_ON_DEMAND) {
 		assert_int_equal(stats_of(to.mr).resident_pages, 3 * HUGE / PAGE);
-		assert_int_equal(stats_of(to.mr).faults, 3);
+		assert_in_range(stats_of(to.mr).faults, 1, 3);
 		assert_true(stats_of(to.mr).table_bytes < 3 * PAGE);
 	}
 	pattern_fill(map + at, bytes, 2, 0);

@@ -45,9 +45,10 @@ static void a_leaf_of_one_mapping_is_one_entry(void **state)
 	st = umem_stats(fd);
 	assert_int_equal(st.resident_pages, BYTES / PAGE_BYTES);
 	assert_true(st.table_bytes < WITHOUT_PAGES);
-	assert_int_equal(st.faults, LEAVES);
+	/* The one that the first leaf took may have gone on for some of the others. */
+	assert_in_range(st.faults, 1, LEAVES);
 	umem_check(fd, map, BYTES, 1);
-	assert_int_equal(umem_stats(fd).faults, LEAVES);
+	assert_int_equal(umem_stats(fd).faults, st.faults);
 	umem_fill(fd, map + 12345, HUGE_BYTES, 2);
 	pattern_check(map + 12345, HUGE_BYTES, 2, 0, "through huge entries");
 	umem_close(fd);
