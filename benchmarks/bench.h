@@ -45,6 +45,17 @@ static inline void row_failed(const char *part, const char *driver, const char *
 	fflush(stdout);
 }
 
+/* MB/s, unless requests of it failed: @failed is IBV_WC_SUCCESS, or how. */
+static inline void row_rate(const char *part, const char *driver, const char *what,
+			    const char *mode, size_t bytes, unsigned int qps, unsigned int round,
+			    double rate, enum ibv_wc_status failed)
+{
+	if (failed == IBV_WC_SUCCESS)
+		row(part, driver, what, mode, bytes, qps, round, rate, "MB/s");
+	else
+		row_failed(part, driver, what, mode, bytes, qps, round, ibv_wc_status_str(failed));
+}
+
 static inline bool driver_wanted(enum driver driver)
 {
 	return driver == OURS || !access("/sys/class/infiniband/rxe0", F_OK);

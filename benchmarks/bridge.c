@@ -58,16 +58,14 @@ static void sample(unsigned int num, enum op op, size_t bytes, unsigned int qps,
 	for (k = 0; k < num; k++)
 		of[k] = flows[k];
 	lanes_rates(of, num, qps, op, bytes, rates, failed);
-	for (k = 0; k < num; k++)
-		if (failed[k] == IBV_WC_SUCCESS) {
-			row("bridge", lanes[k].driver, op_name(op), lanes[k].mode, bytes, qps,
-			    round, rates[k], "MB/s");
-		} else {
-			row_failed("bridge", lanes[k].driver, op_name(op), lanes[k].mode, bytes,
-				   qps, round, ibv_wc_status_str(failed[k]));
+	for (k = 0; k < num; k++) {
+		row_rate("bridge", lanes[k].driver, op_name(op), lanes[k].mode, bytes, qps, round,
+			 rates[k], failed[k]);
+		if (failed[k] != IBV_WC_SUCCESS) {
 			lane_close(k);
 			lane_open(k);
 		}
+	}
 }
 
 int main(void)

@@ -134,12 +134,8 @@ static void sample_rates(struct lane *lanes, unsigned int n, enum op op, size_t 
 		const char *mode = mode_names[lanes[l].odp];
 
 		/* The first touches of the pages and of the caches are not the subject. */
-		if (failed[l] == IBV_WC_SUCCESS)
-			row(part, driver, op_name(op), mode, bytes, qps, round,
-			    median(rates[l] + 1, SLICES), "MB/s");
-		else
-			row_failed(part, driver, op_name(op), mode, bytes, qps, round,
-				   ibv_wc_status_str(failed[l]));
+		row_rate(part, driver, op_name(op), mode, bytes, qps, round,
+			 median(rates[l] + 1, SLICES), failed[l]);
 	}
 }
 

@@ -148,12 +148,8 @@ static void run_row(enum lane lane, unsigned int both, enum op op, size_t bytes,
 	/* The first touches of the pages and of the caches are not the subject. */
 	for (i = 0; i < SLICES; i++)
 		sums[i] = run->rates[i + 1][0] + run->rates[i + 1][1];
-	if (failed == IBV_WC_SUCCESS)
-		row(lanes[lane].part, driver, what, "odp", bytes, 1 + both, round,
-		    median(sums, SLICES), "MB/s");
-	else
-		row_failed(lanes[lane].part, driver, what, "odp", bytes, 1 + both, round,
-			   ibv_wc_status_str(failed));
+	row_rate(lanes[lane].part, driver, what, "odp", bytes, 1 + both, round,
+		 median(sums, SLICES), failed);
 	run->failed[0] = IBV_WC_SUCCESS;
 	run->failed[1] = IBV_WC_SUCCESS;
 }

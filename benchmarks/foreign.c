@@ -32,12 +32,8 @@ static void sample(struct flow *flows, enum op op, size_t bytes, unsigned int ro
 		of[k] = &flows[k];
 	lanes_rates(of, LANES, 1, op, bytes, rates, failed);
 	for (k = 0; k < LANES; k++)
-		if (failed[k] == IBV_WC_SUCCESS)
-			row("foreign", lanes[k].name, op_name(op), "pinned", bytes, 1, round,
-			    rates[k], "MB/s");
-		else
-			row_failed("foreign", lanes[k].name, op_name(op), "pinned", bytes, 1, round,
-				   ibv_wc_status_str(failed[k]));
+		row_rate("foreign", lanes[k].name, op_name(op), "pinned", bytes, 1, round, rates[k],
+			 failed[k]);
 }
 
 int main(void)

@@ -237,16 +237,14 @@ static void sample(enum op op, size_t bytes, unsigned int qps, unsigned int roun
 	for (k = 0; k < num_lanes; k++)
 		of[k] = flows[k];
 	lanes_rates(of, num_lanes, qps, op, bytes, rates, failed);
-	for (k = 0; k < num_lanes; k++)
-		if (failed[k] == IBV_WC_SUCCESS) {
-			row("siw", lanes[k].driver, op_name(op), lanes[k].mode, bytes, qps, round,
-			    rates[k], "MB/s");
-		} else {
-			row_failed("siw", lanes[k].driver, op_name(op), lanes[k].mode, bytes, qps,
-				   round, ibv_wc_status_str(failed[k]));
+	for (k = 0; k < num_lanes; k++) {
+		row_rate("siw", lanes[k].driver, op_name(op), lanes[k].mode, bytes, qps, round,
+			 rates[k], failed[k]);
+		if (failed[k] != IBV_WC_SUCCESS) {
 			lane_close(k);
 			lane_open(k);
 		}
+	}
 }
 
 int main(void)
