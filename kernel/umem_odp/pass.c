@@ -162,7 +162,7 @@ static int pass_rounds(struct umem_odp_pass *pass)
 				err = -EINTR;
 				break;
 			}
-			/* Who takes pages away has the better right: nobody waits for them. */
+			/* Who takes pages away goes first; who waits inside gets a pass of his own. */
 			if (pass->ahead)
 				break;
 			pass->retries++;
@@ -202,7 +202,8 @@ err_put_chunk:
  *
  * Context: A fault thread. May last for ever; ends with SIGKILL, if the kernel allows it.
  * Return: 0 if at least its first page was there: who waited for it has been woken, or is in
- * pass->served. -EFAULT, -EHWPOISON, -ENOMEM and -EBUSY concern the page at pass->next,
+ * pass->served. One that has gone ahead answers 0 if it was not, too, and -EAGAIN when a round was
+ * lost. -EFAULT, -EHWPOISON, -ENOMEM and -EBUSY concern the page at pass->next,
  * -EOWNERDEAD all. -EINTR: stopped. UMEM_ODP_PASS_LATER: it would have to wait for that page.
  */
 int umem_odp_pass_run(struct umem_odp_pass *pass)

@@ -28,13 +28,13 @@ struct umem_odp_waiter;
  * @inside: leaders whose pages lie in [@next, @end)
  * @next: the first page that is not there yet
  * @end: where the window ends
- * @write: for writing; immutable while the pass is listed
- * @prefetch: it was begun by a prefetch; immutable while the pass is listed
- * @blocked: it waits for the page at @next
- * @stopped: it has been signalled to end
  * @span_end: where what its leader asked for ends, a few leaves away at most; @next when he left
  *	before he was served
+ * @write: for writing; immutable while the pass is listed
+ * @prefetch: it was begun by a prefetch; immutable while the pass is listed
  * @ahead: it has gone on behind its leader's leaf: nobody waits for what it brings in there
+ * @blocked: it waits for the page at @next
+ * @stopped: it has been signalled to end
  * @wanted_end: @end while the pass does not wait, for which it is only @next's end; changed by the
  *	thread alone, from leaf to leaf
  * @look_end: up to here it looks for pages that the process has mapped, and brings none in behind
@@ -66,12 +66,12 @@ struct umem_odp_pass {
 	struct list_head inside;
 	u64 next;
 	u64 end;
+	u64 span_end;
 	bool write;
 	bool prefetch;
+	bool ahead;
 	bool blocked;
 	bool stopped;
-	u64 span_end;
-	bool ahead;
 	u64 wanted_end;
 	u64 look_end;
 	u64 told;

@@ -32,7 +32,8 @@
  * Stopping. A pass that nobody waits for any more is stopped by a signal: it may hang in a page
  * fault for ever. The signal is sent under queue->lock while the pass is listed, and the thread
  * discards signals under the same lock when it has unlisted it: a signal never hits a later pass.
- * A pass that was stopped before it blocks does not block.
+ * A pass that was stopped before it blocks does not block. One that has gone ahead of its leader
+ * waits for nothing, so it goes on unless its region closes or others need its thread.
  *
  * The end of a region. busy counts waiters until their wake() has returned. The thread lowers it,
  * and wakes who waits for it, under queue->lock, and touches the region no more after that. A pass

@@ -112,7 +112,7 @@ static u64 pass_leaf_end(u64 va)
 }
 
 /* From @page to the end of its leaf, or of what is wanted. */
-static void pass_set_window(struct umem_odp_pass *pass, u64 page)
+static void pass_begin_leaf(struct umem_odp_pass *pass, u64 page)
 {
 	lockdep_assert_held(&pass->mirror->queue.lock);
 	pass->next = page;
@@ -140,7 +140,7 @@ static void pass_begin(struct umem_odp_queue *q, struct umem_odp_pass *pass,
 	pass->prefetch = leader->prefetch;
 	pass->ahead = false;
 	pass->span_end = min(end, pass_leaf_end(page) + (leaves - 1) * UMEM_ODP_LEAF_BYTES);
-	pass_set_window(pass, page);
+	pass_begin_leaf(pass, page);
 	pass->stopped = false;
 	pass->blocked = false;
 	INIT_LIST_HEAD(&pass->inside);
@@ -377,7 +377,7 @@ static bool queue_has_pass_at(struct umem_odp_queue *q, u64 page)
  * all others are at work (umem_odp_queue_call_thread()), and what does not come at once is left to
  * whoever asks. Returns false if the pass is to end.
  */
-static bool pass_goes_on(struct umem_odp_queue *q, struct umem_odp_pass *pass)
+static bool pass_go_on(struct umem_odp_queue *q, struct umem_odp_pass *pass)
 {
 	lockdep_assert_held(&q->lock);
 	if (pass->stopped || !pass->region || pass->next < pass->end ||
@@ -385,7 +385,7 @@ static bool pass_goes_on(struct umem_odp_queue *q, struct umem_odp_pass *pass)
 	    !list_empty(&q->ready) || !list_empty(&q->again))
 		return false;
 	pass->ahead = true;
-	pass_set_window(pass, pass->end);
+	pass_begin_leaf(pass, pass->end);
 	return true;
 }
 
@@ -414,7 +414,7 @@ static bool pass_end(struct umem_odp_pass *pass, int err, struct list_head *fail
 	if (pass->region)
 		umem_odp_count(&pass->region->counters.retries, pass->retries);
 	list_splice_init(&pass->inside, &q->ready);
-	*goes_on = !err && pass_goes_on(q, pass);
+	*goes_on = !err && pass_go_on(q, pass);
 	if (*goes_on)
 		return true;
 	list_del(&pass->node);
@@ -450,5 +450,5 @@ static bool pass_run_leaf(struct umem_odp_pass *pass)
 void umem_odp_queue_run(struct umem_odp_pass *pass)
 {
 	while (pass_run_leaf(pass))
-		;
+		cond_resched();
 }
