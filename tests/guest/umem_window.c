@@ -282,7 +282,7 @@ static bool leave_beside_another(void)
 	/* The pass is at work when pages come, and nobody is woken before all of the leaf has. */
 	while (left && !mem_resident(map, HUGE_BYTES))
 		left = umem_wait(fd, 0, 0) == -EINPROGRESS;
-	left = umem_cancel(fd, 0) && left;
+	left = left && umem_cancel(fd, 0);
 	if (left) {
 		assert_zero(umem_wait(fd, 1, BOUND_MS));
 		usleep(SOON_US);
