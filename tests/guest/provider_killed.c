@@ -59,6 +59,7 @@ static void killed_anywhere(void **state)
 	static const struct CMUnitTest test = TEST(live);
 	struct rnd random = { rnd_seed() };
 	unsigned int before = queue_pairs(), i, after_us;
+	double end;
 	int status;
 	pid_t child;
 
@@ -77,7 +78,11 @@ static void killed_anywhere(void **state)
 			fail_because("victim %u ended by itself after %u us: %#x", i, after_us,
 				     status);
 	}
-	assert_int_equal(queue_pairs(), before);
+	/* The mappings of its rings keep the device's file open: until its mm goes, which a fault at work keeps. */
+	end = seconds() + BOUND_S;
+	while (queue_pairs() != before)
+		if (seconds() > end)
+			fail_because("queue pairs of processes that were killed are left");
 	live_once();
 }
 
