@@ -310,12 +310,12 @@ struct umem_odp_waiter {
  * as many of the following ones as came without waiting; the next miss is the next call. As long as
  * nobody waits for a thread the fault goes on for the rest, as far as that comes without waiting
  * and 16 MiB in all at most, so that an access which takes its time finds it there; some of it may
- * come when the access has ended. Where a file system has to be asked for each page,
- * the thread goes on for a few of those that are needed, and may bring one in when the access has
- * ended, if that has found it present before. Faults on the same pages join, across the regions of
- * a process. Pages that nobody asked for are not brought in; where faults of a region follow each
- * other, those of what comes next that the process has mapped are put in too, as many as are worth
- * it, and so are the pages around it of a large folio.
+ * come when the access has ended. Where a file system has to be asked for each page, the thread
+ * goes on for a few of those that are needed, and may bring one in when the access has ended, if
+ * that has found it present before. Faults on the same pages join, across the regions of a process.
+ * Pages that nobody asked for are not brought in; where faults of a region follow each other, those
+ * of what comes next that the process has mapped are put in too, as many as are worth it, and so
+ * are the pages around it of a large folio.
  *
  * A fault can last for ever (userfaultfd, a hung file system). It then delays nobody else's, and
  * holds no lock but one that the file system itself has asked for: see docs/umem_odp.md.
