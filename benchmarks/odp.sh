@@ -9,7 +9,9 @@ plan()
 {
 	cat <<-'PLAN'
 	stable stable - regions neighbour sparse waiters cold madvise fork age
+	stable-icount stable --icount cold
 	backports backports - regions neighbour sparse waiters cold madvise fork age
+	backports-icount backports --icount cold
 	uml-fast uml-fast --pin waiters warm regions madvise cold waits
 	PLAN
 }

@@ -44,6 +44,12 @@ static inline unsigned int umem_odp_leaf_index(u64 va)
 	return (va >> UMEM_ODP_LEAF_SHIFT) & (UMEM_ODP_CHUNK_LEAVES - 1);
 }
 
+/* The first byte behind the leaf of @va. */
+static inline u64 umem_odp_leaf_end(u64 va)
+{
+	return (va | (UMEM_ODP_LEAF_BYTES - 1)) + 1;
+}
+
 static inline unsigned int umem_odp_leaf_page(u64 va)
 {
 	return (va >> PAGE_SHIFT) & (UMEM_ODP_LEAF_PAGES - 1);

@@ -35,7 +35,7 @@ static u64 prefetch_missing(const struct umem_odp_region *r, u64 at, u64 end, bo
 	u64 leaf_end;
 
 	while (at < end) {
-		leaf_end = min((at | (UMEM_ODP_LEAF_BYTES - 1)) + 1, end);
+		leaf_end = min(umem_odp_leaf_end(at), end);
 		scoped_guard(rcu) {
 			chunk = xa_load(&r->mirror->chunks, at >> UMEM_ODP_CHUNK_SHIFT);
 			if (!chunk)
@@ -112,7 +112,7 @@ static int prefetch_look_once(struct umem_odp_pass *pass, u64 at, u64 end)
 
 	pass->next = at;
 	pass->looked_end = at;
-	pass->wanted_end = min((at | (UMEM_ODP_LEAF_BYTES - 1)) + 1, end);
+	pass->wanted_end = min(umem_odp_leaf_end(at), end);
 	pass->end = pass->wanted_end;
 	pass->look_end = pass->wanted_end;
 	pass->block_start = 0;

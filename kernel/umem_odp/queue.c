@@ -84,6 +84,8 @@ void umem_odp_queue_destroy(struct umem_odp_queue *q)
 /**
  * umem_odp_queue_call_thread() - have one more thread at work, if it is of use
  * @q: the queue; its lock is held
+ *
+ * If there may be no more, one that brings in what nobody waits for is stopped.
  */
 void umem_odp_queue_call_thread(struct umem_odp_queue *q)
 {

@@ -5,6 +5,7 @@
  */
 #include <linux/sched/signal.h>
 
+#include "leaf.h"
 #include "mirror.h"
 #include "pass.h"
 #include "queue.h"
@@ -20,11 +21,14 @@
 /* So many leaves a pass goes through for what its leader asked for. */
 #define PASS_LEAVES_MAX	8
 
+static bool pass_has_page(const struct umem_odp_pass *pass, u64 page)
+{
+	return pass->next <= page && page < pass->end;
+}
+
 static bool pass_covers(const struct umem_odp_pass *pass, const struct umem_odp_waiter *w)
 {
-	u64 page = umem_odp_waiter_page(w);
-
-	if (pass->stopped || page < pass->next || page >= pass->end)
+	if (pass->stopped || !pass_has_page(pass, umem_odp_waiter_page(w)))
 		return false;
 	/* What a writer waits for a reader may find. */
 	return pass->write == w->write || (pass->write && !pass->blocked);
@@ -106,17 +110,12 @@ static u64 pass_block_start(struct umem_odp_pass *pass)
 	return start;
 }
 
-static u64 pass_leaf_end(u64 va)
-{
-	return (va | (UMEM_ODP_LEAF_BYTES - 1)) + 1;
-}
-
 /* From @page to the end of its leaf, or of what is wanted. */
 static void pass_begin_leaf(struct umem_odp_pass *pass, u64 page)
 {
 	lockdep_assert_held(&pass->mirror->queue.lock);
 	pass->next = page;
-	pass->end = min(pass->span_end, pass_leaf_end(page));
+	pass->end = min(pass->span_end, umem_odp_leaf_end(page));
 	pass->wanted_end = pass->end;
 	pass->look_end = pass_look_end(pass);
 	pass->told = page;
@@ -139,7 +138,7 @@ static void pass_begin(struct umem_odp_queue *q, struct umem_odp_pass *pass,
 	pass->write = leader->write;
 	pass->prefetch = leader->prefetch;
 	pass->ahead = false;
-	pass->span_end = min(end, pass_leaf_end(page) + (leaves - 1) * UMEM_ODP_LEAF_BYTES);
+	pass->span_end = min(end, umem_odp_leaf_end(page) + (leaves - 1) * UMEM_ODP_LEAF_BYTES);
 	pass_begin_leaf(pass, page);
 	pass->stopped = false;
 	pass->blocked = false;
@@ -364,7 +363,7 @@ static bool queue_has_pass_at(struct umem_odp_queue *q, u64 page)
 
 	lockdep_assert_held(&q->lock);
 	list_for_each_entry(pass, &q->passes, node) {
-		if (pass->next <= page && page < pass->end)
+		if (pass_has_page(pass, page))
 			return true;
 	}
 	return false;

@@ -91,7 +91,7 @@ static void routed_open(struct wide *bed, bool ipv6, enum ibv_mtu mtu)
 {
 	struct conn conn = wide_conn(true, mtu, ipv6);
 
-	/* Half a second: what is lost here is lost once or twice, and a machine that stands still that long loses nothing more. */
+	/* 0.5 s, eight times: a busy machine that stands still for a moment does not use the retries up. */
 	conn.timeout = 17;
 	wide_open_on(bed, &conn, "wide_a");
 }

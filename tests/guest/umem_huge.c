@@ -45,7 +45,7 @@ static void a_leaf_of_one_mapping_is_one_entry(void **state)
 	st = umem_stats(fd);
 	assert_int_equal(st.resident_pages, BYTES / PAGE_BYTES);
 	assert_true(st.table_bytes < WITHOUT_PAGES);
-	/* One that goes on brings in leaves that then take none. */
+	/* A fault that goes on brings in the next leaves too, which then take none. */
 	assert_in_range(st.faults, 1, LEAVES);
 	umem_check(fd, map, BYTES, 1);
 	assert_int_equal(umem_stats(fd).faults, st.faults);

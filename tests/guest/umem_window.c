@@ -167,7 +167,7 @@ static void not_what_may_not_be_written(void **state)
 }
 
 /* Whether so many pages come. A pass that has gone ahead ends where something takes pages away from it. */
-static bool come(int fd, size_t pages)
+static bool pages_come(int fd, size_t pages)
 {
 	double end = seconds() + 2;
 	size_t now, last = 0;
@@ -194,7 +194,7 @@ static bool a_long_fault(size_t pages)
 	assert_int_equal(umem_async(fd, 0, map + offset * PAGE_BYTES, pages * PAGE_BYTES, true),
 			 -EINPROGRESS);
 	assert_zero(umem_wait(fd, 0, BOUND_MS));
-	all = come(fd, span);
+	all = pages_come(fd, span);
 	/* One that knows no end would be behind that by now. */
 	usleep(SOON_US);
 	use(fd, map + (LONG_MAP_PAGES - 1) * PAGE_BYTES, true);
