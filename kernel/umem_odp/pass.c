@@ -162,7 +162,7 @@ static int pass_rounds(struct umem_odp_pass *pass)
 				err = -EINTR;
 				break;
 			}
-			/* Who takes pages away goes first; who waits inside gets a pass of his own. */
+			/* An invalidation goes first. Who waits inside gets a pass of his own. */
 			if (pass->ahead)
 				break;
 			pass->retries++;

@@ -268,8 +268,8 @@ static void a_hole_in_a_leaf(void **state)
 }
 
 /*
- * Who asked for two leaves leaves while the first is brought in: for who waits beside him for one byte of that the second is not.
- * Whether he was early enough.
+ * Who asked for two leaves cancels while the first is brought in: for who waits beside him for one byte of that the second is not.
+ * Whether the cancel was early enough.
  */
 static bool leave_beside_another(void)
 {
