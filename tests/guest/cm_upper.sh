@@ -28,7 +28,6 @@ ip netns add upper_ns || fail "no namespace"
 try()
 {
 	about=$1
-	inside sysctl -q "net.ipv6.conf.${1/./\/}.accept_dad=0"
 	inside ip addr add "10.$2.0.1/24" dev "$1"
 	inside ip link set "$1" up
 	ip addr add "10.$2.0.2/24" dev "$3"
@@ -48,7 +47,6 @@ fresh()
 {
 	ip link add upper_a type veth peer name upper_b
 	ip link set upper_a netns upper_ns
-	sysctl -q net.ipv6.conf.upper_b.accept_dad=0
 	ip link set upper_b up
 	add_link upper_ns upper_a upper_a
 	add_link '' upper_b upper_b

@@ -39,8 +39,6 @@ rejected()
 modprobe -q 8021q
 ip link add link veth0 name veth0.100 type vlan id 100 || fail "no VLAN"
 in_peer ip link add link veth1 name veth1.100 type vlan id 100
-sysctl -q net.ipv6.conf.veth0/100.accept_dad=0
-in_peer sysctl -q net.ipv6.conf.veth1/100.accept_dad=0
 ip addr add 10.76.0.1/24 dev veth0.100
 ip addr add fd76::1/64 dev veth0.100 nodad
 in_peer ip addr add 10.76.0.2/24 dev veth1.100

@@ -24,8 +24,6 @@ static const char up[] =
 	"modprobe -q sch_netem\n"
 	"tc qdisc replace dev stick0 root handle 1: mq || exit 77\n"
 	"tc qdisc add dev stick0 parent 1:1 netem delay 3ms limit 1000 || exit 1\n"
-	"sysctl -q net.ipv6.conf.stick0.accept_dad=0\n"
-	"ip netns exec peer sysctl -q net.ipv6.conf.stick1.accept_dad=0\n"
 	"ip addr add 10.79.0.1/24 dev stick0 && ip addr add fd79::1/64 dev stick0 nodad || exit 1\n"
 	"ip -n peer addr add 10.79.0.2/24 dev stick1 && ip -n peer addr add fd79::2/64 dev stick1 nodad || exit 1\n"
 	"rdma link add stick0 type rxe_odp netdev stick0 || exit 1\n"

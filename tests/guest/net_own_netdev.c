@@ -33,7 +33,6 @@ static const char functions[] =
 	"	at=$1$VLAN\n"
 	"	[ -z \"$VLAN\" ] || ip link add link $1 name $at type vlan id ${VLAN#.} || return\n"
 	"	echo 0 >/proc/sys/net/ipv4/conf/$at/rp_filter\n"
-	"	echo 0 >/proc/sys/net/ipv6/conf/$at/accept_dad\n"
 	"	printf '%s\\n' \"link set $at up\" \"addr add 10.78.0.$2/24 dev $at\" \\\n"
 	"		\"addr add fd78::$2/64 dev $at nodad\" | ip -batch - &&\n"
 	"	await_gid $1 0000:0000:0000:0000:0000:ffff:0a4e:00$(printf %02x $2) &&\n"

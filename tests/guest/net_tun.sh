@@ -45,7 +45,6 @@ side()
 	local in=(ip netns exec "tun_$1")
 	ip netns add "tun_$1"
 	ip link set "tun_$1" mtu 9000 netns "tun_$1"
-	"${in[@]}" sysctl -q "net.ipv6.conf.tun_$1.accept_dad=0"
 	"${in[@]}" ip addr add "10.78.0.$2/24" dev "tun_$1"
 	"${in[@]}" ip link set lo up
 	"${in[@]}" ip link set "tun_$1" up

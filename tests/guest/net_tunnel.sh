@@ -25,7 +25,6 @@ side()
 	local netns=$1 netdev=$2 number=$3 prefixes=$4 prefix
 	shift 4
 	in_netns "$netns" ip link add "$netdev" type "$@" || fail "no $1"
-	in_netns "$netns" sysctl -q "net.ipv6.conf.$netdev.accept_dad=0"
 	in_netns "$netns" ip link set "$netdev" up
 	add_link "$netns" "$netdev" "$netdev"
 	for prefix in $prefixes; do

@@ -30,7 +30,6 @@ up()
 {
 	local n
 	for n in 1 2; do
-		sysctl -q net.ipv6.conf.two_$n.accept_dad=0
 		ip addr add 10.75.0.$n/24 dev two_$n
 		ip addr add fd75::$n/64 dev two_$n nodad
 		ip link set two_$n mtu 4200 up

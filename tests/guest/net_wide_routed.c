@@ -14,8 +14,6 @@
 /* Two links beside the usual ones, so that these stay as they are. */
 static const char begin[] =
 	"ip netns add router &&\n"
-	/* While its link-local addresses are tentative a router asks for no neighbour of whom it forwards to. */
-	ROUTER "sysctl -q net.ipv6.conf.default.accept_dad=0 &&\n"
 	"ip link add wide_a mtu 9000 type veth peer name wide_ra mtu 9000 netns router &&\n"
 	"ip -n peer link add wide_b mtu 9000 type veth peer name wide_rb mtu 9000 netns router &&\n"
 	"ip -n router addr add 10.78.1.254/24 dev wide_ra &&\n"

@@ -46,7 +46,7 @@ said() { echo "$1: $(grep -c ' ok$' "$2") passed, $(grep -c ' skipped$' "$2") sk
 
 pyverbs_begin || fail "rdma-core's tests are not there"
 { /odp/host/links down && modprobe rdma_rxe; } || fail "rdma_rxe does not load"
-{ ip link add stock0 mtu 9000 type veth peer name stock1 && echo 0 >/proc/sys/net/ipv6/conf/stock0/accept_dad &&
+{ ip link add stock0 mtu 9000 type veth peer name stock1 &&
 	ip addr add 10.78.0.1/24 dev stock0 && ip addr add fd78::1/64 dev stock0 nodad && ip link set stock0 up && ip link set stock1 up &&
 	rdma link add stock0 type rxe netdev stock0; } || fail "no link of rdma_rxe"
 { eventually has_gid stock0 10.78.0.1 && eventually has_gid stock0 fd78::1; } || fail "rdma_rxe has no GID"
