@@ -11,7 +11,8 @@
  * longer than the link's MTU is left to IP: see pkt_let_fragment(). Packets of a list that are
  * alike go together: see net/run.h. Between queue pairs of this host a packet has no ICRC while it
  * stays in memory: see pkt_leave_sum_open(); there one may also have the payload of several: see
- * pkt_keep_whole().
+ * pkt_keep_whole(). To another host one of ours has that of as many as a frame of the netdev has
+ * room for: see rxo_net_frame_bytes().
  *
  * In: encap_rcv of the namespace's sockets. IP and UDP have checked lengths and
  * the UDP checksum, if there is one. What is not a whole packet that we speak, with
@@ -55,6 +56,11 @@ static bool net_icrc;
 module_param_named(icrc, net_icrc, bool, 0644);
 MODULE_PARM_DESC(icrc, "Whether packets that stay in this host have an ICRC, too (default N)");
 
+static bool net_frames = true;
+module_param_named(frames, net_frames, bool, 0644);
+MODULE_PARM_DESC(frames,
+		 "Whether packets between two of this driver may fill the netdev's frames (default Y)");
+
 /* In the place of an ICRC. A number that no other kernel, a guest's among them, puts there. */
 static u32 net_no_icrc __ro_after_init;
 
@@ -66,6 +72,11 @@ void __init rxo_net_init(void)
 bool rxo_net_omits_icrc(void)
 {
 	return !READ_ONCE(net_icrc);
+}
+
+bool rxo_net_fills_frames(void)
+{
+	return READ_ONCE(net_frames);
 }
 
 /* From the BTH to the padded payload: the most of a packet of one PSN. */
@@ -278,6 +289,7 @@ struct pkt_how {
 	u32 mtu;		/* of the route; IP makes fragments of what is longer */
 	bool runs;		/* those that are alike go together */
 	bool omit_icrc;		/* they stay in this host */
+	bool wide_has_icrc;	/* wide ones may leave it, and fit into its frames */
 };
 
 /* Headers and ICRC. Leaves skb->data at the IP header. */
@@ -285,7 +297,7 @@ static void pkt_finish(struct sk_buff *skb, const struct rxo_path *path, const s
 		       u16 ip4_id)
 {
 	bool probe = rxo_pkt_bth(skb)->opcode == RXO_OPCODE_PROBE, wide = pkt_is_wide(skb);
-	bool open = skb->ip_summed == CHECKSUM_PARTIAL, omit;
+	bool open = skb->ip_summed == CHECKSUM_PARTIAL, omit, whole;
 	u32 bth_bytes = skb->len, mtu = wide ? IP_MAX_MTU : how->mtu;
 	void *icrc = __skb_put(skb, RXO_ICRC_BYTES);	/* rxo_net_alloc() has made room */
 
@@ -295,10 +307,11 @@ static void pkt_finish(struct sk_buff *skb, const struct rxo_path *path, const s
 	else
 		pkt_push_ip6(skb, path, mtu);
 	skb_reset_network_header(skb);
-	omit = wide || (how->omit_icrc && !probe && skb->len <= mtu);
+	whole = wide && (probe ? open : !how->wide_has_icrc);
+	omit = whole || (how->omit_icrc && !wide && !probe && skb->len <= mtu);
 	put_unaligned_le32(omit ? net_no_icrc :
 				  rxo_icrc(skb->data, pkt_ip_bytes(skb), bth_bytes), icrc);
-	if (wide && how->mtu < NET_WIDE_BYTES)
+	if (whole && how->mtu < NET_WIDE_BYTES)
 		pkt_keep_whole(skb, max(how->mtu, WHOLE_MIN_MTU));
 	else if (omit || open)
 		pkt_leave_sum_open(skb);
@@ -391,12 +404,37 @@ bool rxo_net_may_probe_wide(struct rxo_dev *dev, struct rxo_path *path, struct r
 	return may;
 }
 
+u32 rxo_net_frame_bytes(struct rxo_dev *dev, struct rxo_path *path, struct rxo_tx *tx)
+{
+	u32 hdr_bytes = sizeof(struct udphdr) + RXO_MAX_HDR_BYTES + RXO_ICRC_BYTES, bytes = 0;
+	struct dst_entry *dst;
+
+	lockdep_assert_held(tx->lock);
+	if (!rxo_net_fills_frames() || !rxo_tx_may_run(tx))
+		return 0;
+	rcu_read_lock();
+	dst = rxo_path_route(dev, path);
+	if (dst) {
+		hdr_bytes += path->dst.sa.sa_family == AF_INET ? sizeof(struct iphdr) :
+								 sizeof(struct ipv6hdr);
+		if (dst_mtu(dst) > hdr_bytes && !dst_xfrm(dst) && !dst->lwtstate)
+			bytes = min(dst_mtu(dst) - hdr_bytes, RXO_WIDE_BYTES);
+		dst_release(dst);
+	}
+	rcu_read_unlock();
+	return round_down(bytes, 4);
+}
+
 u32 rxo_net_wide_bytes(struct rxo_dev *dev, struct rxo_path *path, struct rxo_tx *tx)
 {
+	u32 bytes = rxo_tx_wide_bytes(tx);
+
 	lockdep_assert_held(tx->lock);
-	if (!rxo_tx_carries_wide(tx) || !rxo_net_may_probe_wide(dev, path, tx))
+	if (!bytes)
 		return 0;
-	return RXO_WIDE_BYTES;
+	if (tx->wide_has_icrc)
+		return min(bytes, rxo_net_frame_bytes(dev, path, tx));
+	return rxo_net_may_probe_wide(dev, path, tx) ? bytes : 0;
 }
 
 /*
@@ -429,6 +467,7 @@ bool rxo_net_xmit(struct rxo_dev *dev, struct rxo_path *path, struct rxo_tx *tx,
 		.runs = skb_queue_len(list) > 1 && !crowded && rxo_tx_may_run(tx) &&
 			READ_ONCE(net_gso) && rxo_run_fits(dst),
 		.omit_icrc = rxo_tx_stays_here(tx) && rxo_net_omits_icrc(),
+		.wide_has_icrc = tx->wide_has_icrc,
 	};
 	while (taken && !skb_queue_empty(list)) {
 		struct rxo_run run;
@@ -474,7 +513,7 @@ static bool pkt_has_plain_ip(const struct sk_buff *skb)
 	return skb_network_header_len(skb) == pkt_ip_bytes(skb);
 }
 
-/* Only this kernel itself leaves one out: then the packet may be a wide one. */
+/* Only this kernel itself leaves one out: then the packet may be a wide one, whoever it is for. */
 static bool pkt_icrc_is_right(const struct sk_buff *skb)
 {
 	u32 bth_bytes = skb->len - RXO_ICRC_BYTES;

@@ -103,13 +103,22 @@ struct sk_buff *rxo_net_alloc(struct rxo_dev *dev, const struct rxo_path *path, 
  * @tx: of the direction that sends, under its lock
  *
  * BH off. RXO_WIDE_BYTES where packets stay within this kernel and all netdevs on their way let
- * one of that length through as it is: a probe has shown it. Otherwise 0. A wide packet is one
- * whose BTH has more than one PSN (wire.h); it arrives whole or not at all, and bears no ICRC.
+ * one of that length through as it is; what rxo_net_frame_bytes() says, or less, where the peer is
+ * ours and packets of that length arrive: a probe has shown it. Otherwise 0. A wide packet is one
+ * whose BTH has more than one PSN (wire.h); it arrives whole or not at all. Of the first kind it
+ * bears no ICRC.
  */
 u32 rxo_net_wide_bytes(struct rxo_dev *dev, struct rxo_path *path, struct rxo_tx *tx);
 
-/* Whether a wide probe may be sent there, to find that out. As above. */
+/* Whether a wide probe without ICRC may be sent there, to find that out. As above. */
 bool rxo_net_may_probe_wide(struct rxo_dev *dev, struct rxo_path *path, struct rxo_tx *tx);
+
+/*
+ * The payload of the longest packet that the netdev's frames have room for, as far as is known of
+ * the way beyond it: of a probe that finds it out. A multiple of four; 0 where there shall be none.
+ * As above.
+ */
+u32 rxo_net_frame_bytes(struct rxo_dev *dev, struct rxo_path *path, struct rxo_tx *tx);
 
 /**
  * rxo_net_xmit - send packets of one path, in order
@@ -177,6 +186,9 @@ static inline void rxo_net_mark_open(struct sk_buff *skb)
 
 /* Whether packets that will stay there have no ICRC. */
 bool rxo_net_omits_icrc(void);
+
+/* Whether packets to a peer that is ours, too, may fill the netdev's frames. */
+bool rxo_net_fills_frames(void);
 
 /* At module load. */
 void rxo_net_init(void);

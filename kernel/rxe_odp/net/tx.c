@@ -333,7 +333,7 @@ void rxo_tx_forget_path(struct rxo_tx *tx)
 	tx->plain_until = jiffies;
 	tx->plain_jiffies = 0;
 	tx->stays_here = false;
-	tx->carries_wide = false;
+	tx->wide_bytes = 0;
 }
 
 bool rxo_tx_lost(struct rxo_tx *tx)

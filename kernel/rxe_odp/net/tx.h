@@ -73,8 +73,9 @@ struct rxo_tx {
 	unsigned long plain_jiffies;	/* how long that is, or was the last time */
 	bool stays_here;		/* its packets stay in this host, as far as is known */
 	unsigned long stays_until;	/* jiffies: how long that is good for */
-	bool carries_wide;		/* wide ones arrive, as far as is known */
-	unsigned long wide_until;	/* jiffies: likewise */
+	u32 wide_bytes;			/* payload of wide ones that arrive, as far as is known */
+	bool wide_has_icrc;		/* such with an ICRC do, of a frame of the netdev each */
+	unsigned long wide_until;	/* jiffies: how long that is good for */
 };
 
 /**
@@ -140,20 +141,25 @@ static inline bool rxo_tx_may_run(const struct rxo_tx *tx)
 	return tx->kind->runs && time_after_eq(jiffies, tx->plain_until);
 }
 
-/* A wide probe of the direction arrived: so do wide packets for @valid_jiffies; 0: no more. */
-static inline void rxo_tx_set_wide(struct rxo_tx *tx, unsigned long valid_jiffies)
+/*
+ * A probe of the direction arrived that was as long as a wide packet of @bytes of payload: so do
+ * those for @valid_jiffies. 0: no more.
+ */
+static inline void rxo_tx_set_wide(struct rxo_tx *tx, u32 bytes, bool has_icrc,
+				   unsigned long valid_jiffies)
 {
 	lockdep_assert_held(tx->lock);
-	tx->carries_wide = valid_jiffies;
+	tx->wide_bytes = bytes;
+	tx->wide_has_icrc = has_icrc;
 	tx->wide_until = jiffies + valid_jiffies;
 }
 
-static inline bool rxo_tx_carries_wide(struct rxo_tx *tx)
+static inline u32 rxo_tx_wide_bytes(struct rxo_tx *tx)
 {
 	lockdep_assert_held(tx->lock);
-	if (tx->carries_wide && time_after(jiffies, tx->wide_until))
-		tx->carries_wide = false;
-	return tx->carries_wide;
+	if (tx->wide_bytes && time_after(jiffies, tx->wide_until))
+		tx->wide_bytes = 0;
+	return tx->wide_bytes;
 }
 
 /* A probe of the direction stayed in this host: so do all packets for @valid_jiffies. */

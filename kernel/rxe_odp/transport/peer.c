@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * Whether the peer of a connection is on this host, and packets between the two come through.
+ * Whether the peer of a connection is on this host, or else is one of ours, and what packets
+ * between the two come through.
  *
  * The wire itself says so. A queue pair sends a probe with its cookie, a random number that only
  * this kernel can resolve. If that arrives at the queue pair which is its peer, this answers with
@@ -30,6 +31,18 @@
  * between: that the other end is this kernel's the cookies say, and net_no_icrc (net.c) that a
  * packet is.
  *
+ * A peer whose cookie is not one of this kernel's, but that knows ours, is one of ours on another
+ * host. To it, and to one of this host where packets do not stay in memory, the payload of several
+ * packets goes as one, too, with an ICRC, as long as a frame of the netdev:
+ *
+ *	long PROBE from=A to=0	----------------------->	B takes what A's BTHs say of PSNs
+ *	A's tx.wide_bytes,	<-----------------------	long PROBE from=B to=A arrived=n
+ *	and takes B's PSNs
+ *	PROBE from=A to=B arrived=n  ------------------>	B's tx.wide_bytes
+ *
+ * Each end learns from the other's cookie, which comes back with how much arrived, that what it
+ * sent itself has arrived. The answer is no longer than the question.
+ *
  * The peer keeps for itself how long ago a probe has come, so that who can see and send packets at
  * one end gains nothing by answers that he makes up.
  *
@@ -46,6 +59,10 @@
 #define PROVEN_JIFFIES		(1 + HZ / 10)
 #define PROBE_JIFFIES		(1 + HZ / 40)
 #define MAX_PROBE_JIFFIES	HZ
+
+/* Likewise of a peer on another host, where the wire has better things to carry. */
+#define PROVEN_ELSEWHERE_JIFFIES (3 * HZ)
+#define PROBE_ELSEWHERE_JIFFIES	HZ
 
 /* After so many open or wide probes in a row that were lost, when that is tried again. */
 #define MAX_LOSSES		2
@@ -96,29 +113,46 @@ static struct rxo_qp *peer_get(u64 cookie)
 	return NULL;
 }
 
-static struct sk_buff *peer_build_probe(struct rxo_qp *qp, u64 to, enum rxo_asked kind)
+/*
+ * @wide_bytes: it is as long as a wide packet with so much payload; 0: only its headers.
+ * @arrived_bytes: the same of what it answers, of FRAME.
+ */
+struct peer_probe {
+	enum rxo_asked kind;
+	u64 to;
+	u32 wide_bytes;
+	u32 arrived_bytes;
+};
+
+static struct sk_buff *peer_build_probe(struct rxo_qp *qp, const struct peer_probe *probe)
 {
 	const u8 opcode = RXO_OPCODE_PROBE, hdr_bytes = rxo_opcodes[opcode].hdr_bytes;
-	u32 bytes = kind == RXO_ASKED_WIDE ? RXO_WIDE_BYTES + RXO_MAX_HDR_BYTES : 0;
-	struct sk_buff *skb = rxo_net_alloc(qp->dev, &qp->path, hdr_bytes + bytes);
+	u32 bytes = probe->wide_bytes ? RXO_MAX_HDR_BYTES + probe->wide_bytes : hdr_bytes;
+	struct sk_buff *skb = rxo_net_alloc(qp->dev, &qp->path, bytes);
 
 	if (!skb)
 		return NULL;
-	memset(skb->data + hdr_bytes, 0, bytes);
+	memset(skb->data + hdr_bytes, 0, bytes - hdr_bytes);
 	rxo_bth_init(rxo_pkt_bth(skb), opcode, false, 0, IB_DEFAULT_PKEY_FULL, qp->dest_qpn,
-		     false, 0);
+		     false, probe->arrived_bytes);
 	rxo_pkt_bth(skb)->flags |= RXO_PROBE_TVER;
 	rxo_pkt_probeth(skb)->from = cpu_to_be64(qp->qpn->cookie);
-	rxo_pkt_probeth(skb)->to = cpu_to_be64(to);
-	if (kind == RXO_ASKED_OPEN)
+	rxo_pkt_probeth(skb)->to = cpu_to_be64(probe->to);
+	if (probe->kind >= RXO_ASKED_OPEN)
 		rxo_net_mark_open(skb);
-	if (kind == RXO_ASKED_WIDE)
+	if (probe->kind == RXO_ASKED_WIDE || probe->kind == RXO_ASKED_FRAME)
 		rxo_bth_set_psns(rxo_pkt_bth(skb), 2);	/* any number is wide */
 	return skb;
 }
 
+/* Of a received probe: the payload of a wide packet of its length. */
+static u32 peer_wide_bytes(const struct sk_buff *skb)
+{
+	return skb->len > RXO_MAX_HDR_BYTES ? skb->len - RXO_MAX_HDR_BYTES : 0;
+}
+
 /* Under @tx's lock. False: it is lost, a queue of this host has no room for it. */
-static bool peer_send_probe(struct rxo_qp *qp, struct rxo_tx *tx, u64 to, enum rxo_asked kind)
+static bool peer_send_probe(struct rxo_qp *qp, struct rxo_tx *tx, const struct peer_probe *probe)
 {
 	struct sk_buff *skb;
 	bool taken;
@@ -126,7 +160,7 @@ static bool peer_send_probe(struct rxo_qp *qp, struct rxo_tx *tx, u64 to, enum r
 	lockdep_assert_held(tx->lock);
 	if (tx->blocked)
 		return false;
-	skb = peer_build_probe(qp, to, kind);
+	skb = peer_build_probe(qp, probe);
 	if (!skb)
 		return false;
 	taken = rxo_net_xmit_one(qp->dev, &qp->path, tx, skb);
@@ -137,26 +171,56 @@ static bool peer_send_probe(struct rxo_qp *qp, struct rxo_tx *tx, u64 to, enum r
 static bool peer_may_ask(struct rxo_qp *qp, enum rxo_asked kind)
 {
 	const struct rxo_local *local = &qp->sq.local;
+	bool near = local->peer && rxo_net_omits_icrc();
 
 	lockdep_assert_held(&qp->sq.lock);
-	if (kind == RXO_ASKED_PLAIN)
-		return true;
-	if (kind == RXO_ASKED_KINDS || !local->peer || !rxo_net_omits_icrc() ||
-	    time_before(jiffies, local->closed_until[kind]))
+	if (time_before(jiffies, local->closed_until[kind]))
 		return false;
-	return kind == RXO_ASKED_OPEN ||
-	       (local->large && rxo_net_may_probe_wide(qp->dev, &qp->path, &qp->sq.tx));
+	switch (kind) {
+	case RXO_ASKED_FRAME:
+		/* Two packets in one, at least. */
+		return (local->peer || local->elsewhere) && local->large &&
+		       rxo_net_frame_bytes(qp->dev, &qp->path, &qp->sq.tx) >= 2 * qp->mtu_bytes;
+	case RXO_ASKED_OPEN:
+		return near;
+	case RXO_ASKED_WIDE:
+		return near && local->large &&
+		       rxo_net_may_probe_wide(qp->dev, &qp->path, &qp->sq.tx);
+	default:
+		return kind == RXO_ASKED_PLAIN;
+	}
+}
+
+/* What to ask after @kind was answered: FRAME only where packets without ICRC do not arrive. */
+static enum rxo_asked peer_next(struct rxo_qp *qp, enum rxo_asked kind)
+{
+	static const enum rxo_asked next[RXO_ASKED_KINDS][2] = {
+		[RXO_ASKED_PLAIN] = { RXO_ASKED_OPEN, RXO_ASKED_FRAME },
+		[RXO_ASKED_FRAME] = { RXO_ASKED_OPEN },
+		[RXO_ASKED_OPEN] = { RXO_ASKED_WIDE },
+	};
+	int i;
+
+	for (i = 0; i < 2; i++)
+		if (next[kind][i] && peer_may_ask(qp, next[kind][i]))
+			return next[kind][i];
+	return RXO_ASKED_NOTHING;
 }
 
 static void peer_send_question(struct rxo_qp *qp, enum rxo_asked how)
 {
 	struct rxo_local *local = &qp->sq.local;
+	struct peer_probe probe = { .kind = how };
 
 	lockdep_assert_held(&qp->sq.lock);
-	local->asked = jiffies;
-	local->asked_how = peer_send_probe(qp, &qp->sq.tx, 0, how) ? how : RXO_ASKED_NOTHING;
 	if (how == RXO_ASKED_WIDE)
+		probe.wide_bytes = RXO_WIDE_BYTES;
+	else if (how == RXO_ASKED_FRAME)
+		probe.wide_bytes = rxo_net_frame_bytes(qp->dev, &qp->path, &qp->sq.tx);
+	if (probe.wide_bytes)
 		local->large = false;
+	local->asked = jiffies;
+	local->asked_how = peer_send_probe(qp, &qp->sq.tx, &probe) ? how : RXO_ASKED_NOTHING;
 }
 
 /* The last probe has no answer: what a kind that is not plain tells is no longer known. */
@@ -167,8 +231,8 @@ static void peer_lost(struct rxo_qp *qp)
 
 	if (kind <= RXO_ASKED_PLAIN)
 		return;
-	if (kind == RXO_ASKED_WIDE)
-		rxo_tx_set_wide(&qp->sq.tx, 0);
+	if (kind == RXO_ASKED_WIDE || kind == RXO_ASKED_FRAME)
+		rxo_tx_set_wide(&qp->sq.tx, 0, false, 0);
 	local->known = kind - 1;
 	if (++local->losses[kind] < MAX_LOSSES)
 		return;
@@ -206,10 +270,14 @@ void rxo_peer_failed(struct rxo_qp *qp)
 		local->rest_until = jiffies + REST_JIFFIES;
 }
 
-/* Whether the answer to a probe would be used: for local requests, or for packets without ICRC. */
+/*
+ * Whether the answer to a probe would be used: for local requests, for packets without ICRC, or for
+ * long ones.
+ */
 static bool peer_is_asked(const struct rxo_qp *qp)
 {
-	return peer_has_cookie(qp) && (READ_ONCE(qp->dev->local) || rxo_net_omits_icrc());
+	return peer_has_cookie(qp) && (READ_ONCE(qp->dev->local) || rxo_net_omits_icrc() ||
+				       rxo_net_fills_frames());
 }
 
 /*
@@ -250,16 +318,28 @@ static bool peer_is_ours(const struct rxo_qp *qp, const struct rxo_qp *peer)
 	       READ_ONCE(qp->dest_qpn) == peer->ibqp.qp_num;
 }
 
-static void peer_answer(struct rxo_qp *qp, u64 from, enum rxo_asked kind)
+/* @here: on this host. */
+static void peer_answer(struct rxo_qp *qp, u64 from, bool here, enum rxo_asked kind, u32 wide_bytes)
 {
+	struct peer_probe probe = { .kind = kind, .to = from };
 	struct rxo_rq *rq = &qp->rq;
 
 	guard(spinlock)(&rq->lock);
 	if (!rxo_resp_takes_requests(qp))
 		return;
-	rq->local_peer = from;
-	rq->local_until = jiffies + PROVEN_JIFFIES;
-	peer_send_probe(qp, &rq->tx, from, kind);
+	if (here) {
+		rq->local_peer = from;
+		rq->local_until = jiffies + PROVEN_JIFFIES;
+	}
+	if (kind == RXO_ASKED_FRAME) {
+		WRITE_ONCE(rq->peer_has_psns, true);
+		probe.arrived_bytes = wide_bytes;
+		probe.wide_bytes = min(wide_bytes,
+				       rxo_net_frame_bytes(qp->dev, &qp->path, &rq->tx));
+	} else if (kind == RXO_ASKED_WIDE) {
+		probe.wide_bytes = RXO_WIDE_BYTES;
+	}
+	peer_send_probe(qp, &rq->tx, &probe);
 }
 
 /*
@@ -283,7 +363,14 @@ static void peer_set_tx(struct rxo_tx *tx, bool wide)
 {
 	rxo_tx_set_stays_here(tx, PROVEN_JIFFIES);
 	if (wide)
-		rxo_tx_set_wide(tx, PROVEN_JIFFIES);
+		rxo_tx_set_wide(tx, RXO_WIDE_BYTES, false, PROVEN_JIFFIES);
+}
+
+/* What is as long as a frame came through; what needs no ICRC is longer. */
+static void peer_set_frame(struct rxo_tx *tx, u32 bytes, bool here)
+{
+	if (!rxo_tx_wide_bytes(tx) || tx->wide_has_icrc)
+		rxo_tx_set_wide(tx, bytes, true, here ? PROVEN_JIFFIES : PROVEN_ELSEWHERE_JIFFIES);
 }
 
 /* Probe and answer stayed in this host: so do the peer's responses. */
@@ -296,23 +383,47 @@ static void peer_set_stays_here(struct rxo_qp *peer, u64 to, bool wide)
 		peer_set_tx(&rq->tx, wide);
 }
 
-static void peer_was_answered(struct rxo_qp *qp, struct rxo_qp *peer, u64 from,
-			      enum rxo_asked kind)
+/*
+ * The answer to what is as long as a frame, and to which @arrived_bytes belong. The peer learns of
+ * its own length by another, which is short and not answered.
+ */
+static void peer_take_frame(struct rxo_qp *qp, u64 from, bool here, u32 wide_bytes,
+			    u32 arrived_bytes)
+{
+	struct peer_probe probe = {
+		.kind = RXO_ASKED_FRAME, .to = from, .arrived_bytes = wide_bytes,
+	};
+	struct rxo_rq *rq = &qp->rq;
+
+	guard(spinlock)(&rq->lock);
+	if (!rxo_resp_takes_requests(qp))
+		return;
+	WRITE_ONCE(rq->peer_has_psns, true);
+	peer_set_frame(&rq->tx, arrived_bytes, here);
+	if (wide_bytes)
+		peer_send_probe(qp, &rq->tx, &probe);
+}
+
+static void peer_was_answered(struct rxo_qp *qp, u64 from, bool here, enum rxo_asked kind,
+			      u32 arrived_bytes)
 {
 	struct rxo_local *local = &qp->sq.local;
+	enum rxo_asked next;
 	bool first;
-
-	if (kind != RXO_ASKED_PLAIN)
-		peer_set_stays_here(peer, qp->qpn->cookie, kind == RXO_ASKED_WIDE);
 
 	guard(spinlock)(&qp->sq.lock);
 	/* This path may not have asked yet: the answer is one to a path before it. */
-	if (!rxo_comp_takes_answers(qp) || !local->probe_jiffies)
+	if (!rxo_comp_takes_answers(qp) || !local->probe_jiffies || (!here && local->peer))
 		return;
-	local->peer = from;
-	local->proven_until = jiffies + PROVEN_JIFFIES;
-	local->probe_jiffies = PROBE_JIFFIES;
-	if (kind != RXO_ASKED_PLAIN)
+	local->elsewhere = !here;
+	if (here) {
+		local->peer = from;
+		local->proven_until = jiffies + PROVEN_JIFFIES;
+	}
+	local->probe_jiffies = here ? PROBE_JIFFIES : PROBE_ELSEWHERE_JIFFIES;
+	if (kind == RXO_ASKED_FRAME)
+		peer_set_frame(&qp->sq.tx, arrived_bytes, here);
+	else if (kind != RXO_ASKED_PLAIN)
 		peer_set_tx(&qp->sq.tx, kind == RXO_ASKED_WIDE);
 	local->losses[kind] = 0;
 	local->closed_until[kind] = jiffies;
@@ -321,8 +432,18 @@ static void peer_was_answered(struct rxo_qp *qp, struct rxo_qp *peer, u64 from,
 	if (local->asked_how <= kind)
 		local->asked_how = RXO_ASKED_NOTHING;
 	local->known = kind;
-	if (first && peer_may_ask(qp, kind + 1))
-		peer_send_question(qp, kind + 1);
+	next = first ? peer_next(qp, kind) : RXO_ASKED_NOTHING;
+	if (next != RXO_ASKED_NOTHING)
+		peer_send_question(qp, next);
+}
+
+static enum rxo_asked peer_kind(const struct sk_buff *skb)
+{
+	if (rxo_pkt(skb)->psns > 1)
+		return RXO_ASKED_WIDE;
+	if (rxo_bth_psns(rxo_pkt_bth(skb)) > 1)
+		return RXO_ASKED_FRAME;
+	return rxo_net_stayed_here(skb) ? RXO_ASKED_OPEN : RXO_ASKED_PLAIN;
 }
 
 /* A probe from the queue pair's peer, which is anybody. Softirq. */
@@ -330,20 +451,26 @@ void rxo_peer_rcv(struct rxo_qp *qp, const struct sk_buff *skb)
 {
 	u64 from = be64_to_cpu(rxo_pkt_probeth(skb)->from);
 	u64 to = be64_to_cpu(rxo_pkt_probeth(skb)->to);
-	enum rxo_asked kind = rxo_pkt(skb)->psns > 1 ? RXO_ASKED_WIDE :
-			      rxo_net_stayed_here(skb) ? RXO_ASKED_OPEN : RXO_ASKED_PLAIN;
+	u32 wide_bytes = peer_wide_bytes(skb), arrived_bytes = rxo_pkt(skb)->psn;
+	enum rxo_asked kind = peer_kind(skb);
 	struct rxo_qp *peer;
 
-	if (!peer_is_asked(qp) || (to && to != qp->qpn->cookie))
+	if (!from || !peer_is_asked(qp) || (to && to != qp->qpn->cookie))
 		return;
 	peer = peer_get(from);
-	if (!peer)
-		return;
-	if (peer_is_ours(qp, peer)) {
-		if (to)
-			peer_was_answered(qp, peer, from, kind);
-		else
-			peer_answer(qp, from, kind);
+	if (peer ? !peer_is_ours(qp, peer) || (kind == RXO_ASKED_FRAME && !rxo_net_fills_frames()) :
+		   !rxo_net_fills_frames() || kind >= RXO_ASKED_OPEN)
+		goto out;
+	if (!to) {
+		peer_answer(qp, from, peer, kind, wide_bytes);
+		goto out;
 	}
-	rxo_qp_put(peer);
+	if (kind == RXO_ASKED_FRAME)
+		peer_take_frame(qp, from, peer, wide_bytes, arrived_bytes);
+	else if (kind >= RXO_ASKED_OPEN)
+		peer_set_stays_here(peer, qp->qpn->cookie, kind == RXO_ASKED_WIDE);
+	peer_was_answered(qp, from, peer, kind, arrived_bytes);
+out:
+	if (peer)
+		rxo_qp_put(peer);
 }

@@ -102,15 +102,17 @@ struct rxo_wait {
 	bool pending;
 };
 
-/* Whether the peer is on this host (peer.c). */
+/* Whether the peer is on this host, or else is one of ours (peer.c). */
 struct rxo_local {
-	u64 peer;			/* its cookie; 0: it never answered */
+	u64 peer;			/* its cookie; 0: it never answered, or from elsewhere */
+	bool elsewhere;			/* one of ours answered, on another host */
 	unsigned long proven_until;	/* jiffies: what its last answer is good for */
 	unsigned long asked;		/* jiffies: when */
 	unsigned long probe_jiffies;	/* from then on to the next time; 0: never asked */
 	enum rxo_asked {
 		RXO_ASKED_NOTHING,	/* or it was answered */
 		RXO_ASKED_PLAIN,
+		RXO_ASKED_FRAME,	/* by one as long as a frame of the netdev */
 		RXO_ASKED_OPEN,		/* by a probe that only arrives in this host's memory */
 		RXO_ASKED_WIDE,		/* and only where wide packets do */
 		RXO_ASKED_KINDS,
@@ -266,6 +268,7 @@ struct rxo_rq {
 	struct rxo_late late;
 	u64 local_peer;			/* cookie of a peer whose probe came; 0: none */
 	unsigned long local_until;	/* jiffies: how long it may do without packets */
+	bool peer_has_psns;		/* it means what its BTHs say of more PSNs; see rcv.c */
 	bool established;		/* IB_EVENT_COMM_EST was raised */
 	bool last_wqe;			/* IB_EVENT_QP_LAST_WQE_REACHED was raised */
 	int fault_err;			/* the last fault's error, for the first packet */

@@ -25,6 +25,20 @@ static bool rcv_is_for_qp(const struct rxo_qp *qp, const struct sk_buff *skb)
 	return data_race(rxo_net_matches(skb, &qp->path));
 }
 
+/*
+ * How many PSNs a packet with an ICRC has: one, as far as IBTA knows. Only a peer that has shown to
+ * be one of ours means what those bits say, and only of packets with payload; what uses the number
+ * checks it against the payload's length.
+ */
+static void rcv_take_psns(const struct rxo_qp *qp, struct sk_buff *skb)
+{
+	struct rxo_pkt *pkt = rxo_pkt(skb);
+
+	if (READ_ONCE(qp->rq.peer_has_psns) && pkt->psns == 1 &&
+	    (pkt->flags & (RXO_OP_SEND | RXO_OP_WRITE | RXO_OP_READ_RESP)))
+		pkt->psns = rxo_bth_psns(rxo_pkt_bth(skb));
+}
+
 static void rcv_drop(struct rxo_dev *dev, struct sk_buff *skb)
 {
 	rxo_stat_inc(dev, RXO_STAT_RCV_DROPPED);
@@ -56,6 +70,7 @@ static void rcv_packet(struct rxo_dev *dev, struct sk_buff *skb)
 		rcv_drop(dev, skb);
 		goto out;
 	}
+	rcv_take_psns(qp, skb);
 	if (pkt->ce && qp->kind->connected)
 		rxo_ecn_rcv_marked(qp);
 	if (pkt->flags & RXO_OP_CNP) {

@@ -40,7 +40,8 @@ struct rxo_bth {
 /*
  * In apsn, reserved by IBTA: how many PSNs more than one a wide packet has. Its payload is that of
  * so many packets in a row, and its opcode says what the first and the last of them are. Only
- * within one kernel: what has not shown that it comes from there has one PSN, whatever stands here.
+ * within one kernel, or between two queue pairs that have shown one another that they are ours: all
+ * else has one PSN, whatever stands here. In a probe: more than one, of a kind that is long.
  */
 #define RXO_BTH_MORE_PSNS	0x7f000000U
 #define RXO_BTH_MORE_PSNS_SHIFT	24
@@ -102,7 +103,8 @@ struct rxo_feth {
 #define RXO_CNP_BYTES		16
 
 /*
- * Between our own drivers alone: a probe of whether both ends are on one host (transport/peer.c).
+ * Between our own drivers alone: a probe of whether both ends are on one host, and of how long
+ * packets may be (transport/peer.c).
  * The opcode is one of those that are a manufacturer's (IBTA 9.2.1), and the transport version one
  * that there is not, for which others drop it before they look at the rest: stock rxe of some
  * kernels reads past a packet of an opcode that it does not know.
@@ -110,6 +112,7 @@ struct rxo_feth {
 #define RXO_OPCODE_PROBE	0xc0
 #define RXO_PROBE_TVER		0x0f
 
+/* The PSN in a probe is how much payload a wide packet had that is as long as what it answers. */
 struct rxo_probeth {
 	__be64 from;		/* cookie of the sender */
 	__be64 to;		/* of whom it answers; 0: it asks */

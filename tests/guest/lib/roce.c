@@ -156,8 +156,9 @@ static uint16_t socket_port(int fd)
 	return ntohs(addr.sin6_port);
 }
 
-int roce_user_send(int fd, const struct roce_path *path, uint8_t opcode, uint32_t qpn, uint32_t psn,
-		   const void *header, size_t header_bytes, size_t payload)
+static int user_send(int fd, const struct roce_path *path, uint8_t opcode, uint8_t flags,
+		     uint32_t qpn, uint32_t psn, const void *header, size_t header_bytes,
+		     size_t payload)
 {
 	size_t ip = roce_ip_bytes(path->ipv6);
 	size_t bth_bytes = ROCE_BTH_BYTES + header_bytes + payload;
@@ -173,6 +174,7 @@ int roce_user_send(int fd, const struct roce_path *path, uint8_t opcode, uint32_
 	udp->dest = htons(ROCE_PORT);
 	udp->len = htons(ROCE_UDP_BYTES + bth_bytes + ROCE_ICRC_BYTES);
 	bth[0] = opcode;
+	bth[1] = flags;
 	memset(bth + 2, 0xff, 2);
 	roce_put32(bth + 4, qpn);
 	roce_put32(bth + 8, psn);
@@ -182,6 +184,23 @@ int roce_user_send(int fd, const struct roce_path *path, uint8_t opcode, uint32_
 	if (sendto(fd, bth, bth_bytes + ROCE_ICRC_BYTES, 0, (void *)&to, bytes) < 0)
 		return -errno;
 	return 0;
+}
+
+int roce_user_send(int fd, const struct roce_path *path, uint8_t opcode, uint32_t qpn, uint32_t psn,
+		   const void *header, size_t header_bytes, size_t payload)
+{
+	return user_send(fd, path, opcode, 0, qpn, psn, header, header_bytes, payload);
+}
+
+int roce_user_probe(int fd, const struct roce_path *path, uint32_t qpn, uint32_t psn, uint64_t from,
+		    uint64_t to, size_t payload)
+{
+	uint8_t cookies[16];
+
+	roce_put64(cookies, from);
+	roce_put64(cookies + 8, to);
+	/* A transport version that there is not. */
+	return user_send(fd, path, ROCE_PROBE, 0x0f, qpn, psn, cookies, sizeof(cookies), payload);
 }
 
 void roce_user_replay(int fd, const struct roce_path *path, const uint8_t *bth, size_t bytes,

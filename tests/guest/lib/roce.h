@@ -18,6 +18,7 @@
 #define ROCE_READ_RESPONSE 0x0e /* the one in the middle: without a header of its own */
 #define ROCE_READ	   0x0c
 #define ROCE_ACK	   0x11
+#define ROCE_PROBE	   0xc0 /* kernel/rxe_odp/wire/wire.h */
 
 /* From one end to another, by their GIDs. */
 struct roce_path {
@@ -48,6 +49,10 @@ int roce_user_socket(const struct roce_path *path);
  */
 int roce_user_send(int fd, const struct roce_path *path, uint8_t opcode, uint32_t qpn, uint32_t psn,
 		   const void *header, size_t header_bytes, size_t payload);
+
+/* The reserved bits of @psn say more than one: of a kind that is long, by as much payload. */
+int roce_user_probe(int fd, const struct roce_path *path, uint32_t qpn, uint32_t psn, uint64_t from,
+		    uint64_t to, size_t payload);
 
 /* The bytes from a BTH to an ICRC, as they are; @summed: with a UDP checksum. */
 void roce_user_replay(int fd, const struct roce_path *path, const uint8_t *bth, size_t bytes,

@@ -3,17 +3,19 @@
 #include "netdev.h"
 #include "netem.h"
 
-#define GSO  "/sys/module/rxe_odp/parameters/gso"
-#define ICRC "/sys/module/rxe_odp/parameters/icrc"
+#define GSO    "/sys/module/rxe_odp/parameters/gso"
+#define ICRC   "/sys/module/rxe_odp/parameters/icrc"
+#define FRAMES "/sys/module/rxe_odp/parameters/frames"
 
-static char gso_was[8], icrc_was[8];
+static char gso_was[8], icrc_was[8], frames_was[8];
 
 int wide_set_up(void **state)
 {
 	(void)state;
 	read_text(GSO, gso_was, sizeof(gso_was));
 	read_text(ICRC, icrc_was, sizeof(icrc_was));
-	return write_text(GSO, "Y") || write_text(ICRC, "N");
+	read_text(FRAMES, frames_was, sizeof(frames_was));
+	return write_text(GSO, "Y") || write_text(ICRC, "N") || write_text(FRAMES, "N");
 }
 
 int wide_tear_down(void **state)
@@ -26,7 +28,18 @@ int wide_tear_down(void **state)
 	saved = netns_enter_peer();
 	netdev_set_feature("veth1", WIDE_FEATURE, true);
 	netns_leave(saved);
-	return write_text(GSO, gso_was) || write_text(ICRC, icrc_was);
+	return write_text(GSO, gso_was) || write_text(ICRC, icrc_was) ||
+	       write_text(FRAMES, frames_was);
+}
+
+int wide_set_up_frames(void **state)
+{
+	return wide_set_up(state) || write_text(ICRC, "Y") || write_text(FRAMES, "Y");
+}
+
+void wide_allow_frames(bool allow)
+{
+	assert_zero(write_text(FRAMES, allow ? "Y" : "N"));
 }
 
 void wide_allow(bool allow)

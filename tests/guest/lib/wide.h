@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0 OR Linux-OpenIB */
 /*
  * Two queue pairs between which packets are wide (kernel/rxe_odp/net/net.c), which has to be found out by the wire first, and a
- * look at the packets. The module's parameters gso and icrc are what wide packets need while a test runs.
+ * look at the packets. The module's parameters gso, icrc and frames are what wide packets of one kind need while a test runs: those
+ * without ICRC, of 28 KiB, or those with one, of a frame of the netdev.
  */
 #ifndef TESTS_GUEST_WIDE_H
 #define TESTS_GUEST_WIDE_H
@@ -21,9 +22,11 @@ struct wide {
 
 /* Around each test. The second mends the wire of one that failed, too. */
 int wide_set_up(void **state);
+int wide_set_up_frames(void **state);
 int wide_tear_down(void **state);
 /* Whether the module may have packets of several PSNs at all. */
 void wide_allow(bool allow);
+void wide_allow_frames(bool allow);
 
 struct conn wide_conn(bool wire, enum ibv_mtu mtu, bool ipv6);
 

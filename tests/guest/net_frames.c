@@ -1,0 +1,408 @@
+// SPDX-License-Identifier: GPL-2.0 OR Linux-OpenIB
+/*
+ * Wide packets with an ICRC, which fill a frame of the netdev, between two queue pairs that are ours, wherever they are: every
+ * operation and length is right over both families and several path MTUs, also where pages are missing; a frame that gets shorter, or
+ * is too long for the peer, and packets that are lost, come twice or overtake others. A peer on another host, which a program plays
+ * here by hand: what it has to know before packets are wide, how wide they are then, and that none is believed who lies.
+ *
+ * rdma-odp: timeout 240
+ */
+#include "roce.h"
+#include "wide.h"
+
+#include <arpa/inet.h>
+#include <unistd.h>
+
+#define USUAL_MTU 9000
+/* UDP header, the longest headers of RoCE and ICRC: what a frame has beside IP header and payload. */
+#define OVERHEAD (8 + 44 + 4)
+/* In place of a PSN: there are more, of a probe that is long. */
+#define MORE 0x01000000
+
+static void set_mtu(int side, int mtu)
+{
+	char command[100];
+
+	snprintf(command, sizeof(command), "%sip link set veth%d mtu %d",
+		 side ? "ip netns exec peer " : "", side, mtu);
+	assert_zero(system(command));
+}
+
+static int tear_down(void **state)
+{
+	return system("ip link set veth0 mtu 9000; ip netns exec peer ip link set veth1 mtu 9000") ||
+	       wide_tear_down(state);
+}
+
+static unsigned int frame_psns(int mtu, bool ipv6, size_t path_mtu)
+{
+	return (mtu - (ipv6 ? 40 : 20) - OVERHEAD) / path_mtu;
+}
+
+static const struct {
+	enum ibv_mtu mtu;
+	size_t bytes;
+} mtus[] = { { IBV_MTU_256, 256 }, { IBV_MTU_1024, 1024 }, { IBV_MTU_4096, 4096 } };
+
+static void every_length(void **state)
+{
+	long bad = rig_counter("rx_icrc_encapsulated"), gaps = rig_counter("out_of_seq_request");
+	unsigned int i, k, ipv6, request, response, want;
+	struct conn conn;
+	struct wide bed;
+	double end;
+	int odp;
+
+	for (ipv6 = 0; ipv6 < 2; ipv6++) {
+		for (i = 0; i < ARRAY_SIZE(mtus); i++) {
+			size_t mtu = mtus[i].bytes;
+
+			conn = wide_conn(true, mtus[i].mtu, ipv6);
+			wide_open(&bed, &conn);
+			odp = mode(&bed.pair.rig, state);
+			want = frame_psns(USUAL_MTU, ipv6, mtu);
+			const size_t lengths[] = { 1,
+						   mtu + 1,
+						   2 * mtu,
+						   3 * mtu + 2,
+						   want * mtu - 1,
+						   want * mtu,
+						   want * mtu + 1,
+						   2 * want * mtu + mtu,
+						   200001,
+						   MIB };
+			end = seconds() + BOUND_S;
+			/* Where a page comes late they are plain for a while. */
+			do {
+				wide_await(&bed, true);
+				for (k = 0; k < ARRAY_SIZE(lengths); k++)
+					pair_move_every(&bed.pair, lengths[k], odp, k);
+				wide_widest(&bed, &request, &response);
+			} while ((request != want || response != want) && seconds() < end);
+			assert_int_equal(request, want);
+			assert_int_equal(response, want);
+			wide_close(&bed);
+		}
+	}
+	assert_int_equal(rig_counter("rx_icrc_encapsulated"), bad);
+	if (!*state)
+		assert_int_equal(rig_counter("out_of_seq_request"), gaps);
+}
+
+/* Frames with room for one packet of the path MTU, and for two; a peer whose frames are shorter than ours. */
+static void frames_of_several_lengths(void **state)
+{
+	static const struct {
+		int mtu0, mtu1;
+		enum ibv_mtu path_mtu;
+		bool wide;
+	} cases[] = {
+		{ 1500, 1500, IBV_MTU_1024, false }, { 1500, 1500, IBV_MTU_512, true },
+		{ 8000, 8000, IBV_MTU_4096, false }, { 9000, 1500, IBV_MTU_1024, false },
+		{ 1500, 9000, IBV_MTU_1024, false }, { 65535, 65535, IBV_MTU_4096, true },
+	};
+	unsigned int i, ipv6;
+	struct conn conn;
+	struct wide bed;
+
+	(void)state;
+	for (ipv6 = 0; ipv6 < 2; ipv6++)
+		for (i = 0; i < ARRAY_SIZE(cases); i++) {
+			set_mtu(0, cases[i].mtu0);
+			set_mtu(1, cases[i].mtu1);
+			conn = wide_conn(true, cases[i].path_mtu, ipv6);
+			conn.timeout = 14;
+			wide_open(&bed, &conn);
+			/* The first probe alone would not show that none pass. */
+			pair_move_every(&bed.pair, 300001, 0, i);
+			wide_await(&bed, cases[i].wide);
+			pair_move_every(&bed.pair, 300001, 0, i);
+			wide_await(&bed, cases[i].wide);
+			wide_close(&bed);
+		}
+}
+
+/* While they are full: those of this end, those of the other, and back. */
+static void frames_get_shorter(void **state)
+{
+	struct conn conn = wide_conn(true, IBV_MTU_1024, false);
+	struct wide bed;
+	int side;
+
+	(void)state;
+	conn.timeout = 14;
+	for (side = 0; side < 2; side++) {
+		wide_open(&bed, &conn);
+		wide_await(&bed, true);
+		set_mtu(side, 1500);
+		pair_move_every(&bed.pair, 300001, 0, 3);
+		wide_await(&bed, false);
+		set_mtu(side, USUAL_MTU);
+		wide_await(&bed, true);
+		wide_close(&bed);
+	}
+}
+
+static void switched_off(void **state)
+{
+	struct conn conn = wide_conn(true, IBV_MTU_1024, false);
+	struct wide bed;
+
+	(void)state;
+	wide_open(&bed, &conn);
+	wide_await(&bed, true);
+	wide_allow_frames(false);
+	wide_await(&bed, false);
+	pair_move_every(&bed.pair, 300001, 0, 1);
+	wide_allow_frames(true);
+	wide_await(&bed, true);
+	wide_close(&bed);
+}
+
+static void some_are_lost(void **state)
+{
+	wide_until_counted("netem loss 10%", "retried_pkts", *state ? IBV_ACCESS_ON_DEMAND : 0);
+}
+
+static void some_come_twice(void **state)
+{
+	(void)state;
+	wide_until_counted("netem duplicate 20%", "duplicate_request", 0);
+}
+
+static void some_overtake_others(void **state)
+{
+	(void)state;
+	wide_until_counted("netem delay 1ms reorder 75% 25%", "out_of_seq_request", 0);
+}
+
+/* End a, and in place of b, of which the number alone is left, this program. */
+struct elsewhere {
+	struct pair pair;
+	struct buf buf;
+	struct sniff sniff;
+	struct roce_path path; /* from b's address to a */
+	int fd;
+	uint32_t b_qpn;
+};
+
+static const uint64_t cookie = 0x1122334455667788;
+
+static void elsewhere_open(struct elsewhere *far, enum ibv_mtu mtu)
+{
+	struct conn conn = wide_conn(true, mtu, false);
+	int saved;
+
+	pair_open(&far->pair, &conn);
+	buf_make(&far->buf, far->pair.a.rig->pd, MEM_ANON, 64 * KIB, 0, ACCESS_ALL);
+	far->path = roce_path(&far->pair.b, &far->pair.a);
+	far->b_qpn = far->pair.b.qp->qp_num;
+	assert_zero(ibv_destroy_qp(far->pair.b.qp));
+	far->pair.b.qp = NULL;
+	sniff_open(&far->sniff, "veth0");
+	saved = netns_enter_peer();
+	far->fd = roce_user_socket(&far->path);
+	netns_leave(saved);
+}
+
+static void elsewhere_close(struct elsewhere *far)
+{
+	close(far->fd);
+	sniff_close(&far->sniff);
+	buf_free(&far->buf);
+	pair_close(&far->pair);
+}
+
+/* The next of a's packets that goes out, with this opcode or, 0, with data. */
+static struct sniffed next_out(struct elsewhere *far, uint8_t opcode)
+{
+	double end = seconds() + BOUND_S;
+	struct sniffed packet;
+
+	for (;;) {
+		if (seconds() > end)
+			fail_because("no packet of opcode %#x", opcode);
+		if (!sniff_next(&far->sniff, &packet) || !packet.roce || !packet.out ||
+		    packet.dest_qpn != far->b_qpn)
+			continue;
+		if (opcode ? packet.opcode == opcode : packet.opcode < 0x0c)
+			return packet;
+	}
+}
+
+static uint64_t read64(const uint8_t *at)
+{
+	uint64_t value = 0;
+	int i;
+
+	for (i = 0; i < 8; i++)
+		value = value << 8 | at[i];
+	return value;
+}
+
+/* To the number that a's next packet is expected to have less one: all of it arrived. */
+static void acknowledge(struct elsewhere *far, uint32_t psn)
+{
+	const uint8_t aeth[4] = { 0x1f };
+
+	assert_zero(roce_user_send(far->fd, &far->path, ROCE_ACK, far->pair.a.qp->qp_num, psn, aeth,
+				   sizeof(aeth), 0));
+}
+
+static void post_write(struct elsewhere *far, size_t bytes)
+{
+	struct ibv_sge sge = buf_sge(&far->buf, 0, bytes);
+	struct ibv_send_wr wr = wr_rdma(IBV_WR_RDMA_WRITE, &sge, 1, &far->buf, 0);
+
+	end_post(&far->pair.a, &wr);
+}
+
+/* A message of two packets, and a's questions before it and because of it; its cookie. */
+static uint64_t ask_all(struct elsewhere *far, uint32_t arrived)
+{
+	uint32_t a_qpn = far->pair.a.qp->qp_num;
+	struct sniffed packet;
+	uint64_t to;
+
+	post_write(far, 2048);
+	packet = next_out(far, ROCE_PROBE);
+	assert_int_equal(packet.psns, 1);
+	to = read64(packet.bth + 12);
+	assert_zero(roce_user_probe(far->fd, &far->path, a_qpn, 0, cookie, to, 0));
+	packet = next_out(far, ROCE_PROBE);
+	assert_true(packet.psns > 1);
+	/* As long as the longest packet of its path MTU that a frame holds, and no longer than that. */
+	assert_in_range(packet.bytes, 8 * 1024 + 100, USUAL_MTU);
+	assert_zero(roce_user_probe(far->fd, &far->path, a_qpn, MORE | arrived, cookie, to, 0));
+	acknowledge(far, far->pair.a.psn + 1);
+	cq_success(far->pair.a.scq);
+	return to;
+}
+
+/* Which is as wide as the program says that its packets arrived, and as a frame has room for. */
+static void requester(void **state)
+{
+	static const struct {
+		uint32_t arrived;
+		unsigned int psns;
+	} cases[] = { { 8192, 8 }, { 0xffffff, 8 }, { 3000, 2 }, { 2047, 1 }, { 0, 1 } };
+	struct elsewhere far;
+	struct sniffed packet;
+	unsigned int i, n;
+
+	(void)state;
+	for (i = 0; i < ARRAY_SIZE(cases); i++) {
+		elsewhere_open(&far, IBV_MTU_1024);
+		ask_all(&far, cases[i].arrived);
+		do
+			packet = next_out(&far, 0);
+		while (packet.psn != ((far.pair.a.psn + 1) & 0xffffff));
+		post_write(&far, 16 * KIB);
+		for (n = 0; n < 16; n += packet.psns) {
+			packet = next_out(&far, 0);
+			assert_int_equal(packet.psn, (far.pair.a.psn + 2 + n) & 0xffffff);
+			assert_int_equal(packet.psns, cases[i].psns);
+		}
+		acknowledge(&far, far.pair.a.psn + 17);
+		cq_success(far.pair.a.scq);
+		elsewhere_close(&far);
+	}
+}
+
+/* A wrong cookie is nobody's. */
+static void requester_of_a_stranger(void **state)
+{
+	struct elsewhere far;
+	struct sniffed packet;
+	uint64_t to;
+	int i;
+
+	(void)state;
+	elsewhere_open(&far, IBV_MTU_1024);
+	post_write(&far, 2048);
+	packet = next_out(&far, ROCE_PROBE);
+	to = read64(packet.bth + 12);
+	for (i = 0; i < 2; i++)
+		assert_zero(roce_user_probe(far.fd, &far.path, far.pair.a.qp->qp_num,
+					    i ? MORE | 8192 : 0, cookie, to ^ 1, 0));
+	acknowledge(&far, far.pair.a.psn + 1);
+	cq_success(far.pair.a.scq);
+	do
+		packet = next_out(&far, 0);
+	while (packet.psn != ((far.pair.a.psn + 1) & 0xffffff));
+	post_write(&far, 16 * KIB);
+	for (i = 0; i < 16; i++)
+		assert_int_equal(next_out(&far, 0).psns, 1);
+	acknowledge(&far, far.pair.a.psn + 17);
+	cq_success(far.pair.a.scq);
+	elsewhere_close(&far);
+}
+
+/* Asks in place of b; how long the answer is. What comes once more is answered once more. */
+static size_t ask(struct elsewhere *far, size_t payload)
+{
+	struct sniffed packet;
+
+	assert_zero(roce_user_probe(far->fd, &far->path, far->pair.a.qp->qp_num, MORE, cookie, 0,
+				    payload));
+	packet = next_out(far, ROCE_PROBE);
+	assert_true(packet.psns > 1);
+	/* The payload of a wide packet of this length. */
+	assert_int_equal(packet.psn, payload > 16 ? payload - 16 : 0);
+	return packet.bytes;
+}
+
+static void send_of(struct elsewhere *far, uint32_t nth, unsigned int psns, size_t bytes)
+{
+	assert_zero(roce_user_send(far->fd, &far->path, ROCE_SEND_ONLY, far->pair.a.qp->qp_num,
+				   (psns - 1) << 24 | ((far->pair.b.psn + nth) & 0xffffff), NULL, 0,
+				   bytes));
+}
+
+/* Takes the PSNs of who has shown to be one of ours, if they fit the payload. */
+static void responder(void **state)
+{
+	static const struct {
+		unsigned int psns;
+		size_t bytes;
+	} wrong[] = { { 128, 8 }, { 5, 1024 }, { 4, 1028 }, { 2, 256 }, { 1, 260 } };
+	struct elsewhere far;
+	struct ibv_sge sge;
+	struct ibv_wc wc;
+	unsigned int i;
+
+	(void)state;
+	for (i = 0; i < ARRAY_SIZE(wrong); i++) {
+		elsewhere_open(&far, IBV_MTU_256);
+		sge = buf_sge(&far.buf, 0, 4096);
+		end_post_recv(&far.pair.a, 1, &sge, 1);
+		end_post_recv(&far.pair.a, 2, &sge, 1);
+		/* The answer is no longer than the question. */
+		assert_true(ask(&far, 0) < 100);
+		assert_in_range(ask(&far, 1400), 100, 1472);
+		send_of(&far, 0, 5, 1280);
+		wc = cq_success(far.pair.a.rcq);
+		assert_int_equal(wc.byte_len, 1280);
+		/* Once more: not executed again. The next one is the sixth. */
+		send_of(&far, 0, 5, 1280);
+		send_of(&far, 5, 3, 516);
+		wc = cq_success(far.pair.a.rcq);
+		assert_int_equal(wc.wr_id, 2);
+		assert_int_equal(wc.byte_len, 516);
+		end_post_recv(&far.pair.a, 3, &sge, 1);
+		send_of(&far, 8, wrong[i].psns, wrong[i].bytes);
+		end_await_state(&far.pair.a, IBV_QPS_ERR);
+		cq_expect(far.pair.a.rcq, IBV_WC_WR_FLUSH_ERR);
+		elsewhere_close(&far);
+	}
+}
+
+/* clang-format off */
+#define FRAMES(fn)     { #fn " (pinned)", fn, wide_set_up_frames, tear_down, NULL }
+#define FRAMES_ODP(fn) { #fn " (odp)", fn, wide_set_up_frames, tear_down, (void *)(uintptr_t)1 }
+/* clang-format on */
+
+TEST_MAIN(FRAMES(every_length), FRAMES_ODP(every_length), FRAMES(frames_of_several_lengths),
+	  FRAMES(frames_get_shorter), FRAMES(switched_off), FRAMES(some_are_lost),
+	  FRAMES_ODP(some_are_lost), FRAMES(some_come_twice), FRAMES(some_overtake_others),
+	  FRAMES(requester), FRAMES(requester_of_a_stranger), FRAMES(responder))
