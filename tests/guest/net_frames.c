@@ -7,10 +7,12 @@
  *
  * rdma-odp: timeout 240
  */
+#include "netem.h"
 #include "roce.h"
 #include "wide.h"
 
 #include <arpa/inet.h>
+#include <sys/socket.h>
 #include <unistd.h>
 
 #define USUAL_MTU 9000
@@ -159,6 +161,76 @@ static void switched_off(void **state)
 	wide_close(&bed);
 }
 
+/* That takes several times as long as an answer is good for, in both directions. */
+static void one_long_message(void **state)
+{
+	struct conn conn = wide_conn(true, IBV_MTU_1024, false);
+	unsigned int request, response;
+	struct buf from, to;
+	struct wide bed;
+	enum op op;
+
+	(void)state;
+	wide_open(&bed, &conn);
+	if (!wire_shape("netem rate 200mbit"))
+		skip_because("no netem");
+	buf_make(&from, bed.pair.a.rig->pd, MEM_ANON, 16 * MIB, 0, ACCESS_ALL);
+	buf_make(&to, bed.pair.b.rig->pd, MEM_ANON, 16 * MIB, 0, ACCESS_ALL);
+	for (op = OP_WRITE; op <= OP_READ; op += OP_READ - OP_WRITE) {
+		wide_await(&bed, true);
+		sniff_close(&bed.sniff);
+		pair_move_checked(&bed.pair, op, &from, &to, op);
+		/* No question comes between the message before and these. */
+		sniff_open(&bed.sniff, "veth0");
+		pair_move(&bed.pair, op, &from, 0, &to, 0, 16 * KIB);
+		wide_widest(&bed, &request, &response);
+		assert_true((op == OP_READ ? response : request) > 1);
+	}
+	netem_end();
+	buf_free(&from);
+	buf_free(&to);
+	wide_close(&bed);
+}
+
+/* Of one end, in SQD, while the other one goes on: by another flow label, which the other does not learn of. */
+static void one_path_changes(void **state)
+{
+	struct conn conn = wide_conn(true, IBV_MTU_1024, true);
+	struct ibv_qp_attr attr = {
+		.qp_state = IBV_QPS_SQD,
+		.ah_attr = { .is_global = 1, .port_num = 1, .grh = { .hop_limit = 64 } },
+	};
+	struct ibv_send_wr wr;
+	struct ibv_sge sge;
+	struct wide bed;
+	int i;
+
+	(void)state;
+	conn.timeout = 14;
+	wide_open(&bed, &conn);
+	wide_await(&bed, true);
+	sniff_close(&bed.sniff);
+	attr.ah_attr.grh.dgid = bed.pair.a.gid;
+	attr.ah_attr.grh.sgid_index = bed.pair.b.gid_index;
+	sge = buf_sge(&bed.a, 0, bed.a.bytes);
+	wr = wr_rdma(IBV_WR_RDMA_WRITE, &sge, 1, &bed.b, 0);
+	for (i = 0; i < 100; i++) {
+		end_post(&bed.pair.a, &wr);
+		attr.qp_state = IBV_QPS_SQD;
+		assert_zero(ibv_modify_qp(bed.pair.b.qp, &attr, IBV_QP_STATE));
+		attr.ah_attr.grh.flow_label = i + 1;
+		assert_zero(ibv_modify_qp(bed.pair.b.qp, &attr, IBV_QP_STATE | IBV_QP_AV));
+		end_post(&bed.pair.a, &wr);
+		attr.qp_state = IBV_QPS_RTS;
+		assert_zero(ibv_modify_qp(bed.pair.b.qp, &attr, IBV_QP_STATE));
+		cq_success(bed.pair.a.scq);
+		cq_success(bed.pair.a.scq);
+	}
+	sniff_open(&bed.sniff, "veth0");
+	pair_move_every(&bed.pair, 300001, 0, 1);
+	wide_close(&bed);
+}
+
 static void some_are_lost(void **state)
 {
 	wide_until_counted("netem loss 10%", "retried_pkts", *state ? IBV_ACCESS_ON_DEMAND : 0);
@@ -191,8 +263,10 @@ static const uint64_t cookie = 0x1122334455667788;
 static void elsewhere_open(struct elsewhere *far, enum ibv_mtu mtu)
 {
 	struct conn conn = wide_conn(true, mtu, false);
-	int saved;
+	int unsummed = 1, saved;
 
+	/* What goes by is to be seen packet by packet. */
+	wide_allow(false);
 	pair_open(&far->pair, &conn);
 	buf_make(&far->buf, far->pair.a.rig->pd, MEM_ANON, 64 * KIB, 0, ACCESS_ALL);
 	far->path = roce_path(&far->pair.b, &far->pair.a);
@@ -203,6 +277,8 @@ static void elsewhere_open(struct elsewhere *far, enum ibv_mtu mtu)
 	saved = netns_enter_peer();
 	far->fd = roce_user_socket(&far->path);
 	netns_leave(saved);
+	/* Without a checksum, as from a medium. */
+	assert_zero(setsockopt(far->fd, SOL_SOCKET, SO_NO_CHECK, &unsummed, sizeof(unsummed)));
 }
 
 static void elsewhere_close(struct elsewhere *far)
@@ -228,6 +304,17 @@ static struct sniffed next_out(struct elsewhere *far, uint8_t opcode)
 		if (opcode ? packet.opcode == opcode : packet.opcode < 0x0c)
 			return packet;
 	}
+}
+
+/* The one that begins with a's nth PSN. */
+static struct sniffed next_data(struct elsewhere *far, uint32_t nth)
+{
+	struct sniffed packet;
+
+	do
+		packet = next_out(far, 0);
+	while (packet.psn != ((far->pair.a.psn + nth) & 0xffffff));
+	return packet;
 }
 
 static uint64_t read64(const uint8_t *at)
@@ -269,8 +356,10 @@ static uint64_t ask_all(struct elsewhere *far, uint32_t arrived)
 	assert_int_equal(packet.psns, 1);
 	to = read64(packet.bth + 12);
 	assert_zero(roce_user_probe(far->fd, &far->path, a_qpn, 0, cookie, to, 0));
-	packet = next_out(far, ROCE_PROBE);
-	assert_true(packet.psns > 1);
+	/* It may have asked again before the answer came. */
+	do
+		packet = next_out(far, ROCE_PROBE);
+	while (packet.psns == 1);
 	/* As long as the longest packet of its path MTU that a frame holds, and no longer than that. */
 	assert_in_range(packet.bytes, 8 * 1024 + 100, USUAL_MTU);
 	assert_zero(roce_user_probe(far->fd, &far->path, a_qpn, MORE | arrived, cookie, to, 0));
@@ -287,22 +376,15 @@ static void requester(void **state)
 		unsigned int psns;
 	} cases[] = { { 8192, 8 }, { 0xffffff, 8 }, { 3000, 2 }, { 2047, 1 }, { 0, 1 } };
 	struct elsewhere far;
-	struct sniffed packet;
 	unsigned int i, n;
 
 	(void)state;
 	for (i = 0; i < ARRAY_SIZE(cases); i++) {
 		elsewhere_open(&far, IBV_MTU_1024);
 		ask_all(&far, cases[i].arrived);
-		do
-			packet = next_out(&far, 0);
-		while (packet.psn != ((far.pair.a.psn + 1) & 0xffffff));
 		post_write(&far, 16 * KIB);
-		for (n = 0; n < 16; n += packet.psns) {
-			packet = next_out(&far, 0);
-			assert_int_equal(packet.psn, (far.pair.a.psn + 2 + n) & 0xffffff);
-			assert_int_equal(packet.psns, cases[i].psns);
-		}
+		for (n = 0; n < 16; n += cases[i].psns)
+			assert_int_equal(next_data(&far, 2 + n).psns, cases[i].psns);
 		acknowledge(&far, far.pair.a.psn + 17);
 		cq_success(far.pair.a.scq);
 		elsewhere_close(&far);
@@ -327,12 +409,9 @@ static void requester_of_a_stranger(void **state)
 					    i ? MORE | 8192 : 0, cookie, to ^ 1, 0));
 	acknowledge(&far, far.pair.a.psn + 1);
 	cq_success(far.pair.a.scq);
-	do
-		packet = next_out(&far, 0);
-	while (packet.psn != ((far.pair.a.psn + 1) & 0xffffff));
 	post_write(&far, 16 * KIB);
 	for (i = 0; i < 16; i++)
-		assert_int_equal(next_out(&far, 0).psns, 1);
+		assert_int_equal(next_data(&far, 2 + i).psns, 1);
 	acknowledge(&far, far.pair.a.psn + 17);
 	cq_success(far.pair.a.scq);
 	elsewhere_close(&far);
@@ -377,6 +456,8 @@ static void responder(void **state)
 		sge = buf_sge(&far.buf, 0, 4096);
 		end_post_recv(&far.pair.a, 1, &sge, 1);
 		end_post_recv(&far.pair.a, 2, &sge, 1);
+		/* Lost, as long as it has not shown what it is; bits that are not meant are no matter. */
+		send_of(&far, 0, 5, 1280);
 		/* The answer is no longer than the question. */
 		assert_true(ask(&far, 0) < 100);
 		assert_in_range(ask(&far, 1400), 100, 1472);
@@ -403,6 +484,7 @@ static void responder(void **state)
 /* clang-format on */
 
 TEST_MAIN(FRAMES(every_length), FRAMES_ODP(every_length), FRAMES(frames_of_several_lengths),
-	  FRAMES(frames_get_shorter), FRAMES(switched_off), FRAMES(some_are_lost),
-	  FRAMES_ODP(some_are_lost), FRAMES(some_come_twice), FRAMES(some_overtake_others),
-	  FRAMES(requester), FRAMES(requester_of_a_stranger), FRAMES(responder))
+	  FRAMES(frames_get_shorter), FRAMES(switched_off), FRAMES(one_long_message),
+	  FRAMES(one_path_changes), FRAMES(some_are_lost), FRAMES_ODP(some_are_lost),
+	  FRAMES(some_come_twice), FRAMES(some_overtake_others), FRAMES(requester),
+	  FRAMES(requester_of_a_stranger), FRAMES(responder))

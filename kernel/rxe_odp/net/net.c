@@ -109,8 +109,8 @@ struct sk_buff *rxo_net_alloc(struct rxo_dev *dev, const struct rxo_path *path, 
 	u32 link_room = LL_RESERVED_SPACE(dev->netdev), room;
 	struct sk_buff *skb;
 
-	/* Those of connections: datagrams leave one by one, and so do wide packets. */
-	if (bytes >= RXO_RUN_MIN_BYTES && !wide && path->src_port)
+	/* Those of connections: datagrams leave one by one. */
+	if (bytes >= RXO_RUN_MIN_BYTES && path->src_port)
 		link_room = max(link_room, RXO_RUN_HEADROOM);
 	room = link_room + sizeof(struct udphdr) +
 	       (ip4 ? sizeof(struct iphdr) : sizeof(struct ipv6hdr));
@@ -255,13 +255,18 @@ static bool pkt_is_kept_whole(const struct sk_buff *skb)
 	return skb_is_gso(skb) && skb_shinfo(skb)->gso_type == WHOLE_GSO_TYPE;
 }
 
+/* The MTU of a route by which packets leave as they are, else 0. */
+static u32 net_plain_mtu(const struct dst_entry *dst)
+{
+	return dst_xfrm(dst) || dst->lwtstate ? 0 : dst_mtu(dst);
+}
+
+/* Without ICRC. */
 static bool net_carries_wide(const struct dst_entry *dst)
 {
 	const struct net_device *netdev = dst->dev;
-	u32 mtu = dst_mtu(dst);
+	u32 mtu = net_plain_mtu(dst);
 
-	if (dst_xfrm(dst) || dst->lwtstate)
-		return false;
 	if (mtu >= NET_WIDE_BYTES)
 		return true;
 	return mtu >= WHOLE_MIN_MTU &&
@@ -317,6 +322,12 @@ static void pkt_finish(struct sk_buff *skb, const struct rxo_path *path, const s
 		pkt_leave_sum_open(skb);
 }
 
+/* A wide one without ICRC. */
+static bool pkt_goes_alone(const struct sk_buff *skb, const struct pkt_how *how)
+{
+	return pkt_is_wide(skb) && !how->wide_has_icrc;
+}
+
 /*
  * The first packet of the list, complete, and with it those behind it that may be; but for
  * the last of the list, whose charge tells when all have left, whoever takes a run apart.
@@ -326,15 +337,15 @@ static struct rxo_run pkt_take_run(struct sk_buff_head *list, const struct rxo_p
 {
 	struct sk_buff *skb = __skb_dequeue(list);
 	struct rxo_run run = { .skb = skb, .num = 1, .bth_bytes = skb->len };
-	bool alone = !how->runs || pkt_is_wide(skb);
+	bool alone = !how->runs || pkt_goes_alone(skb, how);
 
 	pkt_finish(skb, path, how, 0);
 	run.ip_bytes = skb->len;
 	/* What IP makes fragments of goes alone, too. */
 	if (alone || skb->len > how->mtu)
 		return run;
-	while ((skb = skb_peek(list)) && !skb_queue_is_last(list, skb) && !pkt_is_wide(skb) &&
-	       rxo_run_takes(&run, skb)) {
+	while ((skb = skb_peek(list)) && !skb_queue_is_last(list, skb) &&
+	       !pkt_goes_alone(skb, how) && rxo_run_takes(&run, skb)) {
 		__skb_unlink(skb, list);
 		run.bth_bytes += skb->len;
 		pkt_finish(skb, path, how, run.num);
@@ -344,14 +355,15 @@ static struct rxo_run pkt_take_run(struct sk_buff_head *list, const struct rxo_p
 }
 
 /*
- * It may be refused for its length alone, by a queue that takes packets apart (tbf, cake): that
- * says nothing of the others. It has its headers.
+ * Without ICRC it may be refused for its length alone, by a queue that takes packets apart (tbf,
+ * cake): that says nothing of the others. It has its headers.
  */
 static bool pkt_is_wide_probe(const struct sk_buff *skb)
 {
 	const struct rxo_bth *bth = (void *)(udp_hdr(skb) + 1);
 
-	return bth->opcode == RXO_OPCODE_PROBE && rxo_bth_psns(bth) > 1;
+	return bth->opcode == RXO_OPCODE_PROBE && rxo_bth_psns(bth) > 1 &&
+	       rxo_net_stayed_here(skb);
 }
 
 /*
@@ -406,7 +418,7 @@ bool rxo_net_may_probe_wide(struct rxo_dev *dev, struct rxo_path *path, struct r
 
 u32 rxo_net_frame_bytes(struct rxo_dev *dev, struct rxo_path *path, struct rxo_tx *tx)
 {
-	u32 hdr_bytes = sizeof(struct udphdr) + RXO_MAX_HDR_BYTES + RXO_ICRC_BYTES, bytes = 0;
+	u32 hdr_bytes = sizeof(struct udphdr) + RXO_MAX_HDR_BYTES + RXO_ICRC_BYTES, mtu = 0;
 	struct dst_entry *dst;
 
 	lockdep_assert_held(tx->lock);
@@ -415,14 +427,13 @@ u32 rxo_net_frame_bytes(struct rxo_dev *dev, struct rxo_path *path, struct rxo_t
 	rcu_read_lock();
 	dst = rxo_path_route(dev, path);
 	if (dst) {
-		hdr_bytes += path->dst.sa.sa_family == AF_INET ? sizeof(struct iphdr) :
-								 sizeof(struct ipv6hdr);
-		if (dst_mtu(dst) > hdr_bytes && !dst_xfrm(dst) && !dst->lwtstate)
-			bytes = min(dst_mtu(dst) - hdr_bytes, RXO_WIDE_BYTES);
+		mtu = net_plain_mtu(dst);
 		dst_release(dst);
 	}
 	rcu_read_unlock();
-	return round_down(bytes, 4);
+	hdr_bytes += path->dst.sa.sa_family == AF_INET ? sizeof(struct iphdr) :
+							 sizeof(struct ipv6hdr);
+	return mtu > hdr_bytes ? round_down(min(mtu - hdr_bytes, RXO_WIDE_BYTES), 4) : 0;
 }
 
 u32 rxo_net_wide_bytes(struct rxo_dev *dev, struct rxo_path *path, struct rxo_tx *tx)
@@ -513,7 +524,7 @@ static bool pkt_has_plain_ip(const struct sk_buff *skb)
 	return skb_network_header_len(skb) == pkt_ip_bytes(skb);
 }
 
-/* Only this kernel itself leaves one out: then the packet may be a wide one, whoever it is for. */
+/* Only this kernel itself leaves one out: then what the BTH says of PSNs is its own word. */
 static bool pkt_icrc_is_right(const struct sk_buff *skb)
 {
 	u32 bth_bytes = skb->len - RXO_ICRC_BYTES;

@@ -74,7 +74,7 @@ struct rxo_tx {
 	bool stays_here;		/* its packets stay in this host, as far as is known */
 	unsigned long stays_until;	/* jiffies: how long that is good for */
 	u32 wide_bytes;			/* payload of wide ones that arrive, as far as is known */
-	bool wide_has_icrc;		/* such with an ICRC do, of a frame of the netdev each */
+	bool wide_has_icrc;		/* they have an ICRC, and fit into a frame of the netdev */
 	unsigned long wide_until;	/* jiffies: how long that is good for */
 };
 

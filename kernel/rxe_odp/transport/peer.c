@@ -20,14 +20,14 @@
  *	tx.stays_here, B's too	<-----------------------	open PROBE from=B to=A
  *
  *	wide PROBE from=A to=0	----------------------->	the same
- *	tx.carries_wide, B's	<-----------------------	wide PROBE from=B to=A
+ *	tx.wide_bytes, B's	<-----------------------	wide PROBE from=B to=A
  *
  * What has to be sent all the same has no ICRC while packets stay in memory on their way to B and
  * back, and the payload of several goes as one wide packet where that arrives. Open probes, which
  * only arrive so (rxo_net_mark_open()), tell the one, and wide probes, as long as a wide packet,
  * both: A sends one of the next kind as soon as one of a kind is answered, and from then on only
  * such, but that wide ones are for messages of several packets. When one is lost the next is of the
- * kind before; after MAX_LOSSES of a kind none are for CLOSED_JIFFIES. "Memory" may be a guest's in
+ * kind before (peer_before); after MAX_LOSSES of a kind none are for CLOSED_JIFFIES. "Memory" may be a guest's in
  * between: that the other end is this kernel's the cookies say, and net_no_icrc (net.c) that a
  * packet is.
  *
@@ -40,11 +40,12 @@
  *	and takes B's PSNs
  *	PROBE from=A to=B arrived=n  ------------------>	B's tx.wide_bytes
  *
- * Each end learns from the other's cookie, which comes back with how much arrived, that what it
- * sent itself has arrived. The answer is no longer than the question.
+ * That its own cookie comes back, and with it how much arrived, tells each end that what it sent did
+ * arrive. The answer is no longer than the question.
  *
- * The peer keeps for itself how long ago a probe has come, so that who can see and send packets at
- * one end gains nothing by answers that he makes up.
+ * Of requests without packets and packets without ICRC the peer keeps for itself how long ago a probe
+ * has come, so that who can see and send packets at one end gains nothing by answers that he makes
+ * up. To have packets fill frames is all that he gains, which are lost where they do not pass.
  *
  * A cookie leads to a queue pair as its number does (qp.c), so neither end keeps a pointer to the
  * other. A cookie that somebody has read on the wire says no more than the addresses there do: it
@@ -60,7 +61,7 @@
 #define PROBE_JIFFIES		(1 + HZ / 40)
 #define MAX_PROBE_JIFFIES	HZ
 
-/* Likewise of a peer on another host, where the wire has better things to carry. */
+/* Likewise of a peer on another host: seldom, since these probes take the wire's time. */
 #define PROVEN_ELSEWHERE_JIFFIES (3 * HZ)
 #define PROBE_ELSEWHERE_JIFFIES	HZ
 
@@ -171,9 +172,11 @@ static bool peer_send_probe(struct rxo_qp *qp, struct rxo_tx *tx, const struct p
 static bool peer_may_ask(struct rxo_qp *qp, enum rxo_asked kind)
 {
 	const struct rxo_local *local = &qp->sq.local;
-	bool near = local->peer && rxo_net_omits_icrc();
+	bool may_omit_icrc = local->peer && rxo_net_omits_icrc();
 
 	lockdep_assert_held(&qp->sq.lock);
+	if (kind == RXO_ASKED_PLAIN)
+		return true;
 	if (time_before(jiffies, local->closed_until[kind]))
 		return false;
 	switch (kind) {
@@ -182,14 +185,21 @@ static bool peer_may_ask(struct rxo_qp *qp, enum rxo_asked kind)
 		return (local->peer || local->elsewhere) && local->large &&
 		       rxo_net_frame_bytes(qp->dev, &qp->path, &qp->sq.tx) >= 2 * qp->mtu_bytes;
 	case RXO_ASKED_OPEN:
-		return near;
+		return may_omit_icrc;
 	case RXO_ASKED_WIDE:
-		return near && local->large &&
+		return may_omit_icrc && local->large &&
 		       rxo_net_may_probe_wide(qp->dev, &qp->path, &qp->sq.tx);
 	default:
-		return kind == RXO_ASKED_PLAIN;
+		return false;
 	}
 }
+
+/* What to ask when one of a kind was lost, or may not be asked. */
+static const enum rxo_asked peer_before[RXO_ASKED_KINDS] = {
+	[RXO_ASKED_FRAME]	= RXO_ASKED_PLAIN,
+	[RXO_ASKED_OPEN]	= RXO_ASKED_PLAIN,
+	[RXO_ASKED_WIDE]	= RXO_ASKED_OPEN,
+};
 
 /* What to ask after @kind was answered: FRAME only where packets without ICRC do not arrive. */
 static enum rxo_asked peer_next(struct rxo_qp *qp, enum rxo_asked kind)
@@ -201,10 +211,24 @@ static enum rxo_asked peer_next(struct rxo_qp *qp, enum rxo_asked kind)
 	};
 	int i;
 
-	for (i = 0; i < 2; i++)
+	lockdep_assert_held(&qp->sq.lock);
+	for (i = 0; i < ARRAY_SIZE(next[kind]); i++)
 		if (next[kind][i] && peer_may_ask(qp, next[kind][i]))
 			return next[kind][i];
 	return RXO_ASKED_NOTHING;
+}
+
+/* How long one of a kind is: see struct peer_probe. */
+static u32 peer_probe_bytes(struct rxo_qp *qp, struct rxo_tx *tx, enum rxo_asked kind)
+{
+	switch (kind) {
+	case RXO_ASKED_FRAME:
+		return rxo_net_frame_bytes(qp->dev, &qp->path, tx);
+	case RXO_ASKED_WIDE:
+		return RXO_WIDE_BYTES;
+	default:
+		return 0;
+	}
 }
 
 static void peer_send_question(struct rxo_qp *qp, enum rxo_asked how)
@@ -213,10 +237,7 @@ static void peer_send_question(struct rxo_qp *qp, enum rxo_asked how)
 	struct peer_probe probe = { .kind = how };
 
 	lockdep_assert_held(&qp->sq.lock);
-	if (how == RXO_ASKED_WIDE)
-		probe.wide_bytes = RXO_WIDE_BYTES;
-	else if (how == RXO_ASKED_FRAME)
-		probe.wide_bytes = rxo_net_frame_bytes(qp->dev, &qp->path, &qp->sq.tx);
+	probe.wide_bytes = peer_probe_bytes(qp, &qp->sq.tx, how);
 	if (probe.wide_bytes)
 		local->large = false;
 	local->asked = jiffies;
@@ -233,7 +254,7 @@ static void peer_lost(struct rxo_qp *qp)
 		return;
 	if (kind == RXO_ASKED_WIDE || kind == RXO_ASKED_FRAME)
 		rxo_tx_set_wide(&qp->sq.tx, 0, false, 0);
-	local->known = kind - 1;
+	local->known = peer_before[kind];
 	if (++local->losses[kind] < MAX_LOSSES)
 		return;
 	local->losses[kind] = 0;
@@ -253,7 +274,7 @@ static void peer_ask(struct rxo_qp *qp)
 	peer_lost(qp);
 	kind = max(local->known, RXO_ASKED_PLAIN);
 	while (!peer_may_ask(qp, kind))
-		kind--;
+		kind = peer_before[kind];
 	peer_send_question(qp, kind);
 }
 
@@ -332,13 +353,10 @@ static void peer_answer(struct rxo_qp *qp, u64 from, bool here, enum rxo_asked k
 		rq->local_until = jiffies + PROVEN_JIFFIES;
 	}
 	if (kind == RXO_ASKED_FRAME) {
-		WRITE_ONCE(rq->peer_has_psns, true);
+		WRITE_ONCE(rq->peer_sends_wide, true);
 		probe.arrived_bytes = wide_bytes;
-		probe.wide_bytes = min(wide_bytes,
-				       rxo_net_frame_bytes(qp->dev, &qp->path, &rq->tx));
-	} else if (kind == RXO_ASKED_WIDE) {
-		probe.wide_bytes = RXO_WIDE_BYTES;
 	}
+	probe.wide_bytes = min(wide_bytes, peer_probe_bytes(qp, &rq->tx, kind));
 	peer_send_probe(qp, &rq->tx, &probe);
 }
 
@@ -384,10 +402,11 @@ static void peer_set_stays_here(struct rxo_qp *peer, u64 to, bool wide)
 }
 
 /*
- * The answer to what is as long as a frame, and to which @arrived_bytes belong. The peer learns of
- * its own length by another, which is short and not answered.
+ * The peer has our probe that is as long as a frame. It learns that of its own, if this is one, by
+ * another, which is short and is not answered. @asked: that was a question; else it is the short
+ * one, which means something only after a question of the peer's on this connection.
  */
-static void peer_take_frame(struct rxo_qp *qp, u64 from, bool here, u32 wide_bytes,
+static void peer_take_frame(struct rxo_qp *qp, u64 from, bool here, bool asked, u32 wide_bytes,
 			    u32 arrived_bytes)
 {
 	struct peer_probe probe = {
@@ -395,17 +414,27 @@ static void peer_take_frame(struct rxo_qp *qp, u64 from, bool here, u32 wide_byt
 	};
 	struct rxo_rq *rq = &qp->rq;
 
-	guard(spinlock)(&rq->lock);
-	if (!rxo_resp_takes_requests(qp))
-		return;
-	WRITE_ONCE(rq->peer_has_psns, true);
-	peer_set_frame(&rq->tx, arrived_bytes, here);
-	if (wide_bytes)
-		peer_send_probe(qp, &rq->tx, &probe);
+	scoped_guard(spinlock, &rq->lock) {
+		if (!rxo_resp_takes_requests(qp) || (!asked && !rq->peer_sends_wide))
+			return;
+		WRITE_ONCE(rq->peer_sends_wide, true);
+		peer_set_frame(&rq->tx, arrived_bytes, here);
+		if (wide_bytes)
+			peer_send_probe(qp, &rq->tx, &probe);
+	}
+	scoped_guard(spinlock, &qp->sq.lock)
+		if (rxo_comp_takes_answers(qp))
+			peer_set_frame(&qp->sq.tx, arrived_bytes, here);
 }
 
-static void peer_was_answered(struct rxo_qp *qp, u64 from, bool here, enum rxo_asked kind,
-			      u32 arrived_bytes)
+/* Whether a frame's probe waits for its answer: one to a connection before this does not count. */
+static bool peer_awaits_frame(struct rxo_qp *qp)
+{
+	guard(spinlock)(&qp->sq.lock);
+	return rxo_comp_takes_answers(qp) && qp->sq.local.asked_how == RXO_ASKED_FRAME;
+}
+
+static void peer_was_answered(struct rxo_qp *qp, u64 from, bool here, enum rxo_asked kind)
 {
 	struct rxo_local *local = &qp->sq.local;
 	enum rxo_asked next;
@@ -421,9 +450,7 @@ static void peer_was_answered(struct rxo_qp *qp, u64 from, bool here, enum rxo_a
 		local->proven_until = jiffies + PROVEN_JIFFIES;
 	}
 	local->probe_jiffies = here ? PROBE_JIFFIES : PROBE_ELSEWHERE_JIFFIES;
-	if (kind == RXO_ASKED_FRAME)
-		peer_set_frame(&qp->sq.tx, arrived_bytes, here);
-	else if (kind != RXO_ASKED_PLAIN)
+	if (kind >= RXO_ASKED_OPEN)
 		peer_set_tx(&qp->sq.tx, kind == RXO_ASKED_WIDE);
 	local->losses[kind] = 0;
 	local->closed_until[kind] = jiffies;
@@ -446,30 +473,44 @@ static enum rxo_asked peer_kind(const struct sk_buff *skb)
 	return rxo_net_stayed_here(skb) ? RXO_ASKED_OPEN : RXO_ASKED_PLAIN;
 }
 
+/* Whether such a probe says something here. @peer: NULL, or whose cookie it bears. */
+static bool peer_is_heard(const struct rxo_qp *qp, const struct rxo_qp *peer, enum rxo_asked kind)
+{
+	if (peer && !peer_is_ours(qp, peer))
+		return false;
+	if (!peer && kind >= RXO_ASKED_OPEN)
+		return false;
+	return (peer && kind != RXO_ASKED_FRAME) || rxo_net_fills_frames();
+}
+
 /* A probe from the queue pair's peer, which is anybody. Softirq. */
 void rxo_peer_rcv(struct rxo_qp *qp, const struct sk_buff *skb)
 {
 	u64 from = be64_to_cpu(rxo_pkt_probeth(skb)->from);
 	u64 to = be64_to_cpu(rxo_pkt_probeth(skb)->to);
-	u32 wide_bytes = peer_wide_bytes(skb), arrived_bytes = rxo_pkt(skb)->psn;
 	enum rxo_asked kind = peer_kind(skb);
+	u32 wide_bytes = peer_wide_bytes(skb);
 	struct rxo_qp *peer;
+	bool asked = true;
 
 	if (!from || !peer_is_asked(qp) || (to && to != qp->qpn->cookie))
 		return;
 	peer = peer_get(from);
-	if (peer ? !peer_is_ours(qp, peer) || (kind == RXO_ASKED_FRAME && !rxo_net_fills_frames()) :
-		   !rxo_net_fills_frames() || kind >= RXO_ASKED_OPEN)
+	if (!peer_is_heard(qp, peer, kind))
 		goto out;
 	if (!to) {
 		peer_answer(qp, from, peer, kind, wide_bytes);
 		goto out;
 	}
-	if (kind == RXO_ASKED_FRAME)
-		peer_take_frame(qp, from, peer, wide_bytes, arrived_bytes);
-	else if (kind >= RXO_ASKED_OPEN)
+	if (kind == RXO_ASKED_FRAME) {
+		asked = peer_awaits_frame(qp);
+		if (asked || !wide_bytes)
+			peer_take_frame(qp, from, peer, asked, wide_bytes, rxo_pkt(skb)->psn);
+	} else if (kind >= RXO_ASKED_OPEN) {
 		peer_set_stays_here(peer, qp->qpn->cookie, kind == RXO_ASKED_WIDE);
-	peer_was_answered(qp, from, peer, kind, arrived_bytes);
+	}
+	if (asked)
+		peer_was_answered(qp, from, peer, kind);
 out:
 	if (peer)
 		rxo_qp_put(peer);

@@ -436,7 +436,7 @@ static void qp_reset_rq(struct rxo_qp *qp)
 	rxo_late_reset(qp);
 	rq->look_jiffies = 0;
 	rq->local_peer = 0;
-	WRITE_ONCE(rq->peer_has_psns, false);
+	WRITE_ONCE(rq->peer_sends_wide, false);
 	rxo_tx_forget_path(&rq->tx);
 	rq->established = false;
 	rq->last_wqe = false;

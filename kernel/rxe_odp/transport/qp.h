@@ -117,7 +117,7 @@ struct rxo_local {
 		RXO_ASKED_WIDE,		/* and only where wide packets do */
 		RXO_ASKED_KINDS,
 	} asked_how, known;		/* @known: the last kind that was answered, or PLAIN */
-	bool large;			/* a message of several packets, since a wide one */
+	bool large;			/* several packets of a message, since a long probe */
 	u8 losses[RXO_ASKED_KINDS];	/* of a kind, in a row */
 	unsigned long closed_until[RXO_ASKED_KINDS]; /* jiffies: none of a kind before */
 	unsigned long rest_until;	/* jiffies: not before that, after MAX_FAILURES */
@@ -268,7 +268,7 @@ struct rxo_rq {
 	struct rxo_late late;
 	u64 local_peer;			/* cookie of a peer whose probe came; 0: none */
 	unsigned long local_until;	/* jiffies: how long it may do without packets */
-	bool peer_has_psns;		/* it means what its BTHs say of more PSNs; see rcv.c */
+	bool peer_sends_wide;		/* with an ICRC: it is ours, and has shown that; rcv.c */
 	bool established;		/* IB_EVENT_COMM_EST was raised */
 	bool last_wqe;			/* IB_EVENT_QP_LAST_WQE_REACHED was raised */
 	int fault_err;			/* the last fault's error, for the first packet */

@@ -136,7 +136,6 @@ static void qp_store_path(struct rxo_qp *qp, const struct ib_qp_attr *attr, stru
 	/* What was proven of the old path says nothing of this. */
 	qp->sq.local = (struct rxo_local) {};
 	qp->rq.local_peer = 0;
-	WRITE_ONCE(qp->rq.peer_has_psns, false);
 	rxo_tx_forget_path(&qp->sq.tx);
 	rxo_tx_forget_path(&qp->rq.tx);
 	if (had)

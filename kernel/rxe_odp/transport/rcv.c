@@ -27,16 +27,25 @@ static bool rcv_is_for_qp(const struct rxo_qp *qp, const struct sk_buff *skb)
 
 /*
  * How many PSNs a packet with an ICRC has: one, as far as IBTA knows. Only a peer that has shown to
- * be one of ours means what those bits say, and only of packets with payload; what uses the number
- * checks it against the payload's length.
+ * be one of ours means what those bits say, and only of packets with payload; whoever places the
+ * payload compares the two.
+ *
+ * False: it is a wide one of a peer that has not shown it. It has to this queue pair before it was
+ * reset, or its probe was lost: to take the packet for one that is too long would end the
+ * connection, and if it is lost the payload comes again in packets of one PSN.
  */
-static void rcv_take_psns(const struct rxo_qp *qp, struct sk_buff *skb)
+static bool rcv_take_psns(const struct rxo_qp *qp, struct sk_buff *skb)
 {
 	struct rxo_pkt *pkt = rxo_pkt(skb);
+	u8 psns = rxo_bth_psns(rxo_pkt_bth(skb));
 
-	if (READ_ONCE(qp->rq.peer_has_psns) && pkt->psns == 1 &&
-	    (pkt->flags & (RXO_OP_SEND | RXO_OP_WRITE | RXO_OP_READ_RESP)))
-		pkt->psns = rxo_bth_psns(rxo_pkt_bth(skb));
+	if (psns == pkt->psns || qp->ibqp.qp_type != IB_QPT_RC ||
+	    !(pkt->flags & (RXO_OP_SEND | RXO_OP_WRITE | RXO_OP_READ_RESP)))
+		return true;
+	if (!READ_ONCE(qp->rq.peer_sends_wide))
+		return pkt->payload_bytes <= qp->mtu_bytes;
+	pkt->psns = psns;
+	return true;
 }
 
 static void rcv_drop(struct rxo_dev *dev, struct sk_buff *skb)
@@ -66,11 +75,10 @@ static void rcv_packet(struct rxo_dev *dev, struct sk_buff *skb)
 		return;
 	}
 	qp = rxo_qp_get(dev, pkt->qpn);
-	if (!qp || !rcv_is_for_qp(qp, skb)) {
+	if (!qp || !rcv_is_for_qp(qp, skb) || !rcv_take_psns(qp, skb)) {
 		rcv_drop(dev, skb);
 		goto out;
 	}
-	rcv_take_psns(qp, skb);
 	if (pkt->ce && qp->kind->connected)
 		rxo_ecn_rcv_marked(qp);
 	if (pkt->flags & RXO_OP_CNP) {

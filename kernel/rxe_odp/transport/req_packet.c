@@ -116,6 +116,8 @@ static struct sk_buff *req_build_read(struct rxo_qp *qp, const struct rxo_swqe *
 
 	if (!skb)
 		return NULL;
+	if (rxo_psn_sub(end, qp->sq.psn) > 1)
+		qp->sq.local.large = true;
 	req_init_bth(qp, wqe, skb, false, 0, true);
 	reth = rxo_pkt_reth(skb);
 	reth->va = cpu_to_be64(wqe->remote_addr + offset);
@@ -272,6 +274,7 @@ static u32 req_max_psns(struct rxo_qp *qp, const struct rxo_swqe *wqe)
 		psns = min(psns, rxo_psn_sub(sq->wait_psn, sq->psn));
 	if (psns == 1)
 		return 1;
+	sq->local.large = true;
 	if (!sq->wide_psns)
 		sq->wide_psns = rxo_qp_wide_psns(qp, &sq->tx);
 	return min(psns, sq->wide_psns);

@@ -41,7 +41,7 @@ struct rxo_bth {
  * In apsn, reserved by IBTA: how many PSNs more than one a wide packet has. Its payload is that of
  * so many packets in a row, and its opcode says what the first and the last of them are. Only
  * within one kernel, or between two queue pairs that have shown one another that they are ours: all
- * else has one PSN, whatever stands here. In a probe: more than one, of a kind that is long.
+ * else has one PSN, whatever stands here. In a probe it tells kinds apart (transport/peer.c).
  */
 #define RXO_BTH_MORE_PSNS	0x7f000000U
 #define RXO_BTH_MORE_PSNS_SHIFT	24
@@ -112,7 +112,7 @@ struct rxo_feth {
 #define RXO_OPCODE_PROBE	0xc0
 #define RXO_PROBE_TVER		0x0f
 
-/* The PSN in a probe is how much payload a wide packet had that is as long as what it answers. */
+/* The PSN of one that answers a probe as long as a frame: how much payload that had room for. */
 struct rxo_probeth {
 	__be64 from;		/* cookie of the sender */
 	__be64 to;		/* of whom it answers; 0: it asks */
