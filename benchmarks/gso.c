@@ -1,23 +1,26 @@
 // SPDX-License-Identifier: GPL-2.0 OR Linux-OpenIB
 /*
  * Writes across a veth, by packets that go one by one with an ICRC each, that go through the host together (the module's
- * parameter gso), and that have no ICRC then either (icrc), by turns.
+ * parameter gso), that fill the netdev's frames, too (frames), and that have no ICRC (icrc), by turns.
  */
 #include "bench.h"
 
 #define PARAMETERS "/sys/module/rxe_odp/parameters/"
+/* In which both ends find out, by probes, what packets may be like. */
+#define SETTLE_S 0.1
 
 static const struct {
-	const char *name, *gso, *icrc;
+	const char *name, *gso, *frames, *icrc;
 } modes[] = {
-	{ "one by one", "N", "Y" },
-	{ "together", "Y", "Y" },
-	{ "without ICRC", "Y", "N" },
+	{ "one by one", "N", "N", "Y" },   { "full frames", "N", "Y", "Y" },
+	{ "together", "Y", "N", "Y" },	   { "full frames together", "Y", "Y", "Y" },
+	{ "without ICRC", "Y", "N", "N" },
 };
 
 static void set_mode(unsigned int mode)
 {
 	assert_zero(write_text(PARAMETERS "gso", modes[mode].gso));
+	assert_zero(write_text(PARAMETERS "frames", modes[mode].frames));
 	assert_zero(write_text(PARAMETERS "icrc", modes[mode].icrc));
 }
 
@@ -34,6 +37,7 @@ static void sample(struct flow *flow, size_t bytes, unsigned int round)
 			unsigned int mode = (i + k) % ARRAY_SIZE(modes);
 
 			set_mode(mode);
+			flows_rate(flow, 1, OP_WRITE, bytes, depth, SETTLE_S, &failed);
 			rates[mode][i] =
 				flows_rate(flow, 1, OP_WRITE, bytes, depth, slice, &failed);
 			if (failed != IBV_WC_SUCCESS)

@@ -74,6 +74,33 @@ perftest()
 	echo "${command[*]} $odp: $(awk '/^ *[0-9]+ +[0-9]+ +[0-9.]+ +[0-9.]+/ { print $4 " MB/s" }' /tmp/said_client)"
 }
 
+# mean_bytes: of an IP packet that was received since the last call
+last_pkts=0 last_bytes=0
+mean_bytes()
+{
+	local at=/sys/class/infiniband/nvx/ports/1/hw_counters pkts bytes
+	pkts=$(<$at/rcvd_pkts) bytes=$(<$at/rcvd_bytes)
+	[ "$pkts" = "$last_pkts" ] || echo $(((bytes - last_bytes) / (pkts - last_pkts)))
+	last_pkts=$pkts last_bytes=$bytes
+}
+
+# Two of ours fill the frames of 9000 bytes with two packets of 4096 bytes each; a few at first have one.
+full_frames()
+{
+	local got
+	[ "$driver" = rxe_odp ] && [ "$(at_target driver)" = rxe_odp ] || return 0
+	at_target mean_bytes >/dev/null
+	perftest ib_write_bw -s 1000000 -n 50
+	got=$(at_target mean_bytes)
+	echo "writes: $got bytes a packet"
+	[ "$got" -gt 6000 ] || fail "writes do not fill the frames"
+	mean_bytes >/dev/null
+	perftest ib_read_bw -s 1000000 -n 50
+	got=$(mean_bytes)
+	echo "reads: $got bytes a packet"
+	[ "$got" -gt 6000 ] || fail "reads do not fill the frames"
+}
+
 # with_mtu MTU
 with_mtu()
 {
@@ -103,6 +130,7 @@ acts()
 			perftest $tool -s 1000000 -n 20
 		done
 	done
+	full_frames
 	# A wrong packet is one that the other end takes no notice of, so that it has to be sent again.
 	echo "target: $(at_target counters)"
 	echo "initiator: $(counters)"

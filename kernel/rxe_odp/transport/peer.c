@@ -27,9 +27,9 @@
  * only arrive so (rxo_net_mark_open()), tell the one, and wide probes, as long as a wide packet,
  * both: A sends one of the next kind as soon as one of a kind is answered, and from then on only
  * such, but that wide ones are for messages of several packets. When one is lost the next is of the
- * kind before (peer_before); after MAX_LOSSES of a kind none are for CLOSED_JIFFIES. "Memory" may be a guest's in
- * between: that the other end is this kernel's the cookies say, and net_no_icrc (net.c) that a
- * packet is.
+ * kind before (peer_before); after MAX_LOSSES of a kind none are for CLOSED_JIFFIES. "Memory" may be
+ * a guest's in between: that the other end is this kernel's the cookies say, and net_no_icrc (net.c)
+ * that a packet is.
  *
  * A peer whose cookie is not one of this kernel's, but that knows ours, is one of ours on another
  * host. To it, and to one of this host where packets do not stay in memory, the payload of several
@@ -40,12 +40,13 @@
  *	and takes B's PSNs
  *	PROBE from=A to=B arrived=n  ------------------>	B's tx.wide_bytes
  *
- * That its own cookie comes back, and with it how much arrived, tells each end that what it sent did
- * arrive. The answer is no longer than the question.
+ * That its own cookie comes back, and with it how much arrived, tells each end that what it sent
+ * did arrive. The answer is no longer than the question.
  *
- * Of requests without packets and packets without ICRC the peer keeps for itself how long ago a probe
- * has come, so that who can see and send packets at one end gains nothing by answers that he makes
- * up. To have packets fill frames is all that he gains, which are lost where they do not pass.
+ * Of requests without packets and packets without ICRC the peer keeps for itself how long ago a
+ * probe has come, so that who can see and send packets at one end gains nothing by answers that he
+ * makes up. To have packets fill frames is all that he gains, which are lost where they do not
+ * pass.
  *
  * A cookie leads to a queue pair as its number does (qp.c), so neither end keeps a pointer to the
  * other. A cookie that somebody has read on the wire says no more than the addresses there do: it
