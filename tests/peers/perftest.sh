@@ -79,27 +79,31 @@ last_pkts=0 last_bytes=0
 mean_bytes()
 {
 	local at=/sys/class/infiniband/nvx/ports/1/hw_counters pkts bytes
-	pkts=$(<$at/rcvd_pkts) bytes=$(<$at/rcvd_bytes)
+	pkts=$(<"$at/rcvd_pkts") bytes=$(<"$at/rcvd_bytes")
 	[ "$pkts" = "$last_pkts" ] || echo $(((bytes - last_bytes) / (pkts - last_pkts)))
 	last_pkts=$pkts last_bytes=$bytes
 }
 
-# Two of ours fill the frames of 9000 bytes with two packets of 4096 bytes each; a few at first have one.
+# full_frames: two of ours fill the frames of 9000 bytes with two packets of 4096 bytes each; a few at first have one. A guest that stands
+# still for longer than an ACK timeout loses packets, as far as the other can tell, and has plain ones for a while: another connection
+# begins anew.
 full_frames()
 {
-	local got
+	local got tool
 	[ "$driver" = rxe_odp ] && [ "$(at_target driver)" = rxe_odp ] || return 0
-	at_target mean_bytes >/dev/null
-	perftest ib_write_bw -s 1000000 -n 50
-	got=$(at_target mean_bytes)
-	echo "writes: $got bytes a packet"
-	[ "$got" -gt 6000 ] || fail "writes do not fill the frames"
-	mean_bytes >/dev/null
-	perftest ib_read_bw -s 1000000 -n 50
-	got=$(mean_bytes)
-	echo "reads: $got bytes a packet"
-	[ "$got" -gt 6000 ] || fail "reads do not fill the frames"
+	for tool in ib_write_bw ib_read_bw; do
+		got=0
+		until [ "$got" -gt 6000 ]; do
+			[ "$(left)" -gt 20 ] || fail "$tool does not fill the frames: $got bytes a packet"
+			receiver mean_bytes >/dev/null
+			perftest $tool -s 1000000 -n 50 -u 20
+			got=$(receiver mean_bytes)
+		done
+		echo "$tool: $got bytes a packet"
+	done
 }
+# receiver FUNCTION: at the end that gets the data of $tool
+receiver() { if [ "$tool" = ib_write_bw ]; then at_target "$@"; else "$@"; fi; }
 
 # with_mtu MTU
 with_mtu()

@@ -11,8 +11,8 @@
  * longer than the link's MTU is left to IP: see pkt_let_fragment(). Packets of a list that are
  * alike go together: see net/run.h. Between queue pairs of this host a packet has no ICRC while it
  * stays in memory: see pkt_leave_sum_open(); there one may also have the payload of several: see
- * pkt_keep_whole(). To another host one of ours has that of as many as a frame of the netdev has
- * room for: see rxo_net_frame_bytes().
+ * pkt_keep_whole(). To a queue pair of ours on another host it may have as much as a frame of the
+ * netdev has room for: see rxo_net_frame_bytes().
  *
  * In: encap_rcv of the namespace's sockets. IP and UDP have checked lengths and
  * the UDP checksum, if there is one. What is not a whole packet that we speak, with
@@ -102,6 +102,11 @@ static u32 pkt_ip_bytes(const struct sk_buff *skb)
 	return pkt_is_ip4(skb) ? sizeof(struct iphdr) : sizeof(struct ipv6hdr);
 }
 
+static u32 path_ip_bytes(const struct rxo_path *path)
+{
+	return path->dst.sa.sa_family == AF_INET ? sizeof(struct iphdr) : sizeof(struct ipv6hdr);
+}
+
 struct sk_buff *rxo_net_alloc(struct rxo_dev *dev, const struct rxo_path *path, u32 bytes)
 {
 	bool ip4 = path->dst.sa.sa_family == AF_INET, wide = bytes > NET_NARROW_BYTES;
@@ -112,8 +117,7 @@ struct sk_buff *rxo_net_alloc(struct rxo_dev *dev, const struct rxo_path *path, 
 	/* Those of connections: datagrams leave one by one. */
 	if (bytes >= RXO_RUN_MIN_BYTES && path->src_port)
 		link_room = max(link_room, RXO_RUN_HEADROOM);
-	room = link_room + sizeof(struct udphdr) +
-	       (ip4 ? sizeof(struct iphdr) : sizeof(struct ipv6hdr));
+	room = link_room + sizeof(struct udphdr) + path_ip_bytes(path);
 
 	skb = alloc_skb(room + bytes + RXO_ICRC_BYTES, gfp | __GFP_NOWARN);
 	if (!skb)
@@ -355,15 +359,14 @@ static struct rxo_run pkt_take_run(struct sk_buff_head *list, const struct rxo_p
 }
 
 /*
- * Without ICRC it may be refused for its length alone, by a queue that takes packets apart (tbf,
- * cake): that says nothing of the others. It has its headers.
+ * It may be refused for its length alone, by a queue that takes packets apart or has no room for
+ * such (tbf, cake): that says nothing of the others. It has its headers.
  */
 static bool pkt_is_wide_probe(const struct sk_buff *skb)
 {
 	const struct rxo_bth *bth = (void *)(udp_hdr(skb) + 1);
 
-	return bth->opcode == RXO_OPCODE_PROBE && rxo_bth_psns(bth) > 1 &&
-	       rxo_net_stayed_here(skb);
+	return bth->opcode == RXO_OPCODE_PROBE && rxo_bth_psns(bth) > 1;
 }
 
 /*
@@ -418,11 +421,14 @@ bool rxo_net_may_probe_wide(struct rxo_dev *dev, struct rxo_path *path, struct r
 
 u32 rxo_net_frame_bytes(struct rxo_dev *dev, struct rxo_path *path, struct rxo_tx *tx)
 {
-	u32 hdr_bytes = sizeof(struct udphdr) + RXO_MAX_HDR_BYTES + RXO_ICRC_BYTES, mtu = 0;
+	u32 hdr_bytes = path_ip_bytes(path) + sizeof(struct udphdr) + RXO_MAX_HDR_BYTES +
+			RXO_ICRC_BYTES, mtu = 0;
 	struct dst_entry *dst;
 
 	lockdep_assert_held(tx->lock);
-	if (!rxo_net_fills_frames() || !rxo_tx_may_run(tx))
+	/* A queue that refuses packets may be one that takes none of that length. */
+	if (!rxo_net_fills_frames() || !rxo_tx_may_run(tx) ||
+	    time_before(jiffies, READ_ONCE(dev->tx_crowded_until)))
 		return 0;
 	rcu_read_lock();
 	dst = rxo_path_route(dev, path);
@@ -431,8 +437,6 @@ u32 rxo_net_frame_bytes(struct rxo_dev *dev, struct rxo_path *path, struct rxo_t
 		dst_release(dst);
 	}
 	rcu_read_unlock();
-	hdr_bytes += path->dst.sa.sa_family == AF_INET ? sizeof(struct iphdr) :
-							 sizeof(struct ipv6hdr);
 	return mtu > hdr_bytes ? round_down(min(mtu - hdr_bytes, RXO_WIDE_BYTES), 4) : 0;
 }
 

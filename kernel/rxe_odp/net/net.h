@@ -114,9 +114,9 @@ u32 rxo_net_wide_bytes(struct rxo_dev *dev, struct rxo_path *path, struct rxo_tx
 bool rxo_net_may_probe_wide(struct rxo_dev *dev, struct rxo_path *path, struct rxo_tx *tx);
 
 /*
- * The payload of the longest packet that the netdev's frames have room for, as far as is known of
- * the way beyond it: of a probe that finds it out. A multiple of four; 0 where there shall be none.
- * As above.
+ * How much payload a packet with any headers may have that is to fit into one frame of the netdev,
+ * or of the route's MTU where that is less. Whether the peer gets such a packet a probe finds out.
+ * A multiple of four; 0 where there shall be none. As above.
  */
 u32 rxo_net_frame_bytes(struct rxo_dev *dev, struct rxo_path *path, struct rxo_tx *tx);
 

@@ -115,18 +115,7 @@ static struct rxo_qp *peer_get(u64 cookie)
 	return NULL;
 }
 
-/*
- * @wide_bytes: it is as long as a wide packet with so much payload; 0: only its headers.
- * @arrived_bytes: the same of what it answers, of FRAME.
- */
-struct peer_probe {
-	enum rxo_asked kind;
-	u64 to;
-	u32 wide_bytes;
-	u32 arrived_bytes;
-};
-
-static struct sk_buff *peer_build_probe(struct rxo_qp *qp, const struct peer_probe *probe)
+static struct sk_buff *peer_build_probe(struct rxo_qp *qp, const struct rxo_probe *probe)
 {
 	const u8 opcode = RXO_OPCODE_PROBE, hdr_bytes = rxo_opcodes[opcode].hdr_bytes;
 	u32 bytes = probe->wide_bytes ? RXO_MAX_HDR_BYTES + probe->wide_bytes : hdr_bytes;
@@ -153,20 +142,21 @@ static u32 peer_wide_bytes(const struct sk_buff *skb)
 	return skb->len > RXO_MAX_HDR_BYTES ? skb->len - RXO_MAX_HDR_BYTES : 0;
 }
 
-/* Under @tx's lock. False: it is lost, a queue of this host has no room for it. */
-static bool peer_send_probe(struct rxo_qp *qp, struct rxo_tx *tx, const struct peer_probe *probe)
+/* Under @tx's lock. False: a queue of this host has no room for it now, or there is no memory. */
+static bool peer_send_probe(struct rxo_qp *qp, struct rxo_tx *tx, const struct rxo_probe *probe)
 {
 	struct sk_buff *skb;
-	bool taken;
+	bool blocked = tx->blocked, taken;
 
 	lockdep_assert_held(tx->lock);
-	if (tx->blocked)
+	if (blocked && !rxo_tx_may_send(tx))
 		return false;
 	skb = peer_build_probe(qp, probe);
 	if (!skb)
 		return false;
 	taken = rxo_net_xmit_one(qp->dev, &qp->path, tx, skb);
-	tx->blocked = false;
+	if (!blocked)
+		tx->blocked = false;
 	return taken;
 }
 
@@ -219,7 +209,7 @@ static enum rxo_asked peer_next(struct rxo_qp *qp, enum rxo_asked kind)
 	return RXO_ASKED_NOTHING;
 }
 
-/* How long one of a kind is: see struct peer_probe. */
+/* How long one of a kind is: see struct rxo_probe. */
 static u32 peer_probe_bytes(struct rxo_qp *qp, struct rxo_tx *tx, enum rxo_asked kind)
 {
 	switch (kind) {
@@ -235,7 +225,7 @@ static u32 peer_probe_bytes(struct rxo_qp *qp, struct rxo_tx *tx, enum rxo_asked
 static void peer_send_question(struct rxo_qp *qp, enum rxo_asked how)
 {
 	struct rxo_local *local = &qp->sq.local;
-	struct peer_probe probe = { .kind = how };
+	struct rxo_probe probe = { .kind = how };
 
 	lockdep_assert_held(&qp->sq.lock);
 	probe.wide_bytes = peer_probe_bytes(qp, &qp->sq.tx, how);
@@ -262,6 +252,21 @@ static void peer_lost(struct rxo_qp *qp)
 	local->closed_until[kind] = jiffies + CLOSED_JIFFIES;
 }
 
+/*
+ * Whether it is time to ask. A peer on another host is asked seldom: then the first large message
+ * after some small ones does not wait for that.
+ */
+static bool peer_ask_is_due(struct rxo_qp *qp)
+{
+	const struct rxo_local *local = &qp->sq.local;
+
+	lockdep_assert_held(&qp->sq.lock);
+	if (!local->probe_jiffies || time_after_eq(jiffies, local->asked + local->probe_jiffies))
+		return true;
+	return local->elsewhere && local->asked_how == RXO_ASKED_NOTHING &&
+	       local->known == RXO_ASKED_PLAIN && peer_may_ask(qp, RXO_ASKED_FRAME);
+}
+
 /* Asks, unless it was asked lately. Less often where nobody answers. */
 static void peer_ask(struct rxo_qp *qp)
 {
@@ -269,11 +274,13 @@ static void peer_ask(struct rxo_qp *qp)
 	enum rxo_asked kind;
 
 	lockdep_assert_held(&qp->sq.lock);
-	if (local->probe_jiffies && time_before(jiffies, local->asked + local->probe_jiffies))
+	if (!peer_ask_is_due(qp) || (qp->sq.tx.blocked && !rxo_tx_may_send(&qp->sq.tx)))
 		return;
 	local->probe_jiffies = clamp(2 * local->probe_jiffies, PROBE_JIFFIES, MAX_PROBE_JIFFIES);
 	peer_lost(qp);
 	kind = max(local->known, RXO_ASKED_PLAIN);
+	if (local->elsewhere && peer_may_ask(qp, RXO_ASKED_FRAME))
+		kind = RXO_ASKED_FRAME;
 	while (!peer_may_ask(qp, kind))
 		kind = peer_before[kind];
 	peer_send_question(qp, kind);
@@ -340,10 +347,37 @@ static bool peer_is_ours(const struct rxo_qp *qp, const struct rxo_qp *peer)
 	       READ_ONCE(qp->dest_qpn) == peer->ibqp.qp_num;
 }
 
+/* Sends an answer, now or when there is room for it: then it is the last that is wanted. */
+static void peer_send_answer(struct rxo_qp *qp, const struct rxo_probe *probe)
+{
+	struct rxo_rq *rq = &qp->rq;
+	bool sent = peer_send_probe(qp, &rq->tx, probe);
+
+	lockdep_assert_held(&rq->lock);
+	if (probe->kind == RXO_ASKED_FRAME && probe->wide_bytes)
+		rq->frame_answered = true;
+	if (!sent)
+		rq->owed_probe = *probe;
+}
+
+/* For the responder's run, under rq.lock: the answer that had to wait. */
+void rxo_peer_settle(struct rxo_qp *qp)
+{
+	struct rxo_rq *rq = &qp->rq;
+	struct rxo_probe probe = rq->owed_probe;
+
+	lockdep_assert_held(&rq->lock);
+	if (!probe.to)
+		return;
+	rq->owed_probe.to = 0;
+	if (rxo_resp_takes_requests(qp))
+		peer_send_answer(qp, &probe);
+}
+
 /* @here: on this host. */
 static void peer_answer(struct rxo_qp *qp, u64 from, bool here, enum rxo_asked kind, u32 wide_bytes)
 {
-	struct peer_probe probe = { .kind = kind, .to = from };
+	struct rxo_probe probe = { .kind = kind, .to = from };
 	struct rxo_rq *rq = &qp->rq;
 
 	guard(spinlock)(&rq->lock);
@@ -358,7 +392,7 @@ static void peer_answer(struct rxo_qp *qp, u64 from, bool here, enum rxo_asked k
 		probe.arrived_bytes = wide_bytes;
 	}
 	probe.wide_bytes = min(wide_bytes, peer_probe_bytes(qp, &rq->tx, kind));
-	peer_send_probe(qp, &rq->tx, &probe);
+	peer_send_answer(qp, &probe);
 }
 
 /*
@@ -404,24 +438,26 @@ static void peer_set_stays_here(struct rxo_qp *peer, u64 to, bool wide)
 
 /*
  * The peer has our probe that is as long as a frame. It learns that of its own, if this is one, by
- * another, which is short and is not answered. @asked: that was a question; else it is the short
- * one, which means something only after a question of the peer's on this connection.
+ * another, which is short and is not answered. @asked: ours was a question; else it was an answer,
+ * and this is the short one.
  */
 static void peer_take_frame(struct rxo_qp *qp, u64 from, bool here, bool asked, u32 wide_bytes,
 			    u32 arrived_bytes)
 {
-	struct peer_probe probe = {
+	struct rxo_probe probe = {
 		.kind = RXO_ASKED_FRAME, .to = from, .arrived_bytes = wide_bytes,
 	};
 	struct rxo_rq *rq = &qp->rq;
 
 	scoped_guard(spinlock, &rq->lock) {
-		if (!rxo_resp_takes_requests(qp) || (!asked && !rq->peer_sends_wide))
+		if (!rxo_resp_takes_requests(qp) || (!asked && !rq->frame_answered))
 			return;
+		if (!asked)
+			rq->frame_answered = false;
 		WRITE_ONCE(rq->peer_sends_wide, true);
 		peer_set_frame(&rq->tx, arrived_bytes, here);
 		if (wide_bytes)
-			peer_send_probe(qp, &rq->tx, &probe);
+			peer_send_answer(qp, &probe);
 	}
 	scoped_guard(spinlock, &qp->sq.lock)
 		if (rxo_comp_takes_answers(qp))

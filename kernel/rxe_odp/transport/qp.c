@@ -437,6 +437,8 @@ static void qp_reset_rq(struct rxo_qp *qp)
 	rq->look_jiffies = 0;
 	rq->local_peer = 0;
 	WRITE_ONCE(rq->peer_sends_wide, false);
+	rq->frame_answered = false;
+	rq->owed_probe.to = 0;
 	rxo_tx_forget_path(&rq->tx);
 	rq->established = false;
 	rq->last_wqe = false;

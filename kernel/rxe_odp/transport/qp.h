@@ -195,6 +195,19 @@ struct rxo_late {
 	struct timer_list timer;	/* HELD: when the peer is to be told */
 };
 
+/*
+ * A probe to be sent.
+ *
+ * wide_bytes		it is as long as a wide packet with so much payload; 0: only its headers
+ * arrived_bytes	of FRAME: the same of what it answers
+ */
+struct rxo_probe {
+	enum rxo_asked kind;
+	u64 to;				/* cookie of whom it answers; 0: it asks */
+	u32 wide_bytes;
+	u32 arrived_bytes;
+};
+
 /* An answer that a full queue of this host refused. */
 enum rxo_owed_kind { RXO_OWED_NOTHING, RXO_OWED_ACK, RXO_OWED_ATOMIC, RXO_OWED_DONE };
 
@@ -268,7 +281,11 @@ struct rxo_rq {
 	struct rxo_late late;
 	u64 local_peer;			/* cookie of a peer whose probe came; 0: none */
 	unsigned long local_until;	/* jiffies: how long it may do without packets */
-	bool peer_sends_wide;		/* with an ICRC: it is ours, and has shown that; rcv.c */
+	bool peer_sends_wide;		/* with an ICRC, or may: rcv.c */
+	bool frame_answered;		/* by one as long as a frame, of which the peer has not said
+					 * yet that it arrived
+					 */
+	struct rxo_probe owed_probe;	/* an answer that had to wait; .to is 0: none */
 	bool established;		/* IB_EVENT_COMM_EST was raised */
 	bool last_wqe;			/* IB_EVENT_QP_LAST_WQE_REACHED was raised */
 	int fault_err;			/* the last fault's error, for the first packet */
@@ -597,13 +614,14 @@ void rxo_resp_xrc_put(struct rxo_rq *rq);
 void rxo_resp_refuse_srq(struct rxo_qp *qp, u32 psn);
 void rxo_resp_refuse_broken_srq(struct rxo_qp *qp, u32 psn);
 
-/* peer.c: whether the peer is on this host */
+/* peer.c: whether the peer is on this host, or else is one of ours */
 void rxo_peer_publish(struct rxo_qpn *qpn);
 void rxo_peer_unpublish(struct rxo_qpn *qpn);
 struct rxo_qp *rxo_peer_get_local(struct rxo_qp *qp);	/* under sq.lock */
 void rxo_peer_failed(struct rxo_qp *qp);		/* likewise */
 bool rxo_peer_is_allowed(const struct rxo_qp *qp, const struct rxo_qp *from);
 void rxo_peer_rcv(struct rxo_qp *qp, const struct sk_buff *skb);
+void rxo_peer_settle(struct rxo_qp *qp);		/* under rq.lock */
 
 /* local.c: requests to a peer on this host; under sq.lock */
 bool rxo_local_run(struct rxo_qp *qp, struct rxo_qp *peer, u32 *budget);

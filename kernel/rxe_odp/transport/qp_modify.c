@@ -136,6 +136,8 @@ static void qp_store_path(struct rxo_qp *qp, const struct ib_qp_attr *attr, stru
 	/* What was proven of the old path says nothing of this. */
 	qp->sq.local = (struct rxo_local) {};
 	qp->rq.local_peer = 0;
+	qp->rq.frame_answered = false;
+	qp->rq.owed_probe.to = 0;
 	rxo_tx_forget_path(&qp->sq.tx);
 	rxo_tx_forget_path(&qp->rq.tx);
 	if (had)

@@ -26,13 +26,13 @@ static bool rcv_is_for_qp(const struct rxo_qp *qp, const struct sk_buff *skb)
 }
 
 /*
- * How many PSNs a packet with an ICRC has: one, as far as IBTA knows. Only a peer that has shown to
- * be one of ours means what those bits say, and only of packets with payload; whoever places the
- * payload compares the two.
+ * How many PSNs a packet with an ICRC has: one, as far as IBTA knows. What those bits say counts on
+ * a connection on which one end has asked by a probe whether long packets pass (peer.c), and only
+ * for packets with payload; whoever places the payload compares the two. Other peers send zeros.
  *
- * False: it is a wide one of a peer that has not shown it. It has to this queue pair before it was
- * reset, or its probe was lost: to take the packet for one that is too long would end the
- * connection, and if it is lost the payload comes again in packets of one PSN.
+ * False: it is a wide one, and nobody has asked since this queue pair was reset. To take it for a
+ * packet that is too long would end the connection. As lost it comes again, and, but while a page
+ * of the peer's own is late, in packets of one PSN.
  */
 static bool rcv_take_psns(const struct rxo_qp *qp, struct sk_buff *skb)
 {
@@ -43,7 +43,7 @@ static bool rcv_take_psns(const struct rxo_qp *qp, struct sk_buff *skb)
 	    !(pkt->flags & (RXO_OP_SEND | RXO_OP_WRITE | RXO_OP_READ_RESP)))
 		return true;
 	if (!READ_ONCE(qp->rq.peer_sends_wide))
-		return pkt->payload_bytes <= qp->mtu_bytes;
+		return pkt->payload_bytes <= data_race(qp->mtu_bytes);
 	pkt->psns = psns;
 	return true;
 }

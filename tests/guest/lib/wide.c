@@ -20,7 +20,7 @@ int wide_set_up(void **state)
 
 int wide_tear_down(void **state)
 {
-	int saved;
+	int saved, err;
 
 	(void)state;
 	netem_end();
@@ -28,8 +28,9 @@ int wide_tear_down(void **state)
 	saved = netns_enter_peer();
 	netdev_set_feature("veth1", WIDE_FEATURE, true);
 	netns_leave(saved);
-	return write_text(GSO, gso_was) || write_text(ICRC, icrc_was) ||
-	       write_text(FRAMES, frames_was);
+	err = write_text(GSO, gso_was);
+	err |= write_text(ICRC, icrc_was);
+	return err | write_text(FRAMES, frames_was);
 }
 
 int wide_set_up_frames(void **state)
@@ -40,6 +41,11 @@ int wide_set_up_frames(void **state)
 void wide_allow_frames(bool allow)
 {
 	assert_zero(write_text(FRAMES, allow ? "Y" : "N"));
+}
+
+void wide_allow_no_icrc(bool allow)
+{
+	assert_zero(write_text(ICRC, allow ? "N" : "Y"));
 }
 
 void wide_allow(bool allow)

@@ -27,6 +27,7 @@ int wide_tear_down(void **state);
 /* Whether the module may have packets of several PSNs at all. */
 void wide_allow(bool allow);
 void wide_allow_frames(bool allow);
+void wide_allow_no_icrc(bool allow);
 
 struct conn wide_conn(bool wire, enum ibv_mtu mtu, bool ipv6);
 
