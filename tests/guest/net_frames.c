@@ -547,6 +547,7 @@ static void elsewhere_as_requester(void **state)
 		send_of(&far, 0, 5, 1280);
 		/* The answer is no longer than the question. */
 		assert_true(ask_as_peer(&far, 0) < 100);
+		cq_assert_empty(far.pair.a.rcq);
 		assert_in_range(ask_as_peer(&far, 1400), 100, 1472);
 		send_of(&far, 0, 5, 1280);
 		wc = cq_success(far.pair.a.rcq);
