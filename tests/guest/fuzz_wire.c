@@ -455,7 +455,7 @@ static void look(struct rnd *r, struct round *round, struct seen *seen)
 		seen->datagrams += type == IBV_QPT_UD;
 		seen->sends += type == IBV_QPT_RC;
 		seen->longer += type == IBV_QPT_RC && wc.opcode == IBV_WC_RECV &&
-			      wc.byte_len > path_mtu_bytes(&round->target);
+				wc.byte_len > path_mtu_bytes(&round->target);
 		seen->unreliable += type == IBV_QPT_UC;
 		seen->xrc_sends += is_xrc(round);
 	}
