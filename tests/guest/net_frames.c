@@ -345,7 +345,12 @@ static void elsewhere_open(struct elsewhere *far, enum ibv_mtu mtu)
 {
 	struct conn conn = wide_conn(true, mtu, false);
 	int unsummed = 1, saved;
+	struct wide bed;
 
+	/* For a while after a queue has refused packets none are long. */
+	wide_open(&bed, &conn);
+	wide_await(&bed, true);
+	wide_close(&bed);
 	/* What goes by is to be seen packet by packet. */
 	wide_allow(false);
 	pair_open(&far->pair, &conn);
@@ -444,7 +449,11 @@ static uint64_t ask_all(struct elsewhere *far, uint32_t arrived)
 	/* As long as the longest packet of its path MTU that a frame holds, and no longer than that. */
 	assert_in_range(packet.bytes, 8 * 1024 + 100, USUAL_MTU);
 	assert_zero(roce_user_probe(far->fd, &far->path, a_qpn, MORE_PSNS | arrived, PLAYED_COOKIE,
-				    to, 0));
+				    to, 100));
+	/* Says that this arrived, and is short. */
+	packet = next_out(far, ROCE_PROBE);
+	assert_true(packet.psns > 1 && packet.bytes < 100);
+	assert_int_equal(packet.psn, 100 - 16);
 	acknowledge(far, far->pair.a.psn + 1);
 	cq_success(far->pair.a.scq);
 	return to;
@@ -459,17 +468,25 @@ static void elsewhere_as_responder(void **state)
 	} cases[] = { { 8192, 8 }, { 0xffffff, 8 }, { 3000, 2 }, { 2047, 1 }, { 0, 1 } };
 	struct elsewhere far;
 	unsigned int i, n;
+	double began;
+	bool same;
 
 	(void)state;
 	for (i = 0; i < ARRAY_SIZE(cases); i++) {
-		elsewhere_open(&far, IBV_MTU_1024);
-		ask_all(&far, cases[i].arrived);
-		post_write(&far, 16 * KIB);
-		for (n = 0; n < 16; n += cases[i].psns)
-			assert_int_equal(next_data(&far, 2 + n).psns, cases[i].psns);
-		acknowledge(&far, far.pair.a.psn + 17);
-		cq_success(far.pair.a.scq);
-		elsewhere_close(&far);
+		do {
+			began = seconds();
+			same = true;
+			elsewhere_open(&far, IBV_MTU_1024);
+			ask_all(&far, cases[i].arrived);
+			post_write(&far, 16 * KIB);
+			for (n = 0; n < 16; n += cases[i].psns)
+				same &= next_data(&far, 2 + n).psns == cases[i].psns;
+			acknowledge(&far, far.pair.a.psn + 17);
+			cq_success(far.pair.a.scq);
+			elsewhere_close(&far);
+			/* What was answered is good for 3 s, in which the machine may have stood still. */
+		} while (!same && seconds() > began + 2);
+		assert_true(same);
 	}
 }
 

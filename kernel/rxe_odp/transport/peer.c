@@ -142,21 +142,20 @@ static u32 peer_wide_bytes(const struct sk_buff *skb)
 	return skb->len > RXO_MAX_HDR_BYTES ? skb->len - RXO_MAX_HDR_BYTES : 0;
 }
 
-/* Under @tx's lock. False: a queue of this host has no room for it now, or there is no memory. */
+/* Under @tx's lock. False: it is lost, a queue of this host has no room for it. */
 static bool peer_send_probe(struct rxo_qp *qp, struct rxo_tx *tx, const struct rxo_probe *probe)
 {
 	struct sk_buff *skb;
-	bool blocked = tx->blocked, taken;
+	bool taken;
 
 	lockdep_assert_held(tx->lock);
-	if (blocked && !rxo_tx_may_send(tx))
+	if (tx->blocked)
 		return false;
 	skb = peer_build_probe(qp, probe);
 	if (!skb)
 		return false;
 	taken = rxo_net_xmit_one(qp->dev, &qp->path, tx, skb);
-	if (!blocked)
-		tx->blocked = false;
+	tx->blocked = false;
 	return taken;
 }
 
@@ -258,13 +257,20 @@ static void peer_lost(struct rxo_qp *qp)
  */
 static bool peer_ask_is_due(struct rxo_qp *qp)
 {
-	const struct rxo_local *local = &qp->sq.local;
+	struct rxo_local *local = &qp->sq.local;
 
 	lockdep_assert_held(&qp->sq.lock);
 	if (!local->probe_jiffies || time_after_eq(jiffies, local->asked + local->probe_jiffies))
 		return true;
-	return local->elsewhere && local->asked_how == RXO_ASKED_NOTHING &&
-	       local->known == RXO_ASKED_PLAIN && peer_may_ask(qp, RXO_ASKED_FRAME);
+	if (!local->elsewhere || !local->large || local->asked_how != RXO_ASKED_NOTHING ||
+	    local->known != RXO_ASKED_PLAIN ||
+	    time_before(jiffies, local->closed_until[RXO_ASKED_FRAME]))
+		return false;
+	if (peer_may_ask(qp, RXO_ASKED_FRAME))
+		return true;
+	/* Frames are too short: no route is looked up for that in each run. */
+	local->closed_until[RXO_ASKED_FRAME] = jiffies + PROBE_JIFFIES;
+	return false;
 }
 
 /* Asks, unless it was asked lately. Less often where nobody answers. */
@@ -274,7 +280,7 @@ static void peer_ask(struct rxo_qp *qp)
 	enum rxo_asked kind;
 
 	lockdep_assert_held(&qp->sq.lock);
-	if (!peer_ask_is_due(qp) || (qp->sq.tx.blocked && !rxo_tx_may_send(&qp->sq.tx)))
+	if (qp->sq.tx.blocked || !peer_ask_is_due(qp))
 		return;
 	local->probe_jiffies = clamp(2 * local->probe_jiffies, PROBE_JIFFIES, MAX_PROBE_JIFFIES);
 	peer_lost(qp);
@@ -307,6 +313,13 @@ static bool peer_is_asked(const struct rxo_qp *qp)
 {
 	return peer_has_cookie(qp) && (READ_ONCE(qp->dev->local) || rxo_net_omits_icrc() ||
 				       rxo_net_fills_frames());
+}
+
+/* Behind what a run has sent, under sq.lock: who waited for room at its beginning asks now. */
+void rxo_peer_ask(struct rxo_qp *qp)
+{
+	if (peer_is_asked(qp))
+		peer_ask(qp);
 }
 
 /*
@@ -347,31 +360,32 @@ static bool peer_is_ours(const struct rxo_qp *qp, const struct rxo_qp *peer)
 	       READ_ONCE(qp->dest_qpn) == peer->ibqp.qp_num;
 }
 
-/* Sends an answer, now or when there is room for it: then it is the last that is wanted. */
+/*
+ * Sends an answer, or, where the responder waits for room, has it sent behind what that sends next:
+ * it takes no turn from the data. One that a queue refuses is lost.
+ */
 static void peer_send_answer(struct rxo_qp *qp, const struct rxo_probe *probe)
 {
 	struct rxo_rq *rq = &qp->rq;
-	bool sent = peer_send_probe(qp, &rq->tx, probe);
 
 	lockdep_assert_held(&rq->lock);
 	if (probe->kind == RXO_ASKED_FRAME && probe->wide_bytes)
 		rq->frame_answered = true;
-	if (!sent)
-		rq->owed_probe = *probe;
+	rq->owed_probe = *probe;
+	rxo_peer_settle(qp);
 }
 
-/* For the responder's run, under rq.lock: the answer that had to wait. */
+/* Of the responder, under rq.lock: an answer that had to wait, if it need not any more. */
 void rxo_peer_settle(struct rxo_qp *qp)
 {
 	struct rxo_rq *rq = &qp->rq;
 	struct rxo_probe probe = rq->owed_probe;
 
 	lockdep_assert_held(&rq->lock);
-	if (!probe.to)
+	if (!probe.to || rq->tx.blocked || !rxo_resp_takes_requests(qp))
 		return;
 	rq->owed_probe.to = 0;
-	if (rxo_resp_takes_requests(qp))
-		peer_send_answer(qp, &probe);
+	peer_send_probe(qp, &rq->tx, &probe);
 }
 
 /* @here: on this host. */

@@ -618,6 +618,7 @@ void rxo_resp_refuse_broken_srq(struct rxo_qp *qp, u32 psn);
 void rxo_peer_publish(struct rxo_qpn *qpn);
 void rxo_peer_unpublish(struct rxo_qpn *qpn);
 struct rxo_qp *rxo_peer_get_local(struct rxo_qp *qp);	/* under sq.lock */
+void rxo_peer_ask(struct rxo_qp *qp);			/* likewise */
 void rxo_peer_failed(struct rxo_qp *qp);		/* likewise */
 bool rxo_peer_is_allowed(const struct rxo_qp *qp, const struct rxo_qp *from);
 void rxo_peer_rcv(struct rxo_qp *qp, const struct sk_buff *skb);

@@ -385,8 +385,10 @@ bool rxo_req_send_rc(struct rxo_qp *qp)
 		rxo_qp_put(peer);
 	}
 	sq->wide_psns = 0;
-	while (budget && more && req_may_go_on(qp) && rxo_tx_may_send(&sq->tx))
+	while (budget && more && req_may_go_on(qp) && rxo_tx_may_send(&sq->tx)) {
 		more = req_send_burst(qp, &budget);
+		rxo_peer_ask(qp);
+	}
 	if (rxo_psn_cmp(sq->psn, sq->sent_psn) > 0)
 		sq->sent_psn = sq->psn;
 	if (budget < RXO_BUDGET_PKTS || sq->tx.blocked)

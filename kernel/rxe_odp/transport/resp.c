@@ -701,13 +701,13 @@ void rxo_resp_run(struct rxo_qp *qp)
 		return;
 	}
 	WRITE_ONCE(rq->cpu, smp_processor_id());
-	rxo_peer_settle(qp);
 	while (resp_settle(qp) && budget && !rq->wait.pending && rxo_resp_takes_requests(qp)) {
 		if (resp_step(qp, &budget)) {
 			if (rq->wait.pending)
 				rxo_late_begin(qp);
 			break;
 		}
+		rxo_peer_settle(qp);
 	}
 	rxo_tx_run_ends(&rq->tx);
 	if (!budget)
