@@ -26,10 +26,10 @@
  * back, and the payload of several goes as one wide packet where that arrives. Open probes, which
  * only arrive so (rxo_net_mark_open()), tell the one, and wide probes, as long as a wide packet,
  * both: A sends one of the next kind as soon as one of a kind is answered, and from then on only
- * such, but that wide ones are for messages of several packets. When one is lost the next is of the
- * kind before (peer_before); after MAX_LOSSES of a kind none are for CLOSED_JIFFIES. "Memory" may be
- * a guest's in between: that the other end is this kernel's the cookies say, and net_no_icrc (net.c)
- * that a packet is.
+ * such, but that wide ones are for messages of several packets. When one is lost the next is of
+ * the kind before (peer_before); after MAX_LOSSES of a kind none are for CLOSED_JIFFIES. "Memory"
+ * may be a guest's in between: that the other end is this kernel's the cookies say, and net_no_icrc
+ * (net.c) that a packet is.
  *
  * A peer whose cookie is not one of this kernel's, but that knows ours, is one of ours on another
  * host. To it, and to one of this host where packets do not stay in memory, the payload of several

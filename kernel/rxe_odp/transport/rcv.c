@@ -28,7 +28,8 @@ static bool rcv_is_for_qp(const struct rxo_qp *qp, const struct sk_buff *skb)
 /*
  * How many PSNs a packet with an ICRC has: one, as far as IBTA knows. What those bits say counts on
  * a connection on which one end has asked by a probe whether long packets pass (peer.c), and only
- * for packets with payload; whoever places the payload compares the two. Other peers send zeros.
+ * for packets with payload; whoever places the payload compares the two. Anybody can send such a
+ * probe, which does no harm: peers that are not ours send zeros there.
  *
  * False: it is a wide one, and nobody has asked since this queue pair was reset. To take it for a
  * packet that is too long would end the connection. As lost it comes again, and, but while a page
@@ -42,6 +43,7 @@ static bool rcv_take_psns(const struct rxo_qp *qp, struct sk_buff *skb)
 	if (psns == pkt->psns || qp->ibqp.qp_type != IB_QPT_RC ||
 	    !(pkt->flags & (RXO_OP_SEND | RXO_OP_WRITE | RXO_OP_READ_RESP)))
 		return true;
+	/* Likewise the path MTU, which comes with the path. */
 	if (!READ_ONCE(qp->rq.peer_sends_wide))
 		return pkt->payload_bytes <= data_race(qp->mtu_bytes);
 	pkt->psns = psns;

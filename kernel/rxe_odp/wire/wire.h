@@ -40,7 +40,7 @@ struct rxo_bth {
 /*
  * In apsn, reserved by IBTA: how many PSNs more than one a wide packet has. Its payload is that of
  * so many packets in a row, and its opcode says what the first and the last of them are. Only
- * within one kernel, or between two queue pairs that have shown one another that they are ours: all
+ * within one kernel, or on a connection on which one end has asked whether long packets pass: all
  * else has one PSN, whatever stands here. In a probe it tells kinds apart (transport/peer.c).
  */
 #define RXO_BTH_MORE_PSNS	0x7f000000U
