@@ -43,11 +43,12 @@ static bool rcv_take_psns(const struct rxo_qp *qp, struct sk_buff *skb)
 	if (psns == pkt->psns || qp->ibqp.qp_type != IB_QPT_RC ||
 	    !(pkt->flags & (RXO_OP_SEND | RXO_OP_WRITE | RXO_OP_READ_RESP)))
 		return true;
+	if (READ_ONCE(qp->rq.peer_sends_wide)) {
+		pkt->psns = psns;
+		return true;
+	}
 	/* Likewise the path MTU, which comes with the path. */
-	if (!READ_ONCE(qp->rq.peer_sends_wide))
-		return pkt->payload_bytes <= data_race(qp->mtu_bytes);
-	pkt->psns = psns;
-	return true;
+	return pkt->payload_bytes <= data_race(qp->mtu_bytes);
 }
 
 static void rcv_drop(struct rxo_dev *dev, struct sk_buff *skb)
