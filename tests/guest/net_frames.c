@@ -203,8 +203,8 @@ static void one_long_message(void **state)
 
 	(void)state;
 	wide_open(&bed, &conn);
-	if (!wire_shape("netem rate 300mbit"))
-		skip_because("no netem");
+	if (!wire_shape("tbf rate 300mbit burst 100k limit 4mb"))
+		skip_because("no tbf");
 	buf_make(&from, bed.pair.a.rig->pd, MEM_ANON, 16 * MIB, 0, ACCESS_ALL);
 	buf_make(&to, bed.pair.b.rig->pd, MEM_ANON, 16 * MIB, 0, ACCESS_ALL);
 	for (op = OP_WRITE; op <= OP_READ; op += OP_READ - OP_WRITE) {
@@ -375,7 +375,10 @@ static void elsewhere_close(struct elsewhere *far)
 	pair_close(&far->pair);
 }
 
-/* The next of a's packets that goes out, with this opcode or, 0, with data. */
+#define ROCE_READ_LAST 0x0f
+#define ANY_ANSWER     0xff
+
+/* The next of a's packets that goes out, with this opcode or, 0, with data of a request, or any that answers. */
 static struct sniffed next_out(struct elsewhere *far, uint8_t opcode)
 {
 	double end = seconds() + BOUND_S;
@@ -387,7 +390,9 @@ static struct sniffed next_out(struct elsewhere *far, uint8_t opcode)
 		if (!sniff_next(&far->sniff, &packet) || !packet.roce || !packet.out ||
 		    packet.dest_qpn != far->b_qpn)
 			continue;
-		if (opcode ? packet.opcode == opcode : packet.opcode < 0x0c)
+		if (opcode == ANY_ANSWER ? packet.opcode > ROCE_READ :
+		    opcode		 ? packet.opcode == opcode :
+					   packet.opcode < ROCE_READ)
 			return packet;
 	}
 }
@@ -583,6 +588,35 @@ static void elsewhere_as_requester(void **state)
 	}
 }
 
+/* While responses to a READ fill the queues of a's host: the answer goes between them. */
+static void elsewhere_asks_amid_a_read(void **state)
+{
+	uint8_t reth[16], opcode = 0;
+	struct elsewhere far;
+	struct buf buf;
+
+	(void)state;
+	elsewhere_open(&far, IBV_MTU_4096);
+	if (!wire_shape("tbf rate 50mbit burst 100k limit 4mb"))
+		skip_because("no tbf");
+	buf_make(&buf, far.pair.a.rig->pd, MEM_ANON, 2 * MIB, 0, ACCESS_ALL);
+	roce_put64(reth, (uintptr_t)buf.data);
+	roce_put32(reth + 8, buf.mr->rkey);
+	roce_put32(reth + 12, buf.bytes);
+	assert_zero(roce_user_send(far.fd, &far.path, ROCE_READ, far.pair.a.qp->qp_num,
+				   far.pair.b.psn, reth, sizeof(reth), 0));
+	assert_zero(roce_user_probe(far.fd, &far.path, far.pair.a.qp->qp_num, MORE_PSNS,
+				    PLAYED_COOKIE, 0, 0));
+	while (opcode != ROCE_PROBE) {
+		opcode = next_out(&far, ANY_ANSWER).opcode;
+		if (opcode == ROCE_READ_LAST)
+			fail_because("the answer does not come before the READ ends");
+	}
+	netem_end();
+	buf_free(&buf);
+	elsewhere_close(&far);
+}
+
 /* clang-format off */
 #define FRAMES(fn)     { #fn " (pinned)", fn, wide_set_up_frames, tear_down, NULL }
 #define FRAMES_ODP(fn) { #fn " (odp)", fn, wide_set_up_frames, tear_down, (void *)(uintptr_t)1 }
@@ -593,4 +627,5 @@ TEST_MAIN(FRAMES(every_length), FRAMES_ODP(every_length), FRAMES(frames_of_sever
 	  FRAMES(one_path_changes), FRAMES(a_queue_that_takes_no_frame),
 	  FRAMES(where_sums_are_computed), FRAMES(some_are_lost), FRAMES_ODP(some_are_lost),
 	  FRAMES(some_come_twice), FRAMES(some_overtake_others), FRAMES(elsewhere_as_responder),
-	  FRAMES(stranger_as_responder), FRAMES(elsewhere_as_requester))
+	  FRAMES(stranger_as_responder), FRAMES(elsewhere_as_requester),
+	  FRAMES(elsewhere_asks_amid_a_read))
