@@ -312,23 +312,6 @@ static void one_path_changes(void **state)
 	wide_close(&bed);
 }
 
-static void some_are_lost(void **state)
-{
-	wide_until_counted("netem loss 10%", "retried_pkts", *state ? IBV_ACCESS_ON_DEMAND : 0);
-}
-
-static void some_come_twice(void **state)
-{
-	(void)state;
-	wide_until_counted("netem duplicate 20%", "duplicate_request", 0);
-}
-
-static void some_overtake_others(void **state)
-{
-	(void)state;
-	wide_until_counted("netem delay 1ms reorder 75% 25%", "out_of_seq_request", 0);
-}
-
 /* End a, and in place of b, of which the number alone is left, this program. */
 struct elsewhere {
 	struct pair pair;
@@ -625,7 +608,8 @@ static void elsewhere_asks_amid_a_read(void **state)
 TEST_MAIN(FRAMES(every_length), FRAMES_ODP(every_length), FRAMES(frames_of_several_lengths),
 	  FRAMES(frames_get_shorter), FRAMES(switched_off), FRAMES(one_long_message),
 	  FRAMES(one_path_changes), FRAMES(a_queue_that_takes_no_frame),
-	  FRAMES(where_sums_are_computed), FRAMES(some_are_lost), FRAMES_ODP(some_are_lost),
-	  FRAMES(some_come_twice), FRAMES(some_overtake_others), FRAMES(elsewhere_as_responder),
+	  FRAMES(where_sums_are_computed), FRAMES(wide_some_are_lost),
+	  FRAMES_ODP(wide_some_are_lost), FRAMES(wide_some_come_twice),
+	  FRAMES(wide_some_overtake_others), FRAMES(elsewhere_as_responder),
 	  FRAMES(stranger_as_responder), FRAMES(elsewhere_as_requester),
 	  FRAMES(elsewhere_asks_amid_a_read))

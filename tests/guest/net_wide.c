@@ -153,11 +153,6 @@ static void a_peer_that_carries_none(void **state)
 	assert_int_equal(rig_counter("out_of_seq_request"), gaps);
 }
 
-static void some_are_lost(void **state)
-{
-	wide_until_counted("netem loss 10%", "retried_pkts", *state ? IBV_ACCESS_ON_DEMAND : 0);
-}
-
 static void few_are_lost(void **state)
 {
 	(void)state;
@@ -169,19 +164,6 @@ static void some_are_spoilt(void **state)
 {
 	(void)state;
 	wide_until_counted("netem corrupt 10%", "retried_pkts", 0);
-}
-
-/* A request of several PSNs that was executed is answered again, and not executed. */
-static void some_come_twice(void **state)
-{
-	(void)state;
-	wide_until_counted("netem duplicate 20%", "duplicate_request", 0);
-}
-
-static void some_overtake_others(void **state)
-{
-	(void)state;
-	wide_until_counted("netem delay 1ms reorder 75% 25%", "out_of_seq_request", 0);
 }
 
 /* Many datagrams that a program sends as one skb are datagrams where they arrive, and none of ours. */
@@ -266,6 +248,7 @@ static void reserved_bits_of_others(void **state)
 /* clang-format on */
 
 TEST_MAIN(WIDE(every_length), WIDE_ODP(every_length), WIDE_ODP(pages_go),
-	  WIDE(a_netdev_that_carries_none), WIDE(a_peer_that_carries_none), WIDE(some_are_lost),
-	  WIDE_ODP(some_are_lost), WIDE(few_are_lost), WIDE(some_are_spoilt), WIDE(some_come_twice),
-	  WIDE(some_overtake_others), WIDE(segments_of_others), WIDE(reserved_bits_of_others))
+	  WIDE(a_netdev_that_carries_none), WIDE(a_peer_that_carries_none),
+	  WIDE(wide_some_are_lost), WIDE_ODP(wide_some_are_lost), WIDE(few_are_lost),
+	  WIDE(some_are_spoilt), WIDE(wide_some_come_twice), WIDE(wide_some_overtake_others),
+	  WIDE(segments_of_others), WIDE(reserved_bits_of_others))

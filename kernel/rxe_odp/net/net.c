@@ -422,8 +422,9 @@ bool rxo_net_may_probe_wide(struct rxo_dev *dev, struct rxo_path *path, struct r
 u32 rxo_net_frame_bytes(struct rxo_dev *dev, struct rxo_path *path, struct rxo_tx *tx)
 {
 	u32 hdr_bytes = path_ip_bytes(path) + sizeof(struct udphdr) + RXO_MAX_HDR_BYTES +
-			RXO_ICRC_BYTES, mtu = 0;
+			RXO_ICRC_BYTES;
 	struct dst_entry *dst;
+	u32 mtu = 0;
 
 	lockdep_assert_held(tx->lock);
 	/* A queue that refuses packets may be one that takes none of that length. */

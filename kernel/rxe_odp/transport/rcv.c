@@ -47,7 +47,7 @@ static bool rcv_take_psns(const struct rxo_qp *qp, struct sk_buff *skb)
 		pkt->psns = psns;
 		return true;
 	}
-	/* Likewise the path MTU, which comes with the path. */
+	/* The path MTU is exchanged with the path, which may be beside this look: see above. */
 	return pkt->payload_bytes <= data_race(qp->mtu_bytes);
 }
 

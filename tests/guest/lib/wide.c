@@ -154,3 +154,20 @@ void wide_until_counted(const char *qdisc, const char *counter, int access)
 		wide_close(&wide);
 	} while (rig_counter(counter) == before);
 }
+
+void wide_some_are_lost(void **state)
+{
+	wide_until_counted("netem loss 10%", "retried_pkts", *state ? IBV_ACCESS_ON_DEMAND : 0);
+}
+
+void wide_some_come_twice(void **state)
+{
+	(void)state;
+	wide_until_counted("netem duplicate 20%", "duplicate_request", 0);
+}
+
+void wide_some_overtake_others(void **state)
+{
+	(void)state;
+	wide_until_counted("netem delay 1ms reorder 75% 25%", "out_of_seq_request", 0);
+}

@@ -50,4 +50,9 @@ void wide_await(struct wide *wide, bool is_wide);
  */
 void wide_until_counted(const char *qdisc, const char *counter, int access);
 
+/* Tests of that, for either kind of wide packets. One that comes twice is answered again, and not executed. The first as mode() has it. */
+void wide_some_are_lost(void **state);
+void wide_some_come_twice(void **state);
+void wide_some_overtake_others(void **state);
+
 #endif
