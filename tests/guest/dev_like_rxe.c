@@ -138,7 +138,7 @@ static void inline_data(void **state)
 
 static void counters(void **state)
 {
-	char path[200];
+	char path[200], *command;
 	struct dirent *entry;
 	int rc, missing = 0, names = 0;
 	DIR *dir;
@@ -153,11 +153,13 @@ static void counters(void **state)
 			continue;
 		names++;
 		/* The peer's directory, which its namespace alone shows. */
-		snprintf(
-			path, sizeof(path),
-			"ip netns exec peer test -e /sys/class/infiniband/%s/ports/1/hw_counters/%s",
-			rig_peer_name(), entry->d_name);
-		rc = system(path);
+		assert_true(
+			asprintf(
+				&command,
+				"ip netns exec peer test -e /sys/class/infiniband/%s/ports/1/hw_counters/%s",
+				rig_peer_name(), entry->d_name) > 0);
+		rc = system(command);
+		free(command);
 		if (rc)
 			printf("missing: %s\n", entry->d_name);
 		missing += !!rc;

@@ -10,363 +10,23 @@
  *
  * rdma-odp: timeout 90
  */
-#include "random.h"
+#include "forge.h"
 #include "roce.h"
 #include "xrc.h"
 
-#include <netinet/in.h>
 #include <sys/mman.h>
-#include <sys/socket.h>
-#include <unistd.h>
 
-#define QP1_QKEY      0x80010000
-#define QP1_MAX	      256 /* bytes of a management datagram */
-#define UD_SEND	      0x64
-#define FLUSH	      0x1c
-#define ATOMIC_WRITE  0x1d
-#define PROBE_TVER    0x0f   /* kernel/rxe_odp/wire/wire.h */
-#define UC	      0x20   /* its opcodes are RC's and this */
-#define XRC	      0xa0   /* likewise */
 #define LOCAL_BYTES   4096UL /* of one of our requests, at most */
 #define LARGE_BYTES   (3 * GIB)
 #define ROUND	      150
 #define CONNECTED_OPS (IBV_QP_EX_WITH_FLUSH | IBV_QP_EX_WITH_ATOMIC_WRITE)
 #define RECEIVES      16
-#define SRQS	      5
-
-/* Where packets go: end a of a pair, and what they may say about it. */
-struct target {
-	struct pair *pair;
-	const struct buf *buf;
-	uint32_t request_psn;	      /* that it expects */
-	uint32_t answer_psn, answers; /* that it waits for, from there on */
-	uint32_t spared_qpn;
-	uint32_t srqs[SRQS]; /* numbers, the QP's own first */
-	bool answering;
-};
 
 /* What came through, in a way that nothing but forged packets explains. */
 struct seen {
 	unsigned long datagrams, sends, unreliable, writes, answers, naks, xrc_sends, xrc_answers;
 	unsigned long longer; /* SENDs of several path MTUs, most of them in one packet */
 };
-
-static size_t ip_bytes(const struct target *t)
-{
-	return roce_ip_bytes(t->pair->conn.ipv6);
-}
-
-static uint32_t get_qpn(const uint8_t *bth)
-{
-	return bth[5] << 16 | bth[6] << 8 | bth[7];
-}
-
-/* The headers before so many bytes from the BTH on. */
-static void put_headers(const struct target *t, struct rnd *r, uint8_t *packet, size_t bytes)
-{
-	const struct roce_path path = roce_path(&t->pair->b, &t->pair->a);
-	struct udphdr *udp = (void *)(packet + ip_bytes(t));
-
-	roce_put_ip(&path, packet, ROCE_UDP_BYTES + bytes);
-	if (path.ipv6)
-		roce_put32(packet, 6 << 28 | rnd_below(r, 1 << 28)); /* class, flow label */
-	else
-		packet[5] = 0x34; /* an id: a raw socket gives one to a packet that has none */
-	*udp = (struct udphdr){
-		.source = htons(0xc000 | rnd_below(r, 0x4000)),
-		.dest = htons(ROCE_PORT),
-		.len = htons(ROCE_UDP_BYTES + bytes),
-	};
-}
-
-/* The packet is there from the BTH to the payload: all that the network adds. */
-static size_t seal(const struct target *t, struct rnd *r, uint8_t *packet, size_t bth_bytes,
-		   bool right)
-{
-	size_t bytes = ip_bytes(t) + ROCE_UDP_BYTES + bth_bytes;
-	uint32_t crc;
-
-	put_headers(t, r, packet, bth_bytes + ROCE_ICRC_BYTES);
-	crc = right && bth_bytes >= ROCE_BTH_BYTES ? roce_icrc(t->pair->conn.ipv6, packet, bytes) :
-						     rnd_next(r);
-	memcpy(packet + bytes, &crc, ROCE_ICRC_BYTES); /* little endian on the wire */
-	return bytes + ROCE_ICRC_BYTES;
-}
-
-static uint32_t some_qpn(struct rnd *r, const struct target *t)
-{
-	switch (rnd_below(r, 8)) {
-	case 0:
-		return 1; /* QP1 */
-	case 1:
-		return rnd_next(r) & 0xffffff;
-	default:
-		return t->pair->a.qp->qp_num;
-	}
-}
-
-static bool is_answer(uint8_t opcode)
-{
-	return opcode >= 0x0d && opcode <= 0x12;
-}
-
-/* About what the QP expects, mostly. */
-static uint32_t some_psn(struct rnd *r, const struct target *t, uint8_t opcode)
-{
-	if (rnd_one_in(r, 8))
-		return rnd_next(r) & 0xffffff;
-	if (is_answer(opcode))
-		return (t->answer_psn + rnd_below(r, rnd_one_in(r, 2) ? 3 : t->answers + 2)) &
-		       0xffffff;
-	return (t->request_psn + (rnd_one_in(r, 2) ? 0 : rnd_below(r, 6) - 2)) & 0xffffff;
-}
-
-static uint32_t some_length(struct rnd *r, size_t payload)
-{
-	static const uint32_t lengths[] = { 0,	       1,	 64,	   4096,
-					    65536,     1U << 30, 1U << 31, (1U << 31) + 1,
-					    0xffffffff };
-
-	if (rnd_one_in(r, 2))
-		return payload;
-	return rnd_one_in(r, 3) ? rnd_next(r) : lengths[rnd_below(r, ARRAY_SIZE(lengths))];
-}
-
-static uint64_t some_va(struct rnd *r, const struct target *t)
-{
-	const uint64_t start = (uintptr_t)t->buf->data;
-
-	switch (rnd_below(r, 6)) {
-	case 0:
-		return rnd_next(r);
-	case 1: /* anywhere, and around it */
-		return start + rnd_below(r, 3 * t->buf->bytes) - t->buf->bytes;
-	default:
-		return (start + rnd_below(r, 64 * KIB)) & (rnd_one_in(r, 2) ? ~7UL : ~0UL);
-	}
-}
-
-/* Bytes between the BTH and the payload, by RC's opcode. */
-static const uint8_t rc_headers[0x1e] = {
-	[0x03] = 4,	  [0x05] = 4,  [0x06] = 16, [0x09] = 4, [0x0a] = 16,  [0x0b] = 20,
-	[ROCE_READ] = 16, [0x0d] = 4,  [0x0f] = 4,  [0x10] = 4, [0x11] = 4,   [0x12] = 12,
-	[0x13] = 28,	  [0x14] = 28, [0x16] = 4,  [0x17] = 4, [FLUSH] = 20, [ATOMIC_WRITE] = 16,
-};
-
-/* READ requests, acknowledgments, atomics, FLUSH: a payload makes them malformed. */
-static bool has_payload(uint8_t opcode)
-{
-	return opcode != ROCE_READ && opcode != FLUSH && (opcode < 0x11 || opcode > 0x14);
-}
-
-static void put_reth(struct rnd *r, const struct target *t, uint32_t length, uint8_t *at)
-{
-	roce_put64(at, some_va(r, t));
-	if (!rnd_one_in(r, 6))
-		roce_put32(at + 8, t->buf->mr->rkey);
-	roce_put32(at + 12, length);
-}
-
-/* The header that such an opcode has, with values that are nearly right. */
-static size_t extended_header(struct rnd *r, const struct target *t, uint8_t opcode, uint32_t qpn,
-			      size_t payload, uint8_t *at)
-{
-	rnd_fill(r, at, 28);
-	switch (opcode) {
-	case 0x06: /* RDMA WRITE first, only, only with immediate; RDMA READ request */
-	case 0x0a:
-	case 0x0b:
-	case ROCE_READ:
-	case ATOMIC_WRITE:
-		put_reth(r, t, some_length(r, payload), at);
-		break;
-	case FLUSH:
-		put_reth(r, t, some_length(r, 4096), at + 4);
-		if (!rnd_one_in(r, 4))
-			roce_put32(at, 1 | rnd_below(r, 2) << 4);
-		break;
-	case 0x13: /* atomics: what RETHs have as their length is the first half of a value */
-	case 0x14:
-		put_reth(r, t, rnd_next(r), at);
-		break;
-	case UD_SEND:
-	case UD_SEND + 1:
-		if (!rnd_one_in(r, 8))
-			roce_put32(at, qpn == 1 ? QP1_QKEY : UD_QKEY);
-		return opcode == UD_SEND ? 8 : 12;
-	default: /* AETH: an ACK, mostly, or a NAK that there is */
-		if (is_answer(opcode) && !rnd_one_in(r, 8))
-			at[0] = rnd_one_in(r, 3) ? 0x60 | rnd_below(r, 5) : at[0] & 0x1f;
-	}
-	if (opcode >= ARRAY_SIZE(rc_headers) || rnd_one_in(r, 16))
-		return 4 * rnd_below(r, 8);
-	return rc_headers[opcode];
-}
-
-static uint8_t some_opcode(struct rnd *r, const struct target *t, uint32_t qpn)
-{
-	if (rnd_one_in(r, 10))
-		return rnd_next(r);
-	if (qpn == 1 || t->pair->conn.type == IBV_QPT_UD ? !rnd_one_in(r, 4) : rnd_one_in(r, 10))
-		return UD_SEND + rnd_below(r, 2);
-	if (!t->answering)
-		return rnd_below(r, ARRAY_SIZE(rc_headers));
-	return rnd_one_in(r, 2) ? ROCE_ACK : 0x0d + rnd_below(r, 6);
-}
-
-static size_t some_payload(struct rnd *r, uint8_t opcode, uint32_t qpn)
-{
-	if (!has_payload(opcode) && !rnd_one_in(r, 8))
-		return 0;
-	if (qpn == 1 && !rnd_one_in(r, 4))
-		return QP1_MAX;
-	if (opcode == ATOMIC_WRITE && !rnd_one_in(r, 4))
-		return 8;
-	return rnd_one_in(r, 2) ? 1024 : rnd_below(r, 1100);
-}
-
-/* The QP's, mostly. */
-static uint8_t some_service(struct rnd *r, const struct target *t)
-{
-	if (rnd_one_in(r, 16))
-		return rnd_below(r, 8) << 5;
-	if (t->pair->conn.type == IBV_QPT_UC)
-		return UC;
-	return t->pair->conn.type == IBV_QPT_XRC_SEND ? XRC : 0;
-}
-
-static bool has_xrceth(uint8_t opcode)
-{
-	return (opcode & 0xe0) == XRC && !is_answer(opcode & 0x1f);
-}
-
-/* Its upper bits are reserved. */
-static void put_xrceth(struct rnd *r, const struct target *t, uint8_t *at)
-{
-	uint32_t num = rnd_one_in(r, 4) ? t->srqs[rnd_below(r, SRQS)] : t->srqs[0];
-
-	if (rnd_one_in(r, 16))
-		num = rnd_next(r) & 0xffffff;
-	roce_put32(at, num | (rnd_one_in(r, 4) ? rnd_next(r) << 24 : 0));
-}
-
-static size_t path_mtu_bytes(const struct target *t)
-{
-	return 128UL << t->pair->conn.mtu;
-}
-
-/* For the BTH's reserved bits: how many PSNs more than one a payload has, mostly. */
-static uint32_t some_more_psns(struct rnd *r, const struct target *t, size_t payload)
-{
-	size_t psns = (payload + path_mtu_bytes(t) - 1) / path_mtu_bytes(t);
-
-	if (rnd_one_in(r, 8))
-		return rnd_below(r, 128) << 24;
-	return psns > 1 ? (psns - 1) << 24 : 0;
-}
-
-/* What tells whether one of ours is at the other end; a cookie of ours nobody can guess. */
-static size_t probe(struct rnd *r, const struct target *t, uint8_t *packet)
-{
-	uint8_t *bth = packet + ip_bytes(t) + ROCE_UDP_BYTES, *at = bth + ROCE_BTH_BYTES;
-	size_t payload = rnd_one_in(r, 2) ? 0 : 4 * rnd_below(r, 280);
-
-	rnd_fill(r, bth, ROCE_BTH_BYTES + 16 + payload);
-	bth[0] = ROCE_PROBE;
-	bth[1] = PROBE_TVER;
-	memset(bth + 2, 0xff, 2);
-	roce_put32(bth + 4, t->pair->a.qp->qp_num);
-	if (rnd_one_in(r, 2))
-		roce_put32(bth + 8, some_more_psns(r, t, payload));
-	if (!rnd_one_in(r, 4))
-		roce_put64(at + 8, 0); /* it asks */
-	if (rnd_one_in(r, 16))
-		roce_put64(at, 0);
-	return seal(t, r, packet, ROCE_BTH_BYTES + 16 + payload, !rnd_one_in(r, 8));
-}
-
-static size_t build(struct rnd *r, const struct target *t, uint8_t *packet)
-{
-	uint8_t *bth = packet + ip_bytes(t) + ROCE_UDP_BYTES, *at = bth + ROCE_BTH_BYTES;
-	uint32_t qpn = some_qpn(r, t);
-	uint8_t opcode = some_opcode(r, t, qpn);
-	size_t payload = some_payload(r, opcode, qpn);
-
-	rnd_fill(r, bth, ROCE_BTH_BYTES);
-	bth[0] = opcode;
-	if (opcode < UC)
-		bth[0] |= some_service(r, t);
-	if (!rnd_one_in(r, 8))
-		bth[1] = (bth[1] & 0x80) | (-payload & 3) << 4; /* solicited, pad, version 0 */
-	if (!rnd_one_in(r, 8))
-		memset(bth + 2, 0xff, 2); /* P_Key */
-	roce_put32(bth + 4, qpn);
-	roce_put32(bth + 8, some_psn(r, t, opcode) | (rnd_next(r) & 0x80000000) |
-				    some_more_psns(r, t, payload));
-	if (has_xrceth(bth[0]) && !rnd_one_in(r, 32)) {
-		put_xrceth(r, t, at);
-		at += 4;
-	}
-	at += extended_header(r, t, opcode, qpn, payload, at);
-	rnd_fill(r, at, payload);
-	if (qpn == 1)
-		at[0] = 1; /* the version of management datagrams: ib_core logs others */
-	at += payload + (-payload & 3);
-	/* Cut anywhere, or with a byte changed. */
-	if (rnd_one_in(r, 8))
-		at = bth + rnd_below(r, at - bth + 1);
-	if (rnd_one_in(r, 6) && at > bth)
-		bth[rnd_below(r, at - bth)] ^= 1 << rnd_below(r, 8);
-	if (get_qpn(bth) == t->spared_qpn)
-		roce_put32(bth + 4, qpn == t->spared_qpn ? 2 : qpn);
-	return seal(t, r, packet, at - bth, !rnd_one_in(r, 8));
-}
-
-static int raw_socket(int family)
-{
-	int saved = netns_enter_peer(), fd;
-
-	if (saved < 0)
-		skip_because("there is no namespace peer");
-	fd = socket(family, SOCK_RAW | SOCK_CLOEXEC, IPPROTO_RAW);
-	netns_leave(saved);
-	if (fd < 0)
-		fail_because("a raw socket: errno %d", errno);
-	return fd;
-}
-
-/* Sockets of both families. */
-struct wire {
-	int fd4, fd6;
-};
-
-static struct wire wire_open(void)
-{
-	return (struct wire){ raw_socket(AF_INET), raw_socket(AF_INET6) };
-}
-
-static void wire_close(const struct wire *wire)
-{
-	close(wire->fd4);
-	close(wire->fd6);
-}
-
-static void wire_send(const struct wire *wire, const struct target *t, const uint8_t *packet,
-		      size_t bytes)
-{
-	struct sockaddr_in to4 = { .sin_family = AF_INET };
-	struct sockaddr_in6 to6 = { .sin6_family = AF_INET6 };
-	ssize_t sent;
-
-	memcpy(&to4.sin_addr, t->pair->a.gid.raw + 12, 4);
-	memcpy(&to6.sin6_addr, t->pair->a.gid.raw, 16);
-	if (t->pair->conn.ipv6)
-		sent = sendto(wire->fd6, packet, bytes, 0, (void *)&to6, sizeof(to6));
-	else
-		sent = sendto(wire->fd4, packet, bytes, 0, (void *)&to4, sizeof(to4));
-	if (sent < 0 && errno != ENOBUFS)
-		fail_because("sendto of %zu bytes: errno %d", bytes, errno);
-}
 
 static void post_receive(struct rnd *r, struct pair *pair, const struct buf *mine)
 {
@@ -419,7 +79,7 @@ static void post_requests(struct rnd *r, struct pair *pair, const struct buf *mi
 
 struct round {
 	struct pair pair;
-	struct target target;
+	struct forge_target target;
 	struct buf mine, theirs, open; /* for our requests, at the peer, for packets */
 	bool deaf;
 	/* XRC: whether end a is the target; its domain, another SRQ in it, and one of another domain. */
@@ -455,7 +115,7 @@ static void look(struct rnd *r, struct round *round, struct seen *seen)
 		seen->datagrams += type == IBV_QPT_UD;
 		seen->sends += type == IBV_QPT_RC;
 		seen->longer += type == IBV_QPT_RC && wc.opcode == IBV_WC_RECV &&
-				wc.byte_len > path_mtu_bytes(&round->target);
+				wc.byte_len > forge_path_mtu_bytes(&round->target);
 		seen->unreliable += type == IBV_QPT_UC;
 		seen->xrc_sends += is_xrc(round);
 	}
@@ -474,7 +134,7 @@ static void begin(struct rnd *r, struct round *round)
 /* Aims, and gives the QP another life when it has lost one. */
 static void aim(struct rnd *r, struct round *round, bool again)
 {
-	struct target *t = &round->target;
+	struct forge_target *t = &round->target;
 	struct ibv_qp_init_attr init;
 	struct ibv_qp_attr attr;
 	const int mask = IBV_QP_STATE | IBV_QP_RQ_PSN | IBV_QP_SQ_PSN;
@@ -578,7 +238,7 @@ static void xrc_round_close(struct round *round)
 
 static void aim_at_srqs(struct round *round)
 {
-	const uint32_t srqs[SRQS] = {
+	const uint32_t srqs[FORGE_SRQS] = {
 		xrc_srq_num(round->is_target ? round->pair.a.srq : round->pair.b.srq),
 		xrc_srq_num(round->other), xrc_srq_num(round->foreign), 0, 0xffffff
 	};
@@ -595,9 +255,9 @@ static void round_open(struct round *round, const struct conn *conn, int odp, ui
 	buf_make(&round->mine, round->pair.a.rig->pd, MEM_ANON, 64 * KIB, 40, ACCESS_ALL | odp);
 	buf_make(&round->theirs, round->pair.b.rig->pd, MEM_ANON, 64 * KIB, 40, ACCESS_ALL);
 	open_make(round, odp);
-	round->target = (struct target){ .pair = &round->pair,
-					 .buf = &round->open,
-					 .spared_qpn = spared_qpn };
+	round->target = (struct forge_target){ .pair = &round->pair,
+					       .buf = &round->open,
+					       .spared_qpn = spared_qpn };
 	if (is_xrc(round))
 		aim_at_srqs(round);
 }
@@ -613,7 +273,7 @@ static void round_close(struct round *round)
 		pair_close(&round->pair);
 }
 
-static void round_of(struct rnd *r, const struct wire *wire, const struct conn *conn, int odp,
+static void round_of(struct rnd *r, const struct forge_wire *wire, const struct conn *conn, int odp,
 		     uint32_t spared_qpn, struct seen *seen)
 {
 	struct round round = { .is_target = conn->type == IBV_QPT_XRC_SEND && rnd_one_in(r, 2) };
@@ -628,9 +288,9 @@ static void round_of(struct rnd *r, const struct wire *wire, const struct conn *
 	begin(r, &round);
 	aim(r, &round, true);
 	for (i = 0; i < ROUND; i++) {
-		wire_send(wire, &round.target, packet,
-			  rnd_one_in(r, 12) ? probe(r, &round.target, packet) :
-					      build(r, &round.target, packet));
+		forge_send(wire, &round.target, packet,
+			   rnd_one_in(r, 12) ? forge_probe(r, &round.target, packet) :
+					       forge_packet(r, &round.target, packet));
 		look(r, &round, seen);
 		/* A QP that answers a long READ does nothing else. */
 		aim(r, &round, i % 50 == 49);
@@ -698,7 +358,7 @@ static void random_packets(void **state)
 	static const char *const counters[] = { "duplicate_request", "out_of_seq_request",
 						"rcv_dropped", "rx_icrc_encapsulated" };
 	double end = seconds() + env_number("FUZZ_S", 5);
-	const struct wire wire = wire_open();
+	const struct forge_wire wire = forge_open();
 	struct rnd r = { rnd_seed() };
 	struct conn conn = CONN;
 	long before[ARRAY_SIZE(counters)];
@@ -726,10 +386,10 @@ static void random_packets(void **state)
 		rounds++;
 	} while (seconds() < end || !seen_all(&seen, xrc));
 	bystander_close(&by);
-	wire_close(&wire);
-	printf("%u rounds of %u packets: %lu datagrams, %lu sends, %lu of UC, %lu bytes written, ",
+	forge_close(&wire);
+	printf("%u rounds of %u packets: %lu datagrams, %lu sends, %lu of ROCE_UC, %lu bytes written, ",
 	       rounds, ROUND, seen.datagrams, seen.sends, seen.unreliable, seen.writes);
-	printf("%lu answers, %lu NAKs, %lu longer sends; of XRC %lu sends, %lu answers\n",
+	printf("%lu answers, %lu NAKs, %lu longer sends; of ROCE_XRC %lu sends, %lu answers\n",
 	       seen.answers, seen.naks, seen.longer, seen.xrc_sends, seen.xrc_answers);
 	assert_true(seen_all(&seen, xrc));
 	if (rig_is_stock())
@@ -740,11 +400,12 @@ static void random_packets(void **state)
 }
 
 /* A packet as it should be. */
-static void send_one(const struct wire *wire, const struct target *t, struct rnd *r, uint8_t opcode,
-		     uint32_t qpn, const void *header, size_t header_bytes, size_t payload)
+static void send_one(const struct forge_wire *wire, const struct forge_target *t, struct rnd *r,
+		     uint8_t opcode, uint32_t qpn, const void *header, size_t header_bytes,
+		     size_t payload)
 {
 	uint8_t packet[ROCE_MAX_PACKET] = { 0 };
-	uint8_t *bth = packet + ip_bytes(t) + ROCE_UDP_BYTES;
+	uint8_t *bth = packet + roce_ip_bytes(t->pair->conn.ipv6) + ROCE_UDP_BYTES;
 
 	bth[0] = opcode;
 	memset(bth + 2, 0xff, 2);
@@ -752,8 +413,8 @@ static void send_one(const struct wire *wire, const struct target *t, struct rnd
 	roce_put32(bth + 8, t->request_psn);
 	memcpy(bth + ROCE_BTH_BYTES, header, header_bytes);
 	bth[ROCE_BTH_BYTES + header_bytes] = 1;
-	wire_send(wire, t, packet,
-		  seal(t, r, packet, ROCE_BTH_BYTES + header_bytes + payload, true));
+	forge_send(wire, t, packet,
+		   forge_seal(t, r, packet, ROCE_BTH_BYTES + header_bytes + payload, true));
 }
 
 static void await_counter(const char *name, long value)
@@ -775,12 +436,12 @@ static void datagrams_are_taken(void **state)
 		uint32_t qkey;
 		bool qp1, taken;
 	} ways[] = {
-		{ QP1_QKEY, true, true },
+		{ FORGE_QP1_QKEY, true, true },
 		{ UD_QKEY, true, false },
 		{ UD_QKEY, false, true },
-		{ QP1_QKEY, false, false },
+		{ FORGE_QP1_QKEY, false, false },
 	};
-	const struct wire wire = wire_open();
+	const struct forge_wire wire = forge_open();
 	struct rnd r = { 1 };
 	struct conn conn = CONN;
 	struct round round;
@@ -803,8 +464,9 @@ static void datagrams_are_taken(void **state)
 		begin(&r, &round);
 		roce_put32(deth, ways[way / 2].qkey);
 		for (i = 0; i < RECEIVES; i++)
-			send_one(&wire, &round.target, &r, UD_SEND,
-				 qp1 ? 1 : round.pair.a.qp->qp_num, deth, sizeof(deth), QP1_MAX);
+			send_one(&wire, &round.target, &r, ROCE_UD_SEND,
+				 qp1 ? 1 : round.pair.a.qp->qp_num, deth, sizeof(deth),
+				 FORGE_QP1_MAX);
 		await_counter("rcvd_pkts", received + RECEIVES);
 		if (!taken)
 			await_counter("rcv_dropped", dropped + RECEIVES);
@@ -816,43 +478,43 @@ static void datagrams_are_taken(void **state)
 		assert_int_equal(seen.datagrams, taken && !qp1 ? RECEIVES : 0);
 		round_close(&round);
 	}
-	wire_close(&wire);
+	forge_close(&wire);
 }
 
 /* A SEND of one packet, as each service has it, for the QP's expected PSN. */
-static void send_of_service(const struct wire *wire, struct round *round, struct rnd *r,
+static void send_of_service(const struct forge_wire *wire, struct round *round, struct rnd *r,
 			    uint8_t service)
 {
 	uint8_t header[8] = { 0 };
 
-	if (service == XRC)
+	if (service == ROCE_XRC)
 		roce_put32(header, round->target.srqs[0]);
-	if (service == (UD_SEND & 0xe0))
+	if (service == (ROCE_UD_SEND & 0xe0))
 		roce_put32(header, UD_QKEY);
 	send_one(wire, &round->target, r, service | ROCE_SEND_ONLY, round->pair.a.qp->qp_num,
 		 header,
-		 service == XRC ? 4 :
-		 service	? 8 * (service != UC) :
-				  0,
+		 service == ROCE_XRC ? 4 :
+		 service	     ? 8 * (service != ROCE_UC) :
+				       0,
 		 64);
 }
 
 /* A QP takes what is of its own service and direction; the rest is dropped, and the QP none the worse. */
 static void services_are_told_apart(void **state)
 {
-	static const uint8_t services[] = { 0, UC, UD_SEND & 0xe0, XRC };
+	static const uint8_t services[] = { 0, ROCE_UC, ROCE_UD_SEND & 0xe0, ROCE_XRC };
 	static const struct {
 		enum ibv_qp_type type;
 		bool is_target;
 		int service; /* that it takes requests of */
 	} kinds[] = {
 		{ IBV_QPT_RC, false, 0 },
-		{ IBV_QPT_UC, false, UC },
-		{ IBV_QPT_UD, false, UD_SEND & 0xe0 },
-		{ IBV_QPT_XRC_SEND, true, XRC },
+		{ IBV_QPT_UC, false, ROCE_UC },
+		{ IBV_QPT_UD, false, ROCE_UD_SEND & 0xe0 },
+		{ IBV_QPT_XRC_SEND, true, ROCE_XRC },
 		{ IBV_QPT_XRC_SEND, false, -1 },
 	};
-	const struct wire wire = wire_open();
+	const struct forge_wire wire = forge_open();
 	struct rnd r = { 1 };
 	struct conn conn = CONN;
 	bool xrc = there_is_xrc();
@@ -887,13 +549,13 @@ static void services_are_told_apart(void **state)
 		}
 		round_close(&round);
 	}
-	wire_close(&wire);
+	forge_close(&wire);
 }
 
 /* A forged READ of the longest message there may be ends with the QP, wherever it stands. */
 static void long_read_ends(void **state)
 {
-	const struct wire wire = wire_open();
+	const struct forge_wire wire = forge_open();
 	struct rnd r = { 1 };
 	struct conn conn = CONN;
 	struct round round = { 0 };
@@ -921,7 +583,7 @@ static void long_read_ends(void **state)
 			send_one(&wire, &round.target, &r, ROCE_READ, round.pair.a.qp->qp_num, reth,
 				 sizeof(reth), 0);
 	}
-	wire_close(&wire);
+	forge_close(&wire);
 	assert_zero(ends_reconnect(&round.pair.a, &round.pair.b, &conn));
 	pair_assert_works(&round.pair);
 	round_close(&round);

@@ -53,7 +53,9 @@ static void end(struct scene *s)
 
 static struct rxe_odp_span span(const struct scene *s, size_t first, size_t pages)
 {
-	return (struct rxe_odp_span){ (uintptr_t)s->map + first * PAGE, pages * PAGE, s->mr->lkey };
+	return (struct rxe_odp_span){ .address = (uintptr_t)s->map + first * PAGE,
+				      .length = pages * PAGE,
+				      .key = s->mr->lkey };
 }
 
 static struct rxe_odp_prefetch request(const struct scene *s, uint32_t advice)
@@ -188,7 +190,7 @@ static void says_what_became_of_each_span(void **state)
 	spans[3].key = reads->lkey;
 	spans[4] = span(&s, PAGES, 1);
 	spans[5] = span(&s, 4, 3);
-	spans[6] = (struct rxe_odp_span){ 1, ~0ULL, s.mr->lkey };
+	spans[6] = (struct rxe_odp_span){ .address = 1, .length = ~0ULL, .key = s.mr->lkey };
 	spans[7] = span(&s, PAGES - 1, 1);
 	assert_int_equal(start(&s, WRITE, spans, SPANS, &handle), 0);
 	result = ended(&s, handle, errors, SPANS);

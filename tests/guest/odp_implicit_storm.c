@@ -193,9 +193,12 @@ static void mapped_and_unmapped(void **state)
 {
 	/* Not on the stack, which a failed test leaves while they run. */
 	static struct worker workers[] = {
-		{ "writer 1", write_and_look },	      { "writer 2", write_and_look },
-		{ "mapper", map_and_unmap },	      { "registrar 1", register_and_read },
-		{ "registrar 2", register_and_read }, { "taker", take_away },
+		{ .name = "writer 1", .turn = write_and_look },
+		{ .name = "writer 2", .turn = write_and_look },
+		{ .name = "mapper", .turn = map_and_unmap },
+		{ .name = "registrar 1", .turn = register_and_read },
+		{ .name = "registrar 2", .turn = register_and_read },
+		{ .name = "taker", .turn = take_away },
 	};
 	const size_t threads = ARRAY_SIZE(workers) - 1;
 	struct worker *taker = &workers[threads];

@@ -9,8 +9,7 @@
 #include <rdma/ib_user_verbs.h>
 #include <unistd.h>
 
-#define ROCE_ATOMIC_WRITE 0x1d
-#define WORDS		  (slow_kernel() ? 500 : 3000)
+#define WORDS (slow_kernel() ? 500 : 3000)
 
 static struct conn conn_with_words(void)
 {

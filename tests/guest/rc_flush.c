@@ -11,7 +11,6 @@
 #include <sys/mman.h>
 #include <unistd.h>
 
-#define ROCE_FLUSH 0x1c
 #define GLOBAL	   IBV_ACCESS_FLUSH_GLOBAL
 #define PERSISTENT IBV_ACCESS_FLUSH_PERSISTENT
 

@@ -45,7 +45,7 @@ struct tx_sending {
 
 static DEFINE_PER_CPU(struct tx_sending, tx_sending);
 
-/* Seven packets of the largest path MTU one by one, or a full burst. */
+/* Seven packets of 4096 bytes one by one, or a full burst. */
 const struct rxo_tx_kind rxo_tx_rc = {
 	.stop_bytes	= 64 * 1024,
 	.charge_pkts	= 8,

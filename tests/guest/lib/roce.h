@@ -18,6 +18,11 @@
 #define ROCE_READ_RESPONSE 0x0e /* the one in the middle: without a header of its own */
 #define ROCE_READ	   0x0c
 #define ROCE_ACK	   0x11
+#define ROCE_FLUSH	   0x1c
+#define ROCE_ATOMIC_WRITE  0x1d
+#define ROCE_UC		   0x20 /* its opcodes are RC's and this */
+#define ROCE_UD_SEND	   0x64
+#define ROCE_XRC	   0xa0 /* as UC */
 #define ROCE_PROBE	   0xc0 /* kernel/rxe_odp/wire/wire.h */
 
 /* From one end to another, by their GIDs. */
