@@ -6,7 +6,7 @@ kernel=stable
 while [ $# -gt 0 ]; do
 	case $1 in
 	-k) [ $# -ge 2 ] || die "option -k needs a kernel"; kernel=$2; shift 2 ;;
-	-h | --help) echo "usage: ./run build [-k KERNEL] [MAKE ARGUMENTS]   (stable, backports, uml, uml-fast, kcsan, kasan)"; exit 0 ;;
+	-h | --help) echo "usage: ./run build [-k KERNEL] [MAKE ARGUMENTS]   builds the modules into build/KERNEL/modules, and makes the kernel and its guest tree if need be; KERNEL: stable (default), backports, uml, uml-fast, kcsan, kasan"; exit 0 ;;
 	-*) die "unknown option '$1'; see ./run build --help" ;;
 	*) break ;;
 	esac

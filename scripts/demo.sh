@@ -15,6 +15,8 @@ while [ $# -gt 0 ]; do
 		Installs what is missing, builds both modules and the guest, boots it, and runs stock perftest over rxe_odp,
 		pinned and with --odp. The table shows the median of three rounds and how many pages were faulted in. Both ends are
 		in one kernel, so that no packets are needed; with --packets they are sent all the same.
+
+		  -k KERNEL   stable (default), backports, uml or uml-fast
 		TEXT
 		exit 0
 		;;

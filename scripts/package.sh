@@ -10,7 +10,7 @@ usage()
 	usage: ./run package [-o DIR] [--as VERSION]
 	       ./run package --test [-k KERNEL]...
 
-	Builds the Debian packages, for Debian 13, in a tree of it, and looks at them with lintian:
+	Builds the Debian packages for Debian 13, in a tree of Debian 13, and checks them with lintian:
 	rdma-odp-dkms, librxe-odp-provider, rdma-odp-tools, rdma-odp-dev, rdma-odp-doc.
 
 	  -o DIR          where they go (default build/packages)

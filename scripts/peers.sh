@@ -10,8 +10,8 @@ usage()
 	cat <<-TEXT
 	usage: ./run peers [-k KERNEL] [--nic MODEL] [NAME[.TARGET-INITIATOR]...]
 
-	Boots two guests at a time, connected by a wire (./run vm --wire), one of which has our driver and the other one stock rdma_rxe and no module
-	of ours, and runs in both what has a target here and an initiator there, and then the other way round. No part of ./run test.
+	Boots two guests at a time, connected by a wire (./run vm --wire). One has our driver, the other one stock rdma_rxe and no module of ours. Each
+	test has its target in one guest and its initiator in the other, and then the other way round. No part of ./run test.
 
 	  -k KERNEL     stable (the default) or backports
 	  --nic MODEL   the NIC of both, as QEMU calls it: virtio-net-pci (the default), igb, e1000e, vmxnet3
@@ -20,7 +20,7 @@ usage()
 	                     not ours
 
 	nvme, iser, srp, nfs: the kernel's storage (tests/guest/storage_*.sh). perftest: rping, rstream and perftest (tests/peers).
-	A line for each, a table at the end, status 1 if any failed; its output and both consoles are kept in build/failed.
+	Prints a line for each and a table at the end; the status is 1 if any failed. The output of those and both consoles are kept in build/failed.
 	TEXT
 }
 

@@ -21,7 +21,7 @@ usage()
 	  -k KERNEL   stable, backports, uml or uml-fast (may be repeated; default: stable and uml-fast, one after the other)
 	  NAME        only these: ${stacks[*]}; NAME.local is the second run alone
 
-	A line for each, a table at the end, status 1 if any failed; its output and the guest's log are kept in build/failed.
+	Prints a line for each and a table at the end; the status is 1 if any failed. The output of those and the guest's log are kept in build/failed.
 	TEXT
 }
 

@@ -16,8 +16,8 @@ usage()
 	  PATTERN     only the tests whose name matches this regular expression, such as
 	              unit, fuzz, check, guest.stable, rc_write. Guests boot only for what is asked.
 
-	STORM_S=3600 ./run test storm lets the storm test run for an hour; FUZZ_S=300 does it for the fuzzers, and FUZZ_SEED
-	repeats what one printed.
+	STORM_S=3600 ./run test storm lets the storm test run for an hour; FUZZ_S=300 lets each fuzzer run for 5 minutes, and
+	FUZZ_SEED repeats a run with the seed that it printed.
 	TEXT
 }
 

@@ -22,14 +22,15 @@ usage()
 	  -e NAME=VALUE   sets a variable for CMD
 	  --log FILE      keeps the kernel log in FILE (without, that of a guest that fails is kept under build/failed)
 	  --append ARGS   more kernel parameters
-	  --disk FILE     boots this image of a disk, with the kernel and the initrd of the guest's
-	  --rxe           loads the stock rdma_rxe too, after our links are up
+	  --disk FILE     boots this disk image instead of the guest's tree, with the guest's kernel and initrd
+	  --rxe           also loads the stock rdma_rxe, after our links are up
 	  --no-links      loads the modules, but adds no links
 	  --packets       requests between the two devices travel in packets, instead of being executed by one copy (local=off)
 	  --no-modules    loads nothing
 	  --no-build      uses the modules as they were built last
 	  --wire DIR/N    a NIC, wire0, with 10.78.0.N and fd78::N, on a wire to the guest with the other N (1 or 2) and the same DIR. Either may
 	                  be started first. DIR/N,MODEL: a NIC that QEMU knows by that name (virtio-net-pci), such as igb. stable and backports.
+	  --icount        one emulated CPU whose clock is the number of its instructions, to count them. stable and backports.
 	  --pin           keeps each CPU of a User Mode Linux on one of this machine's, with the processes born there:
 	                  for figures, where nothing else runs
 
