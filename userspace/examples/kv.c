@@ -250,13 +250,14 @@ static const struct service kv = { PORT, REQUEST_BYTES, kv_welcome, kv_message, 
 
 static int usage(FILE *to)
 {
-	fputs("usage: kv serve [--unmap] [ADDRESS]    --unmap: freed memory is unmapped\n"
+	fputs("usage: kv serve [--unmap] [ADDRESS]    --unmap: unmaps freed memory, so that clients may lose\n"
+	      "                                         their connection\n"
 	      "       kv set ADDRESS KEY VALUE\n"
 	      "       kv get ADDRESS KEY\n"
 	      "       kv delete ADDRESS KEY\n"
-	      "       kv write ADDRESS COUNT          COUNT changes of keys of its own, one writer at a time\n"
-	      "       kv read ADDRESS COUNT           COUNT gets of these, which are checked\n"
-	      "The server gives all memory of its process to every client to read.\n",
+	      "       kv write ADDRESS COUNT          changes test keys COUNT times; one writer at a time\n"
+	      "       kv read ADDRESS COUNT           gets test keys COUNT times, and checks the values\n"
+	      "Every client can read all memory of the server's process.\n",
 	      to);
 	return to == stdout ? EXIT_SUCCESS : 2;
 }

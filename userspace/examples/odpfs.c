@@ -172,7 +172,7 @@ static const struct service odpfs = { PORT, sizeof(struct request), odpfs_welcom
 
 static int usage(FILE *to)
 {
-	fputs("usage: odpfs serve [-r] DIRECTORY [ADDRESS]           -r: nobody may write\n"
+	fputs("usage: odpfs serve [-r] DIRECTORY [ADDRESS]           -r: peers may not write\n"
 	      "       odpfs get ADDRESS NAME [FILE]                  fetch NAME into FILE\n"
 	      "       odpfs put ADDRESS FILE [NAME]                  store FILE as NAME, on the disk\n"
 	      "       odpfs verify ADDRESS NAME [FILE]               compare NAME with FILE\n"
