@@ -45,8 +45,8 @@
  *	-ESHUTDOWN	for good: the region is closed.
  *	-ENOMEM, -EBUSY	for now: no memory, or the page was taken away faster than it could be put
  *			in. Ask again. Never report one of these as an access error.
- *	-EINTR		the wait was cut short by a fatal signal (umem_odp_fault() and
- *			umem_odp_region_create() only).
+ *	-EINTR		a fatal signal came. Only functions that may sleep return it; wake() and
+ *			done() are never given it.
  */
 #ifndef UMEM_ODP_UMEM_ODP_H
 #define UMEM_ODP_UMEM_ODP_H
@@ -158,10 +158,10 @@ struct umem_odp_access {
  * @write: the bytes will be written
  *
  * On success acc->len_bytes bytes at acc->kaddr are the process's memory at @va, until
- * umem_odp_access_end(). It is as long as memory is contiguous, at most UMEM_ODP_ACCESS_MAX, and
- * never longer than @len_bytes; the caller loops. Until the end, bottom halves are off, an RCU read
- * lock and a leaf's lock are held shared: touch the memory, and be quick. Accesses do not exclude
- * each other. The pages count as used when the kernel reclaims memory.
+ * umem_odp_access_end(). They end where memory is no longer contiguous, after UMEM_ODP_ACCESS_MAX,
+ * or with @len_bytes, whichever comes first; the caller loops. Until the end, bottom halves are
+ * off, and an RCU read lock and a leaf's lock (shared) are held: invalidations wait, so be quick.
+ * Accesses do not exclude each other. The pages count as used when the kernel reclaims memory.
  *
  * Memory that is read may be poisoned: use copy_mc_to_kernel().
  *
@@ -181,9 +181,9 @@ int umem_odp_access_begin(struct umem_odp_region *r, struct umem_odp_access *acc
  * @len_bytes: how many bytes are wanted, not 0
  * @write: the bytes will be written
  *
- * As umem_odp_access_begin(), but takes the leaf's lock only if it is free: two held leaves can
- * deadlock with nothing. Its failure is -EAGAIN too, and says nothing about the page: end the first
- * access, and copy through a buffer, or try again.
+ * As umem_odp_access_begin(), but only tries to take the leaf's lock, so that two held accesses
+ * cannot deadlock. A lock that is taken is -EAGAIN too, which says nothing about the page then: end
+ * the first access, and copy through a buffer, or try again.
  *
  * Context: As umem_odp_access_begin(), and also while another access is held.
  * Return: As umem_odp_access_begin().
@@ -197,9 +197,9 @@ int umem_odp_access_try_begin(struct umem_odp_region *r, struct umem_odp_access 
  * @len_bytes: how many bytes are wanted, not 0
  *
  * On success acc->len_bytes bytes at acc->kaddr are those behind what the access had, as after
- * umem_odp_access_begin(), without its cost. It ends where the access has had UMEM_ODP_ACCESS_MAX
- * in all, at a boundary of 2 MiB, at the end of the region, at a page that is not there, and when
- * the memory is being taken back: then the access is to be ended, and another begun, which tells.
+ * umem_odp_access_begin(), without its cost. Fails when the access has had UMEM_ODP_ACCESS_MAX in
+ * all, at a boundary of 2 MiB, at the end of the region, at a page that is not there, and while an
+ * invalidation waits for the leaf: then end the access and begin another, which returns the reason.
  *
  * Context: As umem_odp_access_begin(), with the access held; never blocks.
  * Return: true if it went on; false if not, @acc is as it was then.
@@ -309,13 +309,12 @@ struct umem_odp_waiter {
  * A fault works on at most 2 MiB at a time. The waiter is woken when the page of @va is there, with
  * as many of the following ones as came without waiting; the next miss is the next call. As long as
  * nobody waits for a thread the fault goes on for the rest, as far as that comes without waiting
- * and 16 MiB in all at most, so that an access which takes its time finds it there; some of it may
- * come when the access has ended. Where a file system has to be asked for each page, the thread
- * goes on for a few of those that are needed, and may bring one in when the access has ended, if
- * that has found it present before. Faults on the same pages join, across the regions of a process.
- * Pages that nobody asked for are not brought in; where faults of a region follow each other, those
- * of what comes next that the process has mapped are put in too, as many as are worth it, and so
- * are the pages around it of a large folio.
+ * and 16 MiB in all at most, so that a long access finds the next pages present; some of them may
+ * come after the access has ended. Where a file system has to be asked for each page that is to be
+ * written, the thread goes on for a few of those that are needed, which may also be after that.
+ * Faults on the same pages join, across the regions of a process. Pages that nobody asked for are
+ * not brought in. Those that the process has mapped already may be put in too: the rest of a large
+ * folio, and, where faults of a region follow each other, pages behind what was asked for.
  *
  * A fault can last for ever (userfaultfd, a hung file system). It then delays nobody else's, and
  * holds no lock but one that the file system itself has asked for: see docs/umem_odp.md.
@@ -328,7 +327,7 @@ int umem_odp_fault_async(struct umem_odp_region *r, u64 va, u64 len_bytes, bool 
 			 struct umem_odp_waiter *w);
 
 /**
- * umem_odp_fault_cancel() - wait no longer
+ * umem_odp_fault_cancel() - stop waiting for a fault
  * @w: a waiter for which umem_odp_fault_async() answered -EINPROGRESS
  *
  * Cuts the fault short if nobody else waits for it.
@@ -360,7 +359,8 @@ int umem_odp_fault(struct umem_odp_region *r, u64 va, u64 len_bytes, bool write)
  * @va: user address of the first byte
  * @len_bytes: how many bytes, not 0
  *
- * To be read. Brings nothing in and waits for no page: what it does not find is no error.
+ * Puts pages in for reading. Faults nothing in and waits for no page: one that the process has not
+ * mapped is no error.
  *
  * Context: Process context, no lock held, takes mmap_lock for reading. Ends with a fatal signal.
  * Return: 0, -EFAULT if the span is not in the region, or another error as listed on top.
@@ -508,7 +508,7 @@ void umem_odp_region_count(const struct umem_odp_region *r, u64 start, u64 last,
 void umem_odp_region_residency(const struct umem_odp_region *r, u64 va, u8 *pages, unsigned int nr);
 
 /**
- * umem_odp_region_counters() - read what costs nothing to know
+ * umem_odp_region_counters() - read the statistics that need no walk of the table
  * @r: the region
  * @stats: filled, but for resident_pages, huge_pages and table_bytes, which are 0
  *
@@ -517,7 +517,7 @@ void umem_odp_region_residency(const struct umem_odp_region *r, u64 va, u8 *page
 void umem_odp_region_counters(const struct umem_odp_region *r, struct umem_odp_stats *stats);
 
 /**
- * umem_odp_region_fault_ns() - how long faults take
+ * umem_odp_region_fault_ns() - how long a region's faults take, in ns
  * @r: the region
  *
  * Context: Any context up to softirq.

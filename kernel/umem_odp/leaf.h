@@ -17,8 +17,8 @@ struct umem_odp_resident;
 /**
  * struct umem_odp_leaf - the translations of 2 MiB
  * @lock: protects @entries; shared to use memory through them, exclusive to change them
- * @closing: how many want @lock exclusively to take entries out, and do not have it yet; an access
- *	that sees one misses
+ * @closing: how many wait for @lock exclusively, to take entries out, or to put some in when that
+ *	has been tried in vain; accesses miss while there is one
  * @entries: the translations
  * @pins: faults at work here, which keep an empty leaf; chunk->lock
  * @index: in the chunk; immutable

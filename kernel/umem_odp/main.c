@@ -2,8 +2,10 @@
 /*
  * umem_odp: on-demand-paging memory for devices that read and write user memory.
  *
- * From the bottom up. A chunk tells its mirror what is empty, a pass its queue what it has put in
- * and whether it waits; else each knows only what stands before it:
+ * From the bottom up: a file uses mainly those above it in this list. The other way go the
+ * callbacks that chunk and mirror register (invalidate, age), the mirror's queue, what a chunk
+ * tells its mirror (that it is empty), and what a pass tells its queue (what it has put in, that it
+ * waits).
  *
  *	entries		the translations of 2 MiB; pure
  *	leaf		entries with their lock
@@ -12,13 +14,15 @@
  *	invalidate, age	what the notifiers do
  *	access		touching memory through leaves
  *	waiters		who waits for which page
+ *	stream		how far a fault looks beyond what it is asked for
  *	lookup, install	looking pages up and bringing them in, putting them into the table
  *	pass		how long that is tried
  *	user		how many passes may wait
  *	queue, serve,	which pass serves whom, who is tried again when
  *	retry
  *	thread		who runs passes
- *	fault, region	the API
+ *	fault, region,	the API
+ *	prefetch
  *
  * The words are explained in include/umem_odp/umem_odp.h and docs/umem_odp.md.
  */

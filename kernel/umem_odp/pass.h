@@ -23,23 +23,23 @@ struct umem_odp_waiter;
  * @task: the thread; immutable
  * @joined: the thread has joined its owner's cgroups; the thread's own
  * @node: in queue->passes; queue->lock, like all up to @stopped
- * @leader: who waits for its first page; NULL when he was served or has left
+ * @leader: the waiter whose page it begins with; NULL when that was served or has left
  * @region: the one that it counts for; NULL when that has closed
- * @inside: leaders whose pages lie in [@next, @end)
+ * @inside: other leaders, whose pages lie in [@next, @end)
  * @next: the first page that is not there yet
- * @end: where the window ends
- * @span_end: where what its leader asked for ends, a few leaves away at most; @next when he left
- *	before he was served
+ * @end: where the pages end that others may wait for @inside
+ * @span_end: where the leader's span ends, a few leaves away at most; @next if the leader left
+ *	before it was served
  * @write: for writing; immutable while the pass is listed
  * @prefetch: it was begun by a prefetch; immutable while the pass is listed
  * @ahead: it has gone on behind its leader's leaf: nobody waits for what it brings in there
  * @blocked: it waits for the page at @next
  * @stopped: it has been signalled to end
- * @wanted_end: @end while the pass does not wait, for which it is only @next's end; changed by the
- *	thread alone, from leaf to leaf
- * @look_end: up to here it looks for pages that the process has mapped, and brings none in behind
- *	@wanted_end; changed as @wanted_end is
- * @told: its stream knows that it has come so far
+ * @wanted_end: where what it brings in of this leaf ends. @end is the same, but while the pass
+ *	waits: then it is one page behind @next. Changed by the thread alone, from leaf to leaf
+ * @look_end: how far it looks: behind @wanted_end it only puts in what the process has mapped;
+ *	changed as @wanted_end is
+ * @told: how far the region's stream has been told that it has come
  * @block_start: the first page of the block in which the pass began with the leaf, if its region
  *	covers all of that, else 0; changed as @wanted_end is
  * @served: waiters to be woken with 0, the thread's own, like all below
@@ -94,7 +94,7 @@ struct umem_odp_pass {
 /* What a pass answers when its page does not come at once, and it may not wait. */
 #define UMEM_ODP_PASS_LATER	(-EINPROGRESS)
 
-/* An aligned piece of memory that a fault takes as a whole, where it is mapped as it lies. */
+/* A block: an aligned span that a fault puts in as a whole if one large folio is mapped there. */
 #define UMEM_ODP_BLOCK_PAGES	16U
 #define UMEM_ODP_BLOCK_BYTES	(UMEM_ODP_BLOCK_PAGES * PAGE_SIZE)
 
