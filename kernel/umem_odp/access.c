@@ -3,8 +3,8 @@
  * Accesses: touching a region's bytes through its mirror, in any context, never sleeping.
  *
  * The chunk and the leaf are found under RCU. Between begin and end the leaf's lock is held
- * shared, so that no invalidation of the memory can finish, which is what keeps it the process's.
- * Meanwhile the access may go on to the bytes behind, within the leaf and UMEM_ODP_ACCESS_MAX.
+ * shared: no invalidation of the memory can finish, so it stays the process's memory. Meanwhile the
+ * access may go on to the bytes behind, within the leaf and UMEM_ODP_ACCESS_MAX.
  * One access holds one lock; a second beside it takes its leaf by trylock only, so that two can
  * never wait for each other, not even through a writer that waits for both.
  */
@@ -30,7 +30,7 @@ static struct umem_odp_leaf *access_find_leaf(struct umem_odp_mirror *m, u64 va)
 	return chunk ? rcu_dereference(chunk->leaves[umem_odp_leaf_index(va)]) : NULL;
 }
 
-/* Has @acc stand at @va, for as long as memory is contiguous there; false: a miss. */
+/* Sets @acc to the contiguous memory at @va, of @len_bytes at most; false: a miss. */
 static bool access_look(struct umem_odp_access *acc, u64 va, u32 len_bytes)
 {
 	struct umem_odp_entries *entries = &acc->leaf->entries;
@@ -77,7 +77,7 @@ static int access_begin(struct umem_odp_region *r, struct umem_odp_access *acc, 
 		read_lock(&leaf->lock);
 	else if (!read_trylock(&leaf->lock))
 		goto miss_bh;
-	/* Again: who removes the region takes this lock once when it is closed, see mirror.c. */
+	/* Again: the removal of a region closes it, then takes this lock once (mirror.c). */
 	if (READ_ONCE(r->closed)) {
 		err = -ESHUTDOWN;
 		goto miss_unlock;

@@ -90,9 +90,9 @@ static bool age_is_young(struct mmu_notifier *subscription, u64 start, u64 last,
  * @start: the first page
  * @end: behind the last
  *
- * Context: Under a page-table lock. Nothing holds translations beside the table, so there is
- * nothing to flush either.
- * Return: whether it has since the last time.
+ * Context: Under a page-table lock. No translations are cached outside of the table, so this
+ * serves clear_flush_young as well.
+ * Return: whether the device has accessed any since this was called last.
  */
 compat_young_t umem_odp_age_clear(struct mmu_notifier *subscription, struct mm_struct *mm,
 				  unsigned long start, unsigned long end)
@@ -108,7 +108,7 @@ compat_young_t umem_odp_age_clear(struct mmu_notifier *subscription, struct mm_s
  * @va: the page
  *
  * Context: Under a page-table lock.
- * Return: whether it has since that was last cleared.
+ * Return: whether the device has, since umem_odp_age_clear() was called for the page.
  */
 compat_young_t umem_odp_age_test(struct mmu_notifier *subscription, struct mm_struct *mm,
 				 unsigned long va)

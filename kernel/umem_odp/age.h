@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0 */
+/* Whether the device has accessed pages: callbacks of the mirror's subscription. */
 #ifndef UMEM_ODP_AGE_H
 #define UMEM_ODP_AGE_H
 

@@ -48,7 +48,7 @@
 #include "mem_cache.h"
 #include "mirror.h"
 
-/* It is pinned, so not dead: when it is, chunk_forget() takes it out. */
+/* The chunk is pinned, so it is not dead; chunk_forget() takes a dead one out again. */
 static void chunk_set_recent(struct umem_odp_chunk *chunk)
 {
 	struct umem_odp_chunk __rcu **recent = umem_odp_recent_chunk(chunk->mirror, chunk->index);
@@ -65,7 +65,7 @@ static void chunk_forget(struct umem_odp_chunk *chunk)
 	struct umem_odp_chunk __rcu **recent = umem_odp_recent_chunk(m, chunk->index);
 
 	xa_erase(&m->chunks, chunk->index);
-	/* Another one may stand there by now. */
+	/* Only if the slot still has this chunk: several share it. */
 	unrcu_pointer(cmpxchg(recent, RCU_INITIALIZER(chunk), NULL));
 }
 
@@ -115,7 +115,10 @@ static struct umem_odp_chunk *chunk_alloc(struct umem_odp_mirror *m, unsigned lo
 	return chunk;
 }
 
-/* It is not published, or no longer; an invalidation may have found it by its notifier. */
+/*
+ * The chunk is not published, or no longer. An invalidation may have found it by its notifier: the
+ * removal of that waits for it.
+ */
 static void chunk_free(struct umem_odp_chunk *chunk)
 {
 	struct umem_odp_mirror *m = chunk->mirror;
@@ -162,7 +165,7 @@ struct umem_odp_chunk *umem_odp_chunk_get(struct umem_odp_mirror *m, u64 va)
 			chunk_set_recent(chunk);
 			return chunk;
 		}
-		/* Another was faster. */
+		/* Another thread has inserted one. */
 		chunk_free(chunk);
 		if (err != -EBUSY)
 			return ERR_PTR(err);
@@ -182,7 +185,7 @@ void umem_odp_chunk_put(struct umem_odp_chunk *chunk)
 
 /**
  * umem_odp_chunk_check_empty() - have a chunk removed in a while, if nothing is in it
- * @chunk: the chunk
+ * @chunk: the chunk; its lock is held
  */
 void umem_odp_chunk_check_empty(struct umem_odp_chunk *chunk)
 {
@@ -225,8 +228,8 @@ void umem_odp_chunk_close_window(struct umem_odp_chunk *chunk, struct umem_odp_w
 }
 
 /**
- * umem_odp_chunk_hit_windows() - tell those who have looked pages up that they have gone
- * @chunk: the chunk
+ * umem_odp_chunk_hit_windows() - mark the windows that an invalidation touches
+ * @chunk: the chunk; its lock is held
  * @start: first address
  * @last: last address
  */
@@ -241,7 +244,10 @@ void umem_odp_chunk_hit_windows(struct umem_odp_chunk *chunk, u64 start, u64 las
 	}
 }
 
-/* Returns how long until it can go, in jiffies; 0 if it has been marked for that, or is in use. */
+/*
+ * Marks the chunk dead and sets @go, if it is empty and has been for UMEM_ODP_REAP_JIFFIES, or
+ * @at_once. Returns in how many jiffies to ask again; 0 if it is dead or in use.
+ */
 static unsigned long chunk_wait_empty(struct umem_odp_chunk *chunk, bool at_once, bool *go)
 {
 	unsigned long now = jiffies, due;

@@ -16,7 +16,7 @@
 #define UMEM_ODP_CHUNK_BYTES	BIT(UMEM_ODP_CHUNK_SHIFT)
 #define UMEM_ODP_CHUNK_LEAVES	((unsigned int)BIT(UMEM_ODP_CHUNK_SHIFT - UMEM_ODP_LEAF_SHIFT))
 
-/* What is empty, and might be used again, is kept for so long. */
+/* How long an empty chunk, or a mirror without regions, is kept in case it is used again. */
 #define UMEM_ODP_REAP_JIFFIES	HZ
 
 struct umem_odp_leaf;
@@ -43,8 +43,8 @@ struct umem_odp_window {
  * @notifier: covers all of the chunk; its sequence is protected by @lock
  * @mirror: whose it is, the struct is held; immutable
  * @index: in the mirror; immutable
- * @lock: the notifier's sequence and all below. Always _bh, and never taken in a softirq: reclaim
- *	wants it, and must not find a softirq on top of its holder
+ * @lock: the notifier's sequence and all below. Taken with _bh, and never in a softirq: reclaim
+ *	spins on it, and must not spin while a softirq runs on top of its holder
  * @windows: of the passes at work here
  * @nr_leaves: in @leaves
  * @pins: passes and removals at work here, which keep an empty chunk

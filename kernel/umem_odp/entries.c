@@ -10,9 +10,9 @@
  * model. The callers hold leaf->lock: shared to look, exclusively to change.
  *
  * ACCESSED is the exception: it is set under the shared side and cleared without the lock (age.c),
- * so both are atomic read-modify-writes. A change under the exclusive side is a plain store, which
- * such a clear can come between and be lost in: the page is young once more than it was, no harm.
- * Entries are read and written as a whole everywhere, since such a clear may come at any moment.
+ * so both are atomic read-modify-writes. A change under the exclusive side reads the entry and
+ * stores it as a whole. A clear in between is lost, and the page is reported young once more, which
+ * does no harm. READ_ONCE() and WRITE_ONCE() everywhere, since a clear may come at any moment.
  */
 #include <linux/bitops.h>
 #include <linux/compiler.h>
@@ -127,7 +127,7 @@ void umem_odp_entries_touch(struct umem_odp_entries *e, unsigned int first, unsi
 	}
 }
 
-/* A look comes first: of the pages that are asked for few are young. */
+/* Read before the atomic operation, which most entries do not need: few are young. */
 static bool entry_is_young(unsigned long *entry, bool clear)
 {
 	if (!(READ_ONCE(*entry) & UMEM_ODP_ENTRY_ACCESSED))

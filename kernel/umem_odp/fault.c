@@ -25,8 +25,8 @@ int umem_odp_fault_async(struct umem_odp_region *r, u64 va, u64 len_bytes, bool 
 	if (!umem_odp_region_has(r, va) || !len_bytes || (write && !(r->flags & UMEM_ODP_WRITE)))
 		return -EFAULT;
 	/*
-	 * A leaf that is closing is not present: the thread waits for the invalidation's end, and
-	 * its asker need not spin.
+	 * A leaf that is closing counts as a miss here: the fault thread waits for the end of the
+	 * invalidation, and the caller does not spin.
 	 */
 	if (is_present(r, va, write))
 		return 0;
@@ -100,7 +100,7 @@ int umem_odp_fault(struct umem_odp_region *r, u64 va, u64 len_bytes, bool write)
 			err = fault_first(r, va + done, len_bytes - done, write);
 		if (err)
 			return err;
-		/* The page was there. No more is promised, so there is an end to this loop. */
+		/* The page was there once, which is all that is promised: so the loop ends. */
 		done += PAGE_SIZE - ((va + done) & ~PAGE_MASK);
 	}
 	return 0;

@@ -1,16 +1,16 @@
 /* SPDX-License-Identifier: GPL-2.0 */
 /*
- * The moments in which the races that the diagrams draw begin. A KUnit suite steps in there
- * (kunit/); in the module itself they are nothing.
+ * Hooks at the moments in which the races begin that the diagrams draw. The KUnit suites (kunit/)
+ * do something there; in the module itself the hooks are empty.
  */
 #ifndef UMEM_ODP_HOOK_H
 #define UMEM_ODP_HOOK_H
 
 /**
- * enum umem_odp_moment - when; and of what, which umem_odp_hook() is told beside
+ * enum umem_odp_moment - where a hook stands; behind the semicolon: the object that it is given
  * @UMEM_ODP_LEAF_FOUND: an access has found a leaf, and not locked it; the leaf
- * @UMEM_ODP_AGE_FOUND: a question for age has found a leaf, and not looked at it; the leaf
- * @UMEM_ODP_LEAF_CLOSING: who takes entries out has said so, and not locked the leaf; the leaf
+ * @UMEM_ODP_AGE_FOUND: umem_odp_age_*() has found a leaf, and not looked at it; the leaf
+ * @UMEM_ODP_LEAF_CLOSING: closing was incremented, and the leaf is not locked yet; the leaf
  * @UMEM_ODP_LEAF_MADE: a leaf has been allocated, and not published; its chunk
  * @UMEM_ODP_PAGES_MADE: a page of entries has been allocated, and not published; its leaf
  * @UMEM_ODP_CHUNK_MADE: a chunk has been made, and not published; its mirror

@@ -3,8 +3,8 @@
  * Putting pages in that a pass has looked up: under chunk->lock, if nothing of its window was
  * invalidated meanwhile, and only what some region covers.
  *
- * Why dirty is handed over here and not at invalidation. WRITE goes only to entries of a fault for
- * writing. Then a writable mapping of a file system that tracks writes is dirty already; its
+ * Why pages are marked dirty here and not at invalidation. Only a fault for writing makes entries
+ * with WRITE. Then a writable mapping of a file system that tracks writes is dirty already; its
  * writeback takes WRITE away (PROTECTION_PAGE) before it clears dirty. Anonymous and shared memory
  * are cleaned only when they are unmapped (CLEAR). Each of these comes through the chunk's
  * notifier, which waits for chunk->lock before it lets the kernel go on:
@@ -144,13 +144,13 @@ static int install_huge(struct umem_odp_pass *pass, unsigned long entry)
 	return UMEM_ODP_LEAF_PAGES;
 }
 
-/* How many pages can be put in together from the i-th on. A run ends before the page @next. */
+/* How many pages can be put in together from the i-th on. */
 static unsigned int install_run_length(const struct umem_odp_pass *pass, unsigned int i,
 				       unsigned int next)
 {
 	unsigned int stop = min(i + INSTALL_BATCH, pass->nr), at;
 
-	/* No region may cover what lies before it. */
+	/* End before @next: install_run() puts nothing in if no region covers its first page. */
 	if (i < next)
 		stop = min(stop, next);
 	for (at = i; at < stop && pass->pfns[at]; at++)

@@ -7,8 +7,8 @@
  * access to what it cleared is in flight, and that none can begin.
  *
  * Closing. A reader with BH off passes a waiting writer in a queued rwlock, so accesses that
- * follow each other closely on a hot leaf could hold an invalidation off for ever. One that is
- * about to take entries out says so first:
+ * follow each other closely on a hot leaf could hold an invalidation off for ever. So whoever is
+ * about to take entries out first increments leaf->closing, at which accesses miss:
  *
  *	CPU 0, invalidation			CPU 1, softirq, access after access
  *	-------------------			-----------------------------------
@@ -19,20 +19,18 @@
  *	has the lock
  *	closing--
  *
- * The check is a hint: an access that missed the increment is one more that the writer waits for,
- * and each CPU can have one such at most. BH goes off before the increment: were it the other way
- * round, a softirq on CPU 0 between the two could ask again and again for a leaf that stays closing
- * until it ends.
+ * The check is a hint: an access that has not seen the increment is one more that the writer waits
+ * for, at most one on each CPU. BH goes off before the increment: otherwise a softirq that comes
+ * between the two on CPU 0 could retry without end, as the leaf stays closing until it returns.
  *
- * Who puts entries in does not close at first: that would make accesses miss, ask for a fault, and
- * have entries put in again. It waits for a moment without readers, and closes only when none has
- * come for a while.
+ * Putting entries in does not close the leaf at first: accesses would miss, ask for a fault, and
+ * have entries put in again. It tries INSTALL_TRIES times to find the lock free, then closes too.
  *
  * The life. chunk->lock protects insertion and removal. A leaf is removed when it is empty and
  * not pinned; pins are taken under chunk->lock too, and only a pinned leaf gets entries, so what
- * is found empty under chunk->lock stays so. It is freed after RCU, since an access finds it
- * without a lock: it then finds no entries, which is a miss. Its page of entries goes with it, as
- * the kernel's questions for age are answered without leaf->lock (age.c).
+ * is found empty under chunk->lock stays so. It is freed after an RCU grace period: an access may
+ * have found it before it was removed, sees no entries in it, and misses. Its page of entries is
+ * freed with it, since age.c reads them without leaf->lock.
  */
 #include <linux/slab.h>
 
@@ -158,7 +156,7 @@ int umem_odp_leaf_alloc_pages(struct umem_odp_chunk *chunk, struct umem_odp_leaf
 {
 	unsigned long *pages;
 
-	/* Only a pass that pins the leaf sets it, and it stays with the leaf: no lock to look. */
+	/* Set once, by a pass that pins the leaf, and freed with the leaf: read without a lock. */
 	if (READ_ONCE(leaf->entries.pages))
 		return 0;
 	pages = kmem_cache_zalloc(umem_odp_entries_cache, GFP_KERNEL);
@@ -168,7 +166,7 @@ int umem_odp_leaf_alloc_pages(struct umem_odp_chunk *chunk, struct umem_odp_leaf
 
 	umem_odp_leaf_lock_to_install(leaf);
 	if (!leaf->entries.pages) {
-		/* Zeroed before it is seen: questions for age come without the lock. */
+		/* Zeroed before it is seen: age.c reads it without the lock. */
 		smp_store_release(&leaf->entries.pages, pages);
 		atomic_long_add(UMEM_ODP_ENTRIES_BYTES, &chunk->mirror->table_bytes);
 		pages = NULL;
@@ -200,7 +198,7 @@ static void leaf_remove_if_empty(struct umem_odp_chunk *chunk, struct umem_odp_l
 		return;
 	RCU_INIT_POINTER(chunk->leaves[leaf->index], NULL);
 	chunk->nr_leaves--;
-	/* No pass has it pinned, so nobody gives it one now. */
+	/* No pass pins the leaf, so none is setting entries.pages now. */
 	if (leaf->entries.pages)
 		bytes += UMEM_ODP_ENTRIES_BYTES;
 	atomic_long_sub(bytes, &chunk->mirror->table_bytes);

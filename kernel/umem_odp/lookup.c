@@ -39,7 +39,7 @@
 #include "pass.h"
 #include "thread.h"
 
-/* After so many pages in a row that do not come at once it asks for no more. */
+/* lookup_bring_in() ends after so many pages in a row that do not come at once. */
 #define MISSES_MAX	32
 
 static bool lookup_is_secret(const struct vm_area_struct *vma)
@@ -60,7 +60,7 @@ static enum umem_odp_refusal lookup_refusal(const struct vm_area_struct *vma, bo
 	return UMEM_ODP_REFUSAL_NONE;
 }
 
-/* Where the mapping of pass->next ends, or the hole that it lies in; for what only looks. */
+/* Where the mapping or the hole ends in which pass->next lies; for a pass that only looks. */
 static u64 lookup_mapping_end(const struct umem_odp_pass *pass)
 {
 	struct vm_area_struct *vma = find_vma(pass->mirror->mm, pass->next);
@@ -90,7 +90,7 @@ static bool lookup_asks_file_system(const struct vm_area_struct *vma, bool write
 	return write && vma->vm_flags & VM_SHARED && vma->vm_ops && vma->vm_ops->page_mkwrite;
 }
 
-/* Behind the kernel address of a device's page is nothing that the CPU may just copy. */
+/* Pages of devices have a struct page, but no memory that the CPU may copy like its own. */
 static bool lookup_is_refused(unsigned long pfn)
 {
 	struct page *page;
@@ -115,7 +115,7 @@ bool umem_odp_pass_usable(const struct umem_odp_pass *pass, unsigned long pfn)
 	return pfn & (pass->write ? HMM_PFN_WRITE : HMM_PFN_VALID) && !lookup_is_refused(pfn);
 }
 
-/* Looks up pages [@from, @end) of those that are looked up. */
+/* Looks up pages [@from, @end), counted from pass->start. */
 static int lookup_pages(struct umem_odp_pass *pass, unsigned int from, unsigned int end)
 {
 	struct mmu_interval_notifier *notifier = &pass->chunk->notifier;
@@ -131,8 +131,9 @@ static int lookup_pages(struct umem_odp_pass *pass, unsigned int from, unsigned 
 	if (from >= end)
 		return 0;
 	/*
-	 * What invalidates our window is noticed there. The sequence, which anything in the GiB
-	 * changes, is only for hmm's own check: as it is now, that fails in a moment's race.
+	 * pass->window notices what invalidates these pages. hmm checks the notifier's sequence,
+	 * which any invalidation in the GiB changes: read just before, so that the check fails only
+	 * for one that comes in between.
 	 */
 	do {
 		if (fatal_signal_pending(current))
@@ -170,13 +171,13 @@ static bool lookup_needs_no_read(struct vm_area_struct *vma, u64 va)
 		return true;
 	mapping = vma->vm_file->f_mapping;
 	index = vma->vm_pgoff + ((va - vma->vm_start) >> PAGE_SHIFT);
-	/* What shared memory does not have it makes, but for what was swapped out. */
+	/* shmem allocates a page that it does not have, unless it was swapped out. */
 	if (shmem_mapping(mapping))
 		return !xa_is_value(xa_load(&mapping->i_pages, index));
 	folio = filemap_get_folio(mapping, index);
 	if (IS_ERR_OR_NULL(folio))
 		return false;
-	/* At the mark of a readahead the next one would be sent, which may wait too. */
+	/* A fault on a page with the readahead mark starts the next readahead, which may wait. */
 	uptodate = folio_test_uptodate(folio) && !folio_test_readahead(folio);
 	folio_put(folio);
 	return uptodate;
@@ -251,7 +252,7 @@ static bool lookup_is_complete(const struct umem_odp_pass *pass)
 	return i == wanted;
 }
 
-/* How a look is to be made: again, after it has changed what there is to see. */
+/* How to look pages up. lookup_locked() changes it when it asks to be called again. */
 struct lookup {
 	unsigned int pages_max;
 	bool bring_in;
@@ -260,9 +261,10 @@ struct lookup {
 };
 
 /*
- * Memory of 64 KiB that is mapped as it lies (a folio of multi-size THP, or of the page cache) is
- * one thing to the kernel, which brings it in and takes it as a whole: so does a fault in it. Not
- * if a round was lost, nor where a file system is asked for each page.
+ * Whether pass->next lies in an aligned block of 64 KiB that may be mapped by one large folio (of
+ * multi-size THP, or of the page cache). The kernel brings such a block in and takes it away as a
+ * whole, so a fault puts all of it in. Not after a lost round, nor where a file system is asked for
+ * each page.
  */
 static bool lookup_is_in_block(const struct umem_odp_pass *pass, const struct lookup *how)
 {
@@ -313,8 +315,8 @@ static void lookup_set_span(struct umem_odp_pass *pass, const struct vm_area_str
 }
 
 /*
- * What turns out to be no block: the rest is what was looked for. @next lies in the block, and at
- * least so much of that has been looked up, also where a file system is asked.
+ * The pages are no block after all: keeps those from pass->next on, up to look_end. pass->next is
+ * among the pages that were looked up, since PASS_ASKS is not less than a block.
  */
 static void lookup_leave_block(struct umem_odp_pass *pass)
 {
@@ -363,7 +365,7 @@ static int lookup_locked(struct umem_odp_pass *pass, struct lookup *how)
 		how->bring_in = false;
 		return 1;
 	}
-	/* What only looks passes by what it may not have. */
+	/* A pass that only looks skips what is refused. */
 	if (!lookup_is_refused(pass->pfns[0]) || pass->look_only)
 		return 0;
 	pass->refusal = UMEM_ODP_REFUSAL_SPECIAL;
@@ -406,7 +408,7 @@ int umem_odp_pass_look_up(struct umem_odp_pass *pass, unsigned int pages_max)
 	struct mm_struct *mm = pass->mirror->mm;
 	int err;
 
-	/* Our own faults invalidate too, so what they brought in is looked up in a new window. */
+	/* Our own faults invalidate too, and hit the window: look again in a new one. */
 	do {
 		lookup_open_window(pass, &how);
 		if (mmap_read_lock_killable(mm))
@@ -441,9 +443,9 @@ static int lookup_fault_waiting(struct umem_odp_pass *pass, struct vm_area_struc
 }
 
 /*
- * Whoever freezes a file system first waits for its writers, then keeps page faults out, which wait
- * for the thaw with mmap_lock held: the owner could not even call mmap() then. So the pass is a
- * writer meanwhile. Reference to the file, because the mapping may go.
+ * A page fault in a frozen file system waits for the thaw with mmap_lock held, and the owner could
+ * not even call mmap(). freeze_super() waits for writers before it keeps faults out, so the pass is
+ * a writer during the fault. It holds the file, because the mapping may go.
  */
 static int lookup_fault_in_file(struct umem_odp_pass *pass, struct vm_area_struct *vma,
 				bool *locked)
@@ -494,12 +496,12 @@ int umem_odp_pass_wait(struct umem_odp_pass *pass)
 }
 
 /**
- * umem_odp_pass_next_mapped() - pass over what a look would not find
+ * umem_odp_pass_next_mapped() - skip what is not mapped, or must not be read
  * @mm: the address space
  * @at: the first page
  * @end: behind the last page
  *
- * So that to look at much costs what is mapped there. Leaves are passed one by one.
+ * So the cost of looking at a large span depends on what is mapped in it, not on its length.
  *
  * Context: May sleep, takes mmap_lock for reading.
  * Return: the first page that lies in a mapping that may be read, or @end; a page before that if

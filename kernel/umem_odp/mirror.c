@@ -129,17 +129,20 @@ static const struct mmu_interval_notifier_ops mirror_no_interval_ops = {
 	.invalidate = mirror_no_interval,
 };
 
-/* One more user than regions, until the mirror has been without any for a while. */
+/*
+ * Takes one use of the subscription beside those of the regions. umem_odp_mirror_wait_unused() puts
+ * it when the mirror has been without regions for a while.
+ */
 static void mirror_keep(struct umem_odp_mirror *m)
 {
 	mmap_assert_write_locked(m->mm);
-	/* The reaper takes @kept away, and nobody sets it but here. */
+	/* Set here alone, under mmap_lock; cleared by the reaper, under regions_lock. */
 	scoped_guard(spinlock_bh, &m->regions_lock) {
 		m->unused_since = jiffies;
 		if (m->kept)
 			return;
 	}
-	/* It is there: this only counts. First, so that what a reaper puts has been counted. */
+	/* The subscription exists: this only counts, and before the reaper can see @kept. */
 	if (WARN_ON_ONCE(mmu_notifier_get_locked(&mirror_ops, m->mm) != &m->subscription))
 		return;
 	scoped_guard(spinlock_bh, &m->regions_lock)
@@ -248,7 +251,7 @@ u64 umem_odp_mirror_covered(struct umem_odp_mirror *m, u64 start, u64 end)
 
 	guard(spinlock_bh)(&m->regions_lock);
 	while (start < end) {
-		/* Of all that touch the rest the one that begins first. */
+		/* The one that begins first of the regions that touch [start, end). */
 		node = interval_tree_iter_first(&m->regions, start, end - 1);
 		if (!node || node->start > start)
 			break;
@@ -278,9 +281,9 @@ static void mirror_find_covered(struct umem_odp_mirror *m, u64 leaf_start, unsig
 }
 
 /*
- * Takes out what no region covers any more. The leaf's lock is taken in any case: who had it for
- * an access of the region that goes has ended after that, and who gets it later finds the region
- * closed (access.c).
+ * Takes out what no region covers any more. The leaf's lock is taken in any case: an access of the
+ * removed region that held it has ended then, and one that takes it later finds the region closed
+ * (access.c).
  */
 static void mirror_uncover_leaf(struct umem_odp_mirror *m, struct umem_odp_chunk *chunk,
 				struct umem_odp_leaf *leaf)

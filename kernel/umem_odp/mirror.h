@@ -37,12 +37,13 @@ struct umem_odp_region;
  * @reap: removes chunks that have been empty for a while, and lets go of a mirror without regions
  * @resident_pages: entries now, in pages
  * @table_bytes: memory of chunks, leaves and entries now
- * @regions_lock: protects all below but the queue. Always _bh, process context: an invalidation
- *	that took something wants it, and must not find a softirq on top of it
+ * @regions_lock: protects all below but the queue. Taken in process context only, and with _bh: an
+ *	invalidation spins on it, and must not spin while a softirq runs on top of its holder
  * @regions: the regions by the pages that they touch, an interval tree
  * @nr_regions: how many
- * @tally_from: the first region that the last invalidation counted for, NULL when @regions changed
- * @tally_start: from where on that one began to look
+ * @tally_from: where tally_first() may go on: the first region that it found last; NULL when
+ *	@regions changed since
+ * @tally_start: the first address of the span for which it was found
  * @kept: it stays for a while without regions, because making one takes every VMA's lock
  * @mm_gone: the mm has no users any more
  * @unused_since: when its last region went, in jiffies
@@ -97,7 +98,7 @@ struct umem_odp_tally {
 	u64 last;
 };
 
-/* For what must not run on a queue whose workers could wait for our own faults. */
+/* A workqueue of our own: workers of others might wait for our faults. */
 extern struct workqueue_struct *umem_odp_wq;
 
 struct umem_odp_mirror *umem_odp_mirror_get(struct mm_struct *mm);
@@ -114,7 +115,7 @@ void umem_odp_mirror_wait_for_all(void);
 void umem_odp_mirror_count(struct umem_odp_mirror *m, struct umem_odp_tally *tally, u64 leaf_start,
 			   const struct umem_odp_page_set *taken, bool protect);
 
-/* Will its threads be of use again? A hint: another one is made if so. */
+/* Whether idle threads are worth keeping. A hint: a thread that is missed is made again. */
 static inline bool umem_odp_mirror_is_kept(const struct umem_odp_mirror *m)
 {
 	return READ_ONCE(m->kept) && !READ_ONCE(m->mm_gone);

@@ -26,9 +26,9 @@
 #include "queue.h"
 #include "trace.h"
 
-/* So many rounds in a row lost to invalidations: then the asker decides. */
+/* After so many rounds in a row lost to invalidations the fault ends with -EBUSY. */
 #define LOST_MAX	64
-/* So many waits in a row may end without an error and without the page: then it is tried later. */
+/* After so many waits in a row that ended without error and without the page it is tried later. */
 #define VAIN_MAX	4
 
 /**
@@ -56,7 +56,7 @@ static int pass_lost_round(const struct umem_odp_pass *pass, struct patience *p)
 	return ++p->lost == LOST_MAX ? -EBUSY : -EAGAIN;
 }
 
-/* The page at pass->next is not there. Is it to be waited for? */
+/* The page at pass->next is not there: true if the pass ends, false if it waits for the page. */
 static bool pass_is_enough(const struct umem_odp_pass *pass, const struct patience *p)
 {
 	if (pass->ahead)
@@ -79,8 +79,8 @@ static int pass_wait_for_page(struct umem_odp_pass *pass, struct patience *p)
 
 /*
  * Whether the last process that had the mm has ended, while this pass, or somebody else, keeps it.
- * Its userfaultfds are closed then, or will be, and a page that was never filled by one is a page
- * of zeros from there on, which is not the owner's data.
+ * Its userfaultfds are closed then, or will be. A page that none of them has filled reads as zeros
+ * from there on, which is not the owner's data.
  *
  *	the owner's exit			pass
  *	----------------			----
@@ -101,7 +101,7 @@ static bool pass_owner_ended(const struct umem_odp_pass *pass)
 #endif
 }
 
-/* Returns -EAGAIN for another one. */
+/* Returns -EAGAIN if another round is needed. */
 static int pass_round(struct umem_odp_pass *pass, struct patience *p)
 {
 	u64 next = pass->next;
@@ -131,7 +131,7 @@ static int pass_round(struct umem_odp_pass *pass, struct patience *p)
 	return pass_is_enough(pass, p) ? 0 : pass_wait_for_page(pass, p);
 }
 
-/* What another has put in since it was asked for is only to be told. */
+/* Wakes those who wait for pages that another pass has put in since; false if there is none. */
 static bool pass_serve_present(struct umem_odp_pass *pass)
 {
 	unsigned long offset = pass->next & (UMEM_ODP_LEAF_BYTES - 1), phys, bits;
@@ -162,7 +162,7 @@ static int pass_rounds(struct umem_odp_pass *pass)
 				err = -EINTR;
 				break;
 			}
-			/* An invalidation goes first. Who waits inside gets a pass of his own. */
+			/* It gives way to invalidations. Leaders inside get passes of their own. */
 			if (pass->ahead)
 				break;
 			pass->retries++;
@@ -201,10 +201,11 @@ err_put_chunk:
  * @pass: the pass, listed
  *
  * Context: A fault thread. May last for ever; ends with SIGKILL, if the kernel allows it.
- * Return: 0 if at least its first page was there: who waited for it has been woken, or is in
- * pass->served. One that has gone ahead answers 0 if it was not, too, and -EAGAIN when a round was
- * lost. -EFAULT, -EHWPOISON, -ENOMEM and -EBUSY concern the page at pass->next,
- * -EOWNERDEAD all. -EINTR: stopped. UMEM_ODP_PASS_LATER: it would have to wait for that page.
+ * Return: 0 if at least its first page was there: those who waited for it have been woken, or are
+ * in pass->served. A pass that has gone ahead also returns 0 if that page was not there, and
+ * -EAGAIN when a round was lost. -EFAULT, -EHWPOISON, -ENOMEM and -EBUSY concern the page at
+ * pass->next, -EOWNERDEAD all pages. -EINTR: the pass was stopped. UMEM_ODP_PASS_LATER: it would
+ * have to wait for the page, and may not.
  */
 int umem_odp_pass_run(struct umem_odp_pass *pass)
 {

@@ -3,9 +3,9 @@
  * Prefetches: making pages present before anybody needs them.
  *
  * One that may wait is a waiter that asks for the first missing page of its span, is woken when
- * that came, and asks for the next: the fault threads do the work as they do it for faults, and no
- * thread of ours stands behind a page that never comes. It has one page to wait for at a time.
- * Cancelling is for good, under queue->lock, so that a wake() that is under way does not ask again.
+ * that came, and asks for the next: the fault threads do the work as they do it for faults, and the
+ * caller waits for nothing. It waits for one page at a time. Cancelling sets stopped, under
+ * queue->lock, so that a wake() that is under way cannot ask again.
  *
  * One that only looks is a pass that is not listed, in the thread that asks: it waits for nothing.
  */
@@ -49,7 +49,7 @@ static u64 prefetch_missing(const struct umem_odp_region *r, u64 at, u64 end, bo
 	return end;
 }
 
-/* Asks for what is missing from p->at on. Not touched any more after -EINPROGRESS. */
+/* Asks for what is missing from p->at on. After -EINPROGRESS done() may have freed @p. */
 static int prefetch_ask(struct umem_odp_prefetch *p)
 {
 	struct umem_odp_waiter *w = &p->waiter;
@@ -73,7 +73,7 @@ static void prefetch_woken(struct umem_odp_waiter *w, int err)
 	struct umem_odp_prefetch *p = container_of(w, struct umem_odp_prefetch, waiter);
 
 	if (!err) {
-		/* The page was there. No more is promised, so there is an end to it. */
+		/* The page was there once, which is all that is promised: so this ends. */
 		p->at += PAGE_SIZE;
 		err = prefetch_ask(p);
 	}
@@ -118,7 +118,7 @@ static int prefetch_look_once(struct umem_odp_pass *pass, u64 at, u64 end)
 	pass->block_start = 0;
 	err = umem_odp_pass_run(pass);
 	umem_odp_queue_wake_served(pass);
-	/* What another has put in was served at once. */
+	/* Without a look, if another pass had put the pages in: only pass->next moves then. */
 	pass->looked_end = max(pass->looked_end, pass->next);
 	/* Nothing that may be touched is mapped there. */
 	return err == -EFAULT ? 0 : err;

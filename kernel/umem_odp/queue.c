@@ -9,16 +9,15 @@
  *	taken		it leads a pass, which begins with its page
  *	slow		its page does not come at once, and too many wait already; tried again later
  *
- * and any waiter is claimed in the end: waiting is false, it is the waker's own. wake() is called
- * soon, without a wait for any page in between, and cancelling is too late.
+ * and any waiter is claimed in the end: waiting is false, and it belongs to the thread that will
+ * call its wake(), soon, without a wait for any page in between. Cancelling is too late then.
  *
- * All of it is in the waiter, which its user has: asking for a fault allocates nothing, so it
- * cannot fail in softirq.
+ * All of this state is in struct umem_odp_waiter, which the caller provides: asking for a fault
+ * allocates nothing, so it cannot fail in softirq.
  *
  * A pass serves whoever waits for a page that it has put in: readers, and if it works for writing
- * writers too. Who stood inside of its window and was not served gets a pass that begins with his
- * own page. So an error concerns those only who asked for that very page, and so does a page that
- * never comes:
+ * writers too. A leader that was inside and was not served gets a pass that begins with its own
+ * page. So an error, or a page that never comes, concerns only those who asked for that very page:
  *
  *	pass A, pages 0 to 511			page 7, inside
  *	----------------------			--------------
@@ -36,8 +35,8 @@
  * waits for nothing, so it goes on unless its region closes or others need its thread.
  *
  * The end of a region. busy counts waiters until their wake() has returned. The thread lowers it,
- * and wakes who waits for it, under queue->lock, and touches the region no more after that. A pass
- * does not keep a region: it is told under queue->lock when the one that it counts for closes.
+ * and wakes umem_odp_region_destroy(), under queue->lock, and does not touch the region after that.
+ * A pass does not keep a region: closing one clears the region of its passes under queue->lock.
  */
 #include <linux/ktime.h>
 
@@ -82,10 +81,10 @@ void umem_odp_queue_destroy(struct umem_odp_queue *q)
 }
 
 /**
- * umem_odp_queue_call_thread() - have one more thread at work, if it is of use
+ * umem_odp_queue_call_thread() - wake or make a thread, if leaders are ready
  * @q: the queue; its lock is held
  *
- * If there may be no more, one that brings in what nobody waits for is stopped.
+ * If there may be no more threads, a pass that brings in what nobody waits for is stopped.
  */
 void umem_odp_queue_call_thread(struct umem_odp_queue *q)
 {
@@ -185,10 +184,10 @@ static void queue_measure_fault(struct umem_odp_region *r, struct umem_odp_waite
 }
 
 /**
- * umem_odp_queue_wake() - wake those who were claimed
+ * umem_odp_queue_wake() - wake waiters that were claimed
  * @q: the queue
- * @claimed: they; empty afterwards
- * @err: what they are told
+ * @claimed: the waiters; empty afterwards
+ * @err: what their wake() is given
  *
  * Context: Process context, no lock held. A waiter is its user's again when its wake() is called.
  */
@@ -262,7 +261,9 @@ static void queue_stop_unwanted(struct umem_odp_queue *q)
 
 	lockdep_assert_held(&q->lock);
 	list_for_each_entry(pass, &q->passes, node) {
-		/* One that has gone ahead is nobody's who left, unless its region closes. */
+		/*
+		 * One that has gone ahead had no waiter anyway: the close of its region stops it.
+		 */
 		if (!pass->ahead || !pass->region)
 			umem_odp_queue_stop_if_unwanted(pass);
 	}
@@ -274,7 +275,7 @@ static bool queue_cancel_locked(struct umem_odp_queue *q, struct umem_odp_waiter
 	if (!w->waiting)
 		return false;
 	w->waiting = false;
-	/* Whoever leads the pass after him has not asked for so much. */
+	/* The next leader of the pass has not asked for the rest of this one's span. */
 	if (w->pass)
 		w->pass->span_end = w->pass->next;
 	umem_odp_waiters_remove(q, w);
@@ -366,8 +367,9 @@ bool umem_odp_queue_is_idle(struct umem_odp_region *r)
  * @q: the queue
  * @err: why
  *
- * Who waits is sent away, if there is no thread at all. Else they are left to the others, and it
- * is tried again soon: these may wait for their own pages for ever.
+ * If there is no thread at all, all waiters are woken with @err. Otherwise they are left to the
+ * other threads, and making one is tried again soon, since those may wait for their own pages for
+ * ever.
  */
 void umem_odp_queue_no_thread(struct umem_odp_queue *q, int err)
 {

@@ -23,7 +23,7 @@ enum umem_odp_wait {
 	UMEM_ODP_WAITS,
 };
 
-/* So many waiters are claimed at a time: the lock keeps softirqs off. */
+/* So many waiters are claimed under one hold of the lock, which keeps softirqs off. */
 #define UMEM_ODP_QUEUE_BATCH	64U
 
 /* A waiter whose page does not come is tried again after 10 ms, 20 ms, ... 2.6 s. */
@@ -35,17 +35,17 @@ enum umem_odp_wait {
  *	are asked for in softirq
  * @waiting: the leaders of waiters by page and mode (waiters.c)
  * @ready: leaders that a thread is to take
- * @again: those of them that were slow before
- * @turn: counts what was taken, to take from several ends
+ * @again: likewise, those that were slow before
+ * @turn: counts leaders taken: decides from which list and end the next one is
  * @slow: leaders whose page does not come, by how often they were tried
  * @retry: makes those in @slow ready again
  * @retry_at: when, in jiffies
  * @passes: at work
- * @nr_threads: those that exist, or are being made
- * @nr_idle: of these have nothing to do
- * @nr_blocked: passes that wait
- * @growing: one is being made
- * @wait: where idle threads are
+ * @nr_threads: threads that exist, or are being made
+ * @nr_idle: threads that have nothing to do
+ * @nr_blocked: passes that wait, by what for
+ * @growing: a thread is being made
+ * @wait: where idle threads sleep
  * @grow: makes a thread
  * @user: whose threads these are
  */

@@ -16,9 +16,9 @@
  * Faults belong to the mirror. One that hangs goes on hanging, and holds the mirror, not the
  * region.
  *
- * The mm may have gone before (each notifier was called for all of its range then, and a fault
- * finds no user of the mm), or may go meanwhile: an exit that runs into the removal of a notifier
- * waits for it or is waited for in the kernel's notifier code, which holds the mm's struct.
+ * The mm may have gone before: each notifier was called for all of its range then, and a fault
+ * finds no user of the mm. If it goes meanwhile, the kernel's notifier code, which holds the mm's
+ * struct, orders its exit and the removal of a notifier.
  */
 #include <linux/export.h>
 #include <linux/sched/mm.h>
@@ -206,7 +206,7 @@ void umem_odp_region_residency(const struct umem_odp_region *r, u64 va, u8 *page
 		region_leaf_residency(r, at, last, pages + ((at - (va & PAGE_MASK)) >> PAGE_SHIFT));
 		cond_resched();
 	}
-	/* An entry says what the mm allows, whichever region it was put in for. */
+	/* WRITE in an entry is what the mm allows; this region may allow less. */
 	for (i = 0; !(r->flags & UMEM_ODP_WRITE) && i < nr; i++)
 		pages[i] &= ~UMEM_ODP_PAGE_WRITABLE;
 }

@@ -45,7 +45,7 @@ struct umem_odp_counters {
  * @last_fault_ns: queue->lock
  * @avg_fault_ns: written under queue->lock, read anywhere
  * @faults_by_time: queue->lock
- * @streams: where its faults go on; queue->lock
+ * @streams: where runs of its faults have come to; queue->lock
  * @counters: the rest of the statistics
  * @rcu: frees it behind accesses that found it under RCU
  */

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * Waiters whose page does not come, and that may not wait for it: tried again later and later.
+ * Waiters whose page does not come at once, while no thread may wait for it: they are tried again
+ * after longer and longer delays.
  */
 #include <linux/jiffies.h>
 #include <linux/sched.h>
@@ -27,7 +28,7 @@ static void queue_retry_at(struct umem_odp_queue *q, unsigned long due)
 }
 
 /**
- * umem_odp_queue_retry_soon() - look in a moment whether a thread can be had
+ * umem_odp_queue_retry_soon() - try to make a thread again in about 10 ms
  * @q: the queue; its lock is held
  */
 void umem_odp_queue_retry_soon(struct umem_odp_queue *q)
@@ -40,8 +41,8 @@ void umem_odp_queue_retry_soon(struct umem_odp_queue *q)
  * @q: the queue; its lock is held
  * @w: the leader, on no list
  *
- * Its page does not come at once, and it may not wait. It is tried later and later: somebody else
- * may bring the page in, and the kernel tells nobody when a page comes.
+ * Its page does not come at once, and no thread may wait for it. Somebody else may bring the page
+ * in, of which the kernel tells nobody: so it is tried again, after longer and longer delays.
  */
 void umem_odp_queue_make_slow(struct umem_odp_queue *q, struct umem_odp_waiter *w)
 {

@@ -15,10 +15,10 @@
 
 /* So many passes of one mm may wait for pages, and so many for file systems. */
 #define MM_BLOCKED_MAX	7
-/* Of these so many that were begun by prefetches: a fault always finds one. */
+/* Of these so many may be passes that prefetches began: the rest is left for faults. */
 #define MM_BLOCKED_PREFETCH_MAX	3
 
-/* So many leaves a pass goes through for what its leader asked for. */
+/* A pass goes through at most so many leaves for its leader's span. */
 #define PASS_LEAVES_MAX	8
 
 static bool pass_has_page(const struct umem_odp_pass *pass, u64 page)
@@ -30,7 +30,7 @@ static bool pass_covers(const struct umem_odp_pass *pass, const struct umem_odp_
 {
 	if (pass->stopped || !pass_has_page(pass, umem_odp_waiter_page(w)))
 		return false;
-	/* What a writer waits for a reader may find. */
+	/* While a write fault waits for a page, that may be readable: no reader waits for it. */
 	return pass->write == w->write || (pass->write && !pass->blocked);
 }
 
@@ -85,7 +85,10 @@ void umem_odp_queue_stop_ahead(struct umem_odp_queue *q)
 	}
 }
 
-/* In the leaf, and in the region. Prefetches say themselves what is wanted. */
+/*
+ * How far to look for mapped pages: as the region's streams say, within the leaf and the region. A
+ * prefetch looks at what it was asked for alone.
+ */
 static u64 pass_look_end(struct umem_odp_pass *pass)
 {
 	u64 last = pass->next | (UMEM_ODP_LEAF_BYTES - 1), end;
@@ -98,7 +101,7 @@ static u64 pass_look_end(struct umem_odp_pass *pass)
 	return max(end, pass->wanted_end);
 }
 
-/* In the region: @last of a node is the last byte of a page. */
+/* 0 if the region does not cover the whole block; node.last is the last byte of a page. */
 static u64 pass_block_start(struct umem_odp_pass *pass)
 {
 	u64 start = pass->next & ~(u64)(UMEM_ODP_BLOCK_BYTES - 1);
@@ -110,7 +113,7 @@ static u64 pass_block_start(struct umem_odp_pass *pass)
 	return start;
 }
 
-/* From @page to the end of its leaf, or of what is wanted. */
+/* The pass works on the pages from @page to the end of its leaf, or of span_end. */
 static void pass_begin_leaf(struct umem_odp_pass *pass, u64 page)
 {
 	lockdep_assert_held(&pass->mirror->queue.lock);
@@ -133,7 +136,7 @@ static void pass_begin(struct umem_odp_queue *q, struct umem_odp_pass *pass,
 	list_del_init(&leader->node);
 	leader->pass = pass;
 	pass->leader = leader;
-	/* One that is being closed has been taken from the passes already, see close. */
+	/* umem_odp_queue_close() has been through the passes already if closed is set. */
 	pass->region = leader->region->closed ? NULL : leader->region;
 	pass->write = leader->write;
 	pass->prefetch = leader->prefetch;
@@ -148,9 +151,9 @@ static void pass_begin(struct umem_odp_queue *q, struct umem_odp_pass *pass,
 }
 
 /*
- * The next to be taken. Every other time it is the last one that came, so that a newcomer, whose
- * page may be at hand, never stands behind a crowd; and those that were slow have every fourth
- * turn.
+ * The leader to be taken next. Every other time it is the one that came last, so that a new one,
+ * whose page may be at hand, does not wait for a long list; and those that were slow have every
+ * fourth turn.
  */
 static struct umem_odp_waiter *queue_next_ready(struct umem_odp_queue *q)
 {
@@ -221,9 +224,9 @@ static void serve_count(struct umem_odp_pass *pass, unsigned int put_in)
 }
 
 /*
- * A pass that goes on for pages which nobody waits for is stopped when another one finds its next
- * page present: most likely the access has overtaken it, and it would bring pages in behind the
- * access's end. If not, what it would have brought in costs another fault.
+ * A pass without waiters is stopped when another pass finds its next page present: most likely the
+ * access has overtaken it, and it would bring pages in after the access has ended. If that guess is
+ * wrong, those pages cost another fault.
  */
 static void serve_stop_followers(const struct umem_odp_pass *pass, u64 start, u64 end)
 {
@@ -239,8 +242,8 @@ static void serve_stop_followers(const struct umem_odp_pass *pass, u64 start, u6
 }
 
 /**
- * umem_odp_queue_serve() - claim those who wait for pages that are there now
- * @pass: the pass that saw it
+ * umem_odp_queue_serve() - claim the waiters of pages that are present now
+ * @pass: the pass that has found or put them in
  * @start: the first page
  * @end: behind the last
  * @put_in: how many of them the pass has put in
@@ -257,7 +260,7 @@ void umem_odp_queue_serve(struct umem_odp_pass *pass, u64 start, u64 end, unsign
 	}
 	while (!queue_serve_some(pass, start, end))
 		cond_resched();
-	/* Behind that, because who waited inside of one of them is served now. */
+	/* After that: leaders inside of other passes have been served, so these may be unwanted. */
 	scoped_guard(spinlock_bh, &q->lock)
 		serve_stop_followers(pass, start, end);
 }
@@ -280,7 +283,7 @@ static void serve_tell_stream(struct umem_odp_pass *pass)
  */
 void umem_odp_queue_wake_served(struct umem_odp_pass *pass)
 {
-	/* Before: who is woken may ask for the next page at once. */
+	/* First, since a waiter that is woken may ask for the next page at once. */
 	serve_tell_stream(pass);
 	umem_odp_queue_wake(&pass->mirror->queue, &pass->served, 0);
 }
@@ -299,10 +302,10 @@ static unsigned int pass_blocked_max(const struct umem_odp_pass *pass)
  * @pass: the pass
  * @wait: for what
  *
- * Who waits for other pages is not held up by it. The module cannot be removed meanwhile.
+ * Leaders inside, which wait for other pages, become ready. The module cannot be removed meanwhile.
  *
- * Return: false if it may not: enough others of the mm or of the user wait for such things, nobody
- * wants it any more, or the module goes.
+ * Return: false if the pass may not wait: too many of the mm or of the user do, nobody wants it any
+ * more, or the module goes.
  */
 bool umem_odp_queue_block(struct umem_odp_pass *pass, enum umem_odp_wait wait)
 {
@@ -323,7 +326,7 @@ bool umem_odp_queue_block(struct umem_odp_pass *pass, enum umem_odp_wait wait)
 	return true;
 }
 
-/* It may be that somebody who was too many can wait now. */
+/* One pass less waits, so one slow leader may be allowed to wait now: it is tried again. */
 static void queue_ready_one_slow(struct umem_odp_queue *q)
 {
 	struct umem_odp_waiter *w;
@@ -372,9 +375,9 @@ static bool queue_has_pass_at(struct umem_odp_queue *q, u64 page)
 /*
  * A pass that has come to the end of its leaf goes on behind it for the rest of what its leader
  * asked for, so that an access which goes through the first leaf meanwhile finds the next one
- * there. Nobody waits for that: it begins a leaf only when no thread is asked for, is stopped when
- * all others are at work (umem_odp_queue_call_thread()), and what does not come at once is left to
- * whoever asks. Returns false if the pass is to end.
+ * present. Nobody waits for that: so it begins a leaf only while no leader is ready, is stopped
+ * when another one needs its thread (umem_odp_queue_call_thread()), and does not wait for pages.
+ * Returns false if the pass is to end.
  */
 static bool pass_go_on(struct umem_odp_queue *q, struct umem_odp_pass *pass)
 {
@@ -389,8 +392,8 @@ static bool pass_go_on(struct umem_odp_queue *q, struct umem_odp_pass *pass)
 }
 
 /*
- * Says what becomes of the leader, and unlists the pass, unless it @goes_on. Returns false if more
- * of those who are to fail have yet to be claimed.
+ * Decides by @err what becomes of the leader, and unlists the pass unless it @goes_on. Returns
+ * false if more waiters of that page have yet to be claimed to fail: call it again.
  */
 static bool pass_end(struct umem_odp_pass *pass, int err, struct list_head *failed, bool *goes_on)
 {

@@ -22,9 +22,9 @@ static unsigned int tally_pages(const struct umem_odp_page_set *taken, bool all,
 }
 
 /*
- * The first region that touches the span. Reclaim comes page by page, mostly upwards: what begins
- * before the first region of a lower page and reaches this one would have been the first there too,
- * so the search goes on from that one.
+ * The first region that touches the span. Reclaim comes page by page, mostly upwards, so the search
+ * goes on from the first region of the span before. A region that begins before that one and
+ * reaches this span touched the span before as well, and would have been found there.
  */
 static struct interval_tree_node *tally_first(struct umem_odp_mirror *m, u64 start, u64 end)
 {
@@ -42,7 +42,7 @@ static struct interval_tree_node *tally_first(struct umem_odp_mirror *m, u64 sta
 	return node;
 }
 
-/* Behind a region that begins in the span each one touches it, until one begins after its end. */
+/* Behind a region that begins in the span all touch the span, up to one that begins after it. */
 static struct interval_tree_node *tally_next(struct interval_tree_node *node, u64 start, u64 end)
 {
 	if (node->start < start)

@@ -8,11 +8,11 @@
  * (vhost_task), because a process cannot exit before its last thread, and some page faults do not
  * end even with a signal.
  *
- * A thread joins the cgroups of the process, so that its time, its place and its number are
- * counted there: the first time that it has nothing to do or has to wait, since joining can take a
- * grace period of RCU. The kernel counts who joins in pids.current and does not refuse it:
- * pids.max limits what the process itself can still make, and the number of threads of a mm has a
- * bound of its own.
+ * A thread joins the cgroups of the process, so that its CPU time, the CPUs that it may use and the
+ * thread itself are accounted there: the first time that it has nothing to do or has to wait, since
+ * joining can take a grace period of RCU. The kernel counts a thread that joins in pids.current and
+ * does not refuse it: pids.max limits what the process itself can still make, and the number of
+ * threads of a mm has a bound of its own.
  *
  * A thread is asked for in softirq, where none can be made, so a work item makes it.
  */
@@ -57,8 +57,8 @@ static struct task_struct *thread_owner_get(struct mm_struct *mm)
  * umem_odp_thread_join_owner() - put the current thread where its owner is accounted
  * @pass: of the current thread
  *
- * Once for a thread. If the owner moves later the thread stays; if it cannot join, it works from
- * where it is.
+ * Once for a thread. If the owner moves to other cgroups later, the thread does not follow; if it
+ * cannot join, it stays where it is.
  *
  * Context: May sleep, no lock held.
  */
@@ -84,7 +84,7 @@ static bool thread_idle_ends(struct umem_odp_pass *pass, bool *work)
 	struct umem_odp_queue *q = &pass->mirror->queue;
 
 	guard(spinlock_bh)(&q->lock);
-	/* Not idle while it takes, which may call one more thread. */
+	/* Not counted as idle here: umem_odp_queue_take() may call one more thread. */
 	q->nr_idle--;
 	*work = umem_odp_queue_take(q, pass);
 	if (*work)
@@ -113,13 +113,13 @@ static bool thread_wait_for_work(struct umem_odp_pass *pass)
 		q->nr_idle++;
 	if (wait_event_idle_exclusive_timeout(q->wait, thread_idle_ends(pass, &work),
 					      IDLE_JIFFIES)) {
-		/* Whom it called while it took its own work may have been itself. */
+		/* That call may have woken this thread itself, still on q->wait: call again. */
 		guard(spinlock_bh)(&q->lock);
 		umem_odp_queue_call_thread(q);
 		return work;
 	}
 
-	/* Too long idle. A call that came this moment is not lost. */
+	/* Idle too long. Work that became ready at this moment is taken, and not lost. */
 	guard(spinlock_bh)(&q->lock);
 	q->nr_idle--;
 	if (umem_odp_queue_take(q, pass))
@@ -132,7 +132,7 @@ static int umem_odp_fault_thread(void *data)
 {
 	struct umem_odp_pass *pass = data;
 
-	/* Fatal to page faults, not to the thread. User space cannot send it. */
+	/* Ends a page fault, not the thread. Only the kernel can send it. */
 	allow_kernel_signal(SIGKILL);
 	scoped_guard(spinlock_bh, &pass->mirror->queue.lock)
 		pass->mirror->queue.growing = false;
@@ -156,7 +156,7 @@ static int thread_make(struct umem_odp_mirror *m)
 	INIT_LIST_HEAD(&pass->window.node);
 	task = kthread_create(umem_odp_fault_thread, pass, "umem_odp_fault");
 	if (IS_ERR(task)) {
-		/* Whatever there was too little of. */
+		/* Whatever it is, it may succeed later, as with -ENOMEM. */
 		kfree(pass);
 		return -ENOMEM;
 	}

@@ -6,7 +6,7 @@
 struct umem_odp_pass;
 struct work_struct;
 
-/* So many threads of one mm may be at work, beside those that wait. */
+/* So many threads of one mm may be at work, besides those that wait for a page. */
 #define UMEM_ODP_ACTIVE_THREADS	8
 
 void umem_odp_thread_grow_work(struct work_struct *work);

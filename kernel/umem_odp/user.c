@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * Users: a bound on the fault threads that wait, for all processes of a user together. The bound of
- * a process alone would be none for who can fork. A user who has reached it hurts himself only: his
- * pages that do not come at once are asked for again and again instead of waited for,
- * and what waits for a file system is put off until another one has ended.
+ * Users: a bound on the fault threads that wait, for all processes of a user together, since a user
+ * who can fork escapes the bound of each process. Reaching it slows down this user's own faults
+ * alone: pages that do not come at once are tried again and again instead of waited for, and what
+ * has to ask a file system is put off until another such wait has ended.
  */
 #include <linux/atomic.h>
 #include <linux/cred.h>
@@ -58,7 +58,7 @@ static struct umem_odp_user *user_find(kuid_t uid)
 }
 
 /**
- * umem_odp_user_get() - find or make the one of the current process
+ * umem_odp_user_get() - find or make the user of the current process
  *
  * Context: May sleep.
  * Return: the user, or ERR_PTR(-ENOMEM).
@@ -107,10 +107,10 @@ void umem_odp_user_put(struct umem_odp_user *user)
  * @user: the user
  * @wait: for what
  *
- * The module cannot be removed until it has waited.
+ * The module cannot be removed until umem_odp_user_unblock().
  *
  * Context: Any context up to softirq.
- * Return: false if it may not.
+ * Return: false if too many wait already, or the module is being removed.
  */
 bool umem_odp_user_block(struct umem_odp_user *user, enum umem_odp_wait wait)
 {
@@ -129,6 +129,6 @@ bool umem_odp_user_block(struct umem_odp_user *user, enum umem_odp_wait wait)
 void umem_odp_user_unblock(struct umem_odp_user *user, enum umem_odp_wait wait)
 {
 	atomic_long_dec(&user->blocked[wait]);
-	/* The module's end waits for the threads, so this one may go on. */
+	/* This thread still runs our code: umem_odp_thread_wait_for_all() waits for its end. */
 	module_put(THIS_MODULE);
 }
