@@ -248,7 +248,7 @@ void umem_odp_chunk_hit_windows(struct umem_odp_chunk *chunk, u64 start, u64 las
  * Marks the chunk dead and sets @go, if it is empty and has been for UMEM_ODP_REAP_JIFFIES, or
  * @at_once. Returns in how many jiffies to ask again; 0 if it is dead or in use.
  */
-static unsigned long chunk_wait_empty(struct umem_odp_chunk *chunk, bool at_once, bool *go)
+static unsigned long chunk_kill_empty(struct umem_odp_chunk *chunk, bool at_once, bool *go)
 {
 	unsigned long now = jiffies, due;
 
@@ -305,7 +305,7 @@ void umem_odp_chunk_reap_work(struct work_struct *work)
 	next = umem_odp_mirror_wait_unused(m);
 	/* Only this work frees published chunks, and a work does not run beside itself. */
 	xa_for_each(&m->chunks, index, chunk) {
-		next = chunk_earlier(next, chunk_wait_empty(chunk, !umem_odp_mirror_is_kept(m),
+		next = chunk_earlier(next, chunk_kill_empty(chunk, !umem_odp_mirror_is_kept(m),
 							    &go));
 		if (go) {
 			umem_odp_hook(UMEM_ODP_CHUNK_DEAD, chunk);

@@ -9,7 +9,7 @@
 #include "queue.h"
 #include "region.h"
 
-static bool is_present(struct umem_odp_region *r, u64 va, bool write)
+static bool fault_is_present(struct umem_odp_region *r, u64 va, bool write)
 {
 	struct umem_odp_access acc;
 
@@ -28,7 +28,7 @@ int umem_odp_fault_async(struct umem_odp_region *r, u64 va, u64 len_bytes, bool 
 	 * A leaf that is closing counts as a miss here: the fault thread waits for the end of the
 	 * invalidation, and the caller does not spin.
 	 */
-	if (is_present(r, va, write))
+	if (fault_is_present(r, va, write))
 		return 0;
 
 	w->region = r;
@@ -46,15 +46,15 @@ bool umem_odp_fault_cancel(struct umem_odp_waiter *w)
 }
 EXPORT_SYMBOL_GPL(umem_odp_fault_cancel);
 
-struct sleeper {
+struct fault_sleeper {
 	struct umem_odp_waiter waiter;
 	struct completion done;
 	int err;
 };
 
-static void wake_sleeper(struct umem_odp_waiter *w, int err)
+static void fault_wake_sleeper(struct umem_odp_waiter *w, int err)
 {
-	struct sleeper *s = container_of(w, struct sleeper, waiter);
+	struct fault_sleeper *s = container_of(w, struct fault_sleeper, waiter);
 
 	s->err = err;
 	complete(&s->done);
@@ -62,7 +62,7 @@ static void wake_sleeper(struct umem_odp_waiter *w, int err)
 
 static int fault_first(struct umem_odp_region *r, u64 va, u64 len_bytes, bool write)
 {
-	struct sleeper s = { .waiter.wake = wake_sleeper };
+	struct fault_sleeper s = { .waiter.wake = fault_wake_sleeper };
 	int err;
 
 	init_completion(&s.done);

@@ -177,7 +177,7 @@ static int pass_rounds(struct umem_odp_pass *pass)
 	return err;
 }
 
-static int pass_pinned(struct umem_odp_pass *pass)
+static int pass_run_pinned(struct umem_odp_pass *pass)
 {
 	int err;
 
@@ -219,7 +219,7 @@ int umem_odp_pass_run(struct umem_odp_pass *pass)
 		return -EOWNERDEAD;
 	memcg = get_mem_cgroup_from_mm(mm);
 	old = set_active_memcg(memcg);
-	err = pass_pinned(pass);
+	err = pass_run_pinned(pass);
 	set_active_memcg(old);
 	mem_cgroup_put(memcg);
 	mmput_async(mm);

@@ -228,7 +228,7 @@ static void serve_count(struct umem_odp_pass *pass, unsigned int put_in)
  * access has overtaken it, and it would bring pages in after the access has ended. If that guess is
  * wrong, those pages cost another fault.
  */
-static void serve_stop_followers(const struct umem_odp_pass *pass, u64 start, u64 end)
+static void serve_stop_overtaken(const struct umem_odp_pass *pass, u64 start, u64 end)
 {
 	struct umem_odp_queue *q = &pass->mirror->queue;
 	struct umem_odp_pass *other;
@@ -262,7 +262,7 @@ void umem_odp_queue_serve(struct umem_odp_pass *pass, u64 start, u64 end, unsign
 		cond_resched();
 	/* After that: leaders inside of other passes have been served, so these may be unwanted. */
 	scoped_guard(spinlock_bh, &q->lock)
-		serve_stop_followers(pass, start, end);
+		serve_stop_overtaken(pass, start, end);
 }
 
 static void serve_tell_stream(struct umem_odp_pass *pass)
