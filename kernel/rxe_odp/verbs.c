@@ -163,7 +163,7 @@ static void rxo_close_ucontext(struct ib_ucontext *ibuc)
 	rxo_dealloc_ucontext(ibuc);
 }
 
-/* A PD is compared by address, and counts what goes on in its regions: it comes zeroed. */
+/* Nothing to do: a PD is compared by address, and ib_core has zeroed its count of prefetches. */
 static int rxo_alloc_pd(struct ib_pd *ibpd, struct ib_udata *udata)
 {
 	return 0;
@@ -175,7 +175,7 @@ static int rxo_dealloc_pd(struct ib_pd *ibpd, struct ib_udata *udata)
 	return 0;
 }
 
-/* For processes: the kernel's users have no use for XRC, and posting it is librxe_odp's. */
+/* For processes only: no kernel user has XRC, and post.c does not post it. */
 static int rxo_alloc_xrcd(struct ib_xrcd *ibxrcd, struct ib_udata *udata)
 {
 	return udata ? 0 : -EOPNOTSUPP;
@@ -239,7 +239,7 @@ static ssize_t local_store(struct device *device, struct device_attribute *attr,
 }
 static DEVICE_ATTR_RW(local);
 
-/* What a registration is that does not ask to be on demand; a context may say otherwise. */
+/* Whether registrations without IB_ACCESS_ON_DEMAND are pinned; a context may override it. */
 static ssize_t register_show(struct device *device, struct device_attribute *attr, char *buf)
 {
 	struct rxo_dev *dev = rdma_device_to_drv_device(device, struct rxo_dev, ibdev);
@@ -276,7 +276,7 @@ static const struct attribute_group rxo_attr_group = {
 	.attrs = rxo_attrs,
 };
 
-/* Methods that uverbs has beside the verbs: each on the floor of the object that it is about. */
+/* Driver-specific uverbs methods; each is defined on the floor of the object that it is about. */
 const struct uapi_definition rxo_dev_uapi[] = {
 	UAPI_DEF_CHAIN(rxo_mr_uapi),
 	UAPI_DEF_CHAIN(rxo_prefetch_uapi),

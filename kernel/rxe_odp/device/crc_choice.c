@@ -119,7 +119,7 @@ static u32 __init crc_rate(rxo_crc_fn *fn)
 
 void __init rxo_crc_choose(void)
 {
-	/* From the one that costs least beside its time. */
+	/* crc32_le(), unless another one is faster by WORTH_PART. */
 	struct crc_candidate *c, *best = &crc_candidates[CRC_LE];
 	int i;
 

@@ -11,7 +11,7 @@
 #include <linux/xarray.h>
 #include <rdma/ib_verbs.h>
 
-/* What a registration is that does not say that it is to be on demand. */
+/* What becomes of a registration without IB_ACCESS_ON_DEMAND. */
 enum rxo_register {
 	RXO_REGISTER_AS_DEVICE,		/* as the device's attribute "register" says */
 	RXO_REGISTER_PINNED,

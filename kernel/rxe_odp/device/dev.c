@@ -7,12 +7,11 @@
  * namespace in which its netdev is at birth: a netdev that moves loses its
  * device, as it loses its addresses.
  *
- * All devices are on one list, by which they are found for their netdev, because
- * ib_core's own index is rdma_rxe's as well (dev.h). Any of four may unregister a
- * device: the user, our netdev notifier, our module's exit, and rdma_rxe's exit,
- * which unregisters every device with its driver_id. ib_core lets one of them do
- * it, makes the others wait, calls rxo_dev_dealloc(), and frees the
- * device. Hence:
+ * All devices are on one list, by which they are found for their netdev, because ib_core's own
+ * index is rdma_rxe's as well (dev.h). Any of five may unregister a device: the user, our netdev
+ * notifier, the end of its network namespace (net/ns.c), our module's exit, and rdma_rxe's exit,
+ * which unregisters every device with its driver_id. ib_core lets one of them do it, makes the
+ * others wait, calls rxo_dev_dealloc(), and frees the device. Hence:
  *
  * - rxo_dev_enable() puts a device on the list, at a moment when ib_core holds a
  *   reference of its own, and rxo_dev_dealloc() takes it off;

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0 */
 /*
- * Plain registrations: those that do not ask to be on demand. What a device makes of them is said
- * by its attribute "register", and until then by the module's parameter of that name.
+ * Plain registrations: those without IB_ACCESS_ON_DEMAND. Whether they are pinned or on demand is
+ * an attribute of the device, "register", whose default is the module's parameter of that name.
  */
 #ifndef RXO_PLAIN_H
 #define RXO_PLAIN_H

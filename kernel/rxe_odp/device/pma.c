@@ -50,7 +50,7 @@ static void pma_fill_counters(const struct rxo_dev *dev, void *data)
 	pma->port_rcv_packets = cpu_to_be32(pma_stat_bits(dev, RXO_STAT_RCVD_PKTS, 32));
 }
 
-/* Without multicast every packet is a unicast one. */
+/* Multicast datagrams are not counted apart: they are among the unicast packets. */
 static void pma_fill_counters_ext(const struct rxo_dev *dev, void *data)
 {
 	struct ib_pma_portcounters_ext *pma = data;

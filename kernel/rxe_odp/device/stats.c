@@ -145,9 +145,9 @@ struct rxo_counter *rxo_counter_of(struct rdma_counter *counter)
 }
 
 /*
- * With the last queue pair goes what it has counted, back to what the device says. Of a counter
- * that ends the core would keep that for the port, but adds it up without a lock, and loses it
- * where two end at a time, as when the two ends of a connection exit.
+ * When the last queue pair leaves a counter, its counts go back to the device's own figures. The
+ * core would add the counts of a counter that ends to the port's history, but does so without a
+ * lock, and loses some where two end at once, as when both ends of a connection exit.
  */
 void rxo_counter_leave(struct rdma_counter *counter)
 {
@@ -163,8 +163,8 @@ void rxo_counter_leave(struct rdma_counter *counter)
 }
 
 /*
- * As many values as the port has, since the core adds them up; those that no queue pair has are not
- * shown.
+ * As many values as the port has, since the core adds the two up. Those that are not counted for
+ * queue pairs are not shown.
  */
 struct rdma_hw_stats *rxo_counter_alloc_stats(struct rdma_counter *counter)
 {

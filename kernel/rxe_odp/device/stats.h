@@ -46,9 +46,9 @@ struct rxo_stats {
 };
 
 /*
- * Of the queue pairs that an administrator has bound to it ("rdma statistic qp"). The core shows
- * of a port what the device says and what all counters have counted: so what is counted here is
- * taken out of what the device says (rxo_dev.bound).
+ * Counts of the queue pairs that an administrator has bound to a counter ("rdma statistic qp"). For
+ * a port, the core shows the sum of the device's own figures and of all counters: so what is
+ * counted here is subtracted from the device's own figures (rxo_dev.bound).
  */
 struct rxo_counter {
 	atomic64_t count[RXO_STAT_NUM];

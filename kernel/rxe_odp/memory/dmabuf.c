@@ -2,11 +2,11 @@
 /*
  * Memory of a dma-buf, reached by the CPU.
  *
- * What holds the buffer in place is an attachment, which takes no peer-to-peer memory, so that the
- * buffer comes to system memory and stays there. An exporter with pin() is asked to by it; one
- * without holds what is attached, as drm_gem_map_attach() does: a vmap() alone holds nothing there.
- * The attachment is never mapped: no DMA is done here, and the InfiniBand device that stands behind
- * it has no DMA of its own.
+ * An attachment holds the buffer in place. It does not allow peer-to-peer memory, so the exporter
+ * moves the buffer to system memory. Where the exporter has pin(), the attachment is pinned; an
+ * exporter without it holds what is attached, as drm_gem_map_attach() does, and might move what is
+ * only vmapped. The attachment is never mapped: nothing here does DMA, and our InfiniBand device
+ * cannot.
  *
  * Where vmap() fails, for want of memory say, dma_buf_vmap() warns, once for a boot: the core takes
  * that for a bug of the exporter's. A process can bring it about, as through any other importer.
@@ -59,7 +59,7 @@ struct rxo_dmabuf {
 	enum dma_data_direction direction;
 };
 
-/* The core lets only who has a dynamic attachment pin, and only where the exporter has pin(). */
+/* dma_buf_pin() is for dynamic attachments alone, which are made where the exporter has pin(). */
 static int dmabuf_pin_locked(struct rxo_dmabuf *dmabuf)
 {
 	dma_resv_assert_held(dmabuf->buf->resv);
@@ -88,7 +88,7 @@ static void dmabuf_revoke(struct dma_buf_attachment *attach)
 	if (!dmabuf->kaddr)
 		return;
 	WRITE_ONCE(dmabuf->kaddr, NULL);
-	/* The exporter's lock is held, once for each region of the buffer. */
+	/* Expedited: the exporter holds its lock while each region of the buffer comes here. */
 	synchronize_rcu_expedited();
 	dmabuf_unmap_locked(dmabuf);
 }
@@ -170,7 +170,7 @@ static int dmabuf_check(const struct dma_buf *buf, u64 offset, u64 length)
 	/* A region can always be read, for messages that are sent from it. */
 	if (!(buf->file->f_mode & FMODE_READ))
 		return -EACCES;
-	/* What dma_buf_vmap() calls invalid. */
+	/* Asked here, since dma_buf_vmap() answers -EINVAL. */
 	return buf->ops->vmap ? 0 : -EOPNOTSUPP;
 }
 
@@ -223,7 +223,7 @@ void rxo_dmabuf_close(struct rxo_dmabuf *dmabuf)
 	dma_buf_end_cpu_access(dmabuf->buf, dmabuf->direction);
 	dmabuf_unmap(dmabuf);
 	dma_buf_detach(dmabuf->buf, dmabuf->attach);
-	/* Our reference to the buffer was one to the exporter's module. */
+	/* Last: this reference keeps the exporter's module loaded. */
 	dma_buf_put(dmabuf->buf);
 	kfree(dmabuf);
 }

@@ -497,8 +497,8 @@ int rxo_mem_atomic(struct rxo_mem *mem, u64 va, enum rxo_atomic_op op, u64 compa
 }
 
 /*
- * Holes of a file are read as a page of zeros that nobody has written to; no other page that is not
- * the memory of a device has no mapping.
+ * Only persistent memory can be written back. Another page without a mapping is the page of zeros
+ * as which a hole of a DAX file is read: nothing can have been written there.
  */
 static int mem_write_back_page(struct page *page, u64 va, u32 bytes)
 {
@@ -525,8 +525,8 @@ static int mem_odp_write_back(struct rxo_mem *mem, u64 va, u32 bytes)
 }
 
 /*
- * What is not there is a miss, and not left out: it may have been written to, and taken out of the
- * page tables since, which writes nothing back.
+ * A page that is not present is a miss, and not skipped: it may have been written to before it left
+ * the page tables, which writes nothing back.
  */
 int rxo_mem_write_back(struct rxo_mem *mem, u64 va, u32 length, u32 *done)
 {
@@ -566,8 +566,9 @@ static bool mem_pages_are_persistent(const struct rxo_mem *mem)
 }
 
 /*
- * Mapped with MAP_SYNC: a file system gives no other mapping whose blocks are the file's as soon as
- * they can be written to, and whose memory needs nothing but the CPU's own write-back.
+ * Whether all of it is mapped with MAP_SYNC. Only then does the file system guarantee that a block
+ * belongs to the file before it can be written to, so that to write back the CPU's caches is
+ * enough.
  */
 static bool mem_mapping_is_synchronous(const struct rxo_mem *mem)
 {

@@ -20,8 +20,8 @@ struct mm_struct;
 /*
  * Immutable while anyone holds a reference, but for @list (rxo_dev.mems_lock), and for memory that
  * work requests register, while no key leads to it (mr_fast.c).
- * @refs counts the struct rxo_mr that lie above it: one, or while rereg_mr
- * exchanges it, and as long as accesses with the old rights last, more.
+ * @refs counts the struct rxo_mr above it: one, or more while rereg_mr exchanges that and accesses
+ * with the old rights last.
  */
 struct rxo_mem {
 	enum rxo_mr_kind kind;
@@ -48,6 +48,7 @@ struct rxo_mem {
 	struct list_head list;
 };
 
+/* All of kernel memory. May sleep. -ENOMEM. */
 struct rxo_mem *rxo_mem_create_dma(void);
 /* For up to @max_blocks. May sleep. -ENOMEM. */
 struct rxo_mem *rxo_mem_create_fast(u32 max_blocks);
@@ -84,7 +85,7 @@ static inline void rxo_mem_put(struct rxo_mem *mem)
 		complete(&mem->unused);
 }
 
-/* Whether no access will ever find it again: an exporter took it back. Any context. */
+/* Whether an exporter has taken the memory back, for good: accesses are -EFAULT. Any context. */
 bool rxo_mem_is_taken_back(const struct rxo_mem *mem);
 
 /* [va, va + length) lies inside: the caller has checked. The rest is as in mr.h. */
@@ -106,16 +107,16 @@ struct rxo_mem_access {
 };
 
 /*
- * Begins one; @second beside another, which is ended after it. BH off until rxo_mem_end(). 0,
- * -EAGAIN (a miss, or with @second something that is being taken back), -EOPNOTSUPP (a kind that
- * has no such access), or the errors of the copies.
+ * Begins an access; @second: beside another one, which is ended after it. The caller keeps BH off
+ * until rxo_mem_end(). 0, -EAGAIN (a miss, or with @second a leaf whose lock is taken), -EOPNOTSUPP
+ * (a kind that has no such access), or the errors of the copies.
  */
 int rxo_mem_begin(struct rxo_mem *mem, struct rxo_mem_access *acc, u64 va, u32 length, bool write,
 		  bool second);
 
 /*
- * Has an access go on by @bytes, which it has all had if it has no more: then to the memory behind,
- * of which @length is wanted. False: it is to be ended, and another begun.
+ * Moves an access on by @bytes, acc->bytes at most. If those were all, it goes on to the memory
+ * behind them, of which @length bytes are wanted. False: end it, and begin another.
  */
 bool rxo_mem_advance(struct rxo_mem_access *acc, u32 bytes, u32 length);
 void rxo_mem_end(struct rxo_mem_access *acc);

@@ -49,7 +49,7 @@ static int mr_check_access(const struct rxo_mr *mr, const struct mr_ask *ask)
 	return 0;
 }
 
-/* What a call registers has one key for its life. */
+/* The key of a region that a verb registered never changes. */
 static bool mr_key_changes(const struct rxo_mr *mr)
 {
 	return mr->fast || mr->window;
@@ -162,7 +162,10 @@ static bool mr_overlap(const struct rxo_mem_access *a, const struct rxo_mem_acce
 	return a->kaddr < b->kaddr + bytes && b->kaddr < a->kaddr + bytes;
 }
 
-/* As far as both accesses go. A packet would hold all of its bytes before the first is placed. */
+/*
+ * Copies as far as both accesses reach. Where they overlap the wire is needed: a packet holds a
+ * copy of its bytes before the first is placed.
+ */
 static int mr_move_some(struct rxo_mem_access *to, struct rxo_mem_access *from, u32 length,
 			u32 *done)
 {
@@ -183,8 +186,9 @@ static int mr_move_some(struct rxo_mem_access *to, struct rxo_mem_access *from, 
 }
 
 /*
- * As the owner has mapped it: to be known before the first page is copied, which may be the source
- * of a later one. Of memory that is mapped twice mr_overlap() finds the same page alone.
+ * Whether the ranges overlap in the owner's addresses. Asked before the first page is copied, since
+ * that may be the source of a later one. Of memory that is mapped twice, mr_overlap() notices only
+ * what overlaps within the two pieces at hand.
  */
 static bool mr_overlap_as_mapped(const struct rxo_mr *a, u64 a_va, const struct rxo_mr *b, u64 b_va,
 				 u32 length)

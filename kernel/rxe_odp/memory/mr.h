@@ -191,9 +191,9 @@ u64 rxo_mr_present(struct rxo_mr *mr, u64 iova, u64 length, bool write);
 u64 rxo_mr_fault_ns(struct rxo_mr *mr);
 
 /*
- * Publish @mr under a new @key of @dev (one that is registered later is found by
- * its index alone), or under the key of @old, which loses its key's reference.
- * May sleep; 0 or -errno.
+ * Publish @mr under a new @key of @dev (a window, or a region that work requests register, gets
+ * only its index from that), or under the key of @old, which loses its key's reference; unpublish
+ * it. May sleep; 0 or -errno.
  */
 int rxo_mr_publish(struct rxo_dev *dev, struct rxo_mr *mr, u32 *key);
 void rxo_mr_replace(struct rxo_dev *dev, struct rxo_mr *mr, struct rxo_mr *old);

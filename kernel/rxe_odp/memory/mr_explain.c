@@ -32,7 +32,7 @@ static struct rxo_mr *explain_find(struct rxo_pd *pd, u32 key)
 	return NULL;
 }
 
-/* Both domains live: one has a region that is held, the other a user that asks. */
+/* Both domains exist: one has a region that is held, the other asks. */
 static bool explain_same_owner(const struct rxo_pd *a, const struct rxo_pd *b)
 {
 	const struct ib_uobject *one = a->ibpd.uobject, *other = b->ibpd.uobject;
@@ -61,7 +61,7 @@ static u32 explain_mapping(enum umem_odp_refusal refusal)
 	return reasons[refusal];
 }
 
-/* Memory that is not had: @mr may be another's, which has come to the key meanwhile. */
+/* Why memory could not be had. @mr may be a later owner of the key: its domain tells. */
 static u32 explain_fault(const struct rxo_mr *mr, const struct rxo_pd *pd,
 			 enum umem_odp_refusal refusal)
 {

@@ -33,9 +33,9 @@
  * no lock under which anybody waits here, and never waits for a page, as the memory is there.
  * Nobody new gets one, because the key is gone. An invalidation has no reference of its own.
  *
- * Who works on a region by its index alone, as REG_MR and invalidations do, may find one that is
- * being deregistered: under RCU the object is there, and @closed, under fast->lock, says that its
- * memory may not be.
+ * REG_MR and invalidations find a region by its index, without a reference, and it may be one that
+ * is being deregistered: RCU keeps the object, and @closed, under fast->lock, says that its memory
+ * may be gone.
  */
 #include <linux/log2.h>
 #include <linux/scatterlist.h>
@@ -46,7 +46,7 @@
 #include "memory/mem.h"
 #include "memory/mr_fast.h"
 
-/* What map_mr_sg has listed and REG_MR has not taken yet: its user does not call both at once. */
+/* What map_mr_sg has listed and REG_MR has not taken yet. The user serialises the two. */
 struct rxo_fast_map {
 	u64 length_bytes;		/* 0: nothing */
 	u32 num_blocks;
@@ -110,7 +110,7 @@ int rxo_map_mr_sg(struct ib_mr *ibmr, struct scatterlist *sg, int num, unsigned 
 	return mapped;
 }
 
-/* What was listed since the last registration. If nothing was, the same is registered again. */
+/* Takes what was listed since the last registration; if nothing was, keeps the same blocks. */
 static void fast_take_map(struct rxo_fast_mr *fast)
 {
 	struct rxo_mem *mem = fast->mr.mem;

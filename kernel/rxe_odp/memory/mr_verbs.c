@@ -10,7 +10,7 @@
 #include "memory/mr.h"
 #include "memory/mr_fast.h"
 
-/* Nobody is to be told that his data outlives a loss of power when it does not. */
+/* FLUSH_PERSISTENT is refused for memory that does not outlive a loss of power. */
 static bool mr_may_be_flushed(const struct rxo_mem *mem, int access)
 {
 	return !(access & IB_ACCESS_FLUSH_PERSISTENT) || rxo_mem_is_persistent(mem);
@@ -112,7 +112,10 @@ static bool mr_is_on_demand(const struct ib_pd *ibpd, int access)
 	return uctx->plain == RXO_REGISTER_ON_DEMAND;
 }
 
-/* Who did not ask for it learns here, as with pinned memory, of what cannot be touched. */
+/*
+ * A registration that a policy makes on demand fails, as a pinned one would, if the range is not
+ * mapped with the permissions.
+ */
 static struct rxo_mem *mr_create_odp(struct rxo_dev *dev, u64 start, u64 length, int access)
 {
 	bool writable = ib_access_writable(access);
@@ -133,7 +136,7 @@ static struct ib_mr *mr_register(struct ib_pd *ibpd, u64 start, u64 length, u64 
 
 	if (access & IB_ZERO_BASED)
 		iova = 0;
-	/* A kernel thread has no memory to register. Nor is there any at the very end. */
+	/* A kernel thread has no memory; and no range may wrap, rounded up to pages either. */
 	if (!current->mm || !length || start + length < start ||
 	    PAGE_ALIGN(start + length) <= start || iova + length - 1 < iova)
 		return ERR_PTR(-EINVAL);
@@ -145,7 +148,7 @@ static struct ib_mr *mr_register(struct ib_pd *ibpd, u64 start, u64 length, u64 
 	return mr_publish_new(dev, mem, to_rxo_pd(ibpd), access, iova, length);
 }
 
-/* A policy makes no region implicit: the flag must be the caller's own. */
+/* Only with IB_ACCESS_ON_DEMAND of the caller: no policy makes a region implicit. */
 static bool mr_is_implicit(u64 start, u64 length, int access)
 {
 	return (access & IB_ACCESS_ON_DEMAND) && !start && length == U64_MAX;
@@ -192,7 +195,7 @@ struct ib_mr *rxo_reg_user_mr_dmabuf(struct ib_pd *ibpd, u64 offset, u64 length,
 	if (!IS_ERR(mem) && ib_access_writable(access) && !mem->writable) {
 		rxo_mem_put(mem);
 		rxo_mem_destroy(dev, mem);
-		/* What mmap() answers. */
+		/* As mmap() for writing of a descriptor that is for reading. */
 		return ERR_PTR(-EACCES);
 	}
 	return mr_publish_new(dev, mem, to_rxo_pd(ibpd), access, iova, length);
@@ -265,8 +268,8 @@ static struct ib_mr *mr_rereg(struct ib_mr *ib, int flags, u64 start, u64 length
 }
 
 /*
- * No window may be bound any more: false if one is. A region that stays takes it back by
- * setting the count to 0.
+ * Lets no window be bound to the region any more; false if one is bound. To allow it again, set
+ * windows to 0.
  */
 static bool mr_forbid_windows(struct rxo_mr *mr)
 {
@@ -284,7 +287,7 @@ struct ib_mr *rxo_rereg_user_mr(struct ib_mr *ib, int flags, u64 start, u64 leng
 	if (!mr_forbid_windows(mr))
 		return ERR_PTR(-EBUSY);
 	new = mr_rereg(ib, flags, start, length, iova, access, pd);
-	/* Else @mr has gone, or will: another stands behind the key. */
+	/* On success the key stands for another struct rxo_mr, and @mr is gone or will be. */
 	if (IS_ERR(new))
 		atomic_set(&mr->windows, 0);
 	return new;
@@ -295,7 +298,7 @@ int rxo_dereg_mr(struct ib_mr *ib, struct ib_udata *udata)
 	struct rxo_ibmr *ibmr = to_rxo_ibmr(ib);
 	struct rxo_dev *dev = to_rxo_dev(ib->device);
 
-	/* As for all that is in use. uverbs destroys what is left of a process until nothing is. */
+	/* As for any object in use. At a process's end uverbs tries again after its windows. */
 	if (!mr_forbid_windows(ibmr->mr))
 		return -EBUSY;
 	/*

@@ -26,7 +26,7 @@
 /* What a window may grant. FLUSH is for regions: what is persistent is known of their memory. */
 #define MW_RIGHTS (IB_ACCESS_REMOTE_READ | IB_ACCESS_REMOTE_WRITE | IB_ACCESS_REMOTE_ATOMIC)
 
-/* Rights over the region beside them may be said, as other devices let them, and are not given. */
+/* What a bind may name. Rights besides MW_RIGHTS are accepted, as by others, and not granted. */
 #define MW_ACCESS (MW_RIGHTS | IB_ACCESS_LOCAL_WRITE | IB_ACCESS_MW_BIND | \
 		   IB_ACCESS_ON_DEMAND | IB_ACCESS_OPTIONAL | IB_ZERO_BASED)
 
@@ -146,7 +146,7 @@ static struct rxo_mr *mw_get_region(struct rxo_pd *pd, const struct rxo_mw_bind 
 	region = rxo_mr_get(pd, bind->lkey, RXO_LKEY, access, bind->addr, bind->length);
 	if (IS_ERR(region))
 		return region;
-	/* What is a region's zero is not to be taken for an address of the process. */
+	/* Its addresses are offsets, which a window would show as addresses of the process. */
 	if (region->access & IB_ZERO_BASED)
 		err = -EPERM;
 	else if (!atomic_inc_unless_negative(&region->windows))
@@ -165,7 +165,7 @@ static int mw_check_bind(const struct rxo_mw *mw, const struct rxo_mw_bind *bind
 			return -EINVAL;
 		return mw->region ? -EBUSY : 0;		/* o10-37.2.30 */
 	}
-	/* A key of before must not come to life again. */
+	/* The new key must differ: requests with the old one must not be let in again. */
 	if (!((bind->new_key ^ mw->key) & 0xff))
 		return -EINVAL;
 	return bind->access & IB_ZERO_BASED ? -EINVAL : 0;	/* o10-36.2.2 */

@@ -41,8 +41,8 @@ int rxo_mw_invalidate(struct rxo_pd *pd, u64 qp_id, struct rxo_mr *mr, u32 key);
 int rxo_mw_check_asker(const struct rxo_mr *mr, enum rxo_key_type type, u64 qp_id);
 
 /*
- * Turns a reference to a window, and an address in it, into one to its region: for a wait, which
- * may last, while a window's references are waited for with BH off.
+ * Turns a reference to a window, and an address in it, into those of its region. For a wait for a
+ * page, which may last: mw.c spins until a window's references are put.
  */
 void rxo_mw_to_region(struct rxo_mr **mr, u64 *iova);
 

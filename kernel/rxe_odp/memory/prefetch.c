@@ -75,7 +75,7 @@ static u64 prefetch_va(const struct rxo_mr *mr, const struct rxo_span *span)
 	return mr->mem->va + (span->iova - mr->iova);
 }
 
-/* What a deregistration ended has no key any more. */
+/* A span that a deregistration ended fails as one without a key does. */
 static int prefetch_errno(int err)
 {
 	return err == -ESHUTDOWN ? -ENOENT : err;
@@ -117,7 +117,7 @@ static void prefetch_end(struct rxo_prefetch *p)
 {
 	struct rxo_pd *pd = p->pd;
 
-	/* Who cancels it as it ends by itself may be too late. */
+	/* A cancel that comes now may be too late to keep the eventfd from being signalled. */
 	if (p->eventfd && !READ_ONCE(p->cancelled))
 		eventfd_signal(p->eventfd);
 	if (p->waited_for) {
@@ -127,7 +127,7 @@ static void prefetch_end(struct rxo_prefetch *p)
 	if (p->uctx)
 		atomic_dec(&p->uctx->prefetches);
 	rxo_prefetch_put(p);
-	/* The last use of the domain: of what is woken by only the address counts. */
+	/* The last use of the domain: wake_up_var() does not dereference the address. */
 	if (atomic_dec_and_test(&pd->prefetches))
 		wake_up_var(&pd->prefetches);
 }
@@ -217,8 +217,8 @@ static int prefetch_look_at_span(const struct rxo_prefetch *p, const struct rxo_
 }
 
 /*
- * All of it at once, before anybody else knows of the prefetch. Not under the lock: who waits for a
- * page that is found is woken here, and may be another prefetch.
+ * Looks at all spans at once, before anybody else knows of the prefetch. Not under p->lock: finding
+ * pages wakes waiters, among them other prefetches, which take their lock.
  */
 static void prefetch_look(struct rxo_prefetch *p)
 {
@@ -239,7 +239,7 @@ int rxo_prefetch_start(struct rxo_prefetch *p)
 {
 	u32 i;
 
-	/* Callers that wait are as many as there are threads. */
+	/* Not counted: each takes a thread of the process, which waits. */
 	if (p->waited_for)
 		p->uctx = NULL;
 	if (p->uctx && atomic_inc_return(&p->uctx->prefetches) > RXO_PREFETCHES_MAX) {
@@ -264,7 +264,7 @@ void rxo_prefetch_cancel(struct rxo_prefetch *p)
 
 	scoped_guard(mutex, &p->lock) {
 		WRITE_ONCE(p->cancelled, true);
-		/* The reference keeps the region, in whose queue the wait stands. */
+		/* p->mr keeps the region, to whose queue the cancelling goes. */
 		if (p->mr && umem_odp_prefetch_cancel(&p->step))
 			swap(mr, p->mr);
 	}
@@ -358,6 +358,6 @@ int rxo_advise_mr(struct ib_pd *ibpd, enum ib_uverbs_advise_mr_advice advice, u3
 	else
 		err = prefetch_check(p) ?: rxo_prefetch_start(p);
 	rxo_prefetch_put(p);
-	/* prefetch_mr_find()'s. Here as mlx5, which looks keys up among regions on demand alone. */
+	/* -EINVAL is prefetch_mr_find()'s: not on demand. mlx5 has no such key then. */
 	return err == -EINVAL ? -ENOENT : err;
 }

@@ -68,7 +68,7 @@ void rxo_prefetch_put(struct rxo_prefetch *p);
 /* Runs it, with a reference of its own. May sleep, not for pages. 0, or -EAGAIN: too many do. */
 int rxo_prefetch_start(struct rxo_prefetch *p);
 
-/* It has ended when it returns, or will at once. May sleep, not for pages. */
+/* On return it has ended, or ends without waiting for a page. May sleep, not for pages. */
 void rxo_prefetch_cancel(struct rxo_prefetch *p);
 
 /* What an advice says: a mode, or -EOPNOTSUPP. */

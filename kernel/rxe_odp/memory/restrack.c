@@ -52,7 +52,7 @@ static void restrack_fill_cells(struct rxe_odp_mr_map *map, const struct rxo_mem
 	for (i = 0; i < map->nr_cells; i++) {
 		at = ((first >> map->cell_shift) + i) << map->cell_shift;
 		umem_odp_region_count(mem->region, at, at + BIT_ULL(map->cell_shift) - 1, &found);
-		/* Of what of the cell lies in the region. */
+		/* Pages of the cell that lie in the region. */
 		at = (min(at + BIT_ULL(map->cell_shift) - 1, last) >> PAGE_SHIFT) -
 		     (max(at, first) >> PAGE_SHIFT) + 1;
 		map->cells[i].present = restrack_share(found.pages, at);
@@ -69,7 +69,7 @@ int rxo_fill_res_mr_entry_raw(struct sk_buff *msg, struct ib_mr *ibmr)
 
 	if (!map)
 		return -ENOMEM;
-	/* The core leaves it out. */
+	/* The core then leaves this region out of the list. */
 	if (mem->kind != RXO_MR_ODP)
 		return -EAGAIN;
 	last = mem->va + mem->length_bytes - 1;
@@ -86,7 +86,11 @@ int rxo_fill_res_mr_entry_raw(struct sk_buff *msg, struct ib_mr *ibmr)
 		       map->nr_cells * sizeof(map->cells[0]), map);
 }
 
-/* From its start. A region of more may span mappings, whose distances are random for a reason. */
+/*
+ * The page of the longest fault is told, from the region's start, for regions of up to this size.
+ * Larger ones may span several mappings, whose distances, which ASLR makes random, are not to be
+ * told.
+ */
 #define RESTRACK_TELL_PAGE_BYTES	SZ_4G
 
 static int restrack_put_worst_page(struct sk_buff *msg, const struct ib_mr *ibmr,

@@ -38,7 +38,7 @@ struct rxo_sg {
 int rxo_sg_copy(const struct rxo_sg *sg, void *buf, u32 bytes, bool to_mem, u32 *done,
 		struct rxo_miss *miss);
 
-/* One side of a copy between memories: the first of these that is there. */
+/* One side of a copy between memories: @buf if it is set, else @mr if it is set, else @sg. */
 struct rxo_side {
 	const void *buf;		/* to read from: inline data */
 	struct rxo_mr *mr;		/* a region, whose rights were checked */

@@ -8,8 +8,9 @@
  *
  * IP may leave the netdev, with all of its groups, and come back: at an MTU that is too small for
  * it, for instance. What was joined before is not joined again: its members hear nothing until all
- * of them have left and come back. Leaving is no loss of others who have joined meanwhile: struct
- * rxo_joined holds IP's side of the netdev, and a group is left only as long as that is the same.
+ * of them have left and come back. So that leaving does not take the membership of others who
+ * joined meanwhile, struct rxo_joined holds IP's side of the netdev, and a group is left only if
+ * that is still the same.
  */
 #include <linux/igmp.h>
 #include <linux/inetdevice.h>

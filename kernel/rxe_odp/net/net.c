@@ -61,7 +61,7 @@ module_param_named(frames, net_frames, bool, 0644);
 MODULE_PARM_DESC(frames,
 		 "Whether packets between two of this driver may fill the netdev's frames (default Y)");
 
-/* In the place of an ICRC. A number that no other kernel, a guest's among them, puts there. */
+/* Stands in place of an ICRC: a random number, so that other kernels (guests) do not send it. */
 static u32 net_no_icrc __ro_after_init;
 
 void __init rxo_net_init(void)
@@ -82,7 +82,7 @@ bool rxo_net_fills_frames(void)
 /* From the BTH to the padded payload: the most of a packet of one PSN. */
 #define NET_NARROW_BYTES	(RXO_MAX_HDR_BYTES + 4096)
 
-/* The longest wide packet, and more: wide ones are kept whole where the MTU is less. */
+/* More than the longest wide packet: where the MTU is less, pkt_keep_whole() is needed. */
 #define NET_WIDE_BYTES		(RXO_WIDE_BYTES + MAX_HEADER)
 
 /* See pkt_keep_whole(). An MTU may be any number, and a segment of GSO has to have payload. */
@@ -114,7 +114,7 @@ struct sk_buff *rxo_net_alloc(struct rxo_dev *dev, const struct rxo_path *path, 
 	u32 link_room = LL_RESERVED_SPACE(dev->netdev), room;
 	struct sk_buff *skb;
 
-	/* Those of connections: datagrams leave one by one. */
+	/* Of a connection: datagrams have no run. */
 	if (bytes >= RXO_RUN_MIN_BYTES && path->src_port)
 		link_room = max(link_room, RXO_RUN_HEADROOM);
 	room = link_room + sizeof(struct udphdr) + path_ip_bytes(path);
@@ -214,11 +214,12 @@ static int pkt_local_out(struct net *net, struct sk_buff *skb)
 }
 
 /*
- * The UDP checksum is left to be computed by whoever puts the packet on a medium, as TCP's is. So a
- * packet that arrives with it still open has been in this host's memory alone. What it is computed
- * from is wrong: a packet that was on a medium after all is dropped by UDP where it arrives, and
- * GRO, which opens the sums of what it puts together, does not take it. Where somebody computes the
- * checksum from the packet alone, the peer drops it for its ICRC.
+ * Leaves the UDP checksum to be computed by whoever puts the packet on a medium, as TCP's is
+ * (CHECKSUM_PARTIAL). So a packet that arrives with the checksum still open has been in this host's
+ * memory alone. The pseudo-header's sum is off by one: a packet that was on a medium after all has
+ * a wrong checksum, at which UDP drops it where it arrives, and GRO, which would open the checksum
+ * again, does not take it. If somebody computes the checksum anew, the peer drops the packet for
+ * its ICRC.
  */
 static void pkt_leave_sum_open(struct sk_buff *skb)
 {
@@ -259,13 +260,13 @@ static bool pkt_is_kept_whole(const struct sk_buff *skb)
 	return skb_is_gso(skb) && skb_shinfo(skb)->gso_type == WHOLE_GSO_TYPE;
 }
 
-/* The MTU of a route by which packets leave as they are, else 0. */
+/* The MTU of a route without IPsec and lightweight tunnels, else 0. */
 static u32 net_plain_mtu(const struct dst_entry *dst)
 {
 	return dst_xfrm(dst) || dst->lwtstate ? 0 : dst_mtu(dst);
 }
 
-/* Without ICRC. */
+/* Whether wide packets without ICRC may take a route: within its MTU, or by pkt_keep_whole(). */
 static bool net_carries_wide(const struct dst_entry *dst)
 {
 	const struct net_device *netdev = dst->dev;
@@ -326,15 +327,16 @@ static void pkt_finish(struct sk_buff *skb, const struct rxo_path *path, const s
 		pkt_leave_sum_open(skb);
 }
 
-/* A wide one without ICRC. */
+/* Whether a packet joins no run: a wide one without ICRC. */
 static bool pkt_goes_alone(const struct sk_buff *skb, const struct pkt_how *how)
 {
 	return pkt_is_wide(skb) && !how->wide_has_icrc;
 }
 
 /*
- * The first packet of the list, complete, and with it those behind it that may be; but for
- * the last of the list, whose charge tells when all have left, whoever takes a run apart.
+ * Takes the first packet of the list, completes it, and adds those behind it that its run can take.
+ * The last of the list is never added: it is charged by itself, so that its charge tells when all
+ * have left, even if a run before it is taken apart on the way.
  */
 static struct rxo_run pkt_take_run(struct sk_buff_head *list, const struct rxo_path *path,
 				   const struct pkt_how *how)
@@ -359,8 +361,8 @@ static struct rxo_run pkt_take_run(struct sk_buff_head *list, const struct rxo_p
 }
 
 /*
- * It may be refused for its length alone, by a queue that takes packets apart or has no room for
- * such (tbf, cake): that says nothing of the others. It has its headers.
+ * Of a packet that has its headers. A queue may refuse a wide probe for its length alone (tbf,
+ * cake), which says nothing of the room for other packets.
  */
 static bool pkt_is_wide_probe(const struct sk_buff *skb)
 {
@@ -529,7 +531,7 @@ static bool pkt_has_plain_ip(const struct sk_buff *skb)
 	return skb_network_header_len(skb) == pkt_ip_bytes(skb);
 }
 
-/* Only this kernel itself leaves one out: then what the BTH says of PSNs is its own word. */
+/* A packet without ICRC is this kernel's own, so the number of PSNs in its BTH is trusted. */
 static bool pkt_icrc_is_right(const struct sk_buff *skb)
 {
 	u32 bth_bytes = skb->len - RXO_ICRC_BYTES;

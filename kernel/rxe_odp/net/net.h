@@ -110,13 +110,13 @@ struct sk_buff *rxo_net_alloc(struct rxo_dev *dev, const struct rxo_path *path, 
  */
 u32 rxo_net_wide_bytes(struct rxo_dev *dev, struct rxo_path *path, struct rxo_tx *tx);
 
-/* Whether a wide probe without ICRC may be sent there, to find that out. As above. */
+/* Whether a wide probe without ICRC may be sent on @path. Context as rxo_net_wide_bytes(). */
 bool rxo_net_may_probe_wide(struct rxo_dev *dev, struct rxo_path *path, struct rxo_tx *tx);
 
 /*
- * How much payload a packet with any headers may have that is to fit into one frame of the netdev,
- * or of the route's MTU where that is less. Whether the peer gets such a packet a probe finds out.
- * A multiple of four; 0 where there shall be none. As above.
+ * The most payload with which a packet, whatever its headers, fits into the MTU of the route.
+ * Whether such a packet arrives at the peer, a probe finds out. A multiple of four; 0 where none
+ * may be sent. Context as rxo_net_wide_bytes().
  */
 u32 rxo_net_frame_bytes(struct rxo_dev *dev, struct rxo_path *path, struct rxo_tx *tx);
 
@@ -184,10 +184,10 @@ static inline void rxo_net_mark_open(struct sk_buff *skb)
 	skb->ip_summed = CHECKSUM_PARTIAL;
 }
 
-/* Whether packets that will stay there have no ICRC. */
+/* Whether packets that stay in this host's memory are sent without ICRC. Any context. */
 bool rxo_net_omits_icrc(void);
 
-/* Whether packets to a peer that is ours, too, may fill the netdev's frames. */
+/* Whether packets to another device of this driver may fill the netdev's frames. Any context. */
 bool rxo_net_fills_frames(void);
 
 /* At module load. */

@@ -194,7 +194,7 @@ struct rxo_dev *rxo_ns_dev(struct sock *sk, struct sk_buff *skb, struct net_devi
 		return NULL;
 	*netdev = skb->protocol == htons(ETH_P_IP) ? ns_address_owner4(sock_net(sk), skb) :
 						     ns_address_owner6(sock_net(sk), skb);
-	/* A group's packet is for who got it. */
+	/* A multicast packet is for the netdev that received it. */
 	if (!*netdev && rxo_net_is_multicast(skb))
 		*netdev = skb->dev;
 	return ns_find_below(ns, *netdev, skb);

@@ -196,7 +196,7 @@ static struct dst_entry *path_route4(struct net *net, struct rxo_path *path)
 	dst = xfrm_lookup_route(net, &rt->dst, flowi4_to_flowi(&flow), NULL, 0);
 	if (IS_ERR(dst))
 		return NULL;
-	/* To a group it says whether this host is a member, and no change of that ends it. */
+	/* A multicast route depends on this host's membership, whose change would not end it. */
 	if (!path_is_multicast(path))
 		dst_cache_set_ip4(&path->route, dst, flow.saddr);
 	return dst;

@@ -100,7 +100,7 @@ void rxo_run_add(struct rxo_run *run, struct sk_buff *skb)
 		shinfo->frag_list = skb;
 		shinfo->gso_size = run_piece_bytes(run);
 		shinfo->gso_type = SKB_GSO_UDP_L4 | SKB_GSO_FRAGLIST;
-		/* Either the zero in all UDP headers is final, or their sums stay open. */
+		/* The UDP checksums are zero, that is none, in all packets, or open in all. */
 		if (run->skb->ip_summed != CHECKSUM_PARTIAL)
 			run->skb->ip_summed = CHECKSUM_UNNECESSARY;
 	}

@@ -14,10 +14,10 @@
 struct dst_entry;
 
 /*
- * Room before a packet that may become one of a run but the first. Who tunnels a run makes room
- * for headers before the first alone, and the core writes them before each: 352 bytes of Geneve
- * with all options over IPv6, with two VLANs within and without, are the most of one tunnel. It is
- * more than the core leaves itself before what GRO chains so.
+ * Headroom of a packet that may be added to a run. A tunnel makes room for its headers before the
+ * first packet of a run alone, but the core writes them before each: at most 352 bytes for one
+ * tunnel (Geneve with all options over IPv6, two VLANs inside and two outside). It is more than the
+ * core leaves before packets that GRO chains in this way.
  */
 #define RXO_RUN_HEADROOM	384
 /* From the BTH on: shorter ones are not worth their room. */

@@ -74,7 +74,7 @@ struct socket *rxo_tx_sock(const struct rxo_tx_kind *kind)
 	struct socket *sock;
 	int err;
 
-	/* In init_net, which never ends; an account may be in any namespace. */
+	/* Only an account, so any namespace will do: init_net never ends. */
 	err = sock_create_kern(&init_net, AF_INET, SOCK_DGRAM, IPPROTO_UDP, &sock);
 	/* What the socket layer returns without memory for an inode. */
 	if (err == -ENFILE)
@@ -317,7 +317,7 @@ void rxo_tx_end(struct rxo_tx *tx, u32 refused_bytes)
 void rxo_tx_go_plain(struct rxo_tx *tx)
 {
 	lockdep_assert_held(tx->lock);
-	/* What is lost among plain ones is lost for another reason. */
+	/* Packets are plain already: this loss has another reason. */
 	if (time_before(jiffies, tx->plain_until))
 		return;
 	if (time_after(jiffies, tx->plain_until + RXO_TX_PLAIN_JIFFIES))

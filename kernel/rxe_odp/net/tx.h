@@ -21,19 +21,19 @@ struct sk_buff;
 #define RXO_TX_BURST_PKTS	64U	/* the most that is made at once, with BH off */
 
 /*
- * Packets are plain ones, one by one and with an ICRC each, for so long after some were lost, and
- * longer where some are lost soon after that again: what polices or shapes them may have room for
- * one and never for a run, of which it may also drop a part unsaid; and they may have left this
- * host, where the peer misses the ICRC.
+ * For so long after a loss packets are plain: no runs, no wide ones, and an ICRC each. Longer if
+ * some are lost again soon after that. A policer or shaper may have room for one packet and never
+ * for a run, of which it may also drop a part; and packets without ICRC are lost if they leave this
+ * host after all.
  */
 #define RXO_TX_PLAIN_JIFFIES	 (10UL * HZ)
 #define RXO_TX_MAX_PLAIN_JIFFIES (600UL * HZ)
 
 /*
- * What is held against queue pairs of a kind.
+ * The bounds of back-pressure, by kind of queue pair.
  *
- * stop_bytes	they stop to send with so much on its way out, in bytes of struct sk_buff.truesize
- *		that are charged; the burst that passes the mark goes out whole
+ * stop_bytes	sending stops with so much on its way out, in bytes of struct sk_buff.truesize that
+ *		are charged; the burst that passes the mark goes out whole
  * charge_pkts	one packet in so many is charged while all leave at once
  * patience	jiffies, after which what is refused counts as lost
  * runs		what is lost is sent again, so that packets may be lost together (net/run.h)
@@ -115,7 +115,10 @@ static inline void rxo_tx_run_ends(struct rxo_tx *tx)
 /* Have the direction run again at the next jiffy. */
 void rxo_tx_wait_jiffy(struct rxo_tx *tx);
 
-/* Whether nothing of the queue pair is in a queue that Linux can tell of. Any context. */
+/*
+ * Whether no packet of the queue pair that was charged is still in a queue of this host. Up to
+ * kind->charge_pkts - 1 packets that were not charged may be. Any context.
+ */
 static inline bool rxo_tx_is_idle(const struct rxo_tx *tx)
 {
 	return !sk_wmem_alloc_get(tx->sock->sk);
@@ -129,10 +132,10 @@ static inline void rxo_tx_count(struct rxo_tx *tx, enum rxo_stat stat, u64 n)
 	rxo_counter_add(tx->dev, tx->counter, stat, n);
 }
 
-/* The peer did not get some of what was sent. */
+/* Some of what was sent was lost: packets are plain for RXO_TX_PLAIN_JIFFIES or longer. */
 void rxo_tx_go_plain(struct rxo_tx *tx);
 
-/* It has another path from now on. */
+/* The direction has another path: forgets losses, and what probes found out. */
 void rxo_tx_forget_path(struct rxo_tx *tx);
 
 static inline bool rxo_tx_may_run(const struct rxo_tx *tx)

@@ -208,7 +208,7 @@ static void cq_overflow_event(struct rxo_cq *cq)
 		cq->ibcq.event_handler(&event, cq->ibcq.cq_context);
 }
 
-/* Of all kernel users' only these have a batch of completions. */
+/* A CQ of ib_alloc_cq(): only those have an array for a batch of completions. */
 static bool cq_is_polled_by_core(const struct ib_cq *ibcq)
 {
 	return ibcq->wc;

@@ -31,7 +31,7 @@ static int ctx_read_request(struct rxe_odp_alloc_ucontext_req *req, struct ib_ud
 		return -EOPNOTSUPP;
 	if (req->poll_idle_us > RXE_ODP_POLL_MAX_US)
 		return -EINVAL;
-	/* A region is either. */
+	/* On demand and pinned exclude each other. */
 	return (req->flags & CTX_REGISTER) == CTX_REGISTER ? -EINVAL : 0;
 }
 

@@ -100,7 +100,7 @@ void rxo_queue_destroy(struct rxo_queue *q)
 {
 	if (!q)
 		return;
-	/* No other ring can have it: cookies are not used again while there are others. */
+	/* Unless the cookie was used up. No other ring has it: they are given out cyclically. */
 	if (q->uctx)
 		xa_cmpxchg(&q->uctx->cookies, q->cookie, q, NULL, 0);
 	kref_put(&q->ref, ring_release);

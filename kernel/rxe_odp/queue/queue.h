@@ -42,7 +42,7 @@ struct rxo_queue {
  */
 struct rxo_queue *rxo_queue_create(u32 *num_elem, u32 elem_bytes);
 
-/* Withdraws the offer, if it was not taken. What is mapped stays mapped. May sleep. */
+/* Withdraws the cookie, if it was not used. What is mapped stays mapped. May sleep. */
 void rxo_queue_destroy(struct rxo_queue *q);
 
 /*

@@ -103,7 +103,7 @@ static enum ib_wc_status wqe_copy_op(struct rxo_swqe *to, const struct rxe_send_
 	} else if (to->opcode == IB_WR_BIND_MW) {
 		wqe_copy_bind(&to->bind, wr);
 	} else if (to->opcode == IB_WR_REG_MR) {
-		/* post.c has written it as what it is like, a window. */
+		/* post.c has used the fields of a bind. */
 		to->remote_addr = wr->wr.mw.addr;
 		to->rkey = wr->wr.mw.rkey;
 		to->access = wr->wr.mw.access;
@@ -209,7 +209,7 @@ enum ib_wc_status rxo_swqe_parse(struct rxo_swqe *to, const struct rxe_send_wqe 
 	if (status)
 		return status;
 
-	/* It has no data, whatever it says of some. */
+	/* A local operation has no data, whatever the WQE says. */
 	if (rxo_swqe_is_local(to))
 		return IB_WC_SUCCESS;
 	status = wqe_copy_data(to, &from->dma, length, num_sge, bounds);

@@ -52,7 +52,7 @@ struct rxo_swqe {
 		struct rxo_swqe_bind bind;
 		struct rxo_swqe_av av;	/* UD, where ah_num is 0 */
 	};
-	u32 rkey;		/* that the peer accesses, or invalidates, or the device; REG_MR */
+	u32 rkey;		/* of the peer's memory; to be invalidated; REG_MR: the new key */
 	u32 length_bytes;
 	u32 num_sge;
 	u32 first_psn;		/* valid once started */

@@ -36,7 +36,7 @@ void __init rxo_crc_init(void)
 		}
 }
 
-/* Four bytes, of which the first has @last + 3 bytes of its step behind it. */
+/* The CRC of four bytes with @last bytes of the same step behind them. */
 static inline u32 crc_slice(u32 word, u32 last)
 {
 	return table[last + 3][word & 0xff] ^ table[last + 2][word >> 8 & 0xff] ^

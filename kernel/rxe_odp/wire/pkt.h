@@ -27,7 +27,7 @@ struct rxo_pkt {
 	u8 psns;		/* from @psn on; more than one in a wide packet, see wire.h */
 	bool solicited;
 	bool ack_req;
-	bool ce;		/* it met congestion: of the IP header */
+	bool ce;		/* congestion experienced: the mark of the IP header */
 };
 
 /**

@@ -104,18 +104,20 @@ struct rxo_feth {
 
 /*
  * Between our own drivers alone: a probe of whether both ends are on one host, and of how long
- * packets may be (transport/peer.c).
- * The opcode is one of those that are a manufacturer's (IBTA 9.2.1), and the transport version one
- * that there is not, for which others drop it before they look at the rest: stock rxe of some
- * kernels reads past a packet of an opcode that it does not know.
+ * packets may be (transport/peer.c). The opcode is a manufacturer's (IBTA 9.2.1). Other drivers
+ * drop it for its transport version, which is undefined, before they look at the rest: stock rxe of
+ * some kernels reads past the end of a packet whose opcode it does not know.
  */
 #define RXO_OPCODE_PROBE	0xc0
 #define RXO_PROBE_TVER		0x0f
 
-/* The PSN of one that answers a probe as long as a frame: how much payload that had room for. */
+/*
+ * Behind the BTH of a probe. In an answer to a probe as long as a frame (and in the answer to
+ * that), the PSN of the BTH is how many bytes of payload the probe that arrived had room for.
+ */
 struct rxo_probeth {
 	__be64 from;		/* cookie of the sender */
-	__be64 to;		/* of whom it answers; 0: it asks */
+	__be64 to;		/* cookie of the queue pair that it answers; 0: it is a question */
 } __packed;
 
 /* What is added to RC's opcodes (annex A14); <rdma/ib_pack.h> has no XRC. */
