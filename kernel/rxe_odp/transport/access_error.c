@@ -10,7 +10,7 @@
  */
 #include "transport/qp.h"
 
-/* What came from @wait's fault concerns the page that it was for. */
+/* If @err is that of @wait's fault, the address and the reason are the fault's. */
 static void acc_store(struct rxo_qp *qp, struct rxo_pd *pd, struct rxe_odp_access_error *error,
 		      int err, struct rxo_wait *wait)
 {
@@ -95,7 +95,7 @@ void rxo_access_error_send(struct rxo_qp *qp, const struct rxo_swqe *wqe, struct
 	acc_store(qp, qp->pd, &error, err, wait);
 }
 
-/* What concerns the window, not the region that it is to lie over. */
+/* Whether a bind failed because of the window, and not of the region. */
 static bool acc_is_of_window(int err)
 {
 	return err == -ENXIO || err == -EBUSY || err == -EINVAL;
@@ -189,7 +189,7 @@ void rxo_access_error_receive(struct rxo_qp *qp, int err)
 	struct rxo_pd *pd = rxo_rq_remote_pd(qp);
 
 	lockdep_assert_held(&rq->lock);
-	/* An XRC SRQ that is gone: nobody is left who may be told. */
+	/* The XRC SRQ is gone, and with it the context that may be told. */
 	if (!pd)
 		return;
 	if (rq->read.active) {

@@ -45,7 +45,7 @@ static void comp_acked_to(struct rxo_qp *qp, u32 una_psn)
 	comp_moved_to(qp, una_psn, rxo_psn_sub(una_psn, qp->sq.una_psn));
 }
 
-/* All before @psn was executed without packets; of the oldest WQE, if @last, all there is. */
+/* All before @psn was executed without packets (local.c). @last: that ends the oldest WQE. */
 void rxo_comp_local(struct rxo_qp *qp, u32 psn, bool last)
 {
 	struct rxo_sq *sq = &qp->sq;
@@ -78,7 +78,7 @@ bool rxo_comp_retry(struct rxo_qp *qp)
 	}
 	sq->retry_left--;
 	rxo_window_lost(&sq->window, sq->una_psn, sq->psn);
-	/* A page of ours that is late looks like a loss. */
+	/* The packet that asks for an ACK may wait for a page of ours: that is no loss. */
 	if (!sq->wait.pending)
 		rxo_tx_go_plain(&sq->tx);
 	rxo_tx_count(&qp->sq.tx, RXO_STAT_COMPLETER_RETRY, 1);
@@ -336,11 +336,10 @@ void rxo_comp_drain(struct rxo_qp *qp)
 }
 
 /*
- * Whether the requester, which the window did not hold up, may have something to do that it had not
- * when una_psn was @una and psn was @psn. Not if responses in the middle of a piece of a READ have
- * come and nothing is sent again: all else that it may be waiting for is an answer that is still to
- * come, or runs it by itself. What may wait for the next piece: probes (peer.c), and a WQE that was
- * left for local.c.
+ * Whether the requester may have something to do now that it had not when una_psn was @una and psn
+ * was @psn; the window was not full then. Not after responses in the middle of a piece of a READ,
+ * if nothing is sent again: the requester waits for a later answer, or for something that runs it
+ * by itself. Probes (peer.c) and a WQE that was left for local.c can wait until the piece ends.
  */
 static bool comp_concerns_requester(struct rxo_qp *qp, u32 una, u32 psn)
 {

@@ -39,7 +39,7 @@ void rxo_ecn_charge_rate(struct rxo_qp *qp, u32 bytes)
 	rxo_rate_charge(&qp->rate, bytes, ktime_get_ns());
 }
 
-/* Takes back @bytes of packets that were not sent. Likewise. */
+/* Takes back the charge for @bytes of packets that were not sent. Under a direction's lock. */
 void rxo_ecn_uncharge(struct rxo_qp *qp, u32 bytes)
 {
 	if (!READ_ONCE(qp->dev->ecn))

@@ -28,7 +28,7 @@ void rxo_late_reset(struct rxo_qp *qp)
 /*
  * rxo_late_begin - the packet or the READ that is first in line waits for a page
  *
- * Starts the timer, once for all pages of the request. Who is sent no answers is not told.
+ * Starts the timer, once for all pages of the request. Not for UC and UD, which answer nothing.
  */
 void rxo_late_begin(struct rxo_qp *qp)
 {

@@ -86,7 +86,7 @@ static void mcast_count(struct rxo_dev *dev, struct rxo_ucontext *uctx,
 		uctx->mcast_groups += n;
 }
 
-/* With its first member the netdev joins the group, and others have a part in that. */
+/* The netdev joins a group with its first member; later ones share struct rxo_joined. */
 static int mcast_add(struct rxo_qp *qp, struct mcast_member *new)
 {
 	struct rxo_dev *dev = qp->dev;

@@ -22,31 +22,32 @@
  *	wide PROBE from=A to=0	----------------------->	the same
  *	tx.wide_bytes, B's	<-----------------------	wide PROBE from=B to=A
  *
- * What has to be sent all the same has no ICRC while packets stay in memory on their way to B and
- * back, and the payload of several goes as one wide packet where that arrives. Open probes, which
- * only arrive so (rxo_net_mark_open()), tell the one, and wide probes, as long as a wide packet,
- * both: A sends one of the next kind as soon as one of a kind is answered, and from then on only
- * such, but that wide ones are for messages of several packets. When one is lost the next is of
- * the kind before (peer_before); after MAX_LOSSES of a kind none are for CLOSED_JIFFIES. "Memory"
- * may be a guest's in between: that the other end is this kernel's the cookies say, and net_no_icrc
- * (net.c) that a packet is.
+ * Requests that are sent as packets have no ICRC while packets stay in memory on their way to B and
+ * back, and one wide packet carries the payload of several where such packets arrive. An open probe
+ * arrives only if it stays in memory (rxo_net_mark_open()), and so shows the former; a wide probe,
+ * as long as a wide packet, shows both. When a probe of one kind is answered, A sends one of the
+ * next kind, and probes with that kind from then on; wide ones only while there are messages of
+ * several packets. When a probe is lost, the next one is of the kind before (peer_before); after
+ * MAX_LOSSES of a kind none of it is sent for CLOSED_JIFFIES. "In memory" may be through a guest:
+ * that the other end is in this kernel the cookies show, and that a packet is of this kernel,
+ * net_no_icrc (net.c).
  *
- * A peer whose cookie is not one of this kernel's, but that knows ours, is one of ours on another
- * host. To it, and to one of this host where packets do not stay in memory, the payload of several
- * packets goes as one, too, with an ICRC, as long as a frame of the netdev:
+ * A peer whose cookie is not of this kernel, but that knows ours, is one of this driver on another
+ * host. There, and on this host where packets do not stay in memory, one packet carries the payload
+ * of several, too: with an ICRC, and no longer than a frame of the netdev:
  *
  *	long PROBE from=A to=0	----------------------->	B takes what A's BTHs say of PSNs
  *	A's tx.wide_bytes,	<-----------------------	long PROBE from=B to=A arrived=n
  *	and takes B's PSNs
  *	PROBE from=A to=B arrived=n  ------------------>	B's tx.wide_bytes
  *
- * That its own cookie comes back, and with it how much arrived, tells each end that what it sent
- * did arrive. The answer is no longer than the question.
+ * Each end gets its own cookie back, and how much arrived: so it knows that its long probe did
+ * arrive. The answer is no longer than the question.
  *
- * Of requests without packets and packets without ICRC the peer keeps for itself how long ago a
- * probe has come, so that who can see and send packets at one end gains nothing by answers that he
- * makes up. To have packets fill frames is all that he gains, which are lost where they do not
- * pass.
+ * Before B executes requests without packets, or sends responses without ICRC, it must have got a
+ * probe of A itself, lately (rxo_peer_is_allowed(), peer_set_stays_here()). So somebody who can
+ * read and send packets at one end gains nothing by forged answers, but that packets fill frames,
+ * and are lost if those do not pass.
  *
  * A cookie leads to a queue pair as its number does (qp.c), so neither end keeps a pointer to the
  * other. A cookie that somebody has read on the wire says no more than the addresses there do: it
@@ -315,7 +316,7 @@ static bool peer_is_asked(const struct rxo_qp *qp)
 				       rxo_net_fills_frames());
 }
 
-/* Behind what a run has sent, under sq.lock: who waited for room at its beginning asks now. */
+/* Under sq.lock, after a run has sent: asks if the run had to wait for room when it began. */
 void rxo_peer_ask(struct rxo_qp *qp)
 {
 	if (peer_is_asked(qp))
@@ -433,7 +434,7 @@ static void peer_set_tx(struct rxo_tx *tx, bool wide)
 		rxo_tx_set_wide(tx, RXO_WIDE_BYTES, false, PROVEN_JIFFIES);
 }
 
-/* What is as long as a frame came through; what needs no ICRC is longer. */
+/* Packets of @bytes with an ICRC arrive. Wide ones without ICRC are longer, and preferred. */
 static void peer_set_frame(struct rxo_tx *tx, u32 bytes, bool here)
 {
 	if (!rxo_tx_wide_bytes(tx) || tx->wide_has_icrc)
@@ -478,7 +479,7 @@ static void peer_take_frame(struct rxo_qp *qp, u64 from, bool here, bool asked, 
 			peer_set_frame(&qp->sq.tx, arrived_bytes, here);
 }
 
-/* Whether a frame's probe waits for its answer: one to a connection before this does not count. */
+/* Whether our last probe was of FRAME and has no answer yet: none from before a reset counts. */
 static bool peer_awaits_frame(struct rxo_qp *qp)
 {
 	guard(spinlock)(&qp->sq.lock);
@@ -524,7 +525,7 @@ static enum rxo_asked peer_kind(const struct sk_buff *skb)
 	return rxo_net_stayed_here(skb) ? RXO_ASKED_OPEN : RXO_ASKED_PLAIN;
 }
 
-/* Whether such a probe says something here. @peer: NULL, or whose cookie it bears. */
+/* Whether a probe of @kind is to be taken. @peer: the owner of its cookie, or NULL. */
 static bool peer_is_heard(const struct rxo_qp *qp, const struct rxo_qp *peer, enum rxo_asked kind)
 {
 	if (peer && !peer_is_ours(qp, peer))
@@ -534,7 +535,7 @@ static bool peer_is_heard(const struct rxo_qp *qp, const struct rxo_qp *peer, en
 	return (peer && kind != RXO_ASKED_FRAME) || rxo_net_fills_frames();
 }
 
-/* A probe from the queue pair's peer, which is anybody. Softirq. */
+/* A probe with the address of the queue pair's peer: anybody may have sent it. Softirq. */
 void rxo_peer_rcv(struct rxo_qp *qp, const struct sk_buff *skb)
 {
 	u64 from = be64_to_cpu(rxo_pkt_probeth(skb)->from);

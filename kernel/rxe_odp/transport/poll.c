@@ -51,7 +51,7 @@
 static DEFINE_MUTEX(polls_lock);
 static LIST_HEAD(polls);
 
-/* Of the process that opens a context and waits for its thread meanwhile. */
+/* What a new thread is given: on the stack of the process, which waits for @joined. */
 struct poll_birth {
 	struct rxo_ucontext *uctx;
 	struct task_struct *owner;
@@ -133,7 +133,7 @@ static void poll_sleep(struct rxo_ctx_poll *poll)
 					 READ_ONCE(poll->called) || kthread_should_stop());
 }
 
-/* To where the owner is accounted, and no further than it may go itself. */
+/* Joins the owner's cgroups, and takes on its nice value and the CPUs that it may use. */
 static int poll_join_owner(struct task_struct *owner)
 {
 	int err = cgroup_attach_task_all(owner, current);
@@ -156,7 +156,7 @@ static int rxe_odp_poll_thread(void *data)
 	birth->err = err;
 	complete(&birth->joined);	/* @birth is gone from here on */
 	while (!err && !poll_ends()) {
-		/* Softirqs that were left to ksoftirqd would wait for a CPU that is never idle. */
+		/* Runs pending softirqs: ksoftirqd would have to wait for this busy thread. */
 		local_bh_disable();
 		local_bh_enable();
 		if (poll_all(poll)) {
@@ -182,7 +182,7 @@ static int poll_start(struct rxo_ucontext *uctx)
 
 	if (IS_ERR(task))
 		return PTR_ERR(task);
-	/* It may be killed, and is waited for all the same. */
+	/* For kthread_stop(): the thread may be killed, and have ended before. */
 	get_task_struct(task);
 	wake_up_process(task);
 	wait_for_completion(&birth.joined);
@@ -240,7 +240,7 @@ int rxo_poll_begin(struct rxo_ucontext *uctx)
 	return err;
 }
 
-/* The stages are above. */
+/* Ends the thread of a context; the stages are in the comment at the top. */
 void rxo_poll_end(struct rxo_ucontext *uctx)
 {
 	if (!uctx->poll.task)
@@ -277,7 +277,7 @@ void rxo_poll_remove(struct rxo_qp *qp)
 	list_del(&qp->poll_node);
 }
 
-/* A doorbell was answered. */
+/* A doorbell rang: wakes the polling thread, which then promises to look again. */
 void rxo_poll_call(const struct rxo_qp *qp)
 {
 	struct rxo_ctx_poll *poll = poll_of(qp);

@@ -12,7 +12,7 @@
 #include "queue/queue.h"
 #include "transport/qp.h"
 
-/* As struct rxe_send_wr has windows. The key's byte is the user's choice, its index is not. */
+/* Uses the fields of a bind. The low byte of the key is the user's choice, its index is not. */
 static int post_fill_reg(struct rxe_send_wr *to, const struct ib_reg_wr *wr)
 {
 	if (wr->key >> 8 != wr->mr->lkey >> 8)

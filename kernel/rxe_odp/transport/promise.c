@@ -91,7 +91,7 @@ bool rxo_promise_poll(struct rxo_qp *qp)
 	return !(sq->promise & RXE_ODP_PROMISE_ENGINE) && promise_has_unsent(qp);
 }
 
-/* It is about to sleep. Likewise. */
+/* The polling thread is about to sleep. Returns what rxo_promise_poll() does. */
 bool rxo_promise_poll_ends(struct rxo_qp *qp)
 {
 	struct rxo_sq *sq = &qp->sq;

@@ -9,9 +9,10 @@
  * state under the lock alone, so it does not matter which context runs it, nor
  * how many events came at once.
  *
- * Order of locks: qp->mutex, sq.lock, rq.lock (both are _bh; the engines never
- * hold two, only qp_modify.c does), then state_lock, rate_lock, a CQ's or SRQ's
- * lock, (through mr.c) a leaf's lock, or what net/tx.c and the network take.
+ * Order of locks: qp->mutex, sq.lock, rq.lock (both are _bh), then state_lock, rate_lock, a CQ's or
+ * SRQ's lock, (through mr.c) a leaf's lock, or what net/tx.c and the network take. Both sq.lock and
+ * rq.lock are held by qp_modify.c and qp_set_counter(), of one QP, and by a requester that executes
+ * a request at a peer on this host (local.c): its own sq.lock, and the peer's rq.lock.
  * Packets are sent under sq.lock and rq.lock, and nothing is received inside a
  * send.
  */
@@ -58,9 +59,9 @@
 #define RXO_HOLD_PKTS		256	/* packets held for a fault, each direction */
 
 /*
- * Send WQEs that are copied and not completed, at most: a power of two. Each has a packet in the
- * window of an RC QP but for the next to be sent and what the device does by itself, so that these
- * are hardly ever too few.
+ * Send WQEs that are copied and not completed, at most: a power of two. Of an RC QP, each has a
+ * packet in the window, except the next one to be sent and local operations: so these are hardly
+ * ever too few.
  */
 #define RXO_SHADOW_WQES		256U
 static_assert(RXO_WINDOW_MAX_PKTS + RXO_READ_PKTS < RXO_SHADOW_WQES);
@@ -122,8 +123,8 @@ struct rxo_local {
 	unsigned long closed_until[RXO_ASKED_KINDS]; /* jiffies: none of a kind before */
 	unsigned long rest_until;	/* jiffies: not before that, after MAX_FAILURES */
 	u32 failures;			/* in a row: requests that could not be done at once */
-	bool now;			/* this run may do without packets */
-	bool again;			/* it has left something for the next, which may too */
+	bool now;			/* this run may execute requests without packets */
+	bool again;			/* this run left a request for the next one to execute so */
 };
 
 /*
@@ -145,7 +146,7 @@ struct rxo_sq {
 	u32 max_wr;
 
 	u32 promise;			/* as in the ring's header; promise.c */
-	bool ran_dry;			/* when it looked last, all that is posted was taken */
+	bool ran_dry;			/* nothing more was posted when rxo_swqe_posted() looked */
 	u32 copied;			/* also read without the lock: poll.c */
 	u32 cur;
 	u32 una_psn;			/* likewise, and psn: rxo_req_queue() */
@@ -158,7 +159,7 @@ struct rxo_sq {
 	struct rxo_tx tx;
 	struct rxo_window window;
 	struct rxo_local local;
-	u32 wide_psns;			/* of a packet in this run, at most; 0: not asked yet */
+	u32 wide_psns;			/* most PSNs of a packet in this run; 0: not asked yet */
 	u32 asked_psn;			/* the last that asked for an acknowledgment */
 	u8 excused;			/* ACK timeouts that queues of this host excused */
 	u8 retry_left;
@@ -281,7 +282,7 @@ struct rxo_rq {
 	struct rxo_late late;
 	u64 local_peer;			/* cookie of a peer whose probe came; 0: none */
 	unsigned long local_until;	/* jiffies: how long it may do without packets */
-	bool peer_sends_wide;		/* with an ICRC, or may: rcv.c */
+	bool peer_sends_wide;		/* the peer may send wide packets with an ICRC: rcv.c */
 	bool frame_answered;		/* by one as long as a frame, of which the peer has not said
 					 * yet that it arrived
 					 */
@@ -320,12 +321,12 @@ struct rxo_qpn {
 };
 
 /*
- * What the types of queue pairs do not have in common.
+ * In what the types of queue pairs differ.
  *
- * opcodes	RXO_OP_*: of the packets that are for it
- * opcode_base	of those that it sends: what is added to RC's
- * connected	with one peer, from whose address alone it takes packets
- * acked	who asks gets an answer, and waits for it
+ * opcodes	RXO_OP_*: one of these is in the flags of each packet that is for such a QP
+ * opcode_base	added to RC's opcodes in the packets that it sends
+ * connected	it has one peer, and takes packets from that address alone
+ * acked	the responder answers requests, and the requester waits for that
  * send		NULL: an XRC target, which has no send queue and nothing of a requester
  * take		NULL: an XRC initiator, which has no receives and nothing of a responder
  */
@@ -353,7 +354,7 @@ struct rxo_qp {
 	struct rxo_dev *dev;
 	const struct rxo_qp_kind *kind;
 	u64 id;				/* no other queue pair ever has it; immutable */
-	struct rxo_qpn *qpn;		/* immutable once published; with the references */
+	struct rxo_qpn *qpn;		/* has the references; immutable once published */
 	struct rxo_pd *pd;
 	struct rxo_cq *send_cq;
 	struct rxo_cq *recv_cq;
@@ -409,7 +410,7 @@ static inline bool rxo_qp_is_ud(const struct rxo_qp *qp)
 	return !qp->kind->connected;
 }
 
-/* Its own opcode for an operation, which is RC's. */
+/* The opcode with which this QP's service sends an operation; @operation is RC's opcode. */
 static inline u8 rxo_qp_opcode(const struct rxo_qp *qp, u8 operation)
 {
 	return qp->kind->opcode_base + operation;
@@ -537,14 +538,14 @@ void rxo_promise_withdraw(struct rxo_qp *qp);
 bool rxo_promise_poll(struct rxo_qp *qp);
 bool rxo_promise_poll_ends(struct rxo_qp *qp);
 
-/* The requester is going to run, here or elsewhere. */
+/* The requester is going to run, on this CPU or by a work item. Under sq.lock. */
 static inline void rxo_promise_run(struct rxo_qp *qp)
 {
 	if (qp->promises)
 		rxo_promise_make(qp);
 }
 
-/* It has run. True: it must run again. */
+/* The requester has run. True: it must run again. Under sq.lock. */
 static inline bool rxo_promise_run_ends(struct rxo_qp *qp)
 {
 	return qp->promises && rxo_promise_review(qp);
@@ -666,7 +667,7 @@ bool rxo_late_rcv(struct rxo_qp *qp, const struct rxo_pkt *pkt);
 bool rxo_late_page_came(struct rxo_qp *qp);
 
 /*
- * exec.c: what a request does. 0, -EAGAIN with a fault under way or, for a READ,
+ * exec.c: what a request does; all under rq.lock. 0, -EAGAIN with a fault under way or, for a READ,
  * with more to send than one run may, or an errno that resp.c turns into a NAK.
  */
 int rxo_exec_write(struct rxo_qp *qp, struct sk_buff *skb);

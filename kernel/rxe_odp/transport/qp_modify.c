@@ -125,7 +125,7 @@ static void qp_store_values(struct rxo_qp *qp, const struct ib_qp_attr *attr, in
 		own->port_num = attr->port_num;
 }
 
-/* From an INIT to RTR or later: the path is there, and replaced only with the engines out. */
+/* Under the locks of both engines. @path: the new one, then the one that it replaces. */
 static void qp_store_path(struct rxo_qp *qp, const struct ib_qp_attr *attr, struct rxo_path *path)
 {
 	struct rxo_path old = qp->path;

@@ -31,9 +31,9 @@ static bool rcv_is_for_qp(const struct rxo_qp *qp, const struct sk_buff *skb)
  * for packets with payload; whoever places the payload compares the two. Anybody can send such a
  * probe, which does no harm: peers that are not ours send zeros there.
  *
- * False: it is a wide one, and nobody has asked since this queue pair was reset. To take it for a
- * packet that is too long would end the connection. As lost it comes again, and, but while a page
- * of the peer's own is late, in packets of one PSN.
+ * False: it is a wide one, and nobody has asked since this queue pair was reset. Taken for a packet
+ * that is too long it would end the connection. Dropped, it is sent again as packets of one PSN (as
+ * a wide one again only while a page of the peer's own is late).
  */
 static bool rcv_take_psns(const struct rxo_qp *qp, struct sk_buff *skb)
 {
@@ -57,7 +57,7 @@ static void rcv_drop(struct rxo_dev *dev, struct sk_buff *skb)
 	kfree_skb(skb);
 }
 
-/* A datagram for its members, whatever queue pair has a number that it may name. */
+/* A multicast packet: a datagram for the members of its group, or dropped. */
 static void rcv_to_group(struct rxo_dev *dev, struct sk_buff *skb)
 {
 	const struct rxo_pkt *pkt = rxo_pkt(skb);

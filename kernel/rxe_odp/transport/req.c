@@ -35,7 +35,7 @@ static bool req_may_send(const struct rxo_qp *qp)
 	return state == IB_QPS_RTS || state == IB_QPS_SQD;
 }
 
-/* Completed by a response, which may be one without data; the peer keeps these apart. */
+/* Completed by a response, perhaps without data, and counted against max_rd_atomic. */
 static bool req_wants_response(const struct rxo_swqe *wqe)
 {
 	return wqe->opcode == IB_WR_RDMA_READ || rxo_swqe_is_atomic(wqe) ||
@@ -57,7 +57,7 @@ static unsigned long req_ack_jiffies(const struct rxo_qp *qp)
 	return 1 + nsecs_to_jiffies(4096ULL << qp->timeout_ns_shift);
 }
 
-/* By the peer, or by local queues that do not accept the next packet. */
+/* Whether we wait for the peer, or for a local queue that does not take the next packet. */
 static bool req_owed_answer(const struct rxo_sq *sq)
 {
 	return sq->una_psn != sq->psn || sq->tx.blocked;
@@ -132,7 +132,7 @@ void rxo_req_fail(struct rxo_qp *qp, enum ib_wc_status status)
 	rxo_sq_flush(qp);
 }
 
-/* Nothing is sent of what has PSNs before @psn, nor are answers to it waited for. */
+/* Skips to @psn: nothing before it is sent any more, and no answer to it is waited for. */
 void rxo_req_skip_to(struct rxo_qp *qp, u32 psn)
 {
 	struct rxo_sq *sq = &qp->sq;
@@ -201,7 +201,7 @@ static bool req_start_wqe(struct rxo_qp *qp, struct rxo_swqe *wqe)
 		req_fail_current(qp, wqe, IB_WC_LOC_LEN_ERR);
 		return false;
 	}
-	/* Else PSNs in use could not be ordered. */
+	/* PSNs in use must span less than half of the space, or they could not be compared. */
 	if (rxo_psn_sub(sq->alloc_psn, sq->una_psn) + count >= RXO_PSN_HALF)
 		return false;
 	if ((wqe->send_flags & IB_SEND_FENCE) && sq->rd_atomic)
@@ -514,8 +514,9 @@ static bool req_is_bound_to_cpu(const struct rxo_qp *qp)
 }
 
 /*
- * Runs the requester here, or on the CPU of before, by @there: if it @stays, or while the flow is
- * bound to that CPU. In error nothing is sent, and what is on its way is never acknowledged: here.
+ * Runs the requester: by the work @there on the CPU where it ran last, if @stays is set or the flow
+ * is bound to that CPU; otherwise here. In the error state always here: nothing is sent then, and
+ * what is on its way is never acknowledged.
  */
 static void req_run_on_cpu(struct rxo_qp *qp, bool stays, struct work_struct *there)
 {

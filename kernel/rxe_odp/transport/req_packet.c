@@ -41,7 +41,7 @@ static const u8 packet_opcodes[][4] = {
 		[FIRST | LAST] = IB_OPCODE_RC_ATOMIC_WRITE },
 };
 
-/* There is no memory now. */
+/* No memory for a packet: the requester is run again in a jiffy, by rnr_timer. */
 static void req_come_back(struct rxo_qp *qp)
 {
 	lockdep_assert_held(&qp->sq.lock);

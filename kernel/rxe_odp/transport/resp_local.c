@@ -9,7 +9,7 @@
 #include "memory/sgl.h"
 #include "transport/qp.h"
 
-/* Whether it expects the next request from @from, and nothing else is to be done before. */
+/* Whether @qp may execute the next request of @from now: in order, with nothing before it. */
 bool rxo_resp_local_may(const struct rxo_qp *qp, const struct rxo_qp *from)
 {
 	const struct rxo_rq *rq = &qp->rq;
@@ -18,7 +18,7 @@ bool rxo_resp_local_may(const struct rxo_qp *qp, const struct rxo_qp *from)
 	lockdep_assert_held(&from->sq.lock);
 	if (!rxo_peer_is_allowed(qp, from) || !rxo_resp_takes_requests(qp))
 		return false;
-	/* The first request raises an event, the wire's. */
+	/* In RTR the first request raises IB_EVENT_COMM_EST, which rxo_resp_rcv() does. */
 	if (rxo_qp_state(qp) == IB_QPS_RTR && !rq->established)
 		return false;
 	return rq->psn == from->sq.psn && qp->mtu_bytes == from->mtu_bytes &&
@@ -78,13 +78,14 @@ static void resp_local_open_message(struct rxo_qp *qp, const struct rxo_local_re
 }
 
 /*
- * Whether the requester could send the packet with which a message begins, or takes its receive.
- * Else nothing of it may be placed yet, and no receive be taken, which from an SRQ another queue
- * pair is to have. A message that fails later has had some of its bytes placed, by packets too.
+ * Whether the requester's memory is present for the packet with which a message begins, or which
+ * takes its receive. Otherwise nothing of the message may be placed yet, and no receive taken: one
+ * of an SRQ is for another queue pair then. A message that fails after its first packet has had
+ * some of its bytes placed, on the wire too.
  *
- * One piece in one page needs no look ahead where there is no SRQ: the copy finds all or nothing,
- * and a receive that is taken in vain is the next message's. (Where a region's addresses do not lie
- * in pages as its memory does, that may be a page's end too late.)
+ * Bytes of one entry, within one page, need no look ahead without an SRQ: the copy places all or
+ * nothing, and a receive that is taken in vain is kept for the next message. (By the region's
+ * addresses: if those are offset against its pages, such a piece may span two pages.)
  */
 static bool resp_local_can_send(const struct rxo_qp *qp, const struct rxo_local_req *req,
 				bool takes)

@@ -55,12 +55,12 @@ static bool resp_srq_is_right(const struct rxo_rq *rq, const struct rxo_pkt *pkt
 }
 
 /*
- * No such SRQ, or none in the target's domain, or not the one of before. Annex A14 has an event for
- * each of the first two, which drivers of hardware (hns, qedr) report as an access error. Its NAK
- * is inferred, not read: devices (hns, qedr, ionic) have a status of the requester for it beside
- * those of an invalid request and of remote access and operation errors, so it is another code, and
- * rdma-core's hns calls that status IBV_WC_REM_INV_RD_REQ_ERR, the one of code 4, with which RD had
- * refused a destination that is none.
+ * The SRQ that a request names does not exist, is not of the target's domain, or is not that of the
+ * message's first packet. Annex A14 has an event for each of the first two, which drivers of
+ * hardware (hns, qedr) report as an access error. The NAK code is inferred, not read in the annex:
+ * devices (hns, qedr, ionic) have a completion status for it that is neither that of an invalid
+ * request nor of a remote access or operation error, and rdma-core's hns maps it to
+ * IBV_WC_REM_INV_RD_REQ_ERR, which belongs to NAK code 4, "invalid RD request".
  */
 void rxo_resp_refuse_srq(struct rxo_qp *qp, u32 psn)
 {

@@ -26,7 +26,7 @@
 #include "memory/mw.h"
 #include "transport/qp.h"
 
-/* Of all packets that wait for a page. No socket or cgroup is charged for them. */
+/* Of all packets held behind a fault or another packet. No socket or cgroup is charged for them. */
 static atomic_long_t held_bytes;
 
 static void wait_uncharge(struct sk_buff *skb)
@@ -46,7 +46,7 @@ static bool wait_charge(struct sk_buff *skb)
 	return true;
 }
 
-/* Of the same direction: it counts. */
+/* The struct rxo_tx of the same direction, for its counters. */
 static struct rxo_tx *wait_tx(const struct rxo_wait *wait)
 {
 	struct rxo_qp *qp = wait->qp;
@@ -91,7 +91,7 @@ static void wait_put_refs(struct rxo_wait *wait, struct rxo_mr *mr)
 {
 	struct rxo_qp *qp = wait->qp;
 
-	smp_mb();	/* pending is seen, or who waits for it: see wake_up_var() */
+	smp_mb();	/* pending is cleared before waiters are looked for: see wake_up_var() */
 	wake_up_var(&wait->pending);
 	rxo_mr_put(mr);
 	rxo_qp_put(qp);

@@ -69,7 +69,7 @@ static const enum ib_wc_opcode wc_opcodes[] = {
 	[IB_WR_ATOMIC_WRITE] = IB_WC_ATOMIC_WRITE,
 };
 
-/* Gives the oldest WQE's slot back, then its completion: a process that polled it may post. */
+/* The slot is given back first: a process that has polled the completion finds room to post. */
 static void swqe_complete_one(struct rxo_qp *qp, enum ib_wc_status status)
 {
 	struct rxo_swqe *wqe = rxo_swqe_at(qp, 0);
@@ -98,7 +98,7 @@ static void swqe_complete_one(struct rxo_qp *qp, enum ib_wc_status status)
 		rxo_qp_set_fatal(qp);
 }
 
-/* Whether the oldest WQE was done by the device itself, ahead of those that it waited for. */
+/* Whether the oldest WQE is a local operation, which was done while older ones were not. */
 static bool swqe_local_is_done(struct rxo_qp *qp)
 {
 	const struct rxo_swqe *wqe = rxo_swqe_at(qp, 0);
