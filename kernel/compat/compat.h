@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0 */
 /*
- * The only place that knows kernels apart. It is included before every source file of both modules
- * (-include), and makes older kernels look like the newest. What a kernel has is asked by compiling
- * (probe.sh and probes/), never by its version.
+ * The only place that tells kernels apart. It is included before every source file of both modules
+ * (-include), and makes older kernels look like the newest. What a kernel has is found out by
+ * compiling probes (probe.sh and probes/), never by its version.
  */
 #ifndef ODP_COMPAT_H
 #define ODP_COMPAT_H
@@ -32,7 +32,7 @@ static inline struct ib_umem *ib_umem_get_va(struct ib_device *device, unsigned 
 }
 #endif
 
-/* Before, every device was born in the initial namespace, and moved by "rdma dev set netns". */
+/* Older kernels make every device in the initial namespace; "rdma dev set netns" moves it. */
 #ifndef HAVE_IB_ALLOC_DEVICE_NET
 #define ib_alloc_device_with_net(drv_struct, member, net) \
 	((void)(net), ib_alloc_device(drv_struct, member))
@@ -44,19 +44,19 @@ static inline struct ib_umem *ib_umem_get_va(struct ib_device *device, unsigned 
 #define udp_tunnel_sock_release(sk) (udp_tunnel_sock_release)((sk)->sk_socket)
 #endif
 
-/* A macro, so it can be asked for itself. Before, sizes were spelled out. */
+/* A macro, so it needs no probe. */
 #ifndef kzalloc_obj
 #define kzalloc_obj(obj, gfp) kzalloc(sizeof(obj), gfp)
 #endif
 
-/* What the callbacks of a notifier that tell of young pages return. */
+/* The return type of clear_young, clear_flush_young and test_young in struct mmu_notifier_ops. */
 #ifdef HAVE_MMU_NOTIFIER_YOUNG_BOOL
 #define compat_young_t bool
 #else
 #define compat_young_t int
 #endif
 
-/* Bits of struct ib_odp_caps; before, nobody could say it of these two. */
+/* Bits of struct ib_odp_caps that older kernels do not define. */
 #ifndef HAVE_IB_ODP_SUPPORT_FLUSH
 #define IB_ODP_SUPPORT_FLUSH		BIT(6)
 #define IB_ODP_SUPPORT_ATOMIC_WRITE	BIT(7)
@@ -67,7 +67,7 @@ static inline struct ib_umem *ib_umem_get_va(struct ib_device *device, unsigned 
 	from_timer(var, callback_timer, timer_fieldname)
 #endif
 
-/* Before, the name of a namespace was no string. */
+/* On older kernels the argument is no string: MODULE_IMPORT_NS() stringifies it itself. */
 #ifdef HAVE_MODULE_IMPORT_NS_BARE
 #undef MODULE_IMPORT_NS
 #define MODULE_IMPORT_NS(ns) MODULE_INFO(import_ns, ns)
@@ -133,7 +133,7 @@ static int fn##_adaptor(struct ib_qp *qp) \
 #define compat_counter_unbind_qp(fn) fn##_adaptor
 #endif
 
-/* A driver that has nothing of its own in a counter; before, none could have. */
+/* Newer kernels want a counter_init and a size, of a driver that adds nothing to a counter too. */
 #ifdef HAVE_COUNTER_INIT
 struct compat_counter {
 	struct rdma_counter core;

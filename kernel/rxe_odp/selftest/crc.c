@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * What each CRC of this kernel is worth, and which of them rxe_odp takes, for benchmarks that
- * compare it with stock rxe, which calls crc32_le(): lines of the kernel log when it is loaded. It
- * does not load where one of them differs from the tables of rxe_odp.
+ * Writes to the kernel log, when it is loaded, how fast each CRC-32 of this kernel is and which of
+ * them rxe_odp takes, for benchmarks that compare it with stock rxe, which calls crc32_le(). It
+ * does not load if one of them differs from the tables of rxe_odp.
  */
 #include <linux/module.h>
 #include <linux/random.h>

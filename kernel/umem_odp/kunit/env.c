@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * The suites have umem_odp once more in their own module, compiled with its hooks (Kbuild). So they
- * reach what the module exports to nobody, it stays without anything of theirs, and what they do is
- * nobody else's. Beside each other the two need different names of caches; the rest is here as
- * main.c has it, with its wait for all that must have gone in the end.
+ * The suites' module contains the sources of umem_odp once more, compiled with its hooks (Kbuild).
+ * So the suites reach functions that umem_odp.ko does not export, umem_odp.ko has nothing for tests
+ * in it, and the state is their own. The two modules may be loaded together, so the caches here
+ * have other names; the rest is as in main.c, with its wait at the end for all that must have gone.
  *
  * Each test has an address space of its own, which ends with its thread.
  */

@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * What every test relies on where KASAN watches: its shadow is true. A purge of freed vmalloc areas
- * leaves the shadow of those alone that lie between them and are in use, kernel stacks among them.
+ * Every test on a kernel with KASAN relies on a correct shadow. This one checks that a purge of
+ * freed vmalloc areas does not clear the shadow of areas in use that lie between them, such as
+ * kernel stacks.
  */
 #include <kunit/test.h>
 #include <linux/kasan.h>

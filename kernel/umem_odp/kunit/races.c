@@ -438,7 +438,7 @@ static void fault_race_destroy_beside(void *data)
 		mdelay(1);
 }
 
-/* mirror.c: the region leaves the tree behind the install's look: its removal waits, and drops. */
+/* mirror.c: the region leaves the tree after the install's check: removal waits, and drops. */
 static void removal_beside_an_install(struct kunit *test)
 {
 	struct umem_odp_region *other = umem_odp_env_region(test, ENV_VA, PAGE_SIZE);

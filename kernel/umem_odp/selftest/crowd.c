@@ -3,9 +3,9 @@
  * A crowd: very many waiters of one region. They are added in one call and counted as they are
  * woken; the end of the crowd cancels those that still wait.
  *
- * left counts who waits, and one more while waiters are added, so that it cannot reach zero in the
- * middle of that. Who takes it to zero completes done, and touches the crowd no more after that.
- * A waiter leaves by wake() or by a cancel that was in time, never by both.
+ * left counts the waiters that wait, and one more while waiters are added, so that it cannot reach
+ * zero before all are. Whoever takes it to zero completes done, and does not touch the crowd after
+ * that. A waiter leaves by wake() or by a cancel that was in time, never by both.
  */
 #include <linux/atomic.h>
 #include <linux/bottom_half.h>
