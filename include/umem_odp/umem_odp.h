@@ -134,10 +134,6 @@ void umem_odp_region_destroy(struct umem_odp_region *r);
  * struct umem_odp_access - an access under way, on its user's stack
  * @kaddr: kernel address of the first byte
  * @len_bytes: how many bytes from @kaddr on may be touched; 1 to the length that was asked for
- * @room_bytes: private
- * @next_va: private
- * @leaf: private
- * @write: private
  */
 struct umem_odp_access {
 	void *kaddr;

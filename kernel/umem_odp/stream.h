@@ -9,8 +9,9 @@
 
 /**
  * struct umem_odp_streams - the streams of a region, the one that went on last first
- * @next: the page where the next fault of it would begin
- * @pages: how many pages the last one was good for; half of what the next may look at
+ * @of: each of them
+ * @of.next: the page where the next fault of the stream would begin
+ * @of.pages: how many pages its last fault was good for; the next one may look at twice as many
  */
 struct umem_odp_streams {
 	struct {

@@ -101,9 +101,14 @@ void rxo_mr_put(struct rxo_mr *mr);
  * rxo_mr_get_remote - resolve a key that a peer's request carries
  * @pd: the protection domain of the QP that received it
  * @qp_id: and which QP that is: a memory window may be for one alone
+ * @key: from the wire
+ * @access: IB_ACCESS_* rights that are needed
+ * @iova: first byte
+ * @length: bytes
  *
- * As rxo_mr_get(), with BH off until it is put or waits (rxo_mw_to_region()). Returns a region or
- * a window, or besides -EXDEV: a window for another QP.
+ * As rxo_mr_get(), with BH off until the reference is put or turned into one to the region
+ * (rxo_mw_to_region()). Returns a region or a window; one more error is -EXDEV, a window for
+ * another QP.
  */
 struct rxo_mr *rxo_mr_get_remote(struct rxo_pd *pd, u64 qp_id, u32 key, int access, u64 iova,
 				 u64 length);

@@ -53,9 +53,12 @@ int rxo_path_init(struct rxo_dev *dev, struct rxo_path *path, const struct rdma_
 		  u32 local_qpn, u32 remote_qpn, gfp_t gfp);
 
 /**
- * rxo_path_init_once - the same for one packet, of any QP
+ * rxo_path_init_once - rxo_path_init() for one packet, of any QP
+ * @dev: the device
+ * @path: filled; undefined after an error
+ * @attr: as there
  *
- * Its route is looked up and not kept: needs no memory and no release.
+ * Its route is looked up and not kept: needs no memory and no release. Any context; errors as there.
  */
 int rxo_path_init_once(struct rxo_dev *dev, struct rxo_path *path,
 		       const struct rdma_ah_attr *attr);

@@ -72,6 +72,9 @@ int rxo_rwqe_fill(struct rxe_recv_wqe *to, const struct ib_recv_wr *wr, u32 max_
 
 /**
  * rxo_srq_pop - take the oldest receive WQE
+ * @srq: the SRQ
+ * @to: filled
+ *
  * Any context up to softirq, under the QP's receive lock. Raises
  * IB_EVENT_SRQ_LIMIT_REACHED once when the limit is crossed, and IB_EVENT_SRQ_ERR
  * once when the SRQ is found broken.

@@ -115,6 +115,7 @@ struct rxo_swqe_bounds {
  * rxo_swqe_parse - copy one send WQE and check it
  * @to: filled; with room for @bounds' entries and inline data behind it
  * @from: hostile bytes, with as much room behind them
+ * @bounds: of the send queue
  *
  * Any context. Returns IB_WC_SUCCESS, or the status that it is to complete with
  * when its turn comes: its wr_id, opcode and flags are valid then too.
@@ -124,7 +125,9 @@ enum ib_wc_status rxo_swqe_parse(struct rxo_swqe *to, const struct rxe_send_wqe 
 
 /**
  * rxo_rwqe_parse - copy one receive WQE and check it
- * @max_sge: of the queue, as many entries has @from
+ * @to: filled
+ * @from: hostile bytes, with room for @max_sge entries
+ * @max_sge: of the queue
  *
  * Any context. Returns 0 or -EINVAL (too many entries, a length past 2^31);
  * @to->wr_id is valid then too.
