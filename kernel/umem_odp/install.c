@@ -55,7 +55,7 @@ static unsigned long install_huge_entry(const struct umem_odp_pass *pass)
 	return PFN_PHYS(frame) | install_entry_bits(pass);
 }
 
-/* What was found becomes entries, 0 where there is no usable page. False if there is none. */
+/* Turns pass->pfns into entries, 0 where there is no usable page. False if there is none. */
 static bool install_make_entries(struct umem_odp_pass *pass)
 {
 	unsigned long pfn;

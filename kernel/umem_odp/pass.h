@@ -91,7 +91,7 @@ struct umem_odp_pass {
 	unsigned long pfns[UMEM_ODP_LEAF_PAGES];
 };
 
-/* What a pass answers when its page does not come at once, and it may not wait. */
+/* The error of a pass whose page does not come at once, and that may not wait for it. */
 #define UMEM_ODP_PASS_LATER	(-EINPROGRESS)
 
 /* A block: an aligned span that a fault puts in as a whole if one large folio is mapped there. */

@@ -136,7 +136,7 @@ int rxo_mr_invalidate(struct rxo_pd *pd, u64 qp_id, u32 key, bool remote)
 		return -ENOENT;
 	if (mr->window)
 		return rxo_mw_invalidate(pd, qp_id, mr, key);
-	/* What a process or a kernel user registered by a call goes by a call. */
+	/* What a verb registered is only deregistered by a verb. */
 	if (mr->pd != pd || !mr->fast)
 		return -EPERM;
 	return rxo_fast_invalidate(mr, key, remote);

@@ -2,8 +2,8 @@
 /*
  * Why an access was refused: from an errno to what a person wants to know.
  *
- * Accesses answer with an errno and nothing else, so that they cost nothing more. Who reports an
- * error has time: the key is looked up again here.
+ * Accesses return an errno and nothing else, to stay cheap. Reporting an error may cost more: the
+ * key is looked up again here.
  */
 #include <rdma/ib_verbs.h>
 #include <rdma/rxe_odp-abi.h>

@@ -182,7 +182,7 @@ int rxo_fast_invalidate(struct rxo_mr *mr, u32 key, bool remote)
 	guard(spinlock)(&fast->lock);
 	if (mr->key != key)
 		return -ENOENT;
-	/* What a peer may not access it cannot take back (IBTA 10.6.5). */
+	/* A peer can invalidate only keys with a remote right (IBTA 10.6.5). */
 	if (remote && !(mr->access & RXO_REMOTE_RIGHTS))
 		return -EPERM;
 	fast_take_key(fast);

@@ -23,7 +23,7 @@
 #include "device/dev.h"
 #include "memory/mw.h"
 
-/* What a window may grant. FLUSH is for regions: what is persistent is known of their memory. */
+/* What a window may grant. No FLUSH: whether memory is persistent is checked at registration. */
 #define MW_RIGHTS (IB_ACCESS_REMOTE_READ | IB_ACCESS_REMOTE_WRITE | IB_ACCESS_REMOTE_ATOMIC)
 
 /* What a bind may name. Rights besides MW_RIGHTS are accepted, as by others, and not granted. */

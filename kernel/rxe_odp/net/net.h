@@ -58,7 +58,7 @@ int rxo_path_init(struct rxo_dev *dev, struct rxo_path *path, const struct rdma_
  * @path: filled; undefined after an error
  * @attr: as there
  *
- * Its route is looked up and not kept: needs no memory and no release. Any context; errors as there.
+ * Its route is looked up and not kept: needs no memory and no release. Any context, same errors.
  */
 int rxo_path_init_once(struct rxo_dev *dev, struct rxo_path *path,
 		       const struct rdma_ah_attr *attr);

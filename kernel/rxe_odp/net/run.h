@@ -52,8 +52,9 @@ bool rxo_run_takes(const struct rxo_run *run, const struct sk_buff *skb);
  * @run: takes it (rxo_run_takes())
  * @skb: complete, skb->data at the IP header, with an account of no socket
  *
- * Who takes the run apart counts the id of IPv4 up from the first packet's, and the ICRC covers
- * it: the nth packet must have been made with that.
+ * When the core takes the run apart, it counts the IPv4 id up from that of the first packet. The
+ * ICRC covers the id, so the nth packet behind the first must have been made with the first one's
+ * id + n.
  */
 void rxo_run_add(struct rxo_run *run, struct sk_buff *skb);
 

@@ -222,8 +222,8 @@ static struct rxo_mr *exec_flush_mr(struct rxo_qp *qp, struct sk_buff *skb, u64 
 }
 
 /*
- * What was written is visible to everybody as soon as it is in memory that the CPUs keep coherent:
- * pages that are not there need not come for that.
+ * A FLUSH for global visibility alone has nothing to do: written bytes are in memory that the CPUs
+ * keep coherent, and pages that are not present need not be fetched for that.
  */
 static int exec_flush_once(struct rxo_qp *qp, struct sk_buff *skb)
 {

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * A thread that polls the send queues of a context, for who asks for one when it opens the device
- * (io_uring's SQPOLL is the model). While it is awake the queues promise that it looks at them
- * (promise.c), and posts need no system call.
+ * A thread that polls the send queues of a context, if the process asks for it when it opens the
+ * device (io_uring's SQPOLL is the model). While it is awake the queues promise that it looks at
+ * them (promise.c), and posts need no system call.
  *
  * When nobody has posted for the time that the owner named, the thread withdraws the promises,
  * looks at each queue once more, and sleeps. The doorbell that is then rung runs the requester as

@@ -2,10 +2,10 @@
 /*
  * Posts that need no doorbell.
  *
- * Who has posted rings, by a system call, unless somebody in the kernel is going to look at the
- * queue anyhow. Who that is stands in the promise, a word of the send queue's header that the
- * process reads after it has posted (<rdma/rxe_odp-abi.h>). The kernel only writes it: a process
- * that writes it as well deceives itself.
+ * A process rings the doorbell after a post, by a system call, unless the requester or a polling
+ * thread is going to look at the queue anyhow. Whether one is, is told by the promise, a word of
+ * the send queue's header that the process reads after it has posted (<rdma/rxe_odp-abi.h>). The
+ * kernel only writes it: a process that writes it as well harms itself alone.
  *
  * The requester promises while it runs or is told to run, and when it stops with requests that it
  * has not sent: what holds it up (a full window, a page, an RNR timer, a queue of this host, SQD,
@@ -25,7 +25,7 @@
  * rings. The process's barrier is that of the provider's post, and of anything else that leaves a
  * doorbell out. tests/unit/promise.c goes through all interleavings.
  *
- * Only contexts that know of promises (RXE_ODP_CAP_PROMISE) pay for them.
+ * Made only for contexts that know of promises (RXE_ODP_CAP_PROMISE).
  *
  * There is no promise before RTS, where a doorbell answers that nothing may be sent. A reset
  * withdraws it before it empties the ring, by the same rule: a post that still saw the promise is

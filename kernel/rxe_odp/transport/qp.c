@@ -456,8 +456,8 @@ static void qp_reset_rq(struct rxo_qp *qp)
  *    none of them writes to a ring any more.
  * 2. Faults are cancelled or waited for (including done(), which kicks), then
  *    waiting senders, then work items and timers are stopped.
- * 3. What is left is data, and the receive that an XRC target took for a message of which a part
- *    has come: its SRQ's owner, who may be another process, gets it back as flushed.
+ * 3. Then the data is reset. The receive that an XRC target took for a message of which a part has
+ *    come completes as flushed, to the SRQ's owner, who may be another process.
  */
 void rxo_qp_quiesce(struct rxo_qp *qp)
 {

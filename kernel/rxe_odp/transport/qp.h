@@ -107,9 +107,9 @@ struct rxo_wait {
 struct rxo_local {
 	u64 peer;			/* its cookie; 0: it never answered, or from elsewhere */
 	bool elsewhere;			/* one of ours answered, on another host */
-	unsigned long proven_until;	/* jiffies: what its last answer is good for */
-	unsigned long asked;		/* jiffies: when */
-	unsigned long probe_jiffies;	/* from then on to the next time; 0: never asked */
+	unsigned long proven_until;	/* jiffies: until then its last answer counts */
+	unsigned long asked;		/* jiffies: when the last probe was sent */
+	unsigned long probe_jiffies;	/* so long after that the next is due; 0: none was sent */
 	enum rxo_asked {
 		RXO_ASKED_NOTHING,	/* or it was answered */
 		RXO_ASKED_PLAIN,
@@ -118,10 +118,10 @@ struct rxo_local {
 		RXO_ASKED_WIDE,		/* and only where wide packets do */
 		RXO_ASKED_KINDS,
 	} asked_how, known;		/* @known: the last kind that was answered, or PLAIN */
-	bool large;			/* several packets of a message, since a long probe */
-	u8 losses[RXO_ASKED_KINDS];	/* of a kind, in a row */
-	unsigned long closed_until[RXO_ASKED_KINDS]; /* jiffies: none of a kind before */
-	unsigned long rest_until;	/* jiffies: not before that, after MAX_FAILURES */
+	bool large;			/* messages of several packets, since the last long probe */
+	u8 losses[RXO_ASKED_KINDS];	/* probes of a kind that were lost, in a row */
+	unsigned long closed_until[RXO_ASKED_KINDS]; /* jiffies: no probe of a kind before that */
+	unsigned long rest_until;	/* jiffies: by the wire until then, after MAX_FAILURES */
 	u32 failures;			/* in a row: requests that could not be done at once */
 	bool now;			/* this run may execute requests without packets */
 	bool again;			/* this run left a request for the next one to execute so */
@@ -155,7 +155,7 @@ struct rxo_sq {
 	u32 alloc_psn;
 	u32 rd_atomic;			/* requests that the peer may owe a response to */
 	int cpu;			/* ran the requester last */
-	unsigned long sent_jiffies;	/* UC: likewise, and sent */
+	unsigned long sent_jiffies;	/* UC: when the requester sent something last */
 	struct rxo_tx tx;
 	struct rxo_window window;
 	struct rxo_local local;
@@ -172,7 +172,7 @@ struct rxo_sq {
 	struct timer_list ack_timer;
 	struct timer_list rnr_timer;
 	struct rxo_wait wait;		/* for the memory that a WQE sends from */
-	u32 wait_psn;			/* what is to be sent from there; what precedes it may go */
+	u32 wait_psn;			/* of the packet that waits; those before it may be sent */
 	struct rxo_wait place_wait;	/* for the memory that a READ or atomic answers to */
 	struct sk_buff_head held;	/* answers that wait for place_wait; own lock unused */
 	struct work_struct work;	/* rxo_wq: where others may be let through first */
@@ -274,7 +274,7 @@ struct rxo_rq {
 	struct rxo_rwqe wqe;
 	bool have_wqe;
 	int wqe_err;			/* -EINVAL: it is malformed, and to be completed in error */
-	u32 wqe_srq_num;		/* XRC: whose @wqe is; the number may be another's by now */
+	u32 wqe_srq_num;		/* XRC: of @wqe's SRQ; may be another SRQ's number by now */
 	u64 wqe_srq_id;
 	struct rxo_srq *xrc_srq;	/* XRC: of the request in execution, with a reference */
 	bool quiet;			/* a NAK was sent: no other until the expected PSN comes */

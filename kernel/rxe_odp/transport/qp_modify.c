@@ -133,7 +133,7 @@ static void qp_store_path(struct rxo_qp *qp, const struct ib_qp_attr *attr, stru
 
 	qp->path = *path;
 	qp->have_path = true;
-	/* What was proven of the old path says nothing of this. */
+	/* Forget what probes have shown of the old path. */
 	qp->sq.local = (struct rxo_local) {};
 	qp->rq.local_peer = 0;
 	qp->rq.frame_answered = false;
@@ -198,8 +198,8 @@ static int qp_apply(struct rxo_qp *qp, struct ib_qp_attr *attr, int mask, enum i
 }
 
 /*
- * What was posted to an unreliable QP before it recovers is flushed, not sent. Bounded: the
- * process may go on posting. The PSNs that a message has which failed are passed over.
+ * Work requests posted to an unreliable QP before it leaves SQE are flushed, not sent. Bounded,
+ * since the process may go on posting. The PSNs of a message that failed are skipped.
  */
 static void qp_flush_sends(struct rxo_qp *qp)
 {

@@ -8,8 +8,8 @@
  * says where in its message a packet stands, so there is no cursor to keep: a
  * retry sets sq.psn and sq.cur back and that is all.
  *
- * What the device does by itself (to register, to invalidate) stands among the other WQEs, has no
- * PSN, and is done once, when its turn comes: a retry passes it by. It completes when those before
+ * Local operations (registering, binding, invalidating) stand among the other WQEs, take no PSN,
+ * and are done once, when their turn comes: a retry skips them. Each completes when all WQEs before
  * it have.
  */
 

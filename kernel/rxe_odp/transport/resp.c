@@ -199,8 +199,8 @@ static void resp_flush(struct rxo_qp *qp)
 }
 
 /*
- * What is left of the message is dropped, and its peer not told. Its receive WQE is for the next
- * message (IBTA 9.9.3.1, class D).
+ * The rest of the message is dropped, and the peer is not told. The receive WQE is kept for the
+ * next message (IBTA 9.9.3.1, class D).
  */
 static void resp_drop_message(struct rxo_qp *qp)
 {
@@ -235,7 +235,7 @@ static void resp_refuse(struct rxo_qp *qp, u8 nak, u32 psn)
 /* What an errno of the execution means to the two sides (IBTA 9.9.3). */
 static void resp_fail(struct rxo_qp *qp, u32 flags, u32 psn, int err)
 {
-	/* Nothing of these concerns memory: a message that is too long, a malformed receive WQE. */
+	/* A message that is too long and a malformed receive WQE are no errors of memory. */
 	if (!(flags & RXO_OP_SEND) || (err != -EMSGSIZE && err != -EINVAL))
 		rxo_access_error_receive(qp, err);
 	if (flags & RXO_OP_SEND) {
@@ -253,7 +253,7 @@ static void resp_fail(struct rxo_qp *qp, u32 flags, u32 psn, int err)
 	resp_refuse(qp, err == -EINVAL ? RXO_AETH_NAK_INV_REQ : RXO_AETH_NAK_REM_ACC, psn);
 }
 
-/* Whether a packet or a step fits the open message, and what was agreed on. */
+/* Whether a packet or a step fits the open message, and max_dest_rd_atomic. */
 bool rxo_resp_in_sequence(const struct rxo_qp *qp, u32 flags)
 {
 	const u32 kind = flags & (RXO_OP_SEND | RXO_OP_WRITE);

@@ -122,7 +122,7 @@ static void access_goes_on(struct kunit *test)
 	umem_odp_access_end(&acc);
 }
 
-/* What is mapped huge is put in page by page where regions cover a part: nothing beside them. */
+/* Where regions cover a part of a huge mapping, only their pages are put in, one by one. */
 static void huge_page_in_part_of_a_region(struct kunit *test)
 {
 	struct page *block = umem_odp_env_block(test);
@@ -197,7 +197,7 @@ static void leaf_is_gone_with_its_last_page(struct kunit *test)
 	umem_odp_chunk_put(chunk);
 }
 
-/* What was invalidated after it was looked up is not put in; beside it, it is. */
+/* Pages invalidated since the look are not put in; an invalidation beside them is no reason. */
 static void window_is_hit_by_its_own_pages(struct kunit *test)
 {
 	struct page *block = umem_odp_env_block(test);
