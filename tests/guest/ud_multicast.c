@@ -274,6 +274,47 @@ static void on_the_same_host_ipv6(void **state)
 	on_the_same_host(true, state);
 }
 
+/* The port's counter, as exporters of metrics read it, of the sender's device. */
+static long port_counter(const char *name)
+{
+	char path[128], text[32];
+
+	snprintf(path, sizeof(path), "/sys/class/infiniband/%s/ports/1/counters/%s",
+		 rig_device_name(), name);
+	read_text(path, text, sizeof(text));
+	return atol(text);
+}
+
+/* send_to_group() sends one datagram to the group, and one to each of the four. */
+static void counted_by_the_port(void **state)
+{
+	static const struct {
+		const char *name;
+		long grows;
+	} counters[] = {
+		{ "multicast_xmit_packets", 1 }, { "multicast_rcv_packets", 1 },
+		{ "unicast_xmit_packets", 4 },	 { "unicast_rcv_packets", 2 },
+		{ "port_xmit_packets", 5 },	 { "port_rcv_packets", 3 },
+	};
+	long before[ARRAY_SIZE(counters)];
+	struct bed bed;
+	size_t i;
+
+	bed_open(&bed, false, state);
+	attach(&bed, &bed.pair.b);
+	attach(&bed, &bed.d);
+	for (i = 0; i < ARRAY_SIZE(counters); i++)
+		before[i] = port_counter(counters[i].name);
+	send_to_group(&bed, "bd");
+	for (i = 0; i < ARRAY_SIZE(counters); i++)
+		if (port_counter(counters[i].name) - before[i] != counters[i].grows)
+			fail_because("%s has grown by %ld, not %ld", counters[i].name,
+				     port_counter(counters[i].name) - before[i], counters[i].grows);
+	detach(&bed, &bed.pair.b);
+	detach(&bed, &bed.d);
+	bed_close(&bed);
+}
+
 static void by_its_qkey(void **state)
 {
 	struct ibv_qp_attr attr = { .qkey = UD_QKEY + 1 };
@@ -502,5 +543,6 @@ static void refused(void **state)
 
 TEST_MAIN(TEST_BOTH(members_ipv4), TEST_BOTH(members_ipv6), TEST(on_the_same_host_ipv4),
 	  TEST(on_the_same_host_ipv6), TEST(at_one_queue_pair_ipv4), TEST(at_one_queue_pair_ipv6),
-	  TEST(by_its_qkey), TEST(no_memory_ipv4), TEST(no_memory_ipv6), TEST(groups_of_a_context),
-	  LINKED(ip_comes_back_ipv4), LINKED(ip_comes_back_ipv6), TEST(process_ends), TEST(refused))
+	  TEST(counted_by_the_port), TEST(by_its_qkey), TEST(no_memory_ipv4), TEST(no_memory_ipv6),
+	  TEST(groups_of_a_context), LINKED(ip_comes_back_ipv4), LINKED(ip_comes_back_ipv6),
+	  TEST(process_ends), TEST(refused))

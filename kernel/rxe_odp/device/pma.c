@@ -50,19 +50,25 @@ static void pma_fill_counters(const struct rxo_dev *dev, void *data)
 	pma->port_rcv_packets = cpu_to_be32(pma_stat_bits(dev, RXO_STAT_RCVD_PKTS, 32));
 }
 
-/* Multicast datagrams are not counted apart: they are among the unicast packets. */
+/* Counters are read while they grow: no difference may become negative. */
 static void pma_fill_counters_ext(const struct rxo_dev *dev, void *data)
 {
+	u64 sent_mcast = rxo_stat_read(dev, RXO_STAT_SENT_MCAST_PKTS);
+	u64 rcvd_mcast = rxo_stat_read(dev, RXO_STAT_RCVD_MCAST_PKTS);
+	u64 sent = rxo_stat_read(dev, RXO_STAT_SENT_PKTS);
+	u64 rcvd = rxo_stat_read(dev, RXO_STAT_RCVD_PKTS);
 	struct ib_pma_portcounters_ext *pma = data;
 
 	BUILD_BUG_ON(sizeof(*pma) > sizeof_field(struct ib_pma_mad, data));
 	pma->port_select = 1;
 	pma->port_xmit_data = cpu_to_be64(pma_stat_words(dev, RXO_STAT_SENT_BYTES));
 	pma->port_rcv_data = cpu_to_be64(pma_stat_words(dev, RXO_STAT_RCVD_BYTES));
-	pma->port_xmit_packets = cpu_to_be64(rxo_stat_read(dev, RXO_STAT_SENT_PKTS));
-	pma->port_rcv_packets = cpu_to_be64(rxo_stat_read(dev, RXO_STAT_RCVD_PKTS));
-	pma->port_unicast_xmit_packets = pma->port_xmit_packets;
-	pma->port_unicast_rcv_packets = pma->port_rcv_packets;
+	pma->port_xmit_packets = cpu_to_be64(sent);
+	pma->port_rcv_packets = cpu_to_be64(rcvd);
+	pma->port_unicast_xmit_packets = cpu_to_be64(sent - min(sent, sent_mcast));
+	pma->port_unicast_rcv_packets = cpu_to_be64(rcvd - min(rcvd, rcvd_mcast));
+	pma->port_multicast_xmit_packets = cpu_to_be64(sent_mcast);
+	pma->port_multicast_rcv_packets = cpu_to_be64(rcvd_mcast);
 }
 
 int rxo_process_mad(struct ib_device *ibdev, int flags, u32 port, const struct ib_wc *in_wc,

@@ -61,6 +61,8 @@ static const struct rdma_stat_desc descs[] = {
 	[RXO_STAT_SENT_BYTES]		= { .name = "sent_bytes" },
 	[RXO_STAT_RCVD_BYTES]		= { .name = "rcvd_bytes" },
 	[RXO_STAT_LOCAL_OPS]		= { .name = "local_ops" },
+	[RXO_STAT_SENT_MCAST_PKTS]	= { .name = "sent_mcast_pkts" },
+	[RXO_STAT_RCVD_MCAST_PKTS]	= { .name = "rcvd_mcast_pkts" },
 	/* The first of a region's figures is at RXO_STAT_NUM. */
 	ODP_STAT(faults),
 	/* The names of mlx5 for what it counts as well, which are pages all three. */

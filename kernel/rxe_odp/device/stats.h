@@ -38,6 +38,8 @@ enum rxo_stat {
 	RXO_STAT_SENT_BYTES,		/* of those packets, from the IP header to the ICRC */
 	RXO_STAT_RCVD_BYTES,
 	RXO_STAT_LOCAL_OPS,		/* requests that were executed at a peer without a packet */
+	RXO_STAT_SENT_MCAST_PKTS,	/* these are among RXO_STAT_SENT_PKTS, too */
+	RXO_STAT_RCVD_MCAST_PKTS,	/* these among RXO_STAT_RCVD_PKTS */
 	RXO_STAT_NUM,
 };
 

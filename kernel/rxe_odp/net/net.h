@@ -166,10 +166,13 @@ extern const struct rxo_transport *rxo_net_transport;
  */
 void rxo_net_grh(const struct sk_buff *skb, struct ib_grh *grh);
 
+/* Whether packets on @path go to a multicast group. Any context. */
+bool rxo_path_is_multicast(const struct rxo_path *path);
+
 /* The GID that a received packet was sent to. */
 void rxo_net_dgid(const struct sk_buff *skb, union ib_gid *gid);
 
-/* Whether that is a group. */
+/* Whether that is a multicast group. */
 bool rxo_net_is_multicast(const struct sk_buff *skb);
 
 /*

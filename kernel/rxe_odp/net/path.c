@@ -47,7 +47,7 @@ static int path_check_attr(const struct rxo_dev *dev, const struct rdma_ah_attr 
 	return 0;
 }
 
-static bool path_is_multicast(const struct rxo_path *path)
+bool rxo_path_is_multicast(const struct rxo_path *path)
 {
 	return path->dst.sa.sa_family == AF_INET ?
 	       ipv4_is_multicast(path->dst.in4.sin_addr.s_addr) :
@@ -101,7 +101,7 @@ static int path_fill(struct rxo_dev *dev, struct rxo_path *path, const struct rd
 	rdma_gid2ip(&path->dst.sa, &grh->dgid);
 	if (path->src.sa.sa_family != path->dst.sa.sa_family)
 		return -EINVAL;
-	if (local_qpn && path_is_multicast(path))
+	if (local_qpn && rxo_path_is_multicast(path))
 		return -EINVAL;
 
 	return path_set_netdev(path, grh->sgid_attr);
@@ -197,7 +197,7 @@ static struct dst_entry *path_route4(struct net *net, struct rxo_path *path)
 	if (IS_ERR(dst))
 		return NULL;
 	/* A multicast route depends on this host's membership, whose change would not end it. */
-	if (!path_is_multicast(path))
+	if (!rxo_path_is_multicast(path))
 		dst_cache_set_ip4(&path->route, dst, flow.saddr);
 	return dst;
 }

@@ -328,8 +328,10 @@ void rxo_comp_drain(struct rxo_qp *qp)
 	struct sk_buff *skb;
 
 	while (!sq->place_wait.pending && (skb = skb_peek(&sq->held))) {
-		if (rxo_comp_takes_answers(qp) && comp_take(qp, skb) == -EAGAIN)
+		if (rxo_comp_takes_answers(qp) && comp_take(qp, skb) == -EAGAIN) {
+			rxo_wait_charge_first(&sq->place_wait, &sq->held);
 			return;
+		}
 		__skb_unlink(skb, &sq->held);
 		consume_skb(skb);
 	}

@@ -519,6 +519,7 @@ bool rxo_fault_is_final(int err);
 int rxo_wait_fault(struct rxo_wait *wait, struct rxo_miss *miss, bool write);
 int rxo_wait_again(struct rxo_wait *wait, int err);
 bool rxo_wait_hold(struct rxo_wait *wait, struct sk_buff_head *held, struct sk_buff *skb);
+void rxo_wait_charge_first(struct rxo_wait *wait, struct sk_buff_head *held);
 int rxo_wait_copy(struct rxo_wait *wait, const struct rxo_sg *sg, void *buf, u32 bytes,
 		  bool to_mem, u32 *done);
 void rxo_wait_cancel(struct rxo_wait *wait);

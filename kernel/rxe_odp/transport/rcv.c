@@ -74,6 +74,7 @@ static void rcv_packet(struct rxo_dev *dev, struct sk_buff *skb)
 	struct rxo_qp *qp;
 
 	if (rxo_net_is_multicast(skb)) {
+		rxo_stat_inc(dev, RXO_STAT_RCVD_MCAST_PKTS);
 		rcv_to_group(dev, skb);
 		return;
 	}

@@ -703,8 +703,10 @@ void rxo_resp_run(struct rxo_qp *qp)
 	WRITE_ONCE(rq->cpu, smp_processor_id());
 	while (resp_settle(qp) && budget && !rq->wait.pending && rxo_resp_takes_requests(qp)) {
 		if (resp_step(qp, &budget)) {
-			if (rq->wait.pending)
+			if (rq->wait.pending) {
+				rxo_wait_charge_first(&rq->wait, &rq->held);
 				rxo_late_begin(qp);
+			}
 			break;
 		}
 		rxo_peer_settle(qp);

@@ -129,6 +129,8 @@ int rxo_ud_send(struct rxo_qp *qp, struct rxo_swqe *wqe)
 		return err;
 	}
 	taken = rxo_net_xmit_one(qp->dev, dest.path, &qp->sq.tx, skb);
+	if (qp->sq.tx.taken_bytes && rxo_path_is_multicast(dest.path))
+		rxo_tx_count(&qp->sq.tx, RXO_STAT_SENT_MCAST_PKTS, 1);
 	ud_dest_put(&dest);
 	if (!taken)
 		return -EBUSY;

@@ -81,6 +81,24 @@ bool rxo_wait_hold(struct rxo_wait *wait, struct sk_buff_head *held, struct sk_b
 	return true;
 }
 
+/*
+ * rxo_wait_charge_first - account for the packet whose fault has begun
+ * @wait: of this direction
+ * @held: its first packet was not charged if it waited for nothing when it came
+ *
+ * Under the direction's lock. Each direction may hold one packet whatever the bound.
+ */
+void rxo_wait_charge_first(struct rxo_wait *wait, struct sk_buff_head *held)
+{
+	struct sk_buff *skb = skb_peek(held);
+
+	lockdep_assert_held(wait->lock);
+	if (!skb || skb->destructor)
+		return;
+	atomic_long_add(skb->truesize, &held_bytes);
+	skb->destructor = wait_uncharge;
+}
+
 static void wait_clear(struct rxo_wait *wait)
 {
 	lockdep_assert_held(wait->lock);
