@@ -193,7 +193,7 @@ void umem_odp_chunk_check_empty(struct umem_odp_chunk *chunk)
 	if (chunk->nr_leaves || chunk->pins)
 		return;
 	chunk->empty_since = jiffies;
-	umem_odp_chunk_reap(chunk->mirror, UMEM_ODP_REAP_JIFFIES);
+	umem_odp_chunk_schedule_reap(chunk->mirror, UMEM_ODP_REAP_JIFFIES);
 }
 
 /**
@@ -265,13 +265,13 @@ static unsigned long chunk_kill_empty(struct umem_odp_chunk *chunk, bool at_once
 }
 
 /**
- * umem_odp_chunk_reap() - have empty chunks removed
+ * umem_odp_chunk_schedule_reap() - have empty chunks removed
  * @m: the mirror, held
  * @delay_jiffies: when; 0 also hastens what was to come later
  *
  * Context: Any but hard interrupts.
  */
-void umem_odp_chunk_reap(struct umem_odp_mirror *m, unsigned long delay_jiffies)
+void umem_odp_chunk_schedule_reap(struct umem_odp_mirror *m, unsigned long delay_jiffies)
 {
 	bool was_pending;
 
@@ -302,7 +302,7 @@ void umem_odp_chunk_reap_work(struct work_struct *work)
 	unsigned long index, next;
 	bool go;
 
-	next = umem_odp_mirror_wait_unused(m);
+	next = umem_odp_mirror_put_unused(m);
 	/* Only this work frees published chunks, and a work does not run beside itself. */
 	xa_for_each(&m->chunks, index, chunk) {
 		next = chunk_earlier(next, chunk_kill_empty(chunk, !umem_odp_mirror_is_kept(m),
@@ -315,6 +315,6 @@ void umem_odp_chunk_reap_work(struct work_struct *work)
 		cond_resched();
 	}
 	if (next)
-		umem_odp_chunk_reap(m, next);
+		umem_odp_chunk_schedule_reap(m, next);
 	umem_odp_mirror_drop_ref(m);
 }

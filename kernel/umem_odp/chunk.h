@@ -88,7 +88,7 @@ void umem_odp_chunk_open_window(struct umem_odp_chunk *chunk, struct umem_odp_wi
 void umem_odp_chunk_close_window(struct umem_odp_chunk *chunk, struct umem_odp_window *window);
 void umem_odp_chunk_hit_windows(struct umem_odp_chunk *chunk, u64 start, u64 last);
 
-void umem_odp_chunk_reap(struct umem_odp_mirror *m, unsigned long delay_jiffies);
+void umem_odp_chunk_schedule_reap(struct umem_odp_mirror *m, unsigned long delay_jiffies);
 void umem_odp_chunk_reap_work(struct work_struct *work);
 
 #endif

@@ -95,7 +95,7 @@ static unsigned int invalidate_leaf(struct umem_odp_chunk *chunk, u64 start, u64
 	else
 		nr = invalidate_drop(chunk, leaf, first_page, last_page, &taken);
 	if (nr)
-		umem_odp_mirror_count(chunk->mirror, tally, leaf_start, &taken, protect);
+		umem_odp_tally_invalidation(chunk->mirror, tally, leaf_start, &taken, protect);
 	return nr;
 }
 

@@ -106,7 +106,7 @@ static void mirror_release(struct mmu_notifier *subscription, struct mm_struct *
 	scoped_guard(spinlock_bh, &m->regions_lock)
 		WRITE_ONCE(m->mm_gone, true);
 	umem_odp_queue_end_idle(&m->queue);
-	umem_odp_chunk_reap(m, 0);
+	umem_odp_chunk_schedule_reap(m, 0);
 }
 
 static const struct mmu_notifier_ops mirror_ops = {
@@ -130,7 +130,7 @@ static const struct mmu_interval_notifier_ops mirror_no_interval_ops = {
 };
 
 /*
- * Takes one use of the subscription beside those of the regions. umem_odp_mirror_wait_unused() puts
+ * Takes one use of the subscription beside those of the regions. umem_odp_mirror_put_unused() puts
  * it when the mirror has been without regions for a while.
  */
 static void mirror_keep(struct umem_odp_mirror *m)
@@ -351,16 +351,16 @@ void umem_odp_mirror_remove(struct umem_odp_mirror *m, struct umem_odp_region *r
 		umem_odp_chunk_put(chunk);
 	}
 	if (unused)
-		umem_odp_chunk_reap(m, UMEM_ODP_REAP_JIFFIES);
+		umem_odp_chunk_schedule_reap(m, UMEM_ODP_REAP_JIFFIES);
 }
 
 /**
- * umem_odp_mirror_wait_unused() - let go of a mirror that has been without regions for a while
+ * umem_odp_mirror_put_unused() - let go of a mirror that has been without regions for a while
  * @m: the mirror
  *
  * Return: in how many jiffies to ask again; 0 if it has regions, or was let go.
  */
-unsigned long umem_odp_mirror_wait_unused(struct umem_odp_mirror *m)
+unsigned long umem_odp_mirror_put_unused(struct umem_odp_mirror *m)
 {
 	unsigned long now = jiffies, due;
 

@@ -107,13 +107,14 @@ void umem_odp_mirror_drop_ref(struct umem_odp_mirror *m);
 
 void umem_odp_mirror_add(struct umem_odp_mirror *m, struct umem_odp_region *r);
 void umem_odp_mirror_remove(struct umem_odp_mirror *m, struct umem_odp_region *r);
-unsigned long umem_odp_mirror_wait_unused(struct umem_odp_mirror *m);
+unsigned long umem_odp_mirror_put_unused(struct umem_odp_mirror *m);
 u64 umem_odp_mirror_covered(struct umem_odp_mirror *m, u64 start, u64 end);
 void umem_odp_mirror_wait_for_all(void);
 
 /* tally.c */
-void umem_odp_mirror_count(struct umem_odp_mirror *m, struct umem_odp_tally *tally, u64 leaf_start,
-			   const struct umem_odp_page_set *taken, bool protect);
+void umem_odp_tally_invalidation(struct umem_odp_mirror *m, struct umem_odp_tally *tally,
+				 u64 leaf_start, const struct umem_odp_page_set *taken,
+				 bool protect);
 
 /* Whether idle threads are worth keeping. A hint: a thread that is missed is made again. */
 static inline bool umem_odp_mirror_is_kept(const struct umem_odp_mirror *m)

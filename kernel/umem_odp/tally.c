@@ -52,15 +52,16 @@ static struct interval_tree_node *tally_next(struct interval_tree_node *node, u6
 }
 
 /**
- * umem_odp_mirror_count() - count an invalidation for the regions that it took something from
+ * umem_odp_tally_invalidation() - count an invalidation for the regions that it took something from
  * @m: the mirror
  * @tally: of this invalidation, zeroed before its first leaf; leaves come from the lowest up
  * @leaf_start: address of the leaf's first page
  * @taken: the pages that it took something from, not none
  * @protect: it took the right to write, not the page
  */
-void umem_odp_mirror_count(struct umem_odp_mirror *m, struct umem_odp_tally *tally, u64 leaf_start,
-			   const struct umem_odp_page_set *taken, bool protect)
+void umem_odp_tally_invalidation(struct umem_odp_mirror *m, struct umem_odp_tally *tally,
+				 u64 leaf_start, const struct umem_odp_page_set *taken,
+				 bool protect)
 {
 	unsigned int first = find_first_bit(taken->bits, UMEM_ODP_LEAF_PAGES);
 	unsigned int last = find_last_bit(taken->bits, UMEM_ODP_LEAF_PAGES), nr;

@@ -32,7 +32,7 @@ void rxo_late_reset(struct rxo_qp *qp)
  */
 void rxo_late_begin(struct rxo_qp *qp)
 {
-	u32 shift = min_not_zero(qp->timeout_ns_shift, (u32)RXO_MAX_HOLD_TIMEOUT);
+	u32 shift = min_not_zero(qp->timeout_shift, (u32)RXO_MAX_HOLD_TIMEOUT);
 	struct rxo_late *late = &qp->rq.late;
 
 	lockdep_assert_held(&qp->rq.lock);

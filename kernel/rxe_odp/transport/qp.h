@@ -380,7 +380,7 @@ struct rxo_qp {
 	u32 access;			/* IB_ACCESS_REMOTE_* */
 	u32 max_rd_atomic;
 	u32 max_dest_rd_atomic;
-	u32 timeout_ns_shift;		/* attr.timeout: 4.096 us << n; 0 is for ever */
+	u32 timeout_shift;		/* attr.timeout: 4.096 us << n; 0 is for ever */
 	u8 retry_cnt;
 	u8 rnr_retry;
 	u8 min_rnr_timer;

@@ -89,7 +89,7 @@ static void qp_store_values(struct rxo_qp *qp, const struct ib_qp_attr *attr, in
 		own->max_dest_rd_atomic = attr->max_dest_rd_atomic;
 	}
 	if (mask & IB_QP_TIMEOUT) {
-		qp->timeout_ns_shift = attr->timeout;
+		qp->timeout_shift = attr->timeout;
 		own->timeout = attr->timeout;
 	}
 	if (mask & IB_QP_RETRY_CNT) {

@@ -54,7 +54,7 @@ static u32 req_psn_count(const struct rxo_qp *qp, const struct rxo_swqe *wqe)
 
 static unsigned long req_ack_jiffies(const struct rxo_qp *qp)
 {
-	return 1 + nsecs_to_jiffies(4096ULL << qp->timeout_ns_shift);
+	return 1 + nsecs_to_jiffies(4096ULL << qp->timeout_shift);
 }
 
 /* Whether we wait for the peer, or for a local queue that does not take the next packet. */
@@ -73,7 +73,7 @@ void rxo_req_timer(struct rxo_qp *qp, bool progress)
 	struct rxo_sq *sq = &qp->sq;
 
 	lockdep_assert_held(&sq->lock);
-	if (!req_owed_answer(sq) || sq->rnr_wait || !qp->timeout_ns_shift) {
+	if (!req_owed_answer(sq) || sq->rnr_wait || !qp->timeout_shift) {
 		sq->awaits_ack = false;
 		return;
 	}

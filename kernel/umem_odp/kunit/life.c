@@ -154,7 +154,7 @@ static void mirror_age(struct umem_odp_mirror *m)
 {
 	scoped_guard(spinlock_bh, &m->regions_lock)
 		m->unused_since = jiffies - UMEM_ODP_REAP_JIFFIES;
-	umem_odp_chunk_reap(m, 0);
+	umem_odp_chunk_schedule_reap(m, 0);
 	flush_delayed_work(&m->reap);
 }
 

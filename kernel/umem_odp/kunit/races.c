@@ -300,7 +300,7 @@ static void fault_beside_a_dead_chunk(struct kunit *test)
 		chunk->pins--;
 		chunk->empty_since = jiffies - UMEM_ODP_REAP_JIFFIES;
 	}
-	umem_odp_chunk_reap(m, 0);
+	umem_odp_chunk_schedule_reap(m, 0);
 	flush_delayed_work(&m->reap);
 	KUNIT_EXPECT_TRUE(test, umem_odp_env_stepped());
 	KUNIT_EXPECT_NULL(test, race->found);

@@ -124,8 +124,8 @@ static void model_invalidate(struct regions_model *s, bool protect)
 			continue;
 		model_take(s, set.bits);
 		memcpy(taken + leaf * BITS_TO_LONGS(UMEM_ODP_LEAF_PAGES), &set, sizeof(set));
-		umem_odp_mirror_count(s->mirror_user->mirror, &tally,
-				      ENV_VA + leaf * UMEM_ODP_LEAF_BYTES, &set, protect);
+		umem_odp_tally_invalidation(s->mirror_user->mirror, &tally,
+					    ENV_VA + leaf * UMEM_ODP_LEAF_BYTES, &set, protect);
 	}
 	for (i = 0; i < REGIONS; i++) {
 		nr = s->in[i] ? model_weight(s, i, taken) : 0;
