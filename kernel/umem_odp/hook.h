@@ -18,6 +18,8 @@
  * @UMEM_ODP_LOOKED_UP: a pass has looked pages up, and installed none; its mirror
  * @UMEM_ODP_COVERED: an install knows that regions cover its pages, and has put none in; its chunk,
  *	whose lock is held
+ * @UMEM_ODP_WENT_AHEAD: a pass has gone on behind its leader's leaf, and has looked at nothing
+ *	there; its mirror
  */
 enum umem_odp_moment {
 	UMEM_ODP_LEAF_FOUND,
@@ -29,6 +31,7 @@ enum umem_odp_moment {
 	UMEM_ODP_CHUNK_DEAD,
 	UMEM_ODP_LOOKED_UP,
 	UMEM_ODP_COVERED,
+	UMEM_ODP_WENT_AHEAD,
 };
 
 #ifdef UMEM_ODP_KUNIT

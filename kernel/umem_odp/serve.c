@@ -5,6 +5,7 @@
  */
 #include <linux/sched/signal.h>
 
+#include "hook.h"
 #include "leaf.h"
 #include "mirror.h"
 #include "pass.h"
@@ -451,6 +452,8 @@ static bool pass_run_leaf(struct umem_odp_pass *pass)
  */
 void umem_odp_queue_run(struct umem_odp_pass *pass)
 {
-	while (pass_run_leaf(pass))
+	while (pass_run_leaf(pass)) {
+		umem_odp_hook(UMEM_ODP_WENT_AHEAD, pass->mirror);
 		cond_resched();
+	}
 }
