@@ -353,6 +353,65 @@ static void made_by_others(void **state)
 	bed_close(&bed);
 }
 
+/* Packets of 4 KiB that a queue pair has in queues of this host when it begins to wait for room. */
+#define QUEUED 64
+/* And what it sends when it has waited: at once. */
+#define REST 28
+
+/* From a; it names no cookie but a's own. */
+static bool is_question(const struct bed *bed, const struct sniffed *packet)
+{
+	static const uint8_t nobody[8];
+
+	return packet->roce && packet->out && packet->opcode == ROCE_PROBE &&
+	       packet->dest_qpn == bed->pair.b.qp->qp_num && packet->bth_bytes >= 28 &&
+	       !memcmp(packet->bth + 20, nobody, sizeof(nobody));
+}
+
+static bool is_data(const struct bed *bed, const struct sniffed *packet)
+{
+	return packet->roce && packet->out && packet->opcode < ROCE_READ &&
+	       packet->dest_qpn == bed->pair.b.qp->qp_num;
+}
+
+/* The end of a message had to wait for room: behind that it is asked again, so that what comes next finds an answer. */
+static void asked_behind_what_waited(void **state)
+{
+	struct conn conn = over_the_wire(false);
+	unsigned int data = 0;
+	struct sniffed packet;
+	bool asked = false;
+	struct buf from, to;
+	struct bed bed;
+	double end;
+
+	(void)state;
+	conn.mtu = IBV_MTU_4096;
+	conn.timeout = 21;
+	bed_open(&bed, &conn);
+	buf_make(&from, bed.pair.a.rig->pd, MEM_ANON, MIB, 0, ACCESS_ALL);
+	buf_make(&to, bed.pair.b.rig->pd, MEM_ANON, MIB, 0, ACCESS_ALL);
+	/* Its window is open from then on. */
+	pair_move_checked(&bed.pair, OP_WRITE, &from, &to, 1);
+	if (!wire_shape("tbf rate 10mbit burst 10k limit 4mb"))
+		skip_because("no tbf");
+	sniff_close(&bed.sniff);
+	sniff_open(&bed.sniff, "veth0");
+	pair_move(&bed.pair, OP_WRITE, &from, 0, &to, 0, (QUEUED + REST) * 4 * KIB);
+	for (end = seconds() + BOUND_S; !asked;) {
+		if (seconds() > end)
+			fail_because("no question behind %u packets", data);
+		if (!sniff_next(&bed.sniff, &packet))
+			continue;
+		data += is_data(&bed, &packet);
+		asked = data > QUEUED && is_question(&bed, &packet);
+	}
+	netem_end();
+	buf_free(&from);
+	buf_free(&to);
+	bed_close(&bed);
+}
+
 /* clang-format off */
 #define ICRC(fn)     { #fn " (pinned)", fn, set_up, tear_down, NULL }
 #define ICRC_ODP(fn) { #fn " (odp)", fn, set_up, tear_down, (void *)(uintptr_t)1 }
@@ -360,4 +419,5 @@ static void made_by_others(void **state)
 
 TEST_MAIN(ICRC(every_operation), ICRC_ODP(every_operation), ICRC(together), ICRC(on_request),
 	  ICRC(a_netdev_that_computes_it), ICRC_ODP(a_netdev_that_computes_it),
-	  ICRC(spoilt_on_the_way), ICRC(lost_on_the_way), ICRC(made_by_others))
+	  ICRC(spoilt_on_the_way), ICRC(lost_on_the_way), ICRC(made_by_others),
+	  ICRC(asked_behind_what_waited))
