@@ -600,6 +600,43 @@ static void elsewhere_asks_amid_a_read(void **state)
 	elsewhere_close(&far);
 }
 
+/*
+ * To a peer whose answer is good for longer than a queue pair waits for a queue that refuses: what that refuses goes in packets of one
+ * PSN, none before which is lost.
+ */
+static void elsewhere_behind_a_queue_that_takes_no_frame(void **state)
+{
+	double end = seconds() + BOUND_S;
+	struct elsewhere far;
+	struct sniffed packet;
+	unsigned int n;
+	long before;
+	bool refused;
+
+	(void)state;
+	do {
+		if (seconds() > end)
+			fail_because("no wide packet was refused");
+		elsewhere_open(&far, IBV_MTU_1024);
+		before = rig_counter("send_refused");
+		ask_all(&far, 8192);
+		if (!wire_shape("tbf rate 1gbit burst 6k limit 300k"))
+			skip_because("no tbf");
+		post_write(&far, 16 * KIB);
+		for (n = 0; n < 16; n++) {
+			packet = next_out(&far, 0);
+			assert_int_equal(packet.psn, (far.pair.a.psn + 2 + n) & 0xffffff);
+			assert_int_equal(packet.psns, 1);
+		}
+		acknowledge(&far, far.pair.a.psn + 17);
+		cq_success(far.pair.a.scq);
+		/* Not where the machine has stood still for as long as the answer was good for. */
+		refused = rig_counter("send_refused") != before;
+		netem_end();
+		elsewhere_close(&far);
+	} while (!refused);
+}
+
 /* clang-format off */
 #define FRAMES(fn)     { #fn " (pinned)", fn, wide_set_up_frames, tear_down, NULL }
 #define FRAMES_ODP(fn) { #fn " (odp)", fn, wide_set_up_frames, tear_down, (void *)(uintptr_t)1 }
@@ -612,4 +649,4 @@ TEST_MAIN(FRAMES(every_length), FRAMES_ODP(every_length), FRAMES(frames_of_sever
 	  FRAMES_ODP(wide_some_are_lost), FRAMES(wide_some_come_twice),
 	  FRAMES(wide_some_overtake_others), FRAMES(elsewhere_as_responder),
 	  FRAMES(stranger_as_responder), FRAMES(elsewhere_as_requester),
-	  FRAMES(elsewhere_asks_amid_a_read))
+	  FRAMES(elsewhere_asks_amid_a_read), FRAMES(elsewhere_behind_a_queue_that_takes_no_frame))
