@@ -6,6 +6,7 @@
  * rdma-odp: timeout 120
  */
 #include "method.h"
+#include "mw.h"
 #include "pair.h"
 
 #include <fcntl.h>
@@ -303,6 +304,54 @@ static void refused(void **state)
 	end(&s);
 }
 
+static void advises_all(struct ibv_pd *pd, struct ibv_sge sge, int err)
+{
+	static const unsigned int advices[] = { READ, WRITE, LOOK };
+	unsigned int i;
+
+	for (i = 0; i < 6; i++)
+		assert_int_equal(mr_advise(pd, advices[i / 2], i % 2 ? FLUSH : 0, &sge, 1), err);
+}
+
+/* Its key is not one of a region: bound over one on demand, of either type, and free. */
+static void refused_for_a_window(void **state)
+{
+	static const enum ibv_mw_type types[] = { IBV_MW_TYPE_1, IBV_MW_TYPE_2 };
+	struct conn conn = CONN;
+	struct ibv_pd *pd, *other;
+	struct ibv_mw *mw;
+	struct pair pair;
+	struct buf buf;
+	size_t i;
+
+	(void)state;
+	pair_open(&pair, &conn);
+	rig_need_odp(&pair.rig, 0, 0);
+	pd = pair.b.rig->pd;
+	other = ibv_alloc_pd(pair.b.rig->ctx);
+	assert_non_null(other);
+	buf_make(&buf, pd, MEM_ANON, 4 * PAGE, 0, ACCESS_BIND | ODP);
+	for (i = 0; i < ARRAY_SIZE(types); i++) {
+		struct ibv_sge sge = { .addr = (uintptr_t)buf.data + PAGE, .length = PAGE };
+
+		mw = mw_make(pd, types[i]);
+		sge.lkey = mw->rkey;
+		advises_all(pd, sge, ENOENT);
+		mw_bind(&pair.b, mw, &buf, PAGE, PAGE, ACCESS_WINDOW);
+		sge.lkey = mw->rkey;
+		advises_all(pd, sge, EINVAL);
+		advises_all(other, sge, EPERM);
+		sge.length = 2 * PAGE;
+		advises_all(pd, sge, EINVAL);
+		sge.lkey = buf.mr->lkey;
+		advises_all(pd, sge, 0);
+		mw_free(mw);
+	}
+	assert_zero(ibv_dealloc_pd(other));
+	buf_free(&buf);
+	pair_close(&pair);
+}
+
 /* As many as an attribute can hold; none at all. */
 static void many_spans(void **state)
 {
@@ -545,7 +594,8 @@ static void deregistered_meanwhile(void **state)
 }
 
 TEST_MAIN(TEST(brings_in), TEST(brings_in_later), TEST(looks_only), TEST(looks_at_much),
-	  TEST(stops_at_what_cannot_be_had), TEST(refused), TEST(many_spans),
-	  TEST(more_spans_than_a_call_can_carry), TEST(deregistered_while_they_hang),
-	  TEST(faults_go_on_meanwhile), TEST(context_closed_while_they_hang),
-	  TEST(killed_while_they_hang), TEST(deregistered_meanwhile))
+	  TEST(stops_at_what_cannot_be_had), TEST(refused), TEST(refused_for_a_window),
+	  TEST(many_spans), TEST(more_spans_than_a_call_can_carry),
+	  TEST(deregistered_while_they_hang), TEST(faults_go_on_meanwhile),
+	  TEST(context_closed_while_they_hang), TEST(killed_while_they_hang),
+	  TEST(deregistered_meanwhile))

@@ -115,6 +115,16 @@ struct rxo_mr *rxo_mr_get_remote_whole(struct rxo_pd *pd, u64 qp_id, u32 key, in
 	});
 }
 
+bool rxo_mr_is_window(struct rxo_pd *pd, u32 key)
+{
+	struct rxo_dev *dev = to_rxo_dev(pd->ibpd.device);
+	struct rxo_mr *mr;
+
+	guard(rcu)();
+	mr = xa_load(&dev->mrs, key >> 8);
+	return mr && READ_ONCE(mr->key) == key && mr->pd == pd && mr->window;
+}
+
 void rxo_mr_put(struct rxo_mr *mr)
 {
 	if (!refcount_dec_and_test(&mr->refs))

@@ -115,6 +115,9 @@ struct rxo_mr *rxo_mr_get_remote(struct rxo_pd *pd, u64 qp_id, u32 key, int acce
 /* The same for all that the key stands for. */
 struct rxo_mr *rxo_mr_get_remote_whole(struct rxo_pd *pd, u64 qp_id, u32 key, int access);
 
+/* Whether a key that was refused is that of a memory window in this domain. Any context. */
+bool rxo_mr_is_window(struct rxo_pd *pd, u32 key);
+
 /**
  * rxo_mr_invalidate - take a key back
  * @pd: the protection domain of the QP that asks

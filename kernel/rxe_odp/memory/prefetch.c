@@ -35,7 +35,8 @@
 
 /*
  * What a span names, with a reference. -ENOENT: no such key. -EPERM: another domain, or not to be
- * written. -EINVAL: not on demand. -EFAULT: not all of it lies in the region.
+ * written. -EINVAL: a memory window. -EOPNOTSUPP: not on demand, for which each of the two kinds of
+ * callers has its own errno. -EFAULT: not all of it lies in the region.
  */
 static struct rxo_mr *prefetch_mr_find(struct rxo_pd *pd, const struct rxo_span *span,
 				       enum rxo_prefetch_mode mode)
@@ -44,12 +45,14 @@ static struct rxo_mr *prefetch_mr_find(struct rxo_pd *pd, const struct rxo_span 
 	int err = 0;
 
 	mr = rxo_mr_get(pd, span->lkey, RXO_LKEY, 0, span->iova, span->length_bytes);
+	if (IS_ERR(mr) && rxo_mr_is_window(pd, span->lkey))
+		return ERR_PTR(-EINVAL);
 	if (mr == ERR_PTR(-ERANGE))
 		return ERR_PTR(-EFAULT);
 	if (IS_ERR(mr))
 		return mr;
 	if (mr->mem->kind != RXO_MR_ODP)
-		err = -EINVAL;
+		err = -EOPNOTSUPP;
 	else if (mode == RXO_PREFETCH_WRITE && !mr->mem->writable)
 		err = -EPERM;
 	if (!err)
@@ -358,6 +361,6 @@ int rxo_advise_mr(struct ib_pd *ibpd, enum ib_uverbs_advise_mr_advice advice, u3
 	else
 		err = prefetch_check(p) ?: rxo_prefetch_start(p);
 	rxo_prefetch_put(p);
-	/* -EINVAL is prefetch_mr_find()'s: not on demand. mlx5 has no such key then. */
-	return err == -EINVAL ? -ENOENT : err;
+	/* -EOPNOTSUPP is prefetch_mr_find()'s: not on demand. mlx5 has no such key then. */
+	return err == -EOPNOTSUPP ? -ENOENT : err;
 }

@@ -98,6 +98,12 @@ static int UVERBS_HANDLER(RXE_ODP_METHOD_PREFETCH_START)(struct uverbs_attr_bund
 	return 0;
 }
 
+/* Objects tell a key of no region on demand from none. */
+static u32 prefetch_user_errno(int err)
+{
+	return err == -EOPNOTSUPP ? EINVAL : -err;
+}
+
 /* What the caller's array has room for; it is optional. */
 static int prefetch_write_errors(struct rxo_prefetch *p, struct uverbs_attr_bundle *attrs)
 {
@@ -114,7 +120,7 @@ static int prefetch_write_errors(struct rxo_prefetch *p, struct uverbs_attr_bund
 		return -ENOMEM;
 	scoped_guard(mutex, &p->lock) {
 		for (i = 0; i < num; i++)
-			errors[i] = -p->spans[i].err;
+			errors[i] = prefetch_user_errno(p->spans[i].err);
 	}
 	return uverbs_copy_to(attrs, RXE_ODP_ATTR_PREFETCH_QUERY_RESP_SPANS, errors,
 			      num * sizeof(*errors));
