@@ -195,7 +195,8 @@ int umem_odp_access_try_begin(struct umem_odp_region *r, struct umem_odp_access 
  * On success acc->len_bytes bytes at acc->kaddr are those behind what the access had, as after
  * umem_odp_access_begin(), without its cost. Fails when the access has had UMEM_ODP_ACCESS_MAX in
  * all, at a boundary of 2 MiB, at the end of the region, at a page that is not there, and while an
- * invalidation waits for the leaf: then end the access and begin another, which returns the reason.
+ * invalidation waits for the leaf: then end the access and begin another, which succeeds or returns
+ * the reason.
  *
  * Context: As umem_odp_access_begin(), with the access held; never blocks.
  * Return: true if it went on; false if not, @acc is as it was then.
@@ -307,10 +308,11 @@ struct umem_odp_waiter {
  * nobody waits for a thread the fault goes on for the rest, as far as that comes without waiting
  * and 16 MiB in all at most, so that a long access finds the next pages present; some of them may
  * come after the access has ended. Where a file system has to be asked for each page that is to be
- * written, the thread goes on for a few of those that are needed, which may also be after that.
- * Faults on the same pages join, across the regions of a process. Pages that nobody asked for are
- * not brought in. Those that the process has mapped already may be put in too: the rest of a large
- * folio, and, where faults of a region follow each other, pages behind what was asked for.
+ * written, the thread goes on for a few of those that are needed, and may bring in one that the
+ * access had found present, after its end. Faults on the same pages join, across the regions of a
+ * process. Pages that nobody asked for are not brought in. Those that the process has mapped
+ * already may be put in too: the pages around it of a large folio, and, where faults of a region
+ * follow each other, as many pages behind what was asked for as are worth it.
  *
  * A fault can last for ever (userfaultfd, a hung file system). It then delays nobody else's, and
  * holds no lock but one that the file system itself has asked for: see docs/umem_odp.md.

@@ -133,7 +133,7 @@ static int fn##_adaptor(struct ib_qp *qp) \
 #define compat_counter_unbind_qp(fn) fn##_adaptor
 #endif
 
-/* Newer kernels want a counter_init and a size, of a driver that adds nothing to a counter too. */
+/* Newer kernels want counter_init and a size even of a driver that adds nothing to a counter. */
 #ifdef HAVE_COUNTER_INIT
 struct compat_counter {
 	struct rdma_counter core;

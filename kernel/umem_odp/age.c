@@ -108,7 +108,7 @@ compat_young_t umem_odp_age_clear(struct mmu_notifier *subscription, struct mm_s
  * @va: the page
  *
  * Context: Under a page-table lock.
- * Return: whether the device has, since umem_odp_age_clear() was called for the page.
+ * Return: whether the device has accessed it since umem_odp_age_clear() was called for it.
  */
 compat_young_t umem_odp_age_test(struct mmu_notifier *subscription, struct mm_struct *mm,
 				 unsigned long va)

@@ -116,7 +116,7 @@ void umem_odp_tally_invalidation(struct umem_odp_mirror *m, struct umem_odp_tall
 				 u64 leaf_start, const struct umem_odp_page_set *taken,
 				 bool protect);
 
-/* Whether idle threads are worth keeping. A hint: a thread that is missed is made again. */
+/* Whether idle threads and empty chunks are worth keeping. A hint: they can be made again. */
 static inline bool umem_odp_mirror_is_kept(const struct umem_odp_mirror *m)
 {
 	return READ_ONCE(m->kept) && !READ_ONCE(m->mm_gone);

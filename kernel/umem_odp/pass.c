@@ -162,7 +162,7 @@ static int pass_rounds(struct umem_odp_pass *pass)
 				err = -EINTR;
 				break;
 			}
-			/* It gives way to invalidations. Leaders inside get passes of their own. */
+			/* One gone ahead gives way to invalidations. Leaders inside get passes. */
 			if (pass->ahead)
 				break;
 			pass->retries++;

@@ -36,7 +36,8 @@ struct umem_odp_waiter;
  * @blocked: it waits for the page at @next
  * @stopped: it has been signalled to end
  * @wanted_end: where what it brings in of this leaf ends. @end is the same, but while the pass
- *	waits: then it is one page behind @next. Changed by the thread alone, from leaf to leaf
+ *	waits: then it is the end of the page at @next. Changed by the thread alone, from leaf to
+ *	leaf
  * @look_end: how far it looks: behind @wanted_end it only puts in what the process has mapped;
  *	changed as @wanted_end is
  * @told: how far the region's stream has been told that it has come

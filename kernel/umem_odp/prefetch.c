@@ -3,9 +3,9 @@
  * Prefetches: making pages present before anybody needs them.
  *
  * One that may wait is a waiter that asks for the first missing page of its span, is woken when
- * that came, and asks for the next: the fault threads do the work as they do it for faults, and the
- * caller waits for nothing. It waits for one page at a time. Cancelling sets stopped, under
- * queue->lock, so that a wake() that is under way cannot ask again.
+ * that came, and asks for the next: the fault threads do the work as they do it for faults, and no
+ * thread waits for the prefetch. It has one page to wait for at a time. Cancelling sets stopped,
+ * under queue->lock, for good: so a wake() that is under way cannot ask again.
  *
  * One that only looks is a pass that is not listed, in the thread that asks: it waits for nothing.
  */

@@ -261,9 +261,7 @@ static void queue_stop_unwanted(struct umem_odp_queue *q)
 
 	lockdep_assert_held(&q->lock);
 	list_for_each_entry(pass, &q->passes, node) {
-		/*
-		 * One that has gone ahead had no waiter anyway: the close of its region stops it.
-		 */
+		/* One gone ahead has no waiter: a cancel is no reason, its region's close is. */
 		if (!pass->ahead || !pass->region)
 			umem_odp_queue_stop_if_unwanted(pass);
 	}

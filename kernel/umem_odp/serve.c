@@ -114,7 +114,7 @@ static u64 pass_block_start(struct umem_odp_pass *pass)
 	return start;
 }
 
-/* The pass works on the pages from @page to the end of its leaf, or of span_end. */
+/* The pass works on the pages from @page to the end of its leaf, or to span_end if that is less. */
 static void pass_begin_leaf(struct umem_odp_pass *pass, u64 page)
 {
 	lockdep_assert_held(&pass->mirror->queue.lock);
@@ -327,7 +327,7 @@ bool umem_odp_queue_block(struct umem_odp_pass *pass, enum umem_odp_wait wait)
 	return true;
 }
 
-/* One pass less waits, so one slow leader may be allowed to wait now: it is tried again. */
+/* One pass fewer waits, so one slow leader may be allowed to wait now: it is tried again. */
 static void queue_ready_one_slow(struct umem_odp_queue *q)
 {
 	struct umem_odp_waiter *w;

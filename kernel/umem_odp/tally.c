@@ -42,7 +42,7 @@ static struct interval_tree_node *tally_first(struct umem_odp_mirror *m, u64 sta
 	return node;
 }
 
-/* Behind a region that begins in the span all touch the span, up to one that begins after it. */
+/* Behind a region that begins in the span all touch it, until one begins after the span's end. */
 static struct interval_tree_node *tally_next(struct interval_tree_node *node, u64 start, u64 end)
 {
 	if (node->start < start)

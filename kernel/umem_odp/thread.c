@@ -8,11 +8,11 @@
  * (vhost_task), because a process cannot exit before its last thread, and some page faults do not
  * end even with a signal.
  *
- * A thread joins the cgroups of the process, so that its CPU time, the CPUs that it may use and the
- * thread itself are accounted there: the first time that it has nothing to do or has to wait, since
- * joining can take a grace period of RCU. The kernel counts a thread that joins in pids.current and
- * does not refuse it: pids.max limits what the process itself can still make, and the number of
- * threads of a mm has a bound of its own.
+ * A thread joins the cgroups of the process, so that it and its CPU time are counted there, and it
+ * runs on the CPUs of the process's cpuset: the first time that it has nothing to do or has to
+ * wait, since joining can take a grace period of RCU. The kernel counts a thread that joins in
+ * pids.current and does not refuse it: pids.max limits what the process itself can still make, and
+ * the number of threads of a mm has a bound of its own.
  *
  * A thread is asked for in softirq, where none can be made, so a work item makes it.
  */
@@ -113,7 +113,10 @@ static bool thread_wait_for_work(struct umem_odp_pass *pass)
 		q->nr_idle++;
 	if (wait_event_idle_exclusive_timeout(q->wait, thread_idle_ends(pass, &work),
 					      IDLE_JIFFIES)) {
-		/* That call may have woken this thread itself, still on q->wait: call again. */
+		/*
+		 * umem_odp_queue_take() may have called one more thread, and woken this one, which
+		 * was still on q->wait: call again.
+		 */
 		guard(spinlock_bh)(&q->lock);
 		umem_odp_queue_call_thread(q);
 		return work;

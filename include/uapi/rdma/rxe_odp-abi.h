@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: ((GPL-2.0 WITH Linux-syscall-note) OR Linux-OpenIB) */
 /*
- * What rxe_odp's user ABI has beyond that of rxe (<rdma/rdma_user_rxe.h>), which it has whole.
+ * What rxe_odp's user ABI has beyond that of rxe (<rdma/rdma_user_rxe.h>), all of which it has.
  * Text: docs/user-abi.md.
  *
  * A device of ours has the sysfs attribute "user_abi", which reads RXE_ODP_USER_ABI and a newline;
@@ -54,8 +54,8 @@ struct rxe_odp_alloc_ucontext_resp {
 };
 
 /*
- * Where a FLUSH goes: wr.flush of struct rxe_send_wr, which headers of before Linux 6.2 have not.
- * The length is that of the WQE's dma, and this one's is not looked at.
+ * A FLUSH's target: wr.flush of struct rxe_send_wr, which headers of before Linux 6.2 do not have.
+ * The length is taken from the WQE's dma; the one here is not looked at.
  */
 struct rxe_odp_flush_wr {
 	__aligned_u64 remote_addr;
@@ -66,18 +66,19 @@ struct rxe_odp_flush_wr {
 };
 
 /*
- * XRC, which rxe has not: the number of the SRQ that a request is for stands in the field
+ * XRC, which rxe does not have: the number of the SRQ that a request is for stands in the field
  * "reserved" of struct rxe_send_wr, behind wr_id; its upper eight bits are not looked at.
  */
 
 /*
  * The promise: a word in the header of every send queue, pad_3[RXE_ODP_PROMISE_PAD] of struct
  * rxe_queue_buf, beside the consumer index. The kernel writes it and never reads it. As long as it
- * is not 0 somebody in the kernel is going to look at the queue, and who has posted need not ring:
+ * is not 0 the requester or a polling thread is going to look at the queue, and a process that has
+ * posted need not ring the doorbell:
  *
  *	write the WQEs; producer_index = new (release); full memory barrier; if (!promise) ring
  *
- * Who always rings loses nothing. In a context that did not say RXE_ODP_CAP_PROMISE the word is 0.
+ * It may ring all the same. In a context that did not say RXE_ODP_CAP_PROMISE the word is 0.
  */
 #define RXE_ODP_CAP_PROMISE	(1ULL << 8)
 #define RXE_ODP_PROMISE_PAD	0
@@ -294,8 +295,9 @@ struct rxe_odp_span {
 };
 
 /*
- * Of spans that have not ended the errno is EINPROGRESS. Else it is ENOENT, EPERM, EINVAL or EFAULT
- * as ibv_advise_mr() has them, or EHWPOISON, EOWNERDEAD, ENOMEM, EBUSY.
+ * The errno of a span that has not ended is EINPROGRESS. Else it is 0, or ENOENT, EPERM, EINVAL or
+ * EFAULT as ibv_advise_mr() has them, but EINVAL also for a region that is not on demand; or
+ * EHWPOISON, EOWNERDEAD, ENOMEM, EBUSY.
  */
 struct rxe_odp_prefetch_result {
 	__aligned_u64 user_data;

@@ -170,7 +170,7 @@ static int dmabuf_check(const struct dma_buf *buf, u64 offset, u64 length)
 	/* A region can always be read, for messages that are sent from it. */
 	if (!(buf->file->f_mode & FMODE_READ))
 		return -EACCES;
-	/* Asked here, since dma_buf_vmap() answers -EINVAL. */
+	/* Asked here, since dma_buf_vmap() would answer -EINVAL. */
 	return buf->ops->vmap ? 0 : -EOPNOTSUPP;
 }
 

@@ -20,8 +20,8 @@ struct mm_struct;
 /*
  * Immutable while anyone holds a reference, but for @list (rxo_dev.mems_lock), and for memory that
  * work requests register, while no key leads to it (mr_fast.c).
- * @refs counts the struct rxo_mr above it: one, or more while rereg_mr exchanges that and accesses
- * with the old rights last.
+ * @refs counts the struct rxo_mr above it: one, but more while rereg_mr exchanges that, and for as
+ * long as accesses with the old rights last.
  */
 struct rxo_mem {
 	enum rxo_mr_kind kind;

@@ -61,7 +61,10 @@ static u32 explain_mapping(enum umem_odp_refusal refusal)
 	return reasons[refusal];
 }
 
-/* Why memory could not be had. @mr may be a later owner of the key: its domain tells. */
+/*
+ * Why memory could not be had. @mr may have got the key since then: one of another domain says
+ * nothing of this fault.
+ */
 static u32 explain_fault(const struct rxo_mr *mr, const struct rxo_pd *pd,
 			 enum umem_odp_refusal refusal)
 {

@@ -268,8 +268,8 @@ static struct ib_mr *mr_rereg(struct ib_mr *ib, int flags, u64 start, u64 length
 }
 
 /*
- * Lets no window be bound to the region any more; false if one is bound. To allow it again, set
- * windows to 0.
+ * Lets no window be bound to the region any more, and returns true; or false, and changes nothing,
+ * if one is bound. To allow it again, set windows to 0.
  */
 static bool mr_forbid_windows(struct rxo_mr *mr)
 {
@@ -287,7 +287,10 @@ struct ib_mr *rxo_rereg_user_mr(struct ib_mr *ib, int flags, u64 start, u64 leng
 	if (!mr_forbid_windows(mr))
 		return ERR_PTR(-EBUSY);
 	new = mr_rereg(ib, flags, start, length, iova, access, pd);
-	/* On success the key stands for another struct rxo_mr, and @mr is gone or will be. */
+	/*
+	 * On success another struct rxo_mr stands behind the key, or there is a new region with a
+	 * new key, and ib_core destroys this one next.
+	 */
 	if (IS_ERR(new))
 		atomic_set(&mr->windows, 0);
 	return new;

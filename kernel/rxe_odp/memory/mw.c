@@ -26,7 +26,7 @@
 /* What a window may grant. No FLUSH: whether memory is persistent is checked at registration. */
 #define MW_RIGHTS (IB_ACCESS_REMOTE_READ | IB_ACCESS_REMOTE_WRITE | IB_ACCESS_REMOTE_ATOMIC)
 
-/* What a bind may name. Rights besides MW_RIGHTS are accepted, as by others, and not granted. */
+/* What a bind may name. Rights besides MW_RIGHTS are accepted, as elsewhere, and not granted. */
 #define MW_ACCESS (MW_RIGHTS | IB_ACCESS_LOCAL_WRITE | IB_ACCESS_MW_BIND | \
 		   IB_ACCESS_ON_DEMAND | IB_ACCESS_OPTIONAL | IB_ZERO_BASED)
 

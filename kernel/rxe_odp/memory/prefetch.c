@@ -361,6 +361,6 @@ int rxo_advise_mr(struct ib_pd *ibpd, enum ib_uverbs_advise_mr_advice advice, u3
 	else
 		err = prefetch_check(p) ?: rxo_prefetch_start(p);
 	rxo_prefetch_put(p);
-	/* -EOPNOTSUPP is prefetch_mr_find()'s: not on demand. mlx5 has no such key then. */
+	/* -EOPNOTSUPP is prefetch_mr_find()'s: not on demand. As mlx5, for which that is no key. */
 	return err == -EOPNOTSUPP ? -ENOENT : err;
 }

@@ -58,7 +58,8 @@ int rxo_path_init(struct rxo_dev *dev, struct rxo_path *path, const struct rdma_
  * @path: filled; undefined after an error
  * @attr: as there
  *
- * Its route is looked up and not kept: needs no memory and no release. Any context, same errors.
+ * Its route is looked up and not kept: needs no memory and no release. Any context. Errors as of
+ * rxo_path_init(), without -ENOMEM.
  */
 int rxo_path_init_once(struct rxo_dev *dev, struct rxo_path *path,
 		       const struct rdma_ah_attr *attr);
@@ -68,6 +69,9 @@ int rxo_path_init_once(struct rxo_dev *dev, struct rxo_path *path,
  * @path: the path. Any context.
  */
 void rxo_path_release(struct rxo_path *path);
+
+/* Whether packets on @path go to a multicast group. Any context. */
+bool rxo_path_is_multicast(const struct rxo_path *path);
 
 /**
  * rxo_path_route - the route of a path, cached or looked up
@@ -117,9 +121,9 @@ u32 rxo_net_wide_bytes(struct rxo_dev *dev, struct rxo_path *path, struct rxo_tx
 bool rxo_net_may_probe_wide(struct rxo_dev *dev, struct rxo_path *path, struct rxo_tx *tx);
 
 /*
- * The most payload with which a packet, whatever its headers, fits into the MTU of the route.
- * Whether such a packet arrives at the peer, a probe finds out. A multiple of four; 0 where none
- * may be sent. Context as rxo_net_wide_bytes().
+ * The most payload, up to RXO_WIDE_BYTES, with which a packet, whatever its headers, fits into the
+ * MTU of the route. Whether such a packet arrives at the peer, a probe finds out. A multiple of
+ * four; 0 where none may be sent. Context as rxo_net_wide_bytes().
  */
 u32 rxo_net_frame_bytes(struct rxo_dev *dev, struct rxo_path *path, struct rxo_tx *tx);
 
@@ -165,9 +169,6 @@ extern const struct rxo_transport *rxo_net_transport;
  * @grh: filled: the IPv6 header, or 20 bytes of zero and the IPv4 header
  */
 void rxo_net_grh(const struct sk_buff *skb, struct ib_grh *grh);
-
-/* Whether packets on @path go to a multicast group. Any context. */
-bool rxo_path_is_multicast(const struct rxo_path *path);
 
 /* The GID that a received packet was sent to. */
 void rxo_net_dgid(const struct sk_buff *skb, union ib_gid *gid);

@@ -100,7 +100,7 @@ void rxo_queue_destroy(struct rxo_queue *q)
 {
 	if (!q)
 		return;
-	/* Unless the cookie was used up. No other ring has it: they are given out cyclically. */
+	/* No effect if the cookie was used up. Cookies go round: no other ring has this one. */
 	if (q->uctx)
 		xa_cmpxchg(&q->uctx->cookies, q->cookie, q, NULL, 0);
 	kref_put(&q->ref, ring_release);

@@ -189,7 +189,7 @@ void rxo_access_error_receive(struct rxo_qp *qp, int err)
 	struct rxo_pd *pd = rxo_rq_remote_pd(qp);
 
 	lockdep_assert_held(&rq->lock);
-	/* The XRC SRQ is gone, and with it the context that may be told. */
+	/* The XRC SRQ is gone, and with it the knowledge of which context may be told. */
 	if (!pd)
 		return;
 	if (rq->read.active) {

@@ -316,7 +316,7 @@ static bool peer_is_asked(const struct rxo_qp *qp)
 				       rxo_net_fills_frames());
 }
 
-/* Under sq.lock, after a run has sent: asks if the run had to wait for room when it began. */
+/* Under sq.lock, behind each burst of a run: when the run began there may have been no room. */
 void rxo_peer_ask(struct rxo_qp *qp)
 {
 	if (peer_is_asked(qp))
@@ -479,7 +479,7 @@ static void peer_take_frame(struct rxo_qp *qp, u64 from, bool here, bool asked, 
 			peer_set_frame(&qp->sq.tx, arrived_bytes, here);
 }
 
-/* Whether our last probe was of FRAME and has no answer yet: none from before a reset counts. */
+/* Whether our last probe was of FRAME and has no answer yet; one from before a reset is none. */
 static bool peer_awaits_frame(struct rxo_qp *qp)
 {
 	guard(spinlock)(&qp->sq.lock);

@@ -453,6 +453,8 @@ static inline void rxo_qp_count_received(struct rxo_tx *tx, const struct sk_buff
 	lockdep_assert_held(tx->lock);
 	rxo_counter_add(tx->dev, tx->counter, RXO_STAT_RCVD_PKTS, 1);
 	rxo_counter_add(tx->dev, tx->counter, RXO_STAT_RCVD_BYTES, bytes);
+	if (tx->counter && rxo_net_is_multicast(skb))
+		rxo_counter_add(tx->dev, tx->counter, RXO_STAT_RCVD_MCAST_PKTS, 1);
 }
 
 /* Another reference, for a caller that has one. */

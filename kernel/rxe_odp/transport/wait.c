@@ -26,7 +26,7 @@
 #include "memory/mw.h"
 #include "transport/qp.h"
 
-/* Of all packets held behind a fault or another packet. No socket or cgroup is charged for them. */
+/* Of all packets that wait for a page, or behind another. No socket or cgroup is charged. */
 static atomic_long_t held_bytes;
 
 static void wait_uncharge(struct sk_buff *skb)
@@ -82,21 +82,20 @@ bool rxo_wait_hold(struct rxo_wait *wait, struct sk_buff_head *held, struct sk_b
 }
 
 /*
- * rxo_wait_charge_first - account for the packet whose fault has begun
+ * rxo_wait_charge_first - account for the first held packet, when the direction begins to wait
  * @wait: of this direction
- * @held: its first packet was not charged if it waited for nothing when it came
+ * @held: its first packet is charged, unless it was when it came (it had to wait for others)
  *
- * Under the direction's lock. Each direction may hold one packet whatever the bound.
+ * Under the direction's lock. Beyond the bound it is not charged, and held all the same: each
+ * direction may hold one.
  */
 void rxo_wait_charge_first(struct rxo_wait *wait, struct sk_buff_head *held)
 {
 	struct sk_buff *skb = skb_peek(held);
 
 	lockdep_assert_held(wait->lock);
-	if (!skb || skb->destructor)
-		return;
-	atomic_long_add(skb->truesize, &held_bytes);
-	skb->destructor = wait_uncharge;
+	if (skb && !skb->destructor)
+		wait_charge(skb);
 }
 
 static void wait_clear(struct rxo_wait *wait)
@@ -207,19 +206,9 @@ int rxo_wait_fault(struct rxo_wait *wait, struct rxo_miss *miss, bool write)
 /*
  * rxo_wait_again - let the work item run the engine again
  *
- * For an access that missed although the pages are there: an invalidation is
- * closing the leaf, perhaps on this CPU, interrupted by our softirq. It has
- * to go on first, so nothing spins here:
- *
- *	CPU 0: invalidation			CPU 0: softirq on top of it
- *	-------------------			---------------------------
- *	leaf->closing = true
- *						access misses (closing)
- *						rxo_mr_fault_async(): present
- *						access misses again
- *						queue_work(rxo_wq), return
- *	takes the lock, clears, done
- *						(worker) runs the engine again
+ * For an access that missed twice although its pages are present: each time an invalidation of
+ * other pages was waiting for their leaf, but none was when rxo_mr_fault_async() looked in between.
+ * Nothing spins here until the leaf is left alone.
  *
  * Memory that could not be had (@err is
  * -ENOMEM) gets a jiffy to come, and so does a page that was always taken again

@@ -197,7 +197,7 @@ static void leaf_is_gone_with_its_last_page(struct kunit *test)
 	umem_odp_chunk_put(chunk);
 }
 
-/* Pages invalidated since the look are not put in; an invalidation beside them is no reason. */
+/* Pages invalidated since the look are not put in; an invalidation beside them does not matter. */
 static void window_is_hit_by_its_own_pages(struct kunit *test)
 {
 	struct page *block = umem_odp_env_block(test);
