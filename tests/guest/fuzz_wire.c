@@ -387,9 +387,9 @@ static void random_packets(void **state)
 	} while (seconds() < end || !seen_all(&seen, xrc));
 	bystander_close(&by);
 	forge_close(&wire);
-	printf("%u rounds of %u packets: %lu datagrams, %lu sends, %lu of ROCE_UC, %lu bytes written, ",
+	printf("%u rounds of %u packets: %lu datagrams, %lu sends, %lu of UC, %lu bytes written, ",
 	       rounds, ROUND, seen.datagrams, seen.sends, seen.unreliable, seen.writes);
-	printf("%lu answers, %lu NAKs, %lu longer sends; of ROCE_XRC %lu sends, %lu answers\n",
+	printf("%lu answers, %lu NAKs, %lu longer sends; of XRC %lu sends, %lu answers\n",
 	       seen.answers, seen.naks, seen.longer, seen.xrc_sends, seen.xrc_answers);
 	assert_true(seen_all(&seen, xrc));
 	if (rig_is_stock())

@@ -250,8 +250,8 @@ static const struct service kv = { PORT, REQUEST_BYTES, kv_welcome, kv_message, 
 
 static int usage(FILE *to)
 {
-	fputs("usage: kv serve [--unmap] [ADDRESS]    --unmap: unmaps freed memory, so that clients may lose\n"
-	      "                                         their connection\n"
+	fputs("usage: kv serve [--unmap] [ADDRESS]    --unmap: unmaps freed memory, so that\n"
+	      "                                       clients may lose their connection\n"
 	      "       kv set ADDRESS KEY VALUE\n"
 	      "       kv get ADDRESS KEY\n"
 	      "       kv delete ADDRESS KEY\n"

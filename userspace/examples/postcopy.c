@@ -373,7 +373,7 @@ static int read_file(const char *address, const char *path)
 
 static int usage(FILE *to)
 {
-	fputs("usage: postcopy serve [-d MICROSECONDS] FILE [ADDRESS]    -d: waits before each page\n"
+	fputs("usage: postcopy serve [-d MICROSECONDS] FILE [ADDRESS]    -d: before each page\n"
 	      "       postcopy read ADDRESS FILE                          compare all pages\n",
 	      to);
 	return to == stdout ? EXIT_SUCCESS : 2;
