@@ -98,7 +98,7 @@ static int UVERBS_HANDLER(RXE_ODP_METHOD_PREFETCH_START)(struct uverbs_attr_bund
 	return 0;
 }
 
-/* Objects tell a key of no region on demand from none. */
+/* EINVAL for a region that is not on demand, where ibv_advise_mr() has ENOENT. */
 static u32 prefetch_user_errno(int err)
 {
 	return err == -EOPNOTSUPP ? EINVAL : -err;

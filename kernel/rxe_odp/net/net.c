@@ -114,7 +114,7 @@ struct sk_buff *rxo_net_alloc(struct rxo_dev *dev, const struct rxo_path *path, 
 	u32 link_room = LL_RESERVED_SPACE(dev->netdev), room;
 	struct sk_buff *skb;
 
-	/* Only connections make runs: their paths have a port (of datagrams a few have, too). */
+	/* Runs are of connections, whose paths have a source port. So do a few of datagrams. */
 	if (bytes >= RXO_RUN_MIN_BYTES && path->src_port)
 		link_room = max(link_room, RXO_RUN_HEADROOM);
 	room = link_room + sizeof(struct udphdr) + path_ip_bytes(path);
